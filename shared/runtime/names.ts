@@ -1,0 +1,58 @@
+/** Every name that the infrastructure, the functions and the clients must agree on stands here, once. */
+
+/** Environment variables of the functions. */
+export const ENV = {
+  bucket: 'ATTUNE_BUCKET',
+  table: 'ATTUNE_TABLE',
+  embeddingDim: 'ATTUNE_EMBEDDING_DIM',
+  embeddingModel: 'ATTUNE_EMBEDDING_MODEL',
+  rank: 'ATTUNE_RANK',
+  scalingFactor: 'ATTUNE_SCALING_FACTOR',
+  learner: 'ATTUNE_LEARNER',
+  episodeTtlDays: 'ATTUNE_EPISODE_TTL_DAYS',
+} as const;
+
+/** Key prefixes of the bucket. User ids never stand in keys: a user is named by the SHA-256 of the id, in hex. */
+export const PREFIX = {
+  adapters: 'adapters/',
+  basis: 'basis/',
+  skills: 'skills/',
+  quarantine: 'quarantine/',
+  pending: 'pending/',
+} as const;
+
+/** The table and its indexes; see docs/reasoning-bank.md. */
+export const TABLE = {
+  partitionKey: 'pk',
+  sortKey: 'sk',
+  expiresAt: 'expiresAt',
+  byCell: { index: 'by-cell', partitionKey: 'cell', sortKey: 'storedAt' },
+  newcomers: { index: 'newcomers', partitionKey: 'newcomer', sortKey: 'storedAt' },
+} as const;
+
+/** CloudWatch metrics (EMF). */
+export const METRIC_NAMESPACE = 'Attune';
+export const METRIC = {
+  interactionsApplied: 'InteractionsApplied',
+  eventsApplied: 'EventsApplied',
+  eventsDuplicate: 'EventsDuplicate',
+  eventsQuarantined: 'EventsQuarantined',
+  updates: 'Updates',
+  conflicts: 'CommitConflicts',
+  eventToEffect: 'EventToEffect',
+  episodesPending: 'EpisodesPending',
+  consolidations: 'Consolidations',
+  skillsCreated: 'SkillsCreated',
+} as const;
+
+/** Outputs of the stack, which clients and the local stack read. */
+export const OUTPUT = {
+  feedbackQueueUrl: 'FeedbackQueueUrl',
+  deadLetterQueueUrl: 'DeadLetterQueueUrl',
+  bucketName: 'BucketName',
+  tableName: 'TableName',
+  updateFunctionName: 'UpdateFunctionName',
+  consolidateFunctionName: 'ConsolidateFunctionName',
+  personalizeFunctionName: 'PersonalizeFunctionName',
+  personalizeUrl: 'PersonalizeUrl',
+} as const;

@@ -1,0 +1,254 @@
+import { createHash } from 'node:crypto';
+import { InvalidInputError, shown } from '../errors.ts';
+import { leadingEigenvectors } from './eigen.ts';
+import { createRandom } from './random.ts';
+
+/**
+ * What all adapters of a deployment share: the frozen LoRA matrix A and the projection Π of a reward's features.
+ *
+ * For an item x of unit length and z = A·x, an adapter's share of the score, s·⟨x, B·z⟩, is linear in B: it is φ·vec(B)
+ * with the feature φ = s·vec(x ⊗ z) of length d·r. Ratings cannot fill so many coefficients, so B is confined to the span
+ * of Π (d·r × p), the leading directions of φ over the catalogue: B = unvec(Π·m), φ·vec(B) = (Πᵀφ)·m.
+ */
+export interface Basis {
+  /** Hash of the content; adapters name their basis by it. */
+  readonly id: string;
+  /** d, length of the embeddings. */
+  readonly embeddingDim: number;
+  /** r, rows of A. */
+  readonly rank: number;
+  /** s = scalingFactor / rank. */
+  readonly scale: number;
+  /** A, r×d, row-major: the leading uncentred principal directions of the item embeddings. */
+  readonly a: Float32Array;
+  /** Π, (d·r)×p, row-major; row i·r + k belongs to B[i][k]. */
+  readonly projection: Float32Array;
+  /** p, at most 64. */
+  readonly projectionDim: number;
+}
+
+export interface BasisOptions {
+  rank: number;
+  scalingFactor: number;
+  seed: number | string;
+}
+
+/** Columns of Π unless d·r is smaller. */
+export const MAX_PROJECTION_DIM = 64;
+/** More embeddings than these are sampled evenly; more did not change results. */
+const MAX_SAMPLE = 2_000;
+const SNAPSHOT_LIMIT = 1_024;
+
+/** Number of coefficients P of a reward model: the p of the basis and the user's offset. Without a basis, the offset alone. */
+export function coefficientCount(basis: Basis | null): number {
+  return (basis?.projectionDim ?? 0) + 1;
+}
+
+/**
+ * The basis of a catalogue. No feedback is needed. Zero vectors are left out.
+ * @param embeddings item embeddings, each of length d
+ * @throws InvalidInputError when no embedding has a direction, lengths differ, or a number is not finite
+ */
+export function basisFromEmbeddings(embeddings: readonly Float32Array[], options: BasisOptions): Basis {
+  const random = createRandom(`basis ${options.seed}`);
+  const d = embeddings[0]?.length ?? 0;
+  const sample = sampleOfUnitVectors(embeddings, d);
+  if (sample.length === 0) {
+    throw new InvalidInputError(
+      'embeddings',
+      `${embeddings.length} without a direction`,
+      'at least one non-zero vector',
+    );
+  }
+  const scale = options.scalingFactor / options.rank;
+  const directions = leadingEigenvectors(
+    (v, out) => {
+      out.fill(0);
+      for (const x of sample) {
+        const share = product(x, v);
+        for (let i = 0; i < d; i++) out[i]! += share * x[i]!;
+      }
+    },
+    d,
+    options.rank,
+    random,
+  );
+  const a = Float32Array.from(directions.values);
+  const latent = sample.map((x) => project(a, x, options.rank));
+  return createBasis({
+    embeddingDim: d,
+    rank: options.rank,
+    scale,
+    a,
+    projection: leadingFeatures(sample, latent, Math.min(MAX_PROJECTION_DIM, d * options.rank), random),
+  });
+}
+
+/**
+ * A seeded basis for when nothing is known of the embeddings: A has random orthonormal rows. It works for any embeddings,
+ * but its coefficients meet few real tastes, so it learns less than one made of a catalogue.
+ */
+export function randomBasis(embeddingDim: number, options: BasisOptions): Basis {
+  const random = createRandom(`random basis ${options.seed}`);
+  const isotropic = Array.from({ length: 8 * MAX_PROJECTION_DIM }, () =>
+    Float32Array.from({ length: embeddingDim }, () => random.normal()),
+  );
+  return basisFromEmbeddings(isotropic, options);
+}
+
+/** Gives a basis its id. @throws InvalidInputError when sizes do not fit each other */
+export function createBasis(parts: Omit<Basis, 'id' | 'projectionDim'>): Basis {
+  const { embeddingDim, rank, scale, a, projection } = parts;
+  const projectionDim = projection.length / (embeddingDim * rank);
+  if (a.length !== rank * embeddingDim || !Number.isInteger(projectionDim) || projectionDim < 1) {
+    throw new InvalidInputError(
+      'basis',
+      `A of ${a.length} and Π of ${projection.length} numbers`,
+      `A of ${rank}×${embeddingDim} and Π of ${embeddingDim * rank}×p`,
+    );
+  }
+  if (!(scale > 0) || !Number.isFinite(scale)) {
+    throw new InvalidInputError('basis.scale', shown(scale), 'a positive number');
+  }
+  const hash = createHash('sha256').update(`${embeddingDim} ${rank} ${scale}`);
+  for (const values of [a, projection])
+    hash.update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+  return { id: hash.digest('hex').slice(0, 16), embeddingDim, rank, scale, a, projection, projectionDim };
+}
+
+/**
+ * ψ = [Πᵀφ ; 1] of an item, into `out`.
+ * @param embedding x, length d, of any length but zero; it is scaled to unit length
+ * @param out length P = p + 1, overwritten; for a zero vector all is zero but the offset
+ */
+export function features(basis: Basis | null, embedding: ArrayLike<number>, out: Float64Array): void {
+  out.fill(0);
+  out[out.length - 1] = 1;
+  if (basis === null) return;
+  const { embeddingDim: d, rank: r, projection, projectionDim: p } = basis;
+  const norm = vectorNorm(embedding);
+  if (norm === 0) return;
+  const z = project(basis.a, embedding, r);
+  for (let k = 0; k < r; k++) z[k]! *= basis.scale / norm;
+  let row = 0;
+  for (let i = 0; i < d; i++) {
+    const xi = embedding[i]! / norm;
+    for (let k = 0; k < r; k++, row += p) {
+      const weight = xi * z[k]!;
+      for (let j = 0; j < p; j++) out[j]! += weight * projection[row + j]!;
+    }
+  }
+}
+
+/** z = A·x, length r. */
+export function project(a: Float32Array, x: ArrayLike<number>, rank: number): Float64Array {
+  const d = x.length;
+  const z = new Float64Array(rank);
+  for (let k = 0; k < rank; k++) {
+    let sum = 0;
+    for (let i = 0, at = k * d; i < d; i++, at++) sum += a[at]! * x[i]!;
+    z[k] = sum;
+  }
+  return z;
+}
+
+export function vectorNorm(x: ArrayLike<number>): number {
+  let square = 0;
+  for (let i = 0; i < x.length; i++) square += x[i]! * x[i]!;
+  return Math.sqrt(square);
+}
+
+function sampleOfUnitVectors(embeddings: readonly Float32Array[], d: number): Float64Array[] {
+  const stride = Math.max(1, embeddings.length / MAX_SAMPLE);
+  const sample: Float64Array[] = [];
+  for (let at = 0; at < embeddings.length; at += stride) {
+    const index = Math.floor(at);
+    const x = embeddings[index]!;
+    if (x.length !== d)
+      throw new InvalidInputError(`embeddings[${index}]`, `length ${x.length}`, `length ${d}`);
+    const norm = vectorNorm(x);
+    if (!Number.isFinite(norm))
+      throw new InvalidInputError(`embeddings[${index}]`, 'a number that is not finite', 'finite numbers');
+    if (norm > 0) sample.push(Float64Array.from(x, (value) => value / norm));
+  }
+  return sample;
+}
+
+/**
+ * Π: the p leading eigenvectors of Σφφᵀ, where φ = vec(x ⊗ z). When there are fewer items than features, through the
+ * items' Gram matrix, ⟨φᵢ, φⱼ⟩ = ⟨xᵢ, xⱼ⟩⟨zᵢ, zⱼ⟩ (method of snapshots; Sirovich 1987).
+ * Directions beyond the rank of the sample are zero.
+ */
+function leadingFeatures(
+  sample: readonly Float64Array[],
+  latent: readonly Float64Array[],
+  p: number,
+  random: ReturnType<typeof createRandom>,
+): Float32Array {
+  const d = sample[0]!.length;
+  const r = latent[0]!.length;
+  const size = d * r;
+  const projection = new Float32Array(size * p);
+  if (size <= SNAPSHOT_LIMIT) {
+    const moment = new Float64Array(size * size);
+    const phi = new Float64Array(size);
+    sample.forEach((x, n) => {
+      outer(x, latent[n]!, phi);
+      for (let i = 0; i < size; i++) {
+        const weight = phi[i]!;
+        if (weight === 0) continue;
+        for (let j = 0, row = i * size; j < size; j++) moment[row + j]! += weight * phi[j]!;
+      }
+    });
+    const vectors = leadingEigenvectors(denseOperator(moment, size), size, p, random).values;
+    for (let j = 0; j < p; j++) for (let i = 0; i < size; i++) projection[i * p + j] = vectors[j * size + i]!;
+    return projection;
+  }
+  const n = sample.length;
+  const gram = new Float64Array(n * n);
+  for (let i = 0; i < n; i++)
+    for (let j = 0; j <= i; j++) {
+      const value = product(sample[i]!, sample[j]!) * product(latent[i]!, latent[j]!);
+      gram[i * n + j] = value;
+      gram[j * n + i] = value;
+    }
+  const count = Math.min(p, n);
+  const vectors = leadingEigenvectors(denseOperator(gram, n), n, count, random).values;
+  const phi = new Float64Array(size);
+  const direction = Array.from({ length: count }, () => new Float64Array(size));
+  sample.forEach((x, item) => {
+    outer(x, latent[item]!, phi);
+    for (let j = 0; j < count; j++) {
+      const weight = vectors[j * n + item]!;
+      const row = direction[j]!;
+      for (let i = 0; i < size; i++) row[i]! += weight * phi[i]!;
+    }
+  });
+  const longest = vectorNorm(direction[0]!);
+  direction.forEach((row, j) => {
+    const norm = vectorNorm(row);
+    if (norm > 1e-6 * longest) for (let i = 0; i < size; i++) projection[i * p + j] = row[i]! / norm;
+  });
+  return projection;
+}
+
+function denseOperator(matrix: Float64Array, n: number): (v: Float64Array, out: Float64Array) => void {
+  return (v, out) => {
+    for (let i = 0; i < n; i++) {
+      let sum = 0;
+      for (let j = 0, row = i * n; j < n; j++) sum += matrix[row + j]! * v[j]!;
+      out[i] = sum;
+    }
+  };
+}
+
+function outer(x: Float64Array, z: Float64Array, out: Float64Array): void {
+  const r = z.length;
+  for (let i = 0; i < x.length; i++) for (let k = 0; k < r; k++) out[i * r + k] = x[i]! * z[k]!;
+}
+
+function product(x: Float64Array, y: Float64Array): number {
+  let sum = 0;
+  for (let i = 0; i < x.length; i++) sum += x[i]! * y[i]!;
+  return sum;
+}

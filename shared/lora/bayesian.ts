@@ -1,0 +1,262 @@
+import { InvalidInputError, shown } from '../errors.ts';
+import { type Basis, coefficientCount, features, project, vectorNorm } from './basis.ts';
+import { type PreparedPrior, posteriorMean } from './prior.ts';
+import { addReward, copyStatistics, emptyStatistics, type Statistics } from './statistics.ts';
+import { dot } from './symmetric.ts';
+import { addTarget, emptyTargetSums, solveTargets, type TargetSums } from './target-regression.ts';
+
+/** What learning and predicting need besides the user's own state. */
+export interface Model {
+  readonly basis: Basis | null;
+  /** Prior over the coefficients of `basis`. */
+  readonly prior: PreparedPrior;
+}
+
+/** One item's feedback, ready to learn from: a reward in [0, 1], or an embedding that the user's should move to. */
+export type TrainingInteraction = {
+  /** x, length d. */
+  readonly embedding: Float32Array;
+  /** β of the item, 0 when unknown. */
+  readonly itemEffect: number;
+} & ({ readonly reward: number } | { readonly target: Float32Array });
+
+/** An interaction that waits for the first basis; embeddings are rounded to float16. */
+export type WaitingInteraction =
+  | { readonly embedding: Float16Array; readonly residualReward: number; readonly reward: number }
+  | { readonly embedding: Float16Array; readonly target: Float16Array };
+
+/** Sums of squared errors of predictions made before their reward was learned from (test-then-train). */
+export interface PrequentialRecord {
+  /** Rewards predicted. */
+  readonly count: number;
+  /** Σ(r − r̂)² of the adapter. */
+  readonly adapterLoss: number;
+  /** The same of the user's shrunken mean reward, which needs no adapter. */
+  readonly userMeanLoss: number;
+  /** The same of the prior alone, before the user's own feedback. */
+  readonly warmStartLoss: number;
+}
+
+/** The learned state of one user. Values, never changed in place. */
+export interface BayesianState {
+  readonly learner: 'bayesian';
+  readonly basisId: string | null;
+  readonly statistics: Statistics;
+  readonly targets: TargetSums | null;
+  /** Oldest first, at most 200; empty once there is a basis. */
+  readonly waiting: readonly WaitingInteraction[];
+  readonly record: PrequentialRecord;
+}
+
+/** What one prediction was worth, for the episode. */
+export interface PredictedReward {
+  readonly reward: number;
+  /** r̂ with everything that was known before. */
+  readonly predicted: number;
+  readonly predictedByUserMean: number;
+  readonly predictedByWarmStart: number;
+  /** r − r̂ + β: what the item got beyond what the user was expected to give, for learning item effects. */
+  readonly itemResidual: number;
+}
+
+export interface Training {
+  readonly state: BayesianState;
+  /** One for every reward, in order; targets predict nothing. */
+  readonly predictions: readonly PredictedReward[];
+}
+
+export const MAX_WAITING = 200;
+/** Weight of the mean reward in a user's shrunken mean, in interactions. */
+const USER_MEAN_SHRINKAGE = 20;
+const NO_PREDICTIONS: PrequentialRecord = { count: 0, adapterLoss: 0, userMeanLoss: 0, warmStartLoss: 0 };
+
+export function createBayesianState(basis: Basis | null): BayesianState {
+  return {
+    learner: 'bayesian',
+    basisId: basis?.id ?? null,
+    statistics: emptyStatistics(coefficientCount(basis)),
+    targets: null,
+    waiting: [],
+    record: NO_PREDICTIONS,
+  };
+}
+
+/**
+ * Learns from the interactions of one feedback event: all are predicted first, then learned, one by one in order.
+ * The sums depend on the events and their order only, not on how events were cut into updates.
+ * @throws InvalidInputError when an embedding has the wrong length or a number is not finite; `state` is as it was
+ */
+export function train(
+  state: BayesianState,
+  model: Model,
+  interactions: readonly TrainingInteraction[],
+): Training {
+  checkModel(model);
+  const start = adoptBasis(state, model);
+  interactions.forEach((interaction, i) => {
+    checkInteraction(interaction, i, model.basis);
+  });
+  const size = coefficientCount(model.basis);
+  const psi = new Float64Array(size);
+  const mean = posteriorMean(start.statistics, model.prior);
+  const targetWeights = start.targets === null ? null : solveTargets(start.targets, model.basis!.rank);
+  const userMean = shrunkenMean(start.statistics, model.prior.meanReward);
+
+  let statistics = copyStatistics(start.statistics);
+  let targets = start.targets;
+  const waiting = [...start.waiting];
+  const predictions: PredictedReward[] = [];
+  for (const interaction of interactions) {
+    const { embedding, itemEffect } = interaction;
+    if ('target' in interaction) {
+      if (model.basis === null)
+        waiting.push({
+          embedding: new Float16Array(embedding),
+          target: new Float16Array(interaction.target),
+        });
+      else
+        targets = addTarget(
+          targets ?? emptyTargetSums(model.basis),
+          model.basis,
+          embedding,
+          interaction.target,
+        );
+      continue;
+    }
+    const { reward } = interaction;
+    features(model.basis, embedding, psi);
+    // What the target block already says of this item is not left for the reward block to explain.
+    const known = itemEffect + targetShare(targetWeights, model.basis, embedding);
+    const expected = model.prior.meanReward + dot(psi, mean) + known - itemEffect;
+    predictions.push({
+      reward,
+      predicted: expected + itemEffect,
+      predictedByUserMean: userMean,
+      predictedByWarmStart: model.prior.meanReward + itemEffect + dot(psi, model.prior.mean),
+      itemResidual: reward - expected,
+    });
+    statistics = addReward(statistics, psi, reward, known);
+    if (model.basis === null) {
+      waiting.push({ embedding: new Float16Array(embedding), residualReward: reward - known, reward });
+    }
+  }
+  const next: BayesianState = {
+    learner: 'bayesian',
+    basisId: model.basis?.id ?? null,
+    statistics,
+    targets,
+    waiting: waiting.slice(-MAX_WAITING),
+    record: predictions.reduce(recordPrediction, start.record),
+  };
+  return { state: next, predictions };
+}
+
+/** LoRA weights of a user: y = x + s·B·A·x with A of the basis, and the predicted reward's user offset. */
+export interface LoraWeights {
+  /** B (with C), d×r, row-major. */
+  readonly b: Float32Array;
+  /** m[p]: how much better or worse the user finds everything. */
+  readonly offset: number;
+}
+
+/** B = unvec(Π·m) + C under the given prior. With no basis B is empty. */
+export function solveWeights(state: BayesianState, model: Model): LoraWeights {
+  checkModel(model);
+  const { statistics, targets } = adoptBasis(state, model);
+  const mean = posteriorMean(statistics, model.prior);
+  const offset = mean[mean.length - 1]!;
+  if (model.basis === null) return { b: new Float32Array(0), offset };
+  const { projection, projectionDim: p, rank } = model.basis;
+  const c = targets === null ? null : solveTargets(targets, rank);
+  const b = new Float32Array(model.basis.embeddingDim * rank);
+  for (let row = 0; row < b.length; row++) {
+    let sum = c === null ? 0 : c[row]!;
+    for (let j = 0, at = row * p; j < p; j++, at++) sum += projection[at]! * mean[j]!;
+    b[row] = sum;
+  }
+  return { b, offset };
+}
+
+/**
+ * The user's state under the model's basis. The first basis trains what was waiting for it.
+ * @throws InvalidInputError when the state belongs to another basis
+ */
+export function adoptBasis(state: BayesianState, model: Model): BayesianState {
+  const { basis } = model;
+  if (state.basisId === (basis?.id ?? null)) return state;
+  if (state.basisId !== null || basis === null) {
+    throw new InvalidInputError('state.basisId', shown(state.basisId), shown(basis?.id ?? null));
+  }
+  let statistics = emptyStatistics(coefficientCount(basis));
+  let targets: TargetSums | null = null;
+  const psi = new Float64Array(coefficientCount(basis));
+  for (const interaction of state.waiting) {
+    if ('target' in interaction) {
+      targets = addTarget(
+        targets ?? emptyTargetSums(basis),
+        basis,
+        interaction.embedding,
+        interaction.target,
+      );
+    } else {
+      features(basis, interaction.embedding, psi);
+      statistics = addReward(statistics, psi, interaction.residualReward, 0);
+      statistics = {
+        ...statistics,
+        rewardSum: statistics.rewardSum - interaction.residualReward + interaction.reward,
+      };
+    }
+  }
+  return { ...state, basisId: basis.id, statistics, targets, waiting: [] };
+}
+
+function recordPrediction(record: PrequentialRecord, p: PredictedReward): PrequentialRecord {
+  return {
+    count: record.count + 1,
+    adapterLoss: record.adapterLoss + (p.reward - p.predicted) ** 2,
+    userMeanLoss: record.userMeanLoss + (p.reward - p.predictedByUserMean) ** 2,
+    warmStartLoss: record.warmStartLoss + (p.reward - p.predictedByWarmStart) ** 2,
+  };
+}
+
+/** (Σr + 20·g0)/(n + 20): what is expected of a user without any adapter. */
+function shrunkenMean({ rewardSum, count }: Statistics, meanReward: number): number {
+  return (rewardSum + USER_MEAN_SHRINKAGE * meanReward) / (count + USER_MEAN_SHRINKAGE);
+}
+
+/** s·⟨x, C·A·x⟩/⟨x, x⟩. */
+function targetShare(c: Float64Array | null, basis: Basis | null, x: Float32Array): number {
+  if (c === null || basis === null) return 0;
+  const norm = vectorNorm(x);
+  if (norm === 0) return 0;
+  const z = project(basis.a, x, basis.rank);
+  let sum = 0;
+  for (let i = 0; i < x.length; i++)
+    for (let k = 0; k < basis.rank; k++) sum += x[i]! * c[i * basis.rank + k]! * z[k]!;
+  return (basis.scale * sum) / (norm * norm);
+}
+
+function checkModel({ basis, prior }: Model): void {
+  if (prior.basisId !== (basis?.id ?? null)) {
+    throw new InvalidInputError('model.prior.basisId', shown(prior.basisId), shown(basis?.id ?? null));
+  }
+}
+
+function checkInteraction(interaction: TrainingInteraction, index: number, basis: Basis | null): void {
+  const at = `interactions[${index}]`;
+  const dim = basis?.embeddingDim ?? interaction.embedding.length;
+  const vectors: [string, Float32Array][] = [['embedding', interaction.embedding]];
+  if ('target' in interaction) vectors.push(['target', interaction.target]);
+  for (const [field, vector] of vectors) {
+    if (vector.length !== dim)
+      throw new InvalidInputError(`${at}.${field}`, `${vector.length} numbers`, `${dim} numbers`);
+    if (!Number.isFinite(vectorNorm(vector)))
+      throw new InvalidInputError(`${at}.${field}`, 'a number that is not finite', 'finite numbers');
+  }
+  if (!Number.isFinite(interaction.itemEffect)) {
+    throw new InvalidInputError(`${at}.itemEffect`, shown(interaction.itemEffect), 'a finite number');
+  }
+  if ('reward' in interaction && !(interaction.reward >= 0 && interaction.reward <= 1)) {
+    throw new InvalidInputError(`${at}.reward`, shown(interaction.reward), 'a number from 0 to 1');
+  }
+}

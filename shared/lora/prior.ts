@@ -1,0 +1,218 @@
+import { InvalidInputError } from '../errors.ts';
+import { centred, type Statistics } from './statistics.ts';
+import {
+  addOuterProduct,
+  cholesky,
+  choleskyInverse,
+  choleskyLogDeterminant,
+  choleskySolve,
+  dot,
+  multiply,
+  type PackedSymmetric,
+  packedDiagonal,
+  packedLength,
+  traceOfProduct,
+} from './symmetric.ts';
+
+/** What is known of a user before the first interaction: m_u ~ N(μ, Σ), y = g0 + ψ·m_u + ε, ε ~ N(0, σ²). */
+export interface Prior {
+  /** Basis that the coefficients belong to; null: the offset alone. */
+  readonly basisId: string | null;
+  /** μ, length P. */
+  readonly mean: Float64Array;
+  /** Σ, packed, order P. */
+  readonly covariance: PackedSymmetric;
+  /** σ². */
+  readonly noiseVariance: number;
+  /** g0. */
+  readonly meanReward: number;
+}
+
+/** A prior with what every solve needs of it. */
+export interface PreparedPrior extends Prior {
+  /** Σ⁻¹, packed. */
+  readonly precision: PackedSymmetric;
+  /** Σ⁻¹μ. */
+  readonly precisionMean: Float64Array;
+}
+
+const NOISE_VARIANCE = 0.04;
+const OFFSET_VARIANCE = 0.02;
+const PRIOR_USERS = 30;
+const PRIOR_INTERACTIONS = 2_000;
+const MIN_NOISE_VARIANCE = 0.005;
+
+/**
+ * The prior before anyone is known: zero mean, coefficients of variance τ²·0.04.
+ * @param relativeVariance τ², prior variance of a coefficient in units of the noise variance; default 10
+ * @param meanReward g0; default 0.5
+ */
+export function initialPrior(
+  basisId: string | null,
+  coefficients: number,
+  { relativeVariance = 10, meanReward = 0.5 }: { relativeVariance?: number; meanReward?: number } = {},
+): PreparedPrior {
+  const variances = new Float64Array(coefficients).fill(relativeVariance * NOISE_VARIANCE);
+  variances[coefficients - 1] = OFFSET_VARIANCE;
+  return preparePrior({
+    basisId,
+    mean: new Float64Array(coefficients),
+    covariance: packedDiagonal(variances),
+    noiseVariance: NOISE_VARIANCE,
+    meanReward,
+  });
+}
+
+/** @throws InvalidInputError when the covariance is not positive definite */
+export function preparePrior(prior: Prior): PreparedPrior {
+  const order = prior.mean.length;
+  const l = cholesky(prior.covariance, order);
+  if (l === undefined || prior.covariance.length !== packedLength(order)) {
+    throw new InvalidInputError(
+      'prior.covariance',
+      'a matrix that is not positive definite',
+      `a covariance of order ${order}`,
+    );
+  }
+  const precision = choleskyInverse(l, order);
+  return { ...prior, precision, precisionMean: multiply(precision, prior.mean) };
+}
+
+/**
+ * Posterior mean of a user's coefficients, (Σ⁻¹ + G/σ²)⁻¹(Σ⁻¹μ + g/σ²): Bayesian linear regression
+ * (Bishop, Pattern Recognition and Machine Learning, 2006, eq. 3.50).
+ * @throws InvalidInputError when numbers are not finite or sizes differ
+ */
+export function posteriorMean(statistics: Statistics, prior: PreparedPrior): Float64Array {
+  if (statistics.moment.length !== prior.mean.length) {
+    throw new InvalidInputError(
+      'statistics',
+      `${statistics.moment.length} coefficients`,
+      `${prior.mean.length}`,
+    );
+  }
+  if (statistics.count === 0) return prior.mean.slice();
+  return choleskySolve(information(statistics, prior), evidence(statistics, prior));
+}
+
+/** Cholesky factor of Σ⁻¹ + G/σ². */
+function information(statistics: Statistics, prior: PreparedPrior): PackedSymmetric {
+  const matrix = prior.precision.slice();
+  for (let i = 0; i < matrix.length; i++) matrix[i]! += statistics.gram[i]! / prior.noiseVariance;
+  const l = cholesky(matrix, prior.mean.length);
+  if (l === undefined) {
+    throw new InvalidInputError(
+      'statistics',
+      'sums that no finite interactions have',
+      'a positive semidefinite G',
+    );
+  }
+  return l;
+}
+
+/** Σ⁻¹μ + g/σ². */
+function evidence(statistics: Statistics, prior: PreparedPrior): Float64Array {
+  const { moment } = centred(statistics, prior.meanReward);
+  return moment.map((value, i) => value / prior.noiseVariance + prior.precisionMean[i]!);
+}
+
+/**
+ * log p(rewards of one user | prior), the coefficients integrated out (Bishop 2006, eq. 3.86, for a general prior).
+ * Needs the sums only.
+ */
+export function logMarginalLikelihood(statistics: Statistics, prior: PreparedPrior): number {
+  const order = prior.mean.length;
+  const l = information(statistics, prior);
+  const b = evidence(statistics, prior);
+  const { sumSquares } = centred(statistics, prior.meanReward);
+  const covarianceFactor = cholesky(prior.covariance, order)!;
+  return (
+    -0.5 *
+    (statistics.count * Math.log(2 * Math.PI * prior.noiseVariance) +
+      choleskyLogDeterminant(covarianceFactor, order) +
+      choleskyLogDeterminant(l, order) +
+      sumSquares / prior.noiseVariance +
+      dot(prior.mean, prior.precisionMean) -
+      dot(b, choleskySolve(l, b)))
+  );
+}
+
+/**
+ * One step of expectation maximisation over users' sums: the population prior (empirical Bayes for random coefficients;
+ * Dempster, Rubin & Tsutakawa 1981, Laird & Ware 1982). The mean is the generalised least squares one; covariance and
+ * noise are shrunken towards `base` with the weight of 30 users and 2,000 interactions. Cost O(M·P³), whatever d.
+ * @param users sums of M users under the current prior's basis
+ * @param base the prior before anyone was known
+ */
+export function populationPrior(
+  users: readonly Statistics[],
+  current: PreparedPrior,
+  base: PreparedPrior,
+): PreparedPrior {
+  const order = current.mean.length;
+  const count = users.length;
+  const { precision: inverse, noiseVariance } = current;
+  const posterior = users.map((statistics) => {
+    const { moment, sumSquares } = centred(statistics, current.meanReward);
+    const covariance = choleskyInverse(information(statistics, current), order);
+    return { statistics, moment, sumSquares, covariance };
+  });
+
+  const covarianceSum = new Float64Array(packedLength(order));
+  const pull = new Float64Array(order);
+  for (const { covariance, moment } of posterior) {
+    add(covarianceSum, covariance);
+    add(pull, multiply(covariance, moment), 1 / noiseVariance);
+  }
+  const normal = sandwich(inverse, covarianceSum, order);
+  for (let i = 0; i < normal.length; i++) normal[i] = count * inverse[i]! - normal[i]! + base.precision[i]!;
+  const factor = cholesky(normal, order);
+  if (factor === undefined)
+    throw new InvalidInputError('users', 'sums that no finite interactions have', 'finite sums');
+  const mean = choleskySolve(factor, multiply(inverse, pull));
+
+  const inverseMean = multiply(inverse, mean);
+  const covariance = base.covariance.map((value) => PRIOR_USERS * value);
+  let squares = PRIOR_INTERACTIONS * NOISE_VARIANCE;
+  let interactions = PRIOR_INTERACTIONS;
+  for (const user of posterior) {
+    const m = multiply(
+      user.covariance,
+      user.moment.map((value, i) => value / noiseVariance + inverseMean[i]!),
+    );
+    addOuterProduct(
+      covariance,
+      m.map((value, i) => value - mean[i]!),
+    );
+    add(covariance, user.covariance);
+    squares +=
+      user.sumSquares -
+      2 * dot(user.moment, m) +
+      dot(m, multiply(user.statistics.gram, m)) +
+      traceOfProduct(user.statistics.gram, user.covariance, order);
+    interactions += user.statistics.count;
+  }
+  return preparePrior({
+    basisId: current.basisId,
+    mean,
+    covariance: covariance.map((value) => value / (count + PRIOR_USERS)),
+    noiseVariance: Math.max(MIN_NOISE_VARIANCE, squares / interactions),
+    meanReward: current.meanReward,
+  });
+}
+
+function add(into: Float64Array, values: Float64Array, weight = 1): void {
+  for (let i = 0; i < into.length; i++) into[i]! += weight * values[i]!;
+}
+
+/** P·Q·P, packed, of packed symmetric P and Q. */
+function sandwich(p: PackedSymmetric, q: PackedSymmetric, order: number): PackedSymmetric {
+  const column = new Float64Array(order);
+  const out = new Float64Array(packedLength(order));
+  for (let j = 0; j < order; j++) {
+    for (let i = 0; i < order; i++) column[i] = i >= j ? p[packedLength(i) + j]! : p[packedLength(j) + i]!;
+    const product = multiply(p, multiply(q, column));
+    for (let i = j; i < order; i++) out[packedLength(i) + j] = product[i]!;
+  }
+  return out;
+}

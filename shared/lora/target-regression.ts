@@ -1,0 +1,58 @@
+import { type Basis, project, vectorNorm } from './basis.ts';
+import { addOuterProduct, cholesky, choleskySolve, type PackedSymmetric, packedLength } from './symmetric.ts';
+
+/**
+ * Sums of explicit target embeddings: ridge regression of t − x on z = s·A·x, for the second block C of
+ * y = x + s(B + C)A·x. Rewards see only the symmetric part of B·A; targets can also teach rotations.
+ */
+export interface TargetSums {
+  /** S_zz = Σzzᵀ, packed, order r. */
+  readonly szz: PackedSymmetric;
+  /** S_tz = Σ(t − x)zᵀ, d×r, row-major. */
+  readonly stz: Float64Array;
+  readonly count: number;
+}
+
+/** λ, the ridge: noise over prior variance of an entry of C, as for rewards before anyone is known (0.04 / 0.4). */
+const RIDGE = 0.1;
+
+export function emptyTargetSums(basis: Basis): TargetSums {
+  return {
+    szz: new Float64Array(packedLength(basis.rank)),
+    stz: new Float64Array(basis.embeddingDim * basis.rank),
+    count: 0,
+  };
+}
+
+/**
+ * The sums with one more pair. Both vectors are divided by |x|, so that every item weighs the same; a zero x says nothing.
+ * @param x item embedding, length d
+ * @param target t, length d
+ */
+export function addTarget(
+  sums: TargetSums,
+  basis: Basis,
+  x: ArrayLike<number>,
+  target: ArrayLike<number>,
+): TargetSums {
+  const norm = vectorNorm(x);
+  const next = { szz: sums.szz.slice(), stz: sums.stz.slice(), count: sums.count + 1 };
+  if (norm === 0) return next;
+  const z = project(basis.a, x, basis.rank).map((value) => (basis.scale * value) / norm);
+  addOuterProduct(next.szz, z);
+  for (let i = 0; i < x.length; i++) {
+    const residual = (target[i]! - x[i]!) / norm;
+    for (let k = 0; k < z.length; k++) next.stz[i * z.length + k]! += residual * z[k]!;
+  }
+  return next;
+}
+
+/** C = S_tz(S_zz + λI)⁻¹, d×r, row-major. */
+export function solveTargets(sums: TargetSums, rank: number): Float64Array {
+  const matrix = sums.szz.slice();
+  for (let k = 0; k < rank; k++) matrix[packedLength(k) + k]! += RIDGE;
+  const l = cholesky(matrix, rank)!;
+  const c = new Float64Array(sums.stz.length);
+  for (let at = 0; at < c.length; at += rank) c.set(choleskySolve(l, sums.stz.subarray(at, at + rank)), at);
+  return c;
+}

@@ -20,7 +20,7 @@ export type TrainingInteraction = {
   readonly itemEffect: number;
 } & ({ readonly reward: number } | { readonly target: Float32Array });
 
-/** An interaction that waits for the first basis; embeddings are rounded to float16. */
+/** An interaction that waits for the first basis. Vectors are divided by the item's length and rounded to float16. */
 export type WaitingInteraction =
   | { readonly embedding: Float16Array; readonly residualReward: number; readonly reward: number }
   | { readonly embedding: Float16Array; readonly target: Float16Array };
@@ -111,8 +111,8 @@ export function train(
     if ('target' in interaction) {
       if (model.basis === null)
         waiting.push({
-          embedding: new Float16Array(embedding),
-          target: new Float16Array(interaction.target),
+          embedding: halved(embedding, embedding),
+          target: halved(interaction.target, embedding),
         });
       else
         targets = addTarget(
@@ -137,7 +137,7 @@ export function train(
     });
     statistics = addReward(statistics, psi, reward, known);
     if (model.basis === null) {
-      waiting.push({ embedding: new Float16Array(embedding), residualReward: reward - known, reward });
+      waiting.push({ embedding: halved(embedding, embedding), residualReward: reward - known, reward });
     }
   }
   const next: BayesianState = {
@@ -234,6 +234,16 @@ function targetShare(c: Float64Array | null, basis: Basis | null, x: Float32Arra
   for (let i = 0; i < x.length; i++)
     for (let k = 0; k < basis.rank; k++) sum += x[i]! * c[i * basis.rank + k]! * z[k]!;
   return (basis.scale * sum) / (norm * norm);
+}
+
+const LARGEST_FLOAT16 = 65_504;
+
+/** vector/|unit| in float16; zero when there is no unit. */
+function halved(vector: Float32Array, unit: Float32Array): Float16Array {
+  const norm = vectorNorm(unit);
+  return Float16Array.from(vector, (value) =>
+    norm === 0 ? 0 : Math.min(LARGEST_FLOAT16, Math.max(-LARGEST_FLOAT16, value / norm)),
+  );
 }
 
 function checkModel({ basis, prior }: Model): void {

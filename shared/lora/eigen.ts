@@ -82,10 +82,12 @@ export function leadingEigenvectors(
   const rows = Array.from({ length: block }, () => Float64Array.from({ length: n }, () => random.normal()));
   orthonormalizeRows(rows, random);
   const images = rows.map(() => new Float64Array(n));
-  const applyAll = () => rows.forEach((row, i) => apply(row, images[i]!));
+  const applyAll = () => {
+    for (const [i, row] of rows.entries()) apply(row, images[i]!);
+  };
   for (let i = 0; i < iterations; i++) {
     applyAll();
-    rows.forEach((row, k) => row.set(images[k]!));
+    for (const [k, row] of rows.entries()) row.set(images[k]!);
     orthonormalizeRows(rows, random);
   }
   applyAll();

@@ -1,0 +1,273 @@
+import type { z } from 'zod';
+import { InvalidInputError, shown } from '../errors.ts';
+import {
+  decodeEmbedding,
+  type EmbeddingInput,
+  encodeEmbedding,
+  InvalidEmbeddingError,
+} from './embedding-codec.ts';
+import {
+  type CheckedInteraction,
+  eventSchema,
+  headerSchema,
+  interactionSchema,
+  isId,
+  LIMITS,
+  type WatchSignals,
+} from './event-schema.ts';
+
+/** What one user did with one item, as the learner takes it: with a reward in [0, 1], or with a target embedding. */
+export type Interaction = {
+  readonly itemId?: string;
+  /** float32, of the deployment's length. */
+  readonly embedding: Float32Array;
+} & (
+  | { readonly reward: number; readonly target?: undefined }
+  | { readonly target: Float32Array; readonly reward?: undefined }
+);
+
+/** A checked message of one user. */
+export interface FeedbackEvent {
+  readonly schemaVersion: 1;
+  readonly eventId: string;
+  readonly userId: string;
+  /** ISO 8601 with offset. */
+  readonly occurredAt: string;
+  readonly embeddingModel?: string;
+  readonly interactions: readonly Interaction[];
+}
+
+/** An interaction as an application gives it; exactly one of `reward`, `watch` and `target`. */
+export interface InteractionInput {
+  readonly itemId?: string | undefined;
+  readonly embedding: EmbeddingInput;
+  /** In [0, 1]. */
+  readonly reward?: number | undefined;
+  readonly watch?: WatchSignals | undefined;
+  readonly target?: EmbeddingInput | undefined;
+}
+
+/** What an application says of a whole event; `eventId` is what makes a repeated event take effect once. */
+export interface EventHeader {
+  readonly eventId: string;
+  readonly userId: string;
+  readonly occurredAt: string;
+  readonly embeddingModel?: string | undefined;
+}
+
+export interface FeedbackEventInput extends EventHeader {
+  readonly interactions: readonly InteractionInput[];
+}
+
+/**
+ * Why an event was refused: `limit` is a value out of range, `schema` a wrong type, a missing or unknown field, or
+ * a malformed text; the others say it themselves.
+ */
+export type EventFault =
+  | 'not-json'
+  | 'too-large'
+  | 'schema'
+  | 'limit'
+  | 'dimension'
+  | 'not-finite'
+  | 'embedding-model';
+
+/** An event that breaks the contract. Permanent: it belongs into quarantine. */
+export class InvalidEventError extends InvalidInputError {
+  readonly reason: EventFault;
+  /** Whose event it is, where that could be read. */
+  readonly userId: string | undefined;
+
+  constructor(field: string, found: string, expected: string, reason: EventFault, userId?: string) {
+    super(field, found, expected);
+    this.reason = reason;
+    this.userId = userId;
+  }
+}
+
+/**
+ * Reads the body of a message.
+ *
+ * Watch signals become `reward = min(1, 0.5·completionRate + 0.3·rating/5 + 0.2·isRewatch)`.
+ *
+ * @param expected the deployment's embedding length and model
+ * @throws InvalidEventError naming the first field that is wrong, what was found and what was expected
+ */
+export function parseFeedbackEvent(
+  body: string,
+  expected: { readonly embeddingDim: number; readonly embeddingModel: string },
+): FeedbackEvent {
+  requireMessageSize(body, undefined);
+  let raw: unknown;
+  try {
+    raw = JSON.parse(body);
+  } catch {
+    throw new InvalidEventError('', shown(body), 'JSON', 'not-json');
+  }
+  const owner = ownerOf(raw);
+  const { interactions, embeddingModel, ...event } = checked(eventSchema, raw, '', owner);
+  if (embeddingModel !== undefined && embeddingModel !== expected.embeddingModel) {
+    const model = shown(expected.embeddingModel);
+    throw new InvalidEventError('embeddingModel', shown(embeddingModel), model, 'embedding-model', owner);
+  }
+  return {
+    ...event,
+    ...(embeddingModel === undefined ? {} : { embeddingModel }),
+    interactions: interactions.map((interaction, index) =>
+      resolved(interaction, expected.embeddingDim, `interactions[${index}]`, owner),
+    ),
+  };
+}
+
+/**
+ * The message that `parseFeedbackEvent` reads, checked by the same rules.
+ * @param embeddingDim the deployment's embedding length, when the publisher knows it
+ * @throws InvalidEventError
+ */
+export function encodeFeedbackEvent(event: FeedbackEventInput, embeddingDim?: number): string {
+  const count = event.interactions.length;
+  if (count < 1 || count > LIMITS.interactions) {
+    throw new InvalidEventError(
+      'interactions',
+      `${count}`,
+      `1 to ${LIMITS.interactions} interactions`,
+      'limit',
+    );
+  }
+  const interactions = event.interactions.map((interaction, index) =>
+    encodeInteraction(interaction, embeddingDim, `interactions[${index}]`),
+  );
+  const body = assembleEvent(event, interactions);
+  requireMessageSize(body, event.userId);
+  return body;
+}
+
+/**
+ * One interaction as it stands in a message, so that a publisher knows its size before it fills a message.
+ * @throws InvalidEventError
+ */
+export function encodeInteraction(
+  input: InteractionInput,
+  embeddingDim: number | undefined,
+  field: string,
+): string {
+  const { embedding, target, ...rest } = checked(interactionSchema, input, field, undefined);
+  const recoded = (value: EmbeddingInput, name: string) =>
+    encodeEmbedding(decoded(value, embeddingDim, `${field}.${name}`, undefined));
+  return transmissible({
+    ...rest,
+    embedding: recoded(embedding, 'embedding'),
+    ...(target === undefined ? {} : { target: recoded(target, 'target') }),
+  });
+}
+
+/**
+ * A message of interactions that were encoded one by one.
+ * @throws InvalidEventError when the header breaks the contract; the number and size of interactions is the caller's care
+ */
+export function assembleEvent(header: EventHeader, interactions: readonly string[]): string {
+  const { eventId, userId, occurredAt, embeddingModel } = checked(headerSchema, header, '', ownerOf(header));
+  const opening = transmissible({ schemaVersion: 1, eventId, userId, occurredAt, embeddingModel });
+  return `${opening.slice(0, -1)},"interactions":[${interactions.join(',')}]}`;
+}
+
+/** JSON as SQS takes it: U+FFFE and U+FFFF, which it refuses, are escaped. */
+function transmissible(value: unknown): string {
+  return JSON.stringify(value).replace(/[\ufffe\uffff]/g, (char) =>
+    char === '\ufffe' ? '\\ufffe' : '\\uffff',
+  );
+}
+
+function resolved(
+  input: CheckedInteraction,
+  dim: number,
+  field: string,
+  owner: string | undefined,
+): Interaction {
+  const interaction = {
+    ...(input.itemId === undefined ? {} : { itemId: input.itemId }),
+    embedding: decoded(input.embedding, dim, `${field}.embedding`, owner),
+  };
+  if (input.target !== undefined) {
+    return { ...interaction, target: decoded(input.target, dim, `${field}.target`, owner) };
+  }
+  return { ...interaction, reward: input.watch === undefined ? (input.reward ?? 0) : rewardOf(input.watch) };
+}
+
+function rewardOf({ completionRate, rating = 0, isRewatch = false }: WatchSignals): number {
+  return Math.min(1, 0.5 * completionRate + (0.3 * rating) / 5 + (isRewatch ? 0.2 : 0));
+}
+
+function decoded(value: EmbeddingInput, dim: number | undefined, field: string, owner: string | undefined) {
+  try {
+    return decodeEmbedding(value, dim, field);
+  } catch (error) {
+    if (!(error instanceof InvalidEmbeddingError)) throw error;
+    throw new InvalidEventError(error.field, error.found, error.expected, error.reason, owner);
+  }
+}
+
+function requireMessageSize(body: string, owner: string | undefined): void {
+  const bytes = Buffer.byteLength(body);
+  if (bytes <= LIMITS.messageBytes) return;
+  throw new InvalidEventError(
+    '',
+    `${bytes} bytes`,
+    `at most ${LIMITS.messageBytes} bytes`,
+    'too-large',
+    owner,
+  );
+}
+
+function ownerOf(raw: unknown): string | undefined {
+  const userId = valueAt(raw, ['userId']);
+  return isId(userId) ? userId : undefined;
+}
+
+function checked<T>(schema: z.ZodType<T>, raw: unknown, prefix: string, owner: string | undefined): T {
+  const result = schema.safeParse(raw);
+  if (result.success) return result.data;
+  throw explained(result.error.issues[0]!, raw, prefix, owner);
+}
+
+function explained(issue: z.core.$ZodIssue, raw: unknown, prefix: string, owner: string | undefined) {
+  const field = fieldAt(prefix, issue.path);
+  if (issue.code === 'unrecognized_keys') {
+    return new InvalidEventError(
+      field,
+      `the unknown field ${shown(issue.keys[0])}`,
+      'only known fields',
+      'schema',
+      owner,
+    );
+  }
+  const value = valueAt(raw, issue.path);
+  const found =
+    Array.isArray(value) && issue.code !== 'invalid_type' ? `${value.length} items` : shown(value);
+  return new InvalidEventError(field, found, issue.message, faultOf(issue, value), owner);
+}
+
+function faultOf(issue: z.core.$ZodIssue, value: unknown): EventFault {
+  if (typeof value === 'number' && !Number.isFinite(value)) return 'not-finite';
+  if (issue.code === 'too_big' || issue.code === 'too_small') return 'limit';
+  return issue.code === 'custom' && issue.params?.reason === 'limit' ? 'limit' : 'schema';
+}
+
+function fieldAt(prefix: string, path: readonly PropertyKey[]): string {
+  let field = prefix;
+  for (const key of path) {
+    if (typeof key === 'number') field += `[${key}]`;
+    else field += field === '' ? String(key) : `.${String(key)}`;
+  }
+  return field;
+}
+
+/** The value at a path of own properties. */
+function valueAt(raw: unknown, path: readonly PropertyKey[]): unknown {
+  let value = raw;
+  for (const key of path) {
+    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, key)) return undefined;
+    value = (value as Record<PropertyKey, unknown>)[key];
+  }
+  return value;
+}

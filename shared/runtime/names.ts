@@ -21,7 +21,10 @@ export const PREFIX = {
   pending: 'pending/',
 } as const;
 
-/** The table and its indexes; see docs/reasoning-bank.md. */
+/**
+ * The table and its indexes; see docs/reasoning-bank.md. Every key attribute is a string: `storedAt` is an ISO 8601
+ * instant in UTC, which sorts in the order of time. An item without `cell` or `newcomer` stands in no index.
+ */
 export const TABLE = {
   partitionKey: 'pk',
   sortKey: 'sk',
@@ -29,6 +32,9 @@ export const TABLE = {
   byCell: { index: 'by-cell', partitionKey: 'cell', sortKey: 'storedAt' },
   newcomers: { index: 'newcomers', partitionKey: 'newcomer', sortKey: 'storedAt' },
 } as const;
+
+/** Name of the service in logs, traces and metrics: the only dimension that Attune's own metrics have. */
+export const SERVICE = 'attune';
 
 /** CloudWatch metrics (EMF). */
 export const METRIC_NAMESPACE = 'Attune';

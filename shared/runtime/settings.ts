@@ -2,26 +2,76 @@ import { z } from 'zod';
 import { InvalidConfigurationError, shown } from '../errors.ts';
 import { ENV } from './names.ts';
 
-const integer = (minimum: number, maximum: number) => z.coerce.number().int().min(minimum).max(maximum);
+/** Settings arrive as JSON (cdk.json) or as text (`-c`, environment); text counts only as a plain decimal number. */
+const decimal = /^-?\d+(\.\d+)?$/;
+const numeric = <T extends z.ZodType<number>>(schema: T) =>
+  z.preprocess((value) => (typeof value === 'string' && decimal.test(value) ? Number(value) : value), schema);
+
+function integer(minimum: number, maximum: number) {
+  const error = `an integer from ${minimum} to ${maximum}`;
+  const inRange = (value: number) => Number.isInteger(value) && value >= minimum && value <= maximum;
+  return numeric(z.number({ error }).refine(inRange, { error, abort: true }));
+}
+
+function positive(maximum: number) {
+  const error = `a number above 0, at most ${maximum}`;
+  return numeric(
+    z.number({ error }).refine((value) => value > 0 && value <= maximum, { error, abort: true }),
+  );
+}
+
+function text(pattern: RegExp, error: string) {
+  return z.string({ error }).regex(pattern, { error });
+}
 
 /** What a deployment is told once and its functions need to know. */
 const learning = {
   /** Length d of the application's embeddings. */
   embeddingDim: integer(16, 4096),
   /** Name of the model that makes the embeddings; events that name another one are refused. */
-  embeddingModel: z.string().min(1).max(128),
+  embeddingModel: text(/^\P{Cc}{1,128}$/u, '1 to 128 characters, none of them a control character'),
   /** Rank r of the adapters. */
   rank: integer(1, 64),
   /** LoRA's alpha: an adapter adds (scalingFactor / rank)·B·A·x. */
-  scalingFactor: z.coerce.number().positive().max(1024),
-  learner: z.enum(['bayesian']),
+  scalingFactor: positive(1024),
+  learner: z.enum(['bayesian'], { error: '"bayesian"' }),
   /** Days until an episode leaves the ReasoningBank. */
   episodeTtlDays: integer(1, 3650),
 };
 
-const schedule = z.string().regex(/^(rate\([1-9]\d* (minute|hour|day)s?\)|cron\([^()]+\))$/, {
-  error: 'an EventBridge rate(...) or cron(...) expression such as rate(1 hour)',
-});
+/** Lowest and highest number that each of the six fields of an EventBridge cron expression takes. */
+const cronRanges = [
+  [0, 59],
+  [0, 23],
+  [1, 31],
+  [1, 12],
+  [1, 7],
+  [1970, 2199],
+] as const;
+
+/** Whether EventBridge Scheduler takes the expression, as far as syntax and ranges tell. */
+function isSchedule(expression: string): boolean {
+  if (/^rate\([1-9]\d{0,5} (minute|hour|day)s?\)$/.test(expression)) return true;
+  const fields = /^cron\(([^()]*)\)$/.exec(expression)?.[1]?.split(' ');
+  if (fields?.length !== cronRanges.length) return false;
+  // AWS leaves exactly one of day-of-month and day-of-week open with `?`.
+  if ((fields[2] === '?') === (fields[4] === '?')) return false;
+  return cronRanges.every(([lowest, highest], position) => {
+    const field = fields[position] ?? '';
+    if (field === '?') return position === 2 || position === 4;
+    if (!/^(\*|[0-9A-Z]+)([-/,#][0-9A-Z]+)*$/.test(field)) return false;
+    return (field.match(/\d+/g) ?? []).every((n) => {
+      const isStep = field.includes(`/${n}`);
+      return isStep ? Number(n) >= 1 : Number(n) >= lowest && Number(n) <= highest;
+    });
+  });
+}
+
+const schedule = z
+  .string({ error: 'a schedule such as rate(1 hour)' })
+  .refine(isSchedule, {
+    error: 'rate(<n> minutes|hours|days) or a cron(...) of six fields, as EventBridge Scheduler takes',
+  });
 
 const deployment = z
   .strictObject({
@@ -33,19 +83,48 @@ const deployment = z
     episodeTtlDays: learning.episodeTtlDays.default(90),
     /** When consolidation runs. */
     consolidationSchedule: schedule.default('rate(1 hour)'),
+    /** How many batches of feedback are applied at the same time, at most. */
+    maxConcurrency: integer(2, 1000).default(50),
+    /** Cost brake of the table: request units per second that it serves, at most, before it throttles. */
+    tableMaxReadUnits: integer(1, 40_000).default(1000),
+    tableMaxWriteUnits: integer(1, 40_000).default(1000),
+    /** Name of the CloudFormation stack. */
+    stackName: text(
+      /^[A-Za-z][A-Za-z0-9-]{0,99}$/,
+      'a letter and at most 99 letters, digits and hyphens',
+    ).default('Attune'),
+    /** Who is told when an alarm goes off. Without it, alarms only show in CloudWatch. */
+    alarmEmail: text(/^[^\s@]+@[^\s@]+\.[^\s@]+$/, 'an e-mail address').optional(),
+    /** Monthly cost of the AWS account, in US dollars, from which `alarmEmail` is warned. */
+    monthlyBudget: positive(1_000_000).optional(),
   })
   .refine((s) => s.rank * s.embeddingDim <= 16_384, {
     path: ['rank'],
     error: 'rank × embeddingDim of at most 16384',
+  })
+  .refine((s) => s.monthlyBudget === undefined || s.alarmEmail !== undefined, {
+    path: ['alarmEmail'],
+    error: 'an e-mail address when monthlyBudget is set',
   });
 
-const environment = z.object({ ...learning, bucket: z.string().min(1), table: z.string().min(1) });
+const environment = z.object({
+  ...learning,
+  bucket: text(/./, 'the name of the bucket'),
+  table: text(/./, 'the name of the table'),
+});
 
-/** Settings of a deployment: what `cdk.json` and `-c` may say. Defaults: 64, default, 4, 4, bayesian, 90, rate(1 hour). */
+/**
+ * Settings of a deployment: what `cdk.json` and `-c` may say. Defaults: embeddingDim 64, embeddingModel default,
+ * rank 4, scalingFactor 4, learner bayesian, episodeTtlDays 90, consolidationSchedule rate(1 hour), maxConcurrency 50,
+ * tableMaxReadUnits and tableMaxWriteUnits 1000, stackName Attune; no alarmEmail, no monthlyBudget.
+ */
 export type DeploymentSettings = Readonly<z.output<typeof deployment>>;
 
 /** What every function reads from its environment. */
 export type FunctionSettings = Readonly<z.output<typeof environment>>;
+
+/** The names of all settings of a deployment. */
+export const SETTINGS: readonly string[] = Object.keys(deployment.shape);
 
 /**
  * Settings of a deployment from CDK context.
@@ -64,14 +143,26 @@ export function settingsFromEnvironment(env: Record<string, string | undefined>)
   return parse(environment, input, (field) => ENV[field as keyof typeof ENV]);
 }
 
-function parse<T>(schema: z.ZodType<T>, input: Record<string, unknown>, nameOf: (field: string) => string): T {
+/** The environment that `settingsFromEnvironment` reads back as these settings. */
+export function environmentOf(settings: FunctionSettings): Record<string, string> {
+  const fields = Object.keys(ENV) as (keyof typeof ENV)[];
+  return Object.fromEntries(fields.map((field) => [ENV[field], String(settings[field])]));
+}
+
+function parse<T>(
+  schema: z.ZodType<T>,
+  input: Record<string, unknown>,
+  nameOf: (field: string) => string,
+): T {
   const result = schema.safeParse(input);
   if (result.success) return Object.freeze(result.data);
-  const faults = result.error.issues.map((issue) => {
-    const field = String(issue.path[0] ?? '');
-    return field === ''
-      ? issue.message
-      : `${nameOf(field)}: found ${shown(input[field])}, expected ${issue.message.replace(/^Invalid input: expected /, '')}`;
+  const faults = result.error.issues.flatMap((issue) => {
+    if (issue.code === 'unrecognized_keys')
+      return issue.keys.map(
+        (key) => `${key}: found an unknown setting, expected one of ${SETTINGS.join(', ')}`,
+      );
+    const field = String(issue.path[0]);
+    return [`${nameOf(field)}: found ${shown(input[field])}, expected ${issue.message}`];
   });
   throw new InvalidConfigurationError(faults.join('; '));
 }

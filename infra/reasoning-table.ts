@@ -1,0 +1,57 @@
+import { RemovalPolicy } from 'aws-cdk-lib';
+import { type Attribute, AttributeType, Billing, ProjectionType, TableV2 } from 'aws-cdk-lib/aws-dynamodb';
+import { Construct } from 'constructs';
+import { TABLE } from '../shared/runtime/names.ts';
+import type { DeploymentSettings } from '../shared/runtime/settings.ts';
+import type { AttuneFunction } from './attune-function.ts';
+
+const key = (name: string): Attribute => ({ name, type: AttributeType.STRING });
+
+/** The ReasoningBank's table: episodes and skills. */
+export class ReasoningTable extends Construct {
+  readonly table: TableV2;
+
+  constructor(scope: Construct, id: string, settings: DeploymentSettings) {
+    super(scope, id);
+    this.table = new TableV2(this, 'Table', {
+      partitionKey: key(TABLE.partitionKey),
+      sortKey: key(TABLE.sortKey),
+      timeToLiveAttribute: TABLE.expiresAt,
+      billing: Billing.onDemand({
+        maxReadRequestUnits: settings.tableMaxReadUnits,
+        maxWriteRequestUnits: settings.tableMaxWriteUnits,
+      }),
+      globalSecondaryIndexes: [
+        {
+          indexName: TABLE.byCell.index,
+          partitionKey: key(TABLE.byCell.partitionKey),
+          sortKey: key(TABLE.byCell.sortKey),
+          projectionType: ProjectionType.ALL,
+        },
+        {
+          indexName: TABLE.newcomers.index,
+          partitionKey: key(TABLE.newcomers.partitionKey),
+          sortKey: key(TABLE.newcomers.sortKey),
+          projectionType: ProjectionType.KEYS_ONLY,
+        },
+      ],
+      pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: true },
+      deletionProtection: true,
+      removalPolicy: RemovalPolicy.RETAIN,
+    });
+  }
+
+  /** Lets a function do these actions on single items. */
+  allowItems(grantee: AttuneFunction, actions: readonly string[]): void {
+    grantee.allow(actions, [this.table.tableArn]);
+  }
+
+  /** Lets a function query the indexes. */
+  allowIndexQueries(grantee: AttuneFunction): void {
+    const indexes = [TABLE.byCell.index, TABLE.newcomers.index];
+    grantee.allow(
+      ['dynamodb:Query'],
+      indexes.map((index) => `${this.table.tableArn}/index/${index}`),
+    );
+  }
+}

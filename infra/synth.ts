@@ -1,0 +1,65 @@
+import { readFileSync } from 'node:fs';
+import { App, Validations } from 'aws-cdk-lib';
+import type { CloudAssembly } from 'aws-cdk-lib/cx-api';
+import { AwsSolutionsChecks, ServerlessChecks } from 'cdk-nag';
+import { InvalidConfigurationError, shown } from '../shared/errors.ts';
+import { SETTINGS, settingsFromContext } from '../shared/runtime/settings.ts';
+import { AttuneStack } from './attune-stack.ts';
+
+/** Context keys: `attune` holds all settings, `attune:<setting>` (as in `-c attune:rank=8`) overrides one. */
+const CONTEXT = 'attune';
+
+export interface SynthesisOptions {
+  /** Settings that override those of cdk.json. */
+  readonly settings?: Readonly<Record<string, unknown>>;
+  /** Folder of the cloud assembly; default: where the CDK CLI wants it, or a temporary folder. */
+  readonly outdir?: string;
+  /** Whether to bundle the functions; false gives a template whose assets are not bundles. Default true. */
+  readonly bundle?: boolean;
+}
+
+/**
+ * Synthesizes the stack in this process, with the context of cdk.json and, below the CDK CLI, of its `-c` options.
+ * @throws InvalidConfigurationError naming every setting that is unknown or out of range
+ * @throws Error when the template breaks a rule of cdk-nag or of CloudFormation
+ */
+export function synthesize({ settings = {}, outdir, bundle = true }: SynthesisOptions = {}): CloudAssembly {
+  const context = projectContext();
+  const app = new App({
+    ...(outdir !== undefined && { outdir }),
+    autoSynth: false,
+    analyticsReporting: false,
+    context: { ...context, ...(!bundle && { 'aws:cdk:bundling-stacks': [] }) },
+  });
+  new AttuneStack(app, 'Attune', { settings: settingsFromContext({ ...settingsOf(app), ...settings }) });
+  Validations.of(app).addPlugins(new AwsSolutionsChecks(app), new ServerlessChecks(app));
+  return app.synth();
+}
+
+/** cdk.json's context: its feature flags shape the template, whoever synthesizes. */
+function projectContext(): Record<string, unknown> {
+  const file: { context: Record<string, unknown> } = JSON.parse(
+    readFileSync(new URL('../cdk.json', import.meta.url), 'utf8'),
+  );
+  return file.context;
+}
+
+function settingsOf(app: App): Record<string, unknown> {
+  const context: Record<string, unknown> = app.node.getAllContext();
+  const whole = context[CONTEXT] ?? {};
+  if (typeof whole !== 'object' || Array.isArray(whole)) {
+    throw new InvalidConfigurationError(`${CONTEXT}: found ${shown(whole)}, expected an object of settings`);
+  }
+  const bare = SETTINGS.filter((setting) => setting in context);
+  if (bare.length > 0) {
+    throw new InvalidConfigurationError(
+      bare.map((setting) => `${setting}: found without prefix, expected ${CONTEXT}:${setting}`).join('; '),
+    );
+  }
+  const prefix = `${CONTEXT}:`;
+  const overrides = Object.entries(context).filter(([key]) => key.startsWith(prefix));
+  return {
+    ...whole,
+    ...Object.fromEntries(overrides.map(([key, value]) => [key.slice(prefix.length), value])),
+  };
+}

@@ -1,0 +1,166 @@
+import { createHash } from 'node:crypto';
+import { CorruptObjectError } from '../errors.ts';
+
+/**
+ * The safetensors container (huggingface/safetensors, format section of its README): eight bytes of little-endian header
+ * length, a JSON header padded with spaces, the tensors. The header is padded so that tensors start at a multiple of eight and
+ * are read as views.
+ *
+ * Attune adds one metadata entry, `sha256`: the hash of the whole file with that entry's own digits set to zero.
+ */
+export type Tensor = Float64Array | Float32Array | Float16Array | BigUint64Array | Uint32Array | Uint8Array;
+
+export interface NamedTensor {
+  readonly shape: readonly number[];
+  readonly values: Tensor;
+}
+
+export interface TensorFile {
+  readonly tensors: Readonly<Record<string, NamedTensor>>;
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+const DTYPES = {
+  F64: Float64Array,
+  F32: Float32Array,
+  F16: Float16Array,
+  U64: BigUint64Array,
+  U32: Uint32Array,
+  U8: Uint8Array,
+} as const;
+type Dtype = keyof typeof DTYPES;
+
+/** Widest first, so that every tensor is aligned to its element size. */
+const DTYPE_ORDER = Object.keys(DTYPES) as Dtype[];
+const NO_DIGEST = '0'.repeat(64);
+const MAX_HEADER_BYTES = 16 * 1024 * 1024;
+
+function dtypeOf(values: Tensor): Dtype {
+  return DTYPE_ORDER.find((dtype) => values instanceof DTYPES[dtype])!;
+}
+
+/** Encodes deterministically: the same tensors and metadata give the same bytes. */
+export function encodeTensors({ tensors, metadata }: TensorFile): Uint8Array {
+  const entries = Object.entries(tensors)
+    .map(([name, { shape, values }]) => ({ name, shape, values, dtype: dtypeOf(values) }))
+    .sort(
+      (a, b) => DTYPE_ORDER.indexOf(a.dtype) - DTYPE_ORDER.indexOf(b.dtype) || (a.name < b.name ? -1 : 1),
+    );
+  const header: Record<string, unknown> = { __metadata__: { ...metadata, sha256: NO_DIGEST } };
+  let offset = 0;
+  for (const { name, shape, values, dtype } of entries) {
+    header[name] = { dtype, shape, data_offsets: [offset, offset + values.byteLength] };
+    offset += values.byteLength;
+  }
+  const json = Buffer.from(JSON.stringify(header), 'utf8');
+  const headerBytes = Math.ceil(json.length / 8) * 8;
+  const file = Buffer.alloc(8 + headerBytes + offset, ' ');
+  file.writeBigUInt64LE(BigInt(headerBytes));
+  json.copy(file, 8);
+  let at = 8 + headerBytes;
+  for (const { values } of entries) {
+    file.set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength), at);
+    at += values.byteLength;
+  }
+  const digestAt = file.indexOf(`"sha256":"${NO_DIGEST}"`) + '"sha256":"'.length;
+  file.write(createHash('sha256').update(file).digest('hex'), digestAt, 'latin1');
+  return file;
+}
+
+/**
+ * Reads a file that {@link encodeTensors} wrote. Tensors are views of `bytes` where alignment allows, copies otherwise.
+ * @param key names the object in errors
+ * @throws CorruptObjectError on any wrong length, header, shape, dtype, or checksum
+ */
+export function decodeTensors(bytes: Uint8Array, key: string): TensorFile {
+  const corrupt = (reason: string, cause?: unknown) => new CorruptObjectError(key, reason, { cause });
+  if (bytes.byteLength < 8) throw corrupt(`${bytes.byteLength} bytes are too few for a safetensors file`);
+  const file = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const declared = file.readBigUInt64LE();
+  if (declared > BigInt(Math.min(MAX_HEADER_BYTES, file.length - 8))) {
+    throw corrupt(`the header claims ${declared} bytes of a file of ${file.length}`);
+  }
+  const dataStart = 8 + Number(declared);
+  const header = parseHeader(file.toString('utf8', 8, dataStart), corrupt);
+  const { __metadata__: metadata, ...declaredTensors } = header;
+  if (!isStrings(metadata)) throw corrupt('__metadata__ is not an object of strings');
+  checkDigest(file, dataStart, metadata.sha256, corrupt);
+
+  const tensors: Record<string, NamedTensor> = {};
+  let end = 0;
+  for (const [name, info] of Object.entries(declaredTensors)) {
+    const { dtype, shape, offsets } = tensorInfo(name, info, corrupt);
+    const length = shape.reduce((product, size) => product * size, 1);
+    const View = DTYPES[dtype];
+    if (offsets[1] - offsets[0] !== length * View.BYTES_PER_ELEMENT || dataStart + offsets[1] > file.length) {
+      throw corrupt(
+        `tensor ${name} of shape [${shape.join(', ')}] ${dtype} does not fill bytes ${offsets.join('..')}`,
+      );
+    }
+    const start = file.byteOffset + dataStart + offsets[0];
+    const buffer = file.buffer as ArrayBuffer;
+    const values =
+      start % View.BYTES_PER_ELEMENT === 0
+        ? new View(buffer, start, length)
+        : new View(buffer.slice(start, start + length * View.BYTES_PER_ELEMENT));
+    tensors[name] = { shape, values };
+    end = Math.max(end, offsets[1]);
+  }
+  if (dataStart + end !== file.length) {
+    throw corrupt(`${file.length - dataStart} bytes of tensors, expected ${end}`);
+  }
+  const { sha256: _, ...rest } = metadata;
+  return { tensors, metadata: rest };
+}
+
+type Corrupt = (reason: string, cause?: unknown) => CorruptObjectError;
+
+function parseHeader(text: string, corrupt: Corrupt): Record<string, unknown> {
+  let header: unknown;
+  try {
+    header = JSON.parse(text);
+  } catch (cause) {
+    throw corrupt('the header is not JSON', cause);
+  }
+  if (typeof header !== 'object' || header === null || Array.isArray(header))
+    throw corrupt('the header is not an object');
+  return { ...header };
+}
+
+function checkDigest(file: Buffer, dataStart: number, digest: string | undefined, corrupt: Corrupt): void {
+  if (digest === undefined || !/^[0-9a-f]{64}$/.test(digest)) throw corrupt('no sha256 in the metadata');
+  const at = file.subarray(0, dataStart).indexOf(`"sha256":"${digest}"`) + '"sha256":"'.length;
+  const actual = createHash('sha256')
+    .update(file.subarray(0, at))
+    .update(NO_DIGEST)
+    .update(file.subarray(at + 64))
+    .digest('hex');
+  if (actual !== digest)
+    throw corrupt(`the checksum is ${actual.slice(0, 12)}…, expected ${digest.slice(0, 12)}…`);
+}
+
+function tensorInfo(
+  name: string,
+  info: unknown,
+  corrupt: Corrupt,
+): { dtype: Dtype; shape: number[]; offsets: [number, number] } {
+  const { dtype, shape, data_offsets: offsets } = Object(info) as Record<string, unknown>;
+  if (typeof dtype !== 'string' || !Object.hasOwn(DTYPES, dtype))
+    throw corrupt(`tensor ${name} has dtype ${String(dtype)}`);
+  if (!isSizes(shape)) throw corrupt(`tensor ${name} has no valid shape`);
+  if (!isSizes(offsets) || offsets.length !== 2 || offsets[0]! > offsets[1]!)
+    throw corrupt(`tensor ${name} has no valid offsets`);
+  return { dtype: dtype as Dtype, shape, offsets: [offsets[0]!, offsets[1]!] };
+}
+
+function isSizes(value: unknown): value is number[] {
+  return Array.isArray(value) && value.every((size) => Number.isSafeInteger(size) && size >= 0);
+}
+
+function isStrings(value: unknown): value is Record<string, string> {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    Object.values(value).every((entry) => typeof entry === 'string')
+  );
+}

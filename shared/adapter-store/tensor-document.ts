@@ -1,0 +1,96 @@
+import type { z } from 'zod';
+import { CorruptObjectError } from '../errors.ts';
+import { decodeTensors, encodeTensors, type NamedTensor, type Tensor } from './safetensors.ts';
+
+/**
+ * Attune's objects in S3 are safetensors files whose metadata says what they are (`format`, `formatVersion`) and holds
+ * everything that is not a tensor as one JSON text (`attune`).
+ */
+export interface TensorDocument<T> {
+  readonly tensors: Readonly<Record<string, NamedTensor>>;
+  readonly content: T;
+}
+
+export function encodeDocument(
+  format: string,
+  version: number,
+  { tensors, content }: TensorDocument<unknown>,
+): Uint8Array {
+  return encodeTensors({
+    tensors,
+    metadata: { format, formatVersion: String(version), attune: JSON.stringify(content) },
+  });
+}
+
+/**
+ * @param key names the object in errors
+ * @throws CorruptObjectError when the file is of another format or version, or its content is not what the schema says
+ */
+export function decodeDocument<T>(
+  bytes: Uint8Array,
+  key: string,
+  format: string,
+  version: number,
+  schema: z.ZodType<T>,
+): TensorDocument<T> {
+  const { tensors, metadata } = decodeTensors(bytes, key);
+  if (metadata.format !== format || metadata.formatVersion !== String(version)) {
+    const found = `${metadata.format ?? 'no format'} version ${metadata.formatVersion ?? 'unknown'}`;
+    throw new CorruptObjectError(key, `found ${found}, expected ${format} version ${version}`);
+  }
+  let content: unknown;
+  try {
+    content = JSON.parse(metadata.attune ?? '');
+  } catch (cause) {
+    throw new CorruptObjectError(key, 'the metadata entry attune is not JSON', { cause });
+  }
+  const parsed = schema.safeParse(content);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0]!;
+    throw new CorruptObjectError(key, `metadata ${issue.path.join('.')}: ${issue.message}`, {
+      cause: parsed.error,
+    });
+  }
+  return { tensors, content: parsed.data };
+}
+
+/** Takes tensors out of a document, checking type, shape and that every number is finite. */
+export class TensorReader {
+  readonly #tensors: Readonly<Record<string, NamedTensor>>;
+  readonly #key: string;
+
+  constructor(tensors: Readonly<Record<string, NamedTensor>>, key: string) {
+    this.#tensors = tensors;
+    this.#key = key;
+  }
+
+  has(name: string): boolean {
+    return Object.hasOwn(this.#tensors, name);
+  }
+
+  /** @throws CorruptObjectError when the tensor is missing, of another type or shape, or holds a number that is not finite */
+  read<T extends Tensor>(
+    name: string,
+    type: abstract new (...args: never[]) => T,
+    shape: readonly number[],
+  ): T {
+    const tensor = this.has(name) ? this.#tensors[name] : undefined;
+    if (tensor === undefined) throw new CorruptObjectError(this.#key, `tensor ${name} is missing`);
+    if (!(tensor.values instanceof type) || tensor.shape.join() !== shape.join()) {
+      const found = `${tensor.values.constructor.name} [${tensor.shape.join(', ')}]`;
+      throw new CorruptObjectError(
+        this.#key,
+        `tensor ${name} is ${found}, expected ${type.name} [${shape.join(', ')}]`,
+      );
+    }
+    if (!(tensor.values instanceof BigUint64Array) && !tensor.values.every(Number.isFinite)) {
+      throw new CorruptObjectError(this.#key, `tensor ${name} holds a number that is not finite`);
+    }
+    return tensor.values;
+  }
+
+  /** First dimension of a tensor; 0 when there is none of that name. */
+  rows(name: string): number {
+    return (this.has(name) ? this.#tensors[name]?.shape[0] : undefined) ?? 0;
+  }
+}

@@ -144,6 +144,7 @@ export function encodeFeedbackEvent(event: FeedbackEventInput, embeddingDim?: nu
 
 /**
  * One interaction as it stands in a message, so that a publisher knows its size before it fills a message.
+ * @param field path of the interaction, for the error; may be empty
  * @throws InvalidEventError
  */
 export function encodeInteraction(
@@ -153,7 +154,7 @@ export function encodeInteraction(
 ): string {
   const { embedding, target, ...rest } = checked(interactionSchema, input, field, undefined);
   const recoded = (value: EmbeddingInput, name: string) =>
-    encodeEmbedding(decoded(value, embeddingDim, `${field}.${name}`, undefined));
+    encodeEmbedding(decoded(value, embeddingDim, fieldAt(field, [name]), undefined));
   return transmissible({
     ...rest,
     embedding: recoded(embedding, 'embedding'),

@@ -1,0 +1,183 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import { shown } from '../errors.ts';
+import { coalesced, type PublishedInteraction } from './coalescing.ts';
+import { Delivery, type OutgoingMessage } from './delivery.ts';
+import { encodeFeedbackEvent, type FeedbackEventInput, InvalidEventError } from './event.ts';
+import type { FeedbackQueue } from './queue.ts';
+
+export interface FeedbackPublisherOptions {
+  readonly queue: FeedbackQueue;
+  /** The deployment's embedding length; when given, wrong lengths are found before anything is sent. */
+  readonly embeddingDim?: number | undefined;
+  /** Named in every event, so that a deployment with another model refuses it. */
+  readonly embeddingModel?: string | undefined;
+  /** Default: random UUIDs. */
+  readonly newEventId?: () => string;
+  readonly now?: () => Date;
+  readonly sleep?: (milliseconds: number, signal?: AbortSignal) => Promise<void>;
+  /** Uniform in [0, 1), for the jitter of retries. */
+  readonly random?: () => number;
+  /** Default 5. */
+  readonly maxAttempts?: number;
+  /** Bytes of unfinished messages to hold; default 16 MiB. */
+  readonly bufferBytes?: number;
+}
+
+export interface PublishOptions {
+  /** Called after every request with what was reached so far. */
+  readonly onProgress?: (progress: PublishProgress) => void;
+  /** Stops reading and sending; what was read and not accepted is reported with the code `aborted`. */
+  readonly signal?: AbortSignal;
+}
+
+export interface PublishProgress {
+  /** Interactions that the queue accepted. */
+  readonly interactions: number;
+  /** Events, each one message, that the queue accepted. */
+  readonly events: number;
+  /** Interactions that could not be sent. */
+  readonly failed: number;
+}
+
+/** What the queue did not take, or could not be confirmed to have taken. */
+export interface PublishFailure {
+  /** Absent for an interaction that was refused before it came into an event. */
+  readonly eventId?: string;
+  readonly userId: string;
+  /** How many interactions are concerned. */
+  readonly interactions: number;
+  /** Position of the first of them, or of the event, in what was given, from 0. */
+  readonly position: number;
+  /**
+   * The reason of an InvalidEventError, SQS's error code, an AttuneError's code when whole requests failed,
+   * `blocked` behind an earlier failure of the same user, or `aborted`.
+   */
+  readonly code: string;
+  readonly message: string;
+}
+
+export interface PublishReport {
+  /** Interactions that the queue accepted. */
+  readonly interactions: number;
+  /** Events, each one message, that the queue accepted. */
+  readonly events: number;
+  readonly failed: readonly PublishFailure[];
+}
+
+/**
+ * Publishes feedback to the queue, each user's in order.
+ *
+ * Publishing is done when the input ends, so the input is to be finite: messages wait for more interactions of their
+ * user until they are full.
+ */
+export class FeedbackPublisher {
+  readonly #options: FeedbackPublisherOptions;
+
+  constructor(options: FeedbackPublisherOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Publishes interactions in as few messages as the limits allow. What is invalid is reported, and the rest goes on.
+   * @throws only what the iteration of `interactions` throws
+   */
+  publish(
+    interactions: Iterable<PublishedInteraction> | AsyncIterable<PublishedInteraction>,
+    options: PublishOptions = {},
+  ): Promise<PublishReport> {
+    const { embeddingDim, embeddingModel, newEventId = randomUUID, now = () => new Date() } = this.#options;
+    const { bufferBytes = 16 * 1024 * 1024 } = this.#options;
+    return this.#deliver(options, (fail) =>
+      coalesced(interactions, {
+        embeddingDim,
+        embeddingModel,
+        newEventId,
+        now,
+        bufferBytes,
+        signal: options.signal,
+        refuse: (interaction, position, error) =>
+          fail({ userId: nameOf(interaction.userId), interactions: 1, position, ...refusalOf(error) }),
+      }),
+    );
+  }
+
+  /**
+   * Publishes events that are ready, with their own ids: publishing one again within or after SQS's deduplication
+   * interval changes nothing.
+   * @throws only what the iteration of `events` throws
+   */
+  publishEvents(
+    events: Iterable<FeedbackEventInput> | AsyncIterable<FeedbackEventInput>,
+    options: PublishOptions = {},
+  ): Promise<PublishReport> {
+    const { embeddingDim } = this.#options;
+    return this.#deliver(options, (fail) => encoded(events, embeddingDim, options.signal, fail));
+  }
+
+  async #deliver(
+    { onProgress, signal }: PublishOptions,
+    messagesOf: (fail: (failure: PublishFailure) => void) => AsyncIterable<OutgoingMessage>,
+  ): Promise<PublishReport> {
+    const { maxAttempts = 5, random = Math.random, sleep = sleepFor } = this.#options;
+    const failed: PublishFailure[] = [];
+    let interactions = 0;
+    let events = 0;
+    let lost = 0;
+    const fail = (failure: PublishFailure) => {
+      failed.push(failure);
+      lost += failure.interactions;
+    };
+    const delivery = new Delivery(this.#options.queue, {
+      maxAttempts,
+      random,
+      sleep,
+      signal,
+      onAccepted: (message) => {
+        interactions += message.interactions;
+        events++;
+      },
+      onFailed: ({ body: _, ...message }, code, reason) => fail({ ...message, code, message: reason }),
+      onRequest: () => onProgress?.({ interactions, events, failed: lost }),
+    });
+    await delivery.run(messagesOf(fail));
+    return { interactions, events, failed };
+  }
+}
+
+async function* encoded(
+  events: Iterable<FeedbackEventInput> | AsyncIterable<FeedbackEventInput>,
+  embeddingDim: number | undefined,
+  signal: AbortSignal | undefined,
+  fail: (failure: PublishFailure) => void,
+): AsyncGenerator<OutgoingMessage> {
+  let position = -1;
+  for await (const event of events) {
+    if (signal?.aborted) break;
+    position++;
+    const { eventId, userId } = event;
+    const message = { eventId, userId: nameOf(userId), interactions: event.interactions.length, position };
+    let body: string;
+    try {
+      body = encodeFeedbackEvent(event, embeddingDim);
+    } catch (error) {
+      fail({ ...message, ...refusalOf(error) });
+      continue;
+    }
+    yield { ...message, body };
+  }
+}
+
+/** @throws everything that is not a refusal of the input */
+function refusalOf(error: unknown): { code: string; message: string } {
+  if (!(error instanceof InvalidEventError)) throw error;
+  return { code: error.reason, message: error.message };
+}
+
+function nameOf(userId: unknown): string {
+  return typeof userId === 'string' ? userId : shown(userId);
+}
+
+async function sleepFor(milliseconds: number, signal?: AbortSignal): Promise<void> {
+  await delay(milliseconds, undefined, signal === undefined ? {} : { signal });
+}

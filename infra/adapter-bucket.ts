@@ -5,15 +5,42 @@ import {
   Bucket,
   BucketEncryption,
   type CfnBucket,
+  type LifecycleRule,
   ObjectOwnership,
 } from 'aws-cdk-lib/aws-s3';
 import { Construct } from 'constructs';
 import { PREFIX } from '../shared/runtime/names.ts';
 import type { AttuneFunction } from './attune-function.ts';
 
-const QUARANTINE_DAYS = 14;
-/** Earlier versions of an object stay for this long, and the newest of them for good: adapters can be rolled back. */
+/** Earlier versions stay for this long, and the newest of them for good: adapters and skills can be rolled back. */
 const EARLIER_VERSIONS = { days: 30, alwaysKept: 10 };
+const QUARANTINE_DAYS = 14;
+
+/** No two rules expire versions of the same object, so that none depends on how S3 settles a conflict. */
+const LIFECYCLE: LifecycleRule[] = [
+  {
+    id: 'remains',
+    expiredObjectDeleteMarker: true,
+    abortIncompleteMultipartUploadAfter: Duration.days(1),
+  },
+  ...[PREFIX.adapters, PREFIX.basis, PREFIX.skills].map((prefix) => ({
+    id: `earlier versions of ${prefix}`,
+    prefix,
+    noncurrentVersionExpiration: Duration.days(EARLIER_VERSIONS.days),
+    noncurrentVersionsToRetain: EARLIER_VERSIONS.alwaysKept,
+  })),
+  {
+    id: 'quarantine',
+    prefix: PREFIX.quarantine,
+    expiration: Duration.days(QUARANTINE_DAYS),
+    noncurrentVersionExpiration: Duration.days(1),
+  },
+  {
+    id: 'episodes that reached the table',
+    prefix: PREFIX.pending,
+    noncurrentVersionExpiration: Duration.days(1),
+  },
+];
 
 /** The bucket of adapters, their shared objects, quarantined events and episodes that wait for the table. */
 export class AdapterBucket extends Construct {
@@ -28,26 +55,7 @@ export class AdapterBucket extends Construct {
       minimumTLSVersion: 1.2,
       objectOwnership: ObjectOwnership.BUCKET_OWNER_ENFORCED,
       versioned: true,
-      lifecycleRules: [
-        {
-          id: 'earlier-versions',
-          noncurrentVersionExpiration: Duration.days(EARLIER_VERSIONS.days),
-          noncurrentVersionsToRetain: EARLIER_VERSIONS.alwaysKept,
-          expiredObjectDeleteMarker: true,
-          abortIncompleteMultipartUploadAfter: Duration.days(1),
-        },
-        {
-          id: 'quarantine',
-          prefix: PREFIX.quarantine,
-          expiration: Duration.days(QUARANTINE_DAYS),
-          noncurrentVersionExpiration: Duration.days(1),
-        },
-        {
-          id: 'stored-episodes',
-          prefix: PREFIX.pending,
-          noncurrentVersionExpiration: Duration.days(1),
-        },
-      ],
+      lifecycleRules: LIFECYCLE,
       removalPolicy: RemovalPolicy.RETAIN,
     });
     this.refuseUnconditionalAdapterWrites();

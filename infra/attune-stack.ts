@@ -5,6 +5,7 @@ import { type DeploymentSettings, environmentOf } from '../shared/runtime/settin
 import { AdapterBucket } from './adapter-bucket.ts';
 import { ConsolidatePatterns } from './consolidate-patterns.ts';
 import { FeedbackQueue } from './feedback-queue.ts';
+import { Monitoring } from './monitoring.ts';
 import { Personalize } from './personalize.ts';
 import { ReasoningTable } from './reasoning-table.ts';
 import { UPDATE_TIMEOUT, UpdateAdapters } from './update-adapters.ts';
@@ -35,13 +36,21 @@ export class AttuneStack extends Stack {
       bank,
       maxConcurrency: settings.maxConcurrency,
     });
+    const schedule = settings.consolidationSchedule;
     const consolidate = new ConsolidatePatterns(this, 'ConsolidatePatterns', {
       environment,
       adapters,
       bank,
-      schedule: settings.consolidationSchedule,
+      schedule,
     });
     const personalize = new Personalize(this, 'Personalize', { environment, adapters });
+
+    new Monitoring(
+      this,
+      'Monitoring',
+      { feedback, bank, update, consolidate, personalize, schedule },
+      settings,
+    );
 
     Tags.of(this).add('application', 'attune');
     this.publish({

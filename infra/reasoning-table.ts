@@ -13,6 +13,8 @@ export class ReasoningTable extends Construct {
 
   constructor(scope: Construct, id: string, settings: DeploymentSettings) {
     super(scope, id);
+    // Queries of an index count for the index alone; its writes are held back with those of the table.
+    const indexBrake = { maxReadRequestUnits: settings.tableMaxReadUnits };
     this.table = new TableV2(this, 'Table', {
       partitionKey: key(TABLE.partitionKey),
       sortKey: key(TABLE.sortKey),
@@ -27,12 +29,14 @@ export class ReasoningTable extends Construct {
           partitionKey: key(TABLE.byCell.partitionKey),
           sortKey: key(TABLE.byCell.sortKey),
           projectionType: ProjectionType.ALL,
+          ...indexBrake,
         },
         {
           indexName: TABLE.newcomers.index,
           partitionKey: key(TABLE.newcomers.partitionKey),
           sortKey: key(TABLE.newcomers.sortKey),
           projectionType: ProjectionType.KEYS_ONLY,
+          ...indexBrake,
         },
       ],
       pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: true },

@@ -1,0 +1,55 @@
+import { Stack } from 'aws-cdk-lib';
+import {
+  type Alarm,
+  AlarmStatusWidget,
+  Dashboard,
+  GraphWidget,
+  type IMetric,
+} from 'aws-cdk-lib/aws-cloudwatch';
+import type { Construct } from 'constructs';
+import { METRICS } from './metrics.ts';
+import type { MonitoredParts } from './monitoring.ts';
+
+/** What one looks at first: alarms, the way of feedback, the learner, the functions, the table. */
+export function addDashboard(
+  scope: Construct,
+  id: string,
+  parts: MonitoredParts,
+  alarms: Alarm[],
+): Dashboard {
+  const { feedback, update, consolidate, personalize, bank } = parts;
+  const functions = [update, consolidate.function, personalize];
+  return new Dashboard(scope, id, {
+    dashboardName: Stack.of(scope).stackName,
+    widgets: [
+      [new AlarmStatusWidget({ title: 'Alarms', width: 24, alarms })],
+      [
+        graph('Feedback', METRICS.interactionsApplied, METRICS.eventsApplied, METRICS.eventsDuplicate),
+        graph('From event to effect (ms)', METRICS.eventToEffectMedian, METRICS.eventToEffectTail),
+        graph(
+          'Queue',
+          feedback.queue.metricApproximateNumberOfMessagesVisible(),
+          feedback.queue.metricApproximateAgeOfOldestMessage(),
+        ),
+      ],
+      [
+        graph('Trouble', METRICS.eventsQuarantined, METRICS.conflicts, METRICS.episodesPending),
+        graph('Consolidation', METRICS.consolidations, METRICS.skillsCreated),
+        graph(
+          'Table (request units)',
+          bank.table.metricConsumedReadCapacityUnits(),
+          bank.table.metricConsumedWriteCapacityUnits(),
+        ),
+      ],
+      [
+        graph('Invocations', ...functions.map((fn) => fn.metricInvocations())),
+        graph('Errors', ...functions.map((fn) => fn.metricErrors())),
+        graph('Duration, p99 (ms)', ...functions.map((fn) => fn.metricDuration({ statistic: 'p99' }))),
+      ],
+    ],
+  });
+}
+
+function graph(title: string, ...left: IMetric[]): GraphWidget {
+  return new GraphWidget({ title, left, width: 8 });
+}

@@ -1,0 +1,30 @@
+import type { Bucket, ObjectTable } from './object-table.ts';
+
+const DAY_MS = 86_400_000;
+
+/** The UTC day that a time lies in; S3 applies lifecycle rules at midnight UTC, so once per day is enough. */
+export const utcDay = (now: number) => Math.floor(now / DAY_MS);
+
+/**
+ * Applies a bucket's expiration rules. S3 counts `days` from the write (for noncurrent versions: from being
+ * replaced) and rounds up to the next midnight UTC; expiring the latest object of a versioned bucket leaves a
+ * delete marker (Amazon S3 User Guide, "Lifecycle configuration elements").
+ *
+ * @param now milliseconds since the epoch
+ */
+export function applyExpirations(table: ObjectTable, bucket: Bucket, now: number): void {
+  const cutoff = (days: number) => (utcDay(now) - days) * DAY_MS;
+  table.transaction(() => {
+    for (const { prefix, days } of bucket.expirations) {
+      for (const object of table.latestBefore(bucket, prefix, cutoff(days))) {
+        if (bucket.versioned) table.putDeleteMarker(bucket, object.key, now);
+        else table.remove(bucket, object);
+      }
+    }
+    for (const { prefix, days, keepNewest = 0 } of bucket.noncurrentExpirations) {
+      for (const version of table.replacedBefore(bucket, prefix, cutoff(days), keepNewest)) {
+        table.remove(bucket, version);
+      }
+    }
+  });
+}

@@ -1,0 +1,321 @@
+import { DatabaseSync, type SQLOutputValue, type StatementSync } from 'node:sqlite';
+import { InvalidConfigurationError } from '../../../shared/errors.ts';
+import type { Checksum } from './checksums.ts';
+
+/** Objects under `prefix` expire `days` after they were written, at the next midnight UTC. */
+export interface Expiration {
+  readonly prefix: string;
+  readonly days: number;
+}
+
+/** Versions under `prefix` are removed `days` after they were replaced, but never the `keepNewest` newest of a key. */
+export interface NoncurrentExpiration extends Expiration {
+  readonly keepNewest?: number;
+}
+
+export interface BucketSettings {
+  readonly versioned: boolean;
+  readonly expirations?: readonly Expiration[];
+  readonly noncurrentExpirations?: readonly NoncurrentExpiration[];
+}
+
+export interface Bucket extends Required<BucketSettings> {
+  readonly name: string;
+}
+
+/** One version of an object, or a delete marker, without its bytes. */
+export interface ObjectVersion {
+  /** Order of writing over the whole server; later is larger. */
+  readonly seq: number;
+  readonly key: string;
+  /** `null`, as the word, for what was written while the bucket was not versioned. */
+  readonly versionId: string;
+  readonly latest: boolean;
+  readonly deleteMarker: boolean;
+  /** MD5 in hex, in quotes. */
+  readonly etag: string;
+  /** Bytes. */
+  readonly size: number;
+  /** Milliseconds since the epoch. */
+  readonly modified: number;
+  /** Header fields that are given back: content type, user metadata and the like. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly checksum: Checksum | undefined;
+}
+
+export interface NewObject {
+  readonly bytes: Uint8Array;
+  readonly etag: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly checksum: Checksum | undefined;
+}
+
+// Bytes stand in a table of their own, since marking a version as no longer the latest rewrites its row.
+// Keys are blobs: SQLite compares them bytewise, which is S3's order, and they may hold any character.
+const SCHEMA = `
+  CREATE TABLE IF NOT EXISTS bucket (name TEXT PRIMARY KEY, settings TEXT NOT NULL) STRICT;
+  CREATE TABLE IF NOT EXISTS object (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    bucket TEXT NOT NULL REFERENCES bucket (name),
+    key BLOB NOT NULL,
+    unversioned INTEGER NOT NULL,
+    latest INTEGER NOT NULL,
+    deleteMarker INTEGER NOT NULL,
+    etag TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    modified INTEGER NOT NULL,
+    headers TEXT NOT NULL,
+    checksum TEXT
+  ) STRICT;
+  CREATE UNIQUE INDEX IF NOT EXISTS latest ON object (bucket, key) WHERE latest = 1;
+  CREATE INDEX IF NOT EXISTS versions ON object (bucket, key, seq);
+  CREATE TABLE IF NOT EXISTS body (
+    seq INTEGER PRIMARY KEY REFERENCES object (seq) ON DELETE CASCADE,
+    bytes BLOB NOT NULL
+  ) STRICT;`;
+
+// One process owns the file (EXCLUSIVE). A commit is in the operating system's hands when it is acknowledged
+// (WAL, NORMAL), so it survives the death of the process at any moment; a power cut may take the last ones.
+const DURABLE = `
+  PRAGMA locking_mode = EXCLUSIVE;
+  PRAGMA journal_mode = WAL;
+  PRAGMA synchronous = NORMAL;`;
+
+// An unnamed database lives in memory and spills to a temporary file that vanishes with the process.
+const TEMPORARY = `
+  PRAGMA journal_mode = MEMORY;
+  PRAGMA synchronous = OFF;
+  PRAGMA cache_size = -65536;`;
+
+/**
+ * Buckets, object versions and their bytes in SQLite. Every method is synchronous and commits before it returns,
+ * so that a condition checked just before a write, in the same turn of the event loop, still holds at the write.
+ */
+export class ObjectTable {
+  readonly #database: DatabaseSync;
+  readonly #statements = new Map<string, StatementSync>();
+  readonly #buckets = new Map<string, Bucket>();
+
+  /**
+   * @param file path of the database file; `undefined` for one that ends with the process
+   * @throws InvalidConfigurationError when the file cannot be opened or another process has it open
+   */
+  constructor(file: string | undefined) {
+    try {
+      this.#database = new DatabaseSync(file ?? '');
+      this.#database.exec(file === undefined ? TEMPORARY : DURABLE);
+      this.#database.exec(SCHEMA);
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      throw new InvalidConfigurationError(
+        `${file}: found ${reason}, expected a writable file that no other process has open`,
+        { cause },
+      );
+    }
+    for (const row of this.#statement('SELECT name, settings FROM bucket').iterate()) {
+      const name = String(row.name);
+      this.#buckets.set(name, { name, ...JSON.parse(String(row.settings)) });
+    }
+  }
+
+  bucket(name: string): Bucket | undefined {
+    return this.#buckets.get(name);
+  }
+
+  /** Makes a bucket, or gives an existing one these settings; its objects stay. */
+  saveBucket(name: string, settings: BucketSettings): Bucket {
+    const { versioned, expirations = [], noncurrentExpirations = [] } = settings;
+    const saved = { versioned, expirations, noncurrentExpirations };
+    this.#statement('INSERT INTO bucket VALUES (?1, ?2) ON CONFLICT DO UPDATE SET settings = ?2').run(
+      name,
+      JSON.stringify(saved),
+    );
+    const bucket = { name, ...saved };
+    this.#buckets.set(name, bucket);
+    return bucket;
+  }
+
+  /** The newest version of a key, which may be a delete marker. */
+  latest(bucket: Bucket, key: string): ObjectVersion | undefined {
+    return this.#one('bucket = ? AND key = ? AND latest = 1', bucket.name, Buffer.from(key));
+  }
+
+  /** One version of a key by its id. */
+  version(bucket: Bucket, key: string, versionId: string): ObjectVersion | undefined {
+    return versionId === 'null'
+      ? this.#one('bucket = ? AND key = ? AND unversioned = 1', bucket.name, Buffer.from(key))
+      : this.#one(
+          'bucket = ? AND key = ? AND unversioned = 0 AND seq = ?',
+          bucket.name,
+          Buffer.from(key),
+          seqOf(versionId),
+        );
+  }
+
+  bytes(version: ObjectVersion): Uint8Array {
+    const row = this.#statement('SELECT bytes FROM body WHERE seq = ?').get(version.seq);
+    if (!(row?.bytes instanceof Uint8Array)) throw new Error(`${version.key}: its bytes are missing`);
+    return row.bytes;
+  }
+
+  /** The first latest version (no delete marker) whose key lies in [from, to), by UTF-8 bytes. */
+  firstBetween(bucket: Bucket, from: Uint8Array, to: Uint8Array): ObjectVersion | undefined {
+    return this.#one(
+      'bucket = ? AND key >= ? AND key < ? AND latest = 1 AND deleteMarker = 0 ORDER BY key',
+      bucket.name,
+      from,
+      to,
+    );
+  }
+
+  /** Versions and delete markers after the given place, by key and then from new to old. */
+  versionsBetween(
+    bucket: Bucket,
+    from: { readonly key: Uint8Array; readonly beforeSeq: number },
+    to: Uint8Array,
+    limit: number,
+  ): ObjectVersion[] {
+    return this.#statement(
+      `SELECT * FROM object WHERE bucket = ?1 AND key >= ?2 AND key < ?3 AND (key > ?2 OR seq < ?4)
+       ORDER BY key, seq DESC LIMIT ?5`,
+    )
+      .all(bucket.name, from.key, to, from.beforeSeq, limit)
+      .map(toVersion);
+  }
+
+  /** Writes an object as the latest version; in an unversioned bucket it replaces what was there. */
+  put(bucket: Bucket, key: string, object: NewObject, now: number): ObjectVersion {
+    return this.#insert(bucket, key, object, now);
+  }
+
+  /** Writes a delete marker as the latest version. */
+  putDeleteMarker(bucket: Bucket, key: string, now: number): ObjectVersion {
+    return this.#insert(bucket, key, undefined, now);
+  }
+
+  /** Removes one version with its bytes; the newest that remains becomes the latest. */
+  remove(bucket: Bucket, version: ObjectVersion): void {
+    this.transaction(() => {
+      this.#statement('DELETE FROM object WHERE seq = ?').run(version.seq);
+      if (!version.latest) return;
+      this.#statement(
+        `UPDATE object SET latest = 1
+         WHERE seq = (SELECT max(seq) FROM object WHERE bucket = ? AND key = ?)`,
+      ).run(bucket.name, Buffer.from(version.key));
+    });
+  }
+
+  /** Latest objects under a prefix that were written before a time (milliseconds since the epoch). */
+  latestBefore(bucket: Bucket, prefix: string, time: number): ObjectVersion[] {
+    return this.#statement(
+      `SELECT * FROM object WHERE bucket = ? AND key >= ? AND key < ?
+       AND latest = 1 AND deleteMarker = 0 AND modified < ?`,
+    )
+      .all(bucket.name, Buffer.from(prefix), endOfPrefix(prefix), time)
+      .map(toVersion);
+  }
+
+  /** Versions that were replaced before a time, without the `keepNewest` newest replaced ones of each key. */
+  replacedBefore(bucket: Bucket, prefix: string, time: number, keepNewest: number): ObjectVersion[] {
+    return this.#statement(
+      `SELECT * FROM (
+         SELECT *, lag(modified) OVER byAge AS replaced, row_number() OVER byAge - 1 AS age
+         FROM object WHERE bucket = ? AND key >= ? AND key < ?
+         WINDOW byAge AS (PARTITION BY key ORDER BY seq DESC))
+       WHERE latest = 0 AND replaced < ? AND age > ?`,
+    )
+      .all(bucket.name, Buffer.from(prefix), endOfPrefix(prefix), time, keepNewest)
+      .map(toVersion);
+  }
+
+  /** Runs `work` as one commit: all of it or, when it throws, nothing. May be nested. */
+  transaction<T>(work: () => T): T {
+    if (this.#database.isTransaction) return work();
+    this.#database.exec('BEGIN IMMEDIATE');
+    try {
+      const result = work();
+      this.#database.exec('COMMIT');
+      return result;
+    } catch (error) {
+      this.#database.exec('ROLLBACK');
+      throw error;
+    }
+  }
+
+  close(): void {
+    this.#database.close();
+  }
+
+  #insert(bucket: Bucket, key: string, object: NewObject | undefined, now: number): ObjectVersion {
+    const keyBytes = Buffer.from(key);
+    return this.transaction(() => {
+      const old = bucket.versioned ? undefined : this.version(bucket, key, 'null');
+      if (old !== undefined) this.remove(bucket, old);
+      this.#statement('UPDATE object SET latest = 0 WHERE bucket = ? AND key = ? AND latest = 1').run(
+        bucket.name,
+        keyBytes,
+      );
+      const row = this.#statement(
+        `INSERT INTO object (bucket, key, unversioned, latest, deleteMarker, etag, size, modified, headers, checksum)
+         VALUES (?, ?, ?, 1, ?, ?, ?, ?, ?, ?) RETURNING *`,
+      ).get(
+        bucket.name,
+        keyBytes,
+        bucket.versioned ? 0 : 1,
+        object === undefined ? 1 : 0,
+        object?.etag ?? '',
+        object?.bytes.length ?? 0,
+        now,
+        JSON.stringify(object?.headers ?? {}),
+        object?.checksum === undefined ? null : JSON.stringify(object.checksum),
+      );
+      if (row === undefined) throw new Error('INSERT … RETURNING returned nothing');
+      const version = toVersion(row);
+      if (object !== undefined) {
+        this.#statement('INSERT INTO body VALUES (?, ?)').run(version.seq, object.bytes);
+      }
+      return version;
+    });
+  }
+
+  #one(where: string, ...values: (string | number | Uint8Array)[]): ObjectVersion | undefined {
+    const row = this.#statement(`SELECT * FROM object WHERE ${where} LIMIT 1`).get(...values);
+    return row === undefined ? undefined : toVersion(row);
+  }
+
+  #statement(sql: string): StatementSync {
+    let statement = this.#statements.get(sql);
+    if (statement === undefined) {
+      statement = this.#database.prepare(sql);
+      this.#statements.set(sql, statement);
+    }
+    return statement;
+  }
+}
+
+/** The first byte string after every key that starts with `prefix`: 0xFF never occurs in UTF-8. */
+export function endOfPrefix(prefix: string): Uint8Array {
+  return Buffer.concat([Buffer.from(prefix), Uint8Array.of(0xff)]);
+}
+
+/** The place of a version in the order of writing; 0, before all, for `null`, which is always a key's oldest. */
+export function seqOf(versionId: string): number {
+  return versionId === 'null' ? 0 : Number.parseInt(versionId, 16);
+}
+
+function toVersion(row: Record<string, SQLOutputValue>): ObjectVersion {
+  const seq = Number(row.seq);
+  if (!(row.key instanceof Uint8Array)) throw new Error(`object ${seq}: its key is missing`);
+  return {
+    seq,
+    key: Buffer.from(row.key).toString(),
+    versionId: row.unversioned === 1 ? 'null' : seq.toString(16).padStart(32, '0'),
+    latest: row.latest === 1,
+    deleteMarker: row.deleteMarker === 1,
+    etag: String(row.etag),
+    size: Number(row.size),
+    modified: Number(row.modified),
+    headers: JSON.parse(String(row.headers)),
+    checksum: row.checksum === null ? undefined : JSON.parse(String(row.checksum)),
+  };
+}

@@ -1,0 +1,211 @@
+import { createHash } from 'node:crypto';
+import type { ObjectVersion } from './object-table.ts';
+import type { Operation, Reply, S3Call } from './operation.ts';
+import { invalidArgument, noSuchKey, notImplemented, preconditionFailed, S3Error } from './s3-error.ts';
+
+/** Header fields of a PUT that are stored with the object and given back, besides `x-amz-meta-*`. */
+const STORED_HEADERS = [
+  'content-type',
+  'content-encoding',
+  'content-language',
+  'content-disposition',
+  'cache-control',
+  'expires',
+];
+
+const MAX_USER_METADATA_BYTES = 2048;
+
+export const putObject: Operation = {
+  name: 'PutObject',
+  method: 'PUT',
+  on: 'object',
+  query: [],
+  headers: [
+    'if-match',
+    'if-none-match',
+    'content-md5',
+    'x-amz-meta-*',
+    'x-amz-checksum-*',
+    'x-amz-decoded-content-length',
+    'x-amz-trailer',
+  ],
+  run({ table, into, key, headers, body, now }) {
+    const current = existing(table.latest(into, key));
+    const ifMatch = headers.get('if-match');
+    const ifNoneMatch = headers.get('if-none-match');
+    if (ifMatch !== undefined) {
+      if (ifMatch === '*' || ifNoneMatch !== undefined) {
+        throw notImplemented('PutObject with If-Match: * or with both conditions');
+      }
+      if (current === undefined) throw noSuchKey();
+      if (!matches(ifMatch, current)) throw preconditionFailed('If-Match');
+    }
+    if (ifNoneMatch !== undefined) {
+      if (ifNoneMatch !== '*') throw notImplemented('PutObject with If-None-Match other than *');
+      if (current !== undefined) throw preconditionFailed('If-None-Match');
+    }
+    const etag = `"${createHash('md5').update(body.bytes).digest('hex')}"`;
+    const written = table.put(
+      into,
+      key,
+      { bytes: body.bytes, etag, headers: storedHeaders(headers), checksum: body.checksum },
+      now,
+    );
+    return {
+      status: 200,
+      headers: { etag, ...versionHeaders({ into }, written), ...checksumHeaders(written) },
+    };
+  },
+};
+
+export const getObject: Operation = {
+  name: 'GetObject',
+  method: 'GET',
+  on: 'object',
+  query: ['versionId'],
+  headers: ['if-match', 'if-none-match', 'x-amz-checksum-mode'],
+  run: (call) => {
+    const object = requested(call);
+    const unmet = unmetCondition(call, object);
+    return unmet ?? { status: 200, headers: describe(call, object), body: call.table.bytes(object) };
+  },
+};
+
+export const headObject: Operation = {
+  ...getObject,
+  name: 'HeadObject',
+  method: 'HEAD',
+  run: (call) => {
+    const object = requested(call);
+    return unmetCondition(call, object) ?? { status: 200, headers: describe(call, object) };
+  },
+};
+
+export const deleteObject: Operation = {
+  name: 'DeleteObject',
+  method: 'DELETE',
+  on: 'object',
+  query: ['versionId'],
+  headers: ['if-match'],
+  run(call) {
+    const { table, into, key, query, headers } = call;
+    const versionId = query.get('versionId');
+    const ifMatch = headers.get('if-match');
+    if (ifMatch !== undefined) {
+      if (versionId !== null) throw notImplemented('DeleteObject with If-Match and versionId');
+      const current = existing(table.latest(into, key));
+      if (current === undefined) throw noSuchKey();
+      if (ifMatch !== '*' && !matches(ifMatch, current)) throw preconditionFailed('If-Match');
+    }
+    return { status: 204, headers: versionHeaders(call, deleteKey(call, key, versionId)) };
+  },
+};
+
+/**
+ * Deletes a key (leaving a delete marker when the bucket is versioned) or, with an id, one version for good.
+ * @returns the delete marker that was made, or the version that was removed; nothing when there was none
+ */
+export function deleteKey(
+  { table, into, now }: Pick<S3Call, 'table' | 'into' | 'now'>,
+  key: string,
+  versionId: string | null,
+): ObjectVersion | undefined {
+  if (versionId === null && into.versioned) return table.putDeleteMarker(into, key, now);
+  const version = table.version(into, key, checkedVersionId(versionId ?? 'null'));
+  if (version !== undefined) table.remove(into, version);
+  return version;
+}
+
+function checkedVersionId(versionId: string): string {
+  if (!/^(null|[0-9a-f]{32})$/.test(versionId)) throw invalidArgument('Invalid version id specified');
+  return versionId;
+}
+
+function existing(version: ObjectVersion | undefined): ObjectVersion | undefined {
+  return version?.deleteMarker ? undefined : version;
+}
+
+/** ETags are compared with or without their quotes, as S3 does. */
+function matches(condition: string, { etag }: ObjectVersion): boolean {
+  return condition === etag || `"${condition}"` === etag;
+}
+
+function requested({ table, into, key, query }: S3Call): ObjectVersion {
+  const versionId = query.get('versionId');
+  if (versionId === null) {
+    const latest = table.latest(into, key);
+    if (latest === undefined) throw noSuchKey();
+    if (latest.deleteMarker) throw noSuchKey(versionHeaders({ into }, latest));
+    return latest;
+  }
+  const version = table.version(into, key, checkedVersionId(versionId));
+  if (version === undefined) throw new S3Error(404, 'NoSuchVersion', 'The specified version does not exist.');
+  if (version.deleteMarker) {
+    throw new S3Error(405, 'MethodNotAllowed', 'The specified version is a delete marker.', {
+      allow: 'DELETE',
+      ...versionHeaders({ into }, version),
+    });
+  }
+  return version;
+}
+
+function unmetCondition({ into, headers }: S3Call, object: ObjectVersion): Reply | undefined {
+  const ifMatch = headers.get('if-match');
+  if (ifMatch !== undefined && ifMatch !== '*' && !matches(ifMatch, object)) {
+    throw preconditionFailed('If-Match');
+  }
+  const ifNoneMatch = headers.get('if-none-match');
+  if (ifNoneMatch === undefined || (ifNoneMatch !== '*' && !matches(ifNoneMatch, object))) return undefined;
+  return { status: 304, headers: { etag: object.etag, ...versionHeaders({ into }, object) } };
+}
+
+function describe({ into, headers }: S3Call, object: ObjectVersion): Record<string, string> {
+  return {
+    ...object.headers,
+    'content-length': String(object.size),
+    'last-modified': new Date(object.modified).toUTCString(),
+    etag: object.etag,
+    ...versionHeaders({ into }, object),
+    ...(headers.has('x-amz-checksum-mode') ? checksumHeaders(object) : {}),
+  };
+}
+
+function versionHeaders(
+  { into }: Pick<S3Call, 'into'>,
+  version: ObjectVersion | undefined,
+): Record<string, string> {
+  if (version === undefined || !into.versioned) return {};
+  return {
+    'x-amz-version-id': version.versionId,
+    ...(version.deleteMarker ? { 'x-amz-delete-marker': 'true' } : {}),
+  };
+}
+
+function checksumHeaders({ checksum }: ObjectVersion): Record<string, string> {
+  if (checksum === undefined) return {};
+  return { [checksum.header]: checksum.value, 'x-amz-checksum-type': 'FULL_OBJECT' };
+}
+
+function storedHeaders(headers: ReadonlyMap<string, string>): Record<string, string> {
+  const stored: Record<string, string> = { 'content-type': 'binary/octet-stream' };
+  let metadataBytes = 0;
+  for (const [name, value] of headers) {
+    if (name.startsWith('x-amz-meta-')) {
+      metadataBytes += name.length - 'x-amz-meta-'.length + value.length;
+      stored[name] = value;
+    } else if (STORED_HEADERS.includes(name)) {
+      stored[name] = value;
+    }
+  }
+  if (metadataBytes > MAX_USER_METADATA_BYTES) {
+    throw new S3Error(400, 'MetadataTooLarge', `User metadata exceeds ${MAX_USER_METADATA_BYTES} bytes.`);
+  }
+  const { 'content-encoding': encoding, ...others } = stored;
+  if (encoding === undefined) return stored;
+  // aws-chunked is how the body travelled, not part of the object.
+  const kept = encoding
+    .split(',')
+    .map((coding) => coding.trim())
+    .filter((coding) => coding !== '' && coding !== 'aws-chunked');
+  return kept.length === 0 ? others : { ...others, 'content-encoding': kept.join(', ') };
+}

@@ -1,0 +1,61 @@
+import type { IncomingMessage } from 'node:http';
+import { invalidArgument, S3Error } from './s3-error.ts';
+
+/** Where a request points to and what it says, before its body is read. */
+export interface S3Request {
+  readonly method: string;
+  /** Empty for the service itself. */
+  readonly bucket: string;
+  /** Empty for the bucket itself. */
+  readonly key: string;
+  readonly query: URLSearchParams;
+  /** Names in lower case. */
+  readonly headers: ReadonlyMap<string, string>;
+}
+
+/** S3's limit on the UTF-8 length of a key. */
+const MAX_KEY_BYTES = 1024;
+
+/**
+ * Takes a path-style request (`/bucket/key?query`) apart. The path is not normalized: `a/../b` and `a//b` are keys.
+ * @throws S3Error InvalidURI or KeyTooLongError
+ */
+export function parseRequest(request: IncomingMessage): S3Request {
+  const [path = '', ...query] = (request.url ?? '').split('?');
+  const [, bucket = '', ...key] = path.split('/').map(decode);
+  const parsed = {
+    method: request.method ?? '',
+    bucket,
+    key: key.join('/'),
+    query: new URLSearchParams(query.join('?')),
+    headers: new Map(
+      Object.entries(request.headers).map(([name, value]) => [
+        name,
+        Array.isArray(value) ? value.join(', ') : (value ?? ''),
+      ]),
+    ),
+  };
+  if (Buffer.byteLength(parsed.key) > MAX_KEY_BYTES) {
+    throw new S3Error(400, 'KeyTooLongError', `Your key is longer than ${MAX_KEY_BYTES} bytes.`);
+  }
+  return parsed;
+}
+
+function decode(segment: string): string {
+  try {
+    return decodeURIComponent(segment);
+  } catch (cause) {
+    if (!(cause instanceof URIError)) throw cause;
+    throw new S3Error(400, 'InvalidURI', 'The path is not percent-encoded UTF-8.');
+  }
+}
+
+/** A whole number from the query, such as `max-keys`. */
+export function countFrom(query: URLSearchParams, name: string, absent: number): number {
+  const text = query.get(name);
+  if (text === null) return absent;
+  if (!/^\d{1,9}$/.test(text)) {
+    throw invalidArgument(`${name}: found ${text}, expected a whole number from 0`);
+  }
+  return Number(text);
+}

@@ -1,0 +1,191 @@
+import {
+  DeleteObjectCommand,
+  GetObjectCommand,
+  ListObjectVersionsCommand,
+  type ListObjectVersionsCommandOutput,
+  PutObjectCommand,
+  paginateListObjectsV2,
+  type S3Client,
+} from '@aws-sdk/client-s3';
+import { ConflictError } from '../errors.ts';
+import { nameOf, s3Failure, statusOf } from './s3-failure.ts';
+
+/** What names exactly these bytes of an object. */
+export interface StoredVersion {
+  /** In quotes, as S3 gives it. */
+  readonly etag: string;
+  /** Absent when the bucket is not versioned. */
+  readonly versionId?: string;
+}
+
+export interface StoredObject extends StoredVersion {
+  readonly body: Uint8Array;
+}
+
+/** Write only over the object with this ETag, only where there is no object, or in any case. */
+export type WriteCondition =
+  | { readonly ifMatch: string; readonly ifNoneMatch?: never }
+  | { readonly ifNoneMatch: true; readonly ifMatch?: never }
+  | { readonly ifMatch?: never; readonly ifNoneMatch?: never };
+
+export interface ListedObject {
+  readonly key: string;
+  readonly etag: string;
+  /** Bytes. */
+  readonly size: number;
+  readonly lastModified: Date;
+}
+
+export interface ListedVersion {
+  readonly versionId: string;
+  readonly latest: boolean;
+  /** A delete marker has no bytes: it says that the object was deleted then. */
+  readonly deleteMarker: boolean;
+  readonly lastModified: Date;
+}
+
+/**
+ * Objects of one bucket. Every method throws `UnavailableError` when S3 does not answer, throttles or fails on its
+ * side, and `InvalidConfigurationError` when it refuses the request for good: no such bucket, access denied.
+ */
+export class ObjectStore {
+  readonly #client: S3Client;
+  readonly #bucket: string;
+
+  constructor(client: S3Client, bucket: string) {
+    this.#client = client;
+    this.#bucket = bucket;
+  }
+
+  /**
+   * Reads an object, or one version of it.
+   * @returns nothing when there is none; `not-modified` when its ETag still is `ifNoneMatch`
+   */
+  async get(
+    key: string,
+    options: { readonly ifNoneMatch?: string; readonly versionId?: string } = {},
+  ): Promise<StoredObject | 'not-modified' | undefined> {
+    try {
+      const found = await this.#client.send(
+        new GetObjectCommand({
+          Bucket: this.#bucket,
+          Key: key,
+          IfNoneMatch: options.ifNoneMatch,
+          VersionId: options.versionId,
+        }),
+      );
+      const body = (await found.Body?.transformToByteArray()) ?? new Uint8Array();
+      return { body, ...storedVersion(found) };
+    } catch (error) {
+      if (statusOf(error) === 304) return 'not-modified';
+      if (nameOf(error) === 'NoSuchKey' || nameOf(error) === 'NoSuchVersion') return undefined;
+      // The version that was asked for is a delete marker.
+      if (statusOf(error) === 405) return undefined;
+      throw s3Failure('read', this.#bucket, key, error);
+    }
+  }
+
+  /**
+   * Writes an object. After a lost answer the SDK sends the write again, so that a conditional write which took
+   * effect can still end in a conflict: whoever meets one reads the object again before deciding anything.
+   * @throws ConflictError when the condition does not hold
+   */
+  async put(key: string, body: Uint8Array, condition: WriteCondition = {}): Promise<StoredVersion> {
+    try {
+      const written = await this.#client.send(
+        new PutObjectCommand({
+          Bucket: this.#bucket,
+          Key: key,
+          Body: body,
+          IfMatch: condition.ifMatch,
+          IfNoneMatch: condition.ifNoneMatch ? '*' : undefined,
+        }),
+      );
+      return storedVersion(written);
+    } catch (error) {
+      const replacedNothing = condition.ifMatch !== undefined && nameOf(error) === 'NoSuchKey';
+      if (statusOf(error) === 412 || replacedNothing) {
+        const expected = condition.ifMatch === undefined ? 'no object' : `the object ${condition.ifMatch}`;
+        throw new ConflictError(`${key}: found another object or none, expected ${expected}`, {
+          cause: error,
+        });
+      }
+      throw s3Failure('write', this.#bucket, key, error);
+    }
+  }
+
+  /**
+   * Deletes an object, in a versioned bucket by a delete marker; or, with an id, one version for good.
+   * What is not there counts as deleted.
+   */
+  async delete(key: string, options: { readonly versionId?: string } = {}): Promise<void> {
+    try {
+      await this.#client.send(
+        new DeleteObjectCommand({ Bucket: this.#bucket, Key: key, VersionId: options.versionId }),
+      );
+    } catch (error) {
+      throw s3Failure('delete', this.#bucket, key, error);
+    }
+  }
+
+  /** Objects whose keys start with `prefix`, in order of their UTF-8 bytes. */
+  async *list(prefix: string): AsyncGenerator<ListedObject, void, undefined> {
+    try {
+      const pages = paginateListObjectsV2({ client: this.#client }, { Bucket: this.#bucket, Prefix: prefix });
+      for await (const { Contents = [] } of pages) {
+        for (const { Key = '', ETag = '', Size = 0, LastModified = new Date(0) } of Contents) {
+          yield { key: Key, etag: ETag, size: Size, lastModified: LastModified };
+        }
+      }
+    } catch (error) {
+      throw s3Failure('list', this.#bucket, prefix, error);
+    }
+  }
+
+  /**
+   * Versions and delete markers of a key, newest first. S3 tells them apart by second only, so the place of a delete
+   * marker among versions of its own second is not known.
+   */
+  async *versions(key: string): AsyncGenerator<ListedVersion, void, undefined> {
+    let page: ListObjectVersionsCommandOutput | undefined;
+    do {
+      try {
+        page = await this.#client.send(
+          new ListObjectVersionsCommand({
+            Bucket: this.#bucket,
+            Prefix: key,
+            KeyMarker: page?.NextKeyMarker,
+            VersionIdMarker: page?.NextVersionIdMarker,
+          }),
+        );
+      } catch (error) {
+        throw s3Failure('list', this.#bucket, key, error);
+      }
+      yield* versionsOf(key, page);
+      // Keys come in order, and the key itself is the first of those that start with it.
+    } while (page.IsTruncated && page.NextKeyMarker === key);
+  }
+}
+
+function versionsOf(key: string, page: ListObjectVersionsCommandOutput): ListedVersion[] {
+  const { Versions = [], DeleteMarkers = [] } = page;
+  return [
+    ...Versions.map((version) => ({ ...version, deleteMarker: false })),
+    ...DeleteMarkers.map((marker) => ({ ...marker, deleteMarker: true })),
+  ]
+    .filter(({ Key }) => Key === key)
+    .map(({ VersionId = '', IsLatest = false, LastModified = new Date(0), deleteMarker }) => ({
+      versionId: VersionId,
+      latest: IsLatest,
+      deleteMarker,
+      lastModified: LastModified,
+    }))
+    .sort(
+      (a, b) => Number(b.latest) - Number(a.latest) || b.lastModified.getTime() - a.lastModified.getTime(),
+    );
+}
+
+function storedVersion(answer: { ETag?: string | undefined; VersionId?: string | undefined }): StoredVersion {
+  const { ETag = '', VersionId } = answer;
+  return VersionId === undefined ? { etag: ETag } : { etag: ETag, versionId: VersionId };
+}

@@ -52,7 +52,15 @@ const content = z.strictObject({
   basisId: z.string().nullable(),
   statistics: z.strictObject({ sumSquares: real, count, rewardSum: real }),
   targets: z.strictObject({ count }).nullable(),
-  record: z.strictObject({ count, adapterLoss: real, userMeanLoss: real, warmStartLoss: real }),
+  record: z.strictObject({
+    count,
+    adapterLoss: real,
+    userMeanLoss: real,
+    warmStartLoss: real,
+    adapterUserMeanSquares: real,
+    adapterWarmStartSquares: real,
+    warmStartUserMeanSquares: real,
+  }),
   waiting: z.array(
     z.union([
       z.strictObject({ residualReward: real, reward: real }),

@@ -3,24 +3,29 @@ import { InvalidInputError, shown } from '../errors.ts';
 import { leadingEigenvectors } from './eigen.ts';
 import { createRandom } from './random.ts';
 
-/**
- * What all adapters of a deployment share: the frozen LoRA matrix A and the projection Π of a reward's features.
- *
- * For an item x of unit length and z = A·x, an adapter's share of the score, s·⟨x, B·z⟩, is linear in B: it is φ·vec(B)
- * with the feature φ = s·vec(x ⊗ z) of length d·r. Ratings cannot fill so many coefficients, so B is confined to the span
- * of Π (d·r × p), the leading directions of φ over the catalogue: B = unvec(Π·m), φ·vec(B) = (Πᵀφ)·m.
- */
-export interface Basis {
-  /** Hash of the content; adapters name their basis by it. */
-  readonly id: string;
+/** The half of a LoRA adapter that looks at an item: z = s·A·x. */
+export interface DownProjection {
   /** d, length of the embeddings. */
   readonly embeddingDim: number;
   /** r, rows of A. */
   readonly rank: number;
   /** s = scalingFactor / rank. */
   readonly scale: number;
-  /** A, r×d, row-major: the leading uncentred principal directions of the item embeddings. */
+  /** A, r×d, row-major. */
   readonly a: Float32Array;
+}
+
+/**
+ * What all adapters of a deployment share: the frozen LoRA matrix A, the leading uncentred principal directions of the item
+ * embeddings, and the projection Π of a reward's features.
+ *
+ * For an item x of unit length and z = A·x, an adapter's share of the score, s·⟨x, B·z⟩, is linear in B: it is φ·vec(B)
+ * with the feature φ = s·vec(x ⊗ z) of length d·r. Ratings cannot fill so many coefficients, so B is confined to the span
+ * of Π (d·r × p), the leading directions of φ over the catalogue: B = unvec(Π·m), φ·vec(B) = (Πᵀφ)·m.
+ */
+export interface Basis extends DownProjection {
+  /** Hash of the content; adapters name their basis by it. */
+  readonly id: string;
   /** Π, (d·r)×p, row-major; row i·r + k belongs to B[i][k]. */
   readonly projection: Float32Array;
   /** p, at most 64. */
@@ -107,8 +112,13 @@ export function createBasis(parts: Omit<Basis, 'id' | 'projectionDim'>): Basis {
       `A of ${rank}×${embeddingDim} and Π of ${embeddingDim * rank}×p`,
     );
   }
-  if (!(scale > 0) || !Number.isFinite(scale)) {
-    throw new InvalidInputError('basis.scale', shown(scale), 'a positive number');
+  if (!(scale >= 1e-6 && scale <= 1e6)) {
+    throw new InvalidInputError('basis.scale', shown(scale), 'a number from 1e-6 to 1e6');
+  }
+  for (const [field, values] of Object.entries({ a, projection })) {
+    if (!Number.isFinite(vectorNorm(values))) {
+      throw new InvalidInputError(`basis.${field}`, 'a number that is not finite', 'finite numbers');
+    }
   }
   const hash = createHash('sha256').update(`${embeddingDim} ${rank} ${scale}`);
   for (const values of [a, projection])

@@ -1,41 +1,25 @@
 import { InvalidInputError, shown } from '../errors.ts';
 import { type Basis, coefficientCount, features, project, vectorNorm } from './basis.ts';
-import { type PreparedPrior, posteriorMean } from './prior.ts';
+import {
+  NO_PREDICTIONS,
+  type PredictedReward,
+  type PrequentialRecord,
+  recordPrediction,
+  shrunkenMean,
+} from './prequential.ts';
+import { posteriorMean } from './prior.ts';
 import { addReward, copyStatistics, emptyStatistics, type Statistics } from './statistics.ts';
 import { dot } from './symmetric.ts';
 import { addTarget, emptyTargetSums, solveTargets, type TargetSums } from './target-regression.ts';
+import { checkInteractions, type Model, type Training, type TrainingInteraction } from './training.ts';
 
-/** What learning and predicting need besides the user's own state. */
-export interface Model {
-  readonly basis: Basis | null;
-  /** Prior over the coefficients of `basis`. */
-  readonly prior: PreparedPrior;
-}
-
-/** One item's feedback, ready to learn from: a reward in [0, 1], or an embedding that the user's should move to. */
-export type TrainingInteraction = {
-  /** x, length d. */
-  readonly embedding: Float32Array;
-  /** β of the item, 0 when unknown. */
-  readonly itemEffect: number;
-} & ({ readonly reward: number } | { readonly target: Float32Array });
+export type { PredictedReward, PrequentialRecord } from './prequential.ts';
+export type { Model, TrainingInteraction } from './training.ts';
 
 /** An interaction that waits for the first basis. Vectors are divided by the item's length and rounded to float16. */
 export type WaitingInteraction =
   | { readonly embedding: Float16Array; readonly residualReward: number; readonly reward: number }
   | { readonly embedding: Float16Array; readonly target: Float16Array };
-
-/** Sums of squared errors of predictions made before their reward was learned from (test-then-train). */
-export interface PrequentialRecord {
-  /** Rewards predicted. */
-  readonly count: number;
-  /** Σ(r − r̂)² of the adapter. */
-  readonly adapterLoss: number;
-  /** The same of the user's shrunken mean reward, which needs no adapter. */
-  readonly userMeanLoss: number;
-  /** The same of the prior alone, before the user's own feedback. */
-  readonly warmStartLoss: number;
-}
 
 /** The learned state of one user. Values, never changed in place. */
 export interface BayesianState {
@@ -48,27 +32,8 @@ export interface BayesianState {
   readonly record: PrequentialRecord;
 }
 
-/** What one prediction was worth, for the episode. */
-export interface PredictedReward {
-  readonly reward: number;
-  /** r̂ with everything that was known before. */
-  readonly predicted: number;
-  readonly predictedByUserMean: number;
-  readonly predictedByWarmStart: number;
-  /** r − r̂ + β: what the item got beyond what the user was expected to give, for learning item effects. */
-  readonly itemResidual: number;
-}
-
-export interface Training {
-  readonly state: BayesianState;
-  /** One for every reward, in order; targets predict nothing. */
-  readonly predictions: readonly PredictedReward[];
-}
-
+/** Interactions that can wait for the first basis. */
 export const MAX_WAITING = 200;
-/** Weight of the mean reward in a user's shrunken mean, in interactions. */
-const USER_MEAN_SHRINKAGE = 20;
-const NO_PREDICTIONS: PrequentialRecord = { count: 0, adapterLoss: 0, userMeanLoss: 0, warmStartLoss: 0 };
 
 export function createBayesianState(basis: Basis | null): BayesianState {
   return {
@@ -90,16 +55,14 @@ export function train(
   state: BayesianState,
   model: Model,
   interactions: readonly TrainingInteraction[],
-): Training {
+): Training<BayesianState> {
   checkModel(model);
   const start = adoptBasis(state, model);
-  interactions.forEach((interaction, i) => {
-    checkInteraction(interaction, i, model.basis);
-  });
+  checkInteractions(interactions, dimensionOf(start, model.basis, interactions));
   const size = coefficientCount(model.basis);
   const psi = new Float64Array(size);
   const mean = posteriorMean(start.statistics, model.prior);
-  const targetWeights = start.targets === null ? null : solveTargets(start.targets, model.basis!.rank);
+  const targetWeights = start.targets === null ? null : solveTargets(start.targets, model.basis!);
   const userMean = shrunkenMean(start.statistics, model.prior.meanReward);
 
   let statistics = copyStatistics(start.statistics);
@@ -167,7 +130,7 @@ export function solveWeights(state: BayesianState, model: Model): LoraWeights {
   const offset = mean[mean.length - 1]!;
   if (model.basis === null) return { b: new Float32Array(0), offset };
   const { projection, projectionDim: p, rank } = model.basis;
-  const c = targets === null ? null : solveTargets(targets, rank);
+  const c = targets === null ? null : solveTargets(targets, model.basis);
   const b = new Float32Array(model.basis.embeddingDim * rank);
   for (let row = 0; row < b.length; row++) {
     let sum = c === null ? 0 : c[row]!;
@@ -179,13 +142,18 @@ export function solveWeights(state: BayesianState, model: Model): LoraWeights {
 
 /**
  * The user's state under the model's basis. The first basis trains what was waiting for it.
- * @throws InvalidInputError when the state belongs to another basis
+ * @throws InvalidInputError when the state belongs to another basis, or what waits has another dimension
  */
 export function adoptBasis(state: BayesianState, model: Model): BayesianState {
   const { basis } = model;
   if (state.basisId === (basis?.id ?? null)) return state;
   if (state.basisId !== null || basis === null) {
     throw new InvalidInputError('state.basisId', shown(state.basisId), shown(basis?.id ?? null));
+  }
+  const waitingDim = state.waiting[0]?.embedding.length ?? basis.embeddingDim;
+  if (waitingDim !== basis.embeddingDim) {
+    const expected = `embeddings of ${basis.embeddingDim}`;
+    throw new InvalidInputError('state.waiting', `embeddings of ${waitingDim} numbers`, expected);
   }
   let statistics = emptyStatistics(coefficientCount(basis));
   let targets: TargetSums | null = null;
@@ -210,20 +178,6 @@ export function adoptBasis(state: BayesianState, model: Model): BayesianState {
   return { ...state, basisId: basis.id, statistics, targets, waiting: [] };
 }
 
-function recordPrediction(record: PrequentialRecord, p: PredictedReward): PrequentialRecord {
-  return {
-    count: record.count + 1,
-    adapterLoss: record.adapterLoss + (p.reward - p.predicted) ** 2,
-    userMeanLoss: record.userMeanLoss + (p.reward - p.predictedByUserMean) ** 2,
-    warmStartLoss: record.warmStartLoss + (p.reward - p.predictedByWarmStart) ** 2,
-  };
-}
-
-/** (Σr + 20·g0)/(n + 20): what is expected of a user without any adapter. */
-function shrunkenMean({ rewardSum, count }: Statistics, meanReward: number): number {
-  return (rewardSum + USER_MEAN_SHRINKAGE * meanReward) / (count + USER_MEAN_SHRINKAGE);
-}
-
 /** s·⟨x, C·A·x⟩/⟨x, x⟩. */
 function targetShare(c: Float64Array | null, basis: Basis | null, x: Float32Array): number {
   if (c === null || basis === null) return 0;
@@ -236,37 +190,23 @@ function targetShare(c: Float64Array | null, basis: Basis | null, x: Float32Arra
   return (basis.scale * sum) / (norm * norm);
 }
 
-const LARGEST_FLOAT16 = 65_504;
-
 /** vector/|unit| in float16; zero when there is no unit. */
 function halved(vector: Float32Array, unit: Float32Array): Float16Array {
   const norm = vectorNorm(unit);
-  return Float16Array.from(vector, (value) =>
-    norm === 0 ? 0 : Math.min(LARGEST_FLOAT16, Math.max(-LARGEST_FLOAT16, value / norm)),
-  );
+  return Float16Array.from(vector, (value) => (norm === 0 ? 0 : value / norm));
+}
+
+/** d: that of the basis, else of what waits, else of what is to be learned. */
+function dimensionOf(
+  state: BayesianState,
+  basis: Basis | null,
+  interactions: readonly TrainingInteraction[],
+): number {
+  return basis?.embeddingDim ?? state.waiting[0]?.embedding.length ?? interactions[0]?.embedding.length ?? 0;
 }
 
 function checkModel({ basis, prior }: Model): void {
   if (prior.basisId !== (basis?.id ?? null)) {
     throw new InvalidInputError('model.prior.basisId', shown(prior.basisId), shown(basis?.id ?? null));
-  }
-}
-
-function checkInteraction(interaction: TrainingInteraction, index: number, basis: Basis | null): void {
-  const at = `interactions[${index}]`;
-  const dim = basis?.embeddingDim ?? interaction.embedding.length;
-  const vectors: [string, Float32Array][] = [['embedding', interaction.embedding]];
-  if ('target' in interaction) vectors.push(['target', interaction.target]);
-  for (const [field, vector] of vectors) {
-    if (vector.length !== dim)
-      throw new InvalidInputError(`${at}.${field}`, `${vector.length} numbers`, `${dim} numbers`);
-    if (!Number.isFinite(vectorNorm(vector)))
-      throw new InvalidInputError(`${at}.${field}`, 'a number that is not finite', 'finite numbers');
-  }
-  if (!Number.isFinite(interaction.itemEffect)) {
-    throw new InvalidInputError(`${at}.itemEffect`, shown(interaction.itemEffect), 'a finite number');
-  }
-  if ('reward' in interaction && !(interaction.reward >= 0 && interaction.reward <= 1)) {
-    throw new InvalidInputError(`${at}.reward`, shown(interaction.reward), 'a number from 0 to 1');
   }
 }

@@ -13,7 +13,7 @@ export interface TargetSums {
   readonly count: number;
 }
 
-/** λ, the ridge: noise over prior variance of an entry of C, as for rewards before anyone is known (0.04 / 0.4). */
+/** λ, the ridge: noise over prior variance of an entry of s·C, as for rewards before anyone is known (0.04 / 0.4). */
 const RIDGE = 0.1;
 
 export function emptyTargetSums(basis: Basis): TargetSums {
@@ -47,10 +47,16 @@ export function addTarget(
   return next;
 }
 
-/** C = S_tz(S_zz + λI)⁻¹, d×r, row-major. */
-export function solveTargets(sums: TargetSums, rank: number): Float64Array {
+/**
+ * C = S_tz(S_zz + λs²I)⁻¹, d×r, row-major. The ridge grows with s², so that s·C does not depend on the scaling factor, and with
+ * what was summed, so that a million equal pairs cannot make the matrix singular to working precision.
+ */
+export function solveTargets(sums: TargetSums, { rank, scale }: Pick<Basis, 'rank' | 'scale'>): Float64Array {
   const matrix = sums.szz.slice();
-  for (let k = 0; k < rank; k++) matrix[packedLength(k) + k]! += RIDGE;
+  let trace = 0;
+  for (let k = 0; k < rank; k++) trace += matrix[packedLength(k) + k]!;
+  const ridge = Math.max(RIDGE * scale * scale, 1e-10 * trace);
+  for (let k = 0; k < rank; k++) matrix[packedLength(k) + k]! += ridge;
   const l = cholesky(matrix, rank)!;
   const c = new Float64Array(sums.stz.length);
   for (let at = 0; at < c.length; at += rank) c.set(choleskySolve(l, sums.stz.subarray(at, at + rank)), at);

@@ -9,6 +9,9 @@ import { AttuneStack } from './attune-stack.ts';
 /** Context keys: `attune` holds all settings, `attune:<setting>` (as in `-c attune:rank=8`) overrides one. */
 const CONTEXT = 'attune';
 
+/** What the CDK CLI adds to the context: a resource then tells its construct and, for a function, its asset's folder. */
+const CLI_CONTEXT = { 'aws:cdk:enable-path-metadata': true, 'aws:cdk:enable-asset-metadata': true };
+
 export interface SynthesisOptions {
   /** Settings that override those of cdk.json. */
   readonly settings?: Readonly<Record<string, unknown>>;
@@ -24,12 +27,11 @@ export interface SynthesisOptions {
  * @throws Error when the template breaks a rule of cdk-nag or of CloudFormation
  */
 export function synthesize({ settings = {}, outdir, bundle = true }: SynthesisOptions = {}): CloudAssembly {
-  const context = projectContext();
   const app = new App({
     ...(outdir !== undefined && { outdir }),
     autoSynth: false,
     analyticsReporting: false,
-    context: { ...context, ...(!bundle && { 'aws:cdk:bundling-stacks': [] }) },
+    context: { ...projectContext(), ...CLI_CONTEXT, ...(!bundle && { 'aws:cdk:bundling-stacks': [] }) },
   });
   new AttuneStack(app, 'Attune', { settings: settingsFromContext({ ...settingsOf(app), ...settings }) });
   Validations.of(app).addPlugins(new AwsSolutionsChecks(app), new ServerlessChecks(app));

@@ -67,11 +67,9 @@ function isSchedule(expression: string): boolean {
   });
 }
 
-const schedule = z
-  .string({ error: 'a schedule such as rate(1 hour)' })
-  .refine(isSchedule, {
-    error: 'rate(<n> minutes|hours|days) or a cron(...) of six fields, as EventBridge Scheduler takes',
-  });
+const schedule = z.string({ error: 'a schedule such as rate(1 hour)' }).refine(isSchedule, {
+  error: 'rate(<n> minutes|hours|days) or a cron(...) of six fields, as EventBridge Scheduler takes',
+});
 
 const deployment = z
   .strictObject({
@@ -90,8 +88,8 @@ const deployment = z
     tableMaxWriteUnits: integer(1, 40_000).default(1000),
     /** Name of the CloudFormation stack. */
     stackName: text(
-      /^[A-Za-z][A-Za-z0-9-]{0,99}$/,
-      'a letter and at most 99 letters, digits and hyphens',
+      /^[A-Za-z][A-Za-z0-9-]{0,62}$/,
+      'a letter and at most 62 letters, digits and hyphens',
     ).default('Attune'),
     /** Who is told when an alarm goes off. Without it, alarms only show in CloudWatch. */
     alarmEmail: text(/^[^\s@]+@[^\s@]+\.[^\s@]+$/, 'an e-mail address').optional(),

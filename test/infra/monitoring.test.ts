@@ -1,0 +1,159 @@
+import type { Template } from 'aws-cdk-lib/assertions';
+import { describe, expect, test } from 'vitest';
+import { synthesizedTemplate } from './template.ts';
+
+const template = synthesizedTemplate();
+const notified = synthesizedTemplate({
+  alarmEmail: 'operator@example.org',
+  monthlyBudget: 5,
+  consolidationSchedule: 'cron(0 3 ? * MON *)',
+});
+
+function alarms(of: Template) {
+  return Object.entries(of.findResources('AWS::CloudWatch::Alarm')).map(([logicalId, { Properties }]) => ({
+    name: logicalId.replace(/^MonitoringAlarms/, '').replace(/[0-9A-F]{8}$/, ''),
+    ...Properties,
+  }));
+}
+
+function alarm(name: string) {
+  return alarms(template).find((candidate) => candidate.name === name);
+}
+
+test('there is an alarm for each way in which Attune stops working, and it says what to do', () => {
+  const perFunction = ['UpdateAdapters', 'ConsolidatePatterns', 'Personalize'].flatMap((name) => [
+    `${name}Errors`,
+    `${name}Throttles`,
+    `${name}Duration`,
+  ]);
+  expect(
+    alarms(template)
+      .map(({ name }) => name)
+      .sort(),
+  ).toEqual(
+    [
+      'FeedbackDeadLetters',
+      'FeedbackAge',
+      'BankDegraded',
+      'ConsolidationFailures',
+      'ConsolidationMissed',
+      ...perFunction,
+    ].sort(),
+  );
+  for (const { AlarmDescription } of alarms(template)) expect(AlarmDescription).toMatch(/\. .{20,}\.$/);
+});
+
+test('a single dead letter, failed consolidation, error or throttle sets one off', () => {
+  for (const name of [
+    'FeedbackDeadLetters',
+    'ConsolidationFailures',
+    'UpdateAdaptersErrors',
+    'PersonalizeThrottles',
+  ]) {
+    expect(alarm(name)).toMatchObject({
+      Threshold: 1,
+      EvaluationPeriods: 1,
+      ComparisonOperator: 'GreaterThanOrEqualToThreshold',
+    });
+  }
+});
+
+test('durations are measured against 80 % of the timeout, in milliseconds', () => {
+  expect(alarm('UpdateAdaptersDuration')).toMatchObject({ ExtendedStatistic: 'p99', Threshold: 24_000 });
+  expect(alarm('ConsolidatePatternsDuration')).toMatchObject({
+    ExtendedStatistic: 'p99',
+    Threshold: 240_000,
+  });
+  expect(alarm('PersonalizeDuration')).toMatchObject({ ExtendedStatistic: 'p99', Threshold: 8_000 });
+});
+
+test('a degraded bank shows in a metric that the functions emit, by service and never by user', () => {
+  expect(alarm('BankDegraded')).toMatchObject({
+    Namespace: 'Attune',
+    MetricName: 'EpisodesPending',
+    Dimensions: [{ Name: 'service', Value: 'attune' }],
+  });
+});
+
+describe('the alarm for missed consolidation', () => {
+  test('takes silence for a miss, and no other alarm does', () => {
+    for (const { name, TreatMissingData } of alarms(template)) {
+      expect([name, TreatMissingData]).toEqual([
+        name,
+        name === 'ConsolidationMissed' ? 'breaching' : 'notBreaching',
+      ]);
+    }
+  });
+
+  test('waits for two intervals of the schedule without a success', () => {
+    expect(alarm('ConsolidationMissed')).toMatchObject({
+      ComparisonOperator: 'LessThanThreshold',
+      Threshold: 1,
+      EvaluationPeriods: 2,
+    });
+  });
+
+  test('is left out for a schedule whose interval CloudWatch cannot watch', () => {
+    expect(alarms(notified).map(({ name }) => name)).not.toContain('ConsolidationMissed');
+    expect(alarms(notified)).toHaveLength(alarms(template).length - 1);
+  });
+});
+
+test('there is one dashboard, named like the stack, that shows every alarm', () => {
+  const dashboards = Object.values(template.findResources('AWS::CloudWatch::Dashboard'));
+  expect(dashboards).toHaveLength(1);
+  expect(dashboards[0]?.Properties.DashboardName).toBe('Attune');
+  const body = JSON.stringify(dashboards[0]?.Properties.DashboardBody);
+  for (const logicalId of Object.keys(template.findResources('AWS::CloudWatch::Alarm'))) {
+    expect(body).toContain(logicalId);
+  }
+});
+
+describe('notification', () => {
+  test('is absent by default: no topic, no budget, no alarm action', () => {
+    template.resourceCountIs('AWS::SNS::Topic', 0);
+    template.resourceCountIs('AWS::Budgets::Budget', 0);
+    for (const each of alarms(template)) expect(each).not.toHaveProperty('AlarmActions');
+  });
+
+  test('reaches the address when an alarm goes off and when it is over', () => {
+    notified.hasResourceProperties('AWS::SNS::Subscription', {
+      Protocol: 'email',
+      Endpoint: 'operator@example.org',
+    });
+    const [topic] = Object.keys(notified.findResources('AWS::SNS::Topic'));
+    for (const { AlarmActions, OKActions } of alarms(notified)) {
+      expect([AlarmActions, OKActions]).toEqual([[{ Ref: topic }], [{ Ref: topic }]]);
+    }
+  });
+
+  test('lets CloudWatch publish, which a TLS-only topic policy would otherwise shut out', () => {
+    const [policy] = Object.values(notified.findResources('AWS::SNS::TopicPolicy'));
+    expect(policy?.Properties.PolicyDocument.Statement).toContainEqual(
+      expect.objectContaining({
+        Effect: 'Allow',
+        Action: 'sns:Publish',
+        Principal: { Service: 'cloudwatch.amazonaws.com' },
+      }),
+    );
+  });
+
+  test('warns at the budget, spent or forecast', () => {
+    const [budget] = Object.values(notified.findResources('AWS::Budgets::Budget'));
+    expect(budget?.Properties.Budget).toMatchObject({
+      BudgetLimit: { Amount: 5, Unit: 'USD' },
+      TimeUnit: 'MONTHLY',
+    });
+    expect(
+      budget?.Properties.NotificationsWithSubscribers.map(
+        (each: { Notification: { NotificationType: string }; Subscribers: { Address: string }[] }) => [
+          each.Notification.NotificationType,
+          each.Subscribers[0]?.Address,
+        ],
+      ),
+    ).toEqual([
+      ['ACTUAL', 'operator@example.org'],
+      ['FORECASTED', 'operator@example.org'],
+    ]);
+  });
+});

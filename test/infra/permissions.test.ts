@@ -1,0 +1,110 @@
+import { describe, expect, test } from 'vitest';
+import { allowances, list, policyStatements, synthesizedTemplate } from './template.ts';
+
+const template = synthesizedTemplate();
+const tracing = ['xray:PutTelemetryRecords *', 'xray:PutTraceSegments *'];
+const logging = (logs: string) => [`logs:CreateLogStream ${logs}`, `logs:PutLogEvents ${logs}`];
+
+test('no statement allows an action by wildcard, or any resource but for tracing', () => {
+  const statements = policyStatements(template);
+  expect(statements.length).toBeGreaterThan(10);
+  for (const { Action, Resource } of statements) {
+    for (const action of list(Action)) {
+      expect(action).not.toContain('*');
+      if (list(Resource).includes('*')) expect(action).toMatch(/^xray:Put(TraceSegments|TelemetryRecords)$/);
+    }
+  }
+});
+
+test('no role has a managed or inline policy besides, and each trusts one service', () => {
+  const roles = Object.values(template.findResources('AWS::IAM::Role'));
+  expect(roles).toHaveLength(4);
+  for (const { Properties } of roles) {
+    expect(Properties).not.toHaveProperty('ManagedPolicyArns');
+    expect(Properties).not.toHaveProperty('Policies');
+    const [trust, ...others] = Properties.AssumeRolePolicyDocument.Statement;
+    expect(others).toEqual([]);
+    expect(trust.Principal.Service).toMatch(/^(lambda|scheduler)\.amazonaws\.com$/);
+  }
+  template.resourceCountIs('AWS::IAM::ManagedPolicy', 0);
+});
+
+describe('the whole of what each role may do', () => {
+  const may = (prefix: string) => allowances(policyStatements(template, prefix));
+
+  test('update-adapters', () => {
+    expect(may('UpdateAdaptersRole')).toEqual(
+      [
+        ...tracing,
+        ...logging('UpdateAdaptersLogs'),
+        's3:GetObject AdaptersBucket/adapters/*',
+        's3:PutObject AdaptersBucket/adapters/*',
+        's3:GetObject AdaptersBucket/basis/*',
+        's3:GetObject AdaptersBucket/skills/*',
+        's3:PutObject AdaptersBucket/quarantine/*',
+        's3:PutObject AdaptersBucket/pending/*',
+        's3:ListBucket AdaptersBucket',
+        'dynamodb:GetItem ReasoningBankTable',
+        'dynamodb:PutItem ReasoningBankTable',
+        'sqs:ChangeMessageVisibility FeedbackQueue',
+        'sqs:DeleteMessage FeedbackQueue',
+        'sqs:GetQueueAttributes FeedbackQueue',
+        'sqs:GetQueueUrl FeedbackQueue',
+        'sqs:ReceiveMessage FeedbackQueue',
+      ].sort(),
+    );
+  });
+
+  test('consolidate-patterns', () => {
+    expect(may('ConsolidatePatternsFunctionRole')).toEqual(
+      [
+        ...tracing,
+        ...logging('ConsolidatePatternsFunctionLogs'),
+        's3:GetObject AdaptersBucket/adapters/*',
+        's3:GetObject AdaptersBucket/basis/*',
+        's3:PutObject AdaptersBucket/basis/*',
+        's3:GetObject AdaptersBucket/skills/*',
+        's3:PutObject AdaptersBucket/skills/*',
+        's3:GetObject AdaptersBucket/pending/*',
+        's3:DeleteObject AdaptersBucket/pending/*',
+        's3:ListBucket AdaptersBucket',
+        'dynamodb:DeleteItem ReasoningBankTable',
+        'dynamodb:GetItem ReasoningBankTable',
+        'dynamodb:PutItem ReasoningBankTable',
+        'dynamodb:Query ReasoningBankTable',
+        'dynamodb:UpdateItem ReasoningBankTable',
+        'dynamodb:Query ReasoningBankTable/index/by-cell',
+        'dynamodb:Query ReasoningBankTable/index/newcomers',
+        'sqs:GetQueueAttributes ConsolidatePatternsFailures',
+        'sqs:GetQueueUrl ConsolidatePatternsFailures',
+        'sqs:SendMessage ConsolidatePatternsFailures',
+      ].sort(),
+    );
+  });
+
+  test('personalize', () => {
+    expect(may('PersonalizeRole')).toEqual(
+      [
+        ...tracing,
+        ...logging('PersonalizeLogs'),
+        's3:GetObject AdaptersBucket/adapters/*',
+        's3:GetObject AdaptersBucket/basis/*',
+        's3:GetObject AdaptersBucket/skills/*',
+        's3:ListBucket AdaptersBucket',
+      ].sort(),
+    );
+  });
+
+  test('the scheduler', () => {
+    expect(may('ConsolidatePatternsSchedulerRole')).toEqual([
+      'lambda:InvokeFunction ConsolidatePatternsFunction',
+      'sqs:SendMessage ConsolidatePatternsFailures',
+    ]);
+  });
+});
+
+test('listing has no condition on the prefix, or S3 would answer 403 for an adapter that does not exist yet', () => {
+  const listing = policyStatements(template).filter(({ Action }) => list(Action).includes('s3:ListBucket'));
+  expect(listing).toHaveLength(3);
+  for (const statement of listing) expect(statement).not.toHaveProperty('Condition');
+});

@@ -1,0 +1,143 @@
+import { spawnSync } from 'node:child_process';
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { synthesize } from '../../infra/synth.ts';
+import { settingsFromContext, settingsFromEnvironment } from '../../shared/runtime/settings.ts';
+import { synthesizedTemplate } from './template.ts';
+
+const project = fileURLToPath(new URL('../..', import.meta.url));
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'attune-synth-'));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Runs the app as the CDK CLI does, with `-c key=value` as context. */
+function runApp(context: Record<string, unknown>) {
+  return spawnSync(process.execPath, ['infra/app.ts'], {
+    cwd: project,
+    encoding: 'utf8',
+    env: {
+      ...process.env,
+      CDK_OUTDIR: join(folder, 'cli'),
+      CDK_CONTEXT_JSON: JSON.stringify({ 'aws:cdk:bundling-stacks': [], ...context }),
+    },
+  });
+}
+
+test('settings given with -c reach the stack, and override those of cdk.json one by one', () => {
+  const run = runApp({
+    attune: { rank: 2, embeddingDim: 32 },
+    'attune:rank': '8',
+    'attune:stackName': 'Attune-test',
+  });
+  expect([run.status, run.stderr]).toEqual([0, '']);
+  const template = JSON.parse(readFileSync(join(folder, 'cli', 'Attune.template.json'), 'utf8'));
+  const fn: { Properties: { Environment: { Variables: Record<string, unknown> } } } | undefined =
+    Object.values<{
+      Type: string;
+      Properties: { Environment: { Variables: Record<string, unknown> } };
+    }>(template.Resources).find(({ Type }) => Type === 'AWS::Lambda::Function');
+  expect(fn?.Properties.Environment.Variables).toMatchObject({
+    ATTUNE_RANK: '8',
+    ATTUNE_EMBEDDING_DIM: '32',
+  });
+  const manifest = JSON.parse(readFileSync(join(folder, 'cli', 'manifest.json'), 'utf8'));
+  expect(manifest.artifacts.Attune.properties.stackName ?? manifest.artifacts.Attune.displayName).toContain(
+    'Attune-test',
+  );
+});
+
+test.each([
+  [{ 'attune:rank': '99' }, 'rank: found "99", expected an integer from 1 to 64'],
+  [{ attune: { embeddingDim: 4097 } }, 'embeddingDim: found 4097, expected an integer from 16 to 4096'],
+  [{ attune: 'rank=8' }, 'attune: found "rank=8", expected an object of settings'],
+  [{ rank: '8' }, 'rank: found without prefix, expected attune:rank'],
+])('with %j, the app prints one line and exits with 2', (context, message) => {
+  const run = runApp(context);
+  expect([run.status, run.stdout, run.stderr]).toEqual([2, '', `attune: ${message}\n`]);
+});
+
+describe('the environment of every function', () => {
+  test('reads back as the settings that were given', () => {
+    const settings = {
+      embeddingDim: 128,
+      embeddingModel: 'text-small, v2',
+      rank: 8,
+      scalingFactor: 0.5,
+      learner: 'bayesian',
+      episodeTtlDays: 7,
+    };
+    const functions = Object.values(synthesizedTemplate(settings).findResources('AWS::Lambda::Function'));
+    expect(functions).toHaveLength(3);
+    for (const { Properties } of functions) {
+      const { ATTUNE_BUCKET, ATTUNE_TABLE, ...variables } = Properties.Environment.Variables;
+      expect(ATTUNE_BUCKET.Ref).toMatch(/^AdaptersBucket/);
+      expect(ATTUNE_TABLE.Ref).toMatch(/^ReasoningBankTable/);
+      expect(settingsFromEnvironment({ ...variables, ATTUNE_BUCKET: 'b', ATTUNE_TABLE: 't' })).toEqual({
+        ...settings,
+        bucket: 'b',
+        table: 't',
+      });
+    }
+  });
+});
+
+test('settings that shape the infrastructure do so', () => {
+  const template = synthesizedTemplate({
+    maxConcurrency: 7,
+    consolidationSchedule: 'rate(10 minutes)',
+    tableMaxReadUnits: 11,
+    tableMaxWriteUnits: 12,
+    stackName: 'Attune-test',
+  });
+  template.hasResourceProperties('AWS::Lambda::EventSourceMapping', {
+    ScalingConfig: { MaximumConcurrency: 7 },
+  });
+  template.hasResourceProperties('AWS::Scheduler::Schedule', { ScheduleExpression: 'rate(10 minutes)' });
+  template.hasResourceProperties('AWS::DynamoDB::GlobalTable', {
+    WriteOnDemandThroughputSettings: { MaxWriteRequestUnits: 12 },
+    Replicas: [{ ReadOnDemandThroughputSettings: { MaxReadRequestUnits: 11 } }],
+  });
+  template.hasResourceProperties('AWS::SQS::Queue', { QueueName: 'Attune-test-feedback.fifo' });
+});
+
+test('the settings in cdk.json are valid', () => {
+  const file = JSON.parse(readFileSync(join(project, 'cdk.json'), 'utf8'));
+  expect(settingsFromContext(file.context.attune)).toMatchObject(file.context.attune);
+});
+
+test('each function is bundled into one ES module with a source map, and loads away from the project', () => {
+  const outdir = join(folder, 'bundled');
+  const assembly = synthesize({ outdir });
+  const resources: Record<string, { Type: string; Metadata: Record<string, string> }> =
+    assembly.stacks[0]?.template.Resources;
+  const functions = Object.values(resources).filter(({ Type }) => Type === 'AWS::Lambda::Function');
+  expect(functions).toHaveLength(3);
+  for (const [i, { Metadata }] of functions.entries()) {
+    const alone = join(folder, `function-${i}`);
+    cpSync(join(outdir, Metadata['aws:asset:path'] ?? ''), alone, { recursive: true });
+    expect(existsSync(join(alone, 'index.mjs.map'))).toBe(true);
+    const script = `const { handler } = await import('${pathToFileURL(join(alone, 'index.mjs'))}');
+      process.stdout.write(typeof handler); process.exit(0);`;
+    const run = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+      cwd: alone,
+      encoding: 'utf8',
+      env: {
+        AWS_REGION: 'us-east-1',
+        ATTUNE_BUCKET: 'b',
+        ATTUNE_TABLE: 't',
+        ATTUNE_EMBEDDING_DIM: '64',
+        ATTUNE_EMBEDDING_MODEL: 'default',
+        ATTUNE_RANK: '4',
+        ATTUNE_SCALING_FACTOR: '4',
+        ATTUNE_LEARNER: 'bayesian',
+        ATTUNE_EPISODE_TTL_DAYS: '90',
+      },
+    });
+    expect([run.stdout, run.stderr]).toEqual(['function', '']);
+  }
+});

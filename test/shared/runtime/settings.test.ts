@@ -1,0 +1,179 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { InvalidConfigurationError } from '../../../shared/errors.ts';
+import {
+  environmentOf,
+  settingsFromContext,
+  settingsFromEnvironment,
+} from '../../../shared/runtime/settings.ts';
+
+describe('settings of a deployment', () => {
+  test('have defaults for all that must be known', () => {
+    expect(settingsFromContext({})).toEqual({
+      embeddingDim: 64,
+      embeddingModel: 'default',
+      rank: 4,
+      scalingFactor: 4,
+      learner: 'bayesian',
+      episodeTtlDays: 90,
+      consolidationSchedule: 'rate(1 hour)',
+      maxConcurrency: 50,
+      tableMaxReadUnits: 1000,
+      tableMaxWriteUnits: 1000,
+      stackName: 'Attune',
+    });
+  });
+
+  test('cannot be changed', () => {
+    expect(settingsFromContext({})).toSatisfy(Object.isFrozen);
+  });
+
+  test('may be numbers written as text, as the command line gives them', () => {
+    expect(settingsFromContext({ embeddingDim: '128', scalingFactor: '0.5' })).toMatchObject({
+      embeddingDim: 128,
+      scalingFactor: 0.5,
+    });
+  });
+
+  test.each([
+    [{ embeddingDim: 15 }, 'embeddingDim: found 15, expected an integer from 16 to 4096'],
+    [{ embeddingDim: 4097 }, 'embeddingDim: found 4097, expected an integer from 16 to 4096'],
+    [{ embeddingDim: 64.5 }, 'embeddingDim: found 64.5, expected an integer from 16 to 4096'],
+    [{ embeddingDim: '' }, 'embeddingDim: found "", expected an integer from 16 to 4096'],
+    [{ embeddingDim: '0x40' }, 'embeddingDim: found "0x40", expected an integer from 16 to 4096'],
+    [{ embeddingDim: Number.NaN }, 'embeddingDim: found NaN, expected an integer from 16 to 4096'],
+    [{ rank: true }, 'rank: found true, expected an integer from 1 to 64'],
+    [{ rank: 0 }, 'rank: found 0, expected an integer from 1 to 64'],
+    [{ rank: null }, 'rank: found null, expected an integer from 1 to 64'],
+    [{ rank: 64, embeddingDim: 4096 }, 'rank: found 64, expected rank × embeddingDim of at most 16384'],
+    [{ scalingFactor: 0 }, 'scalingFactor: found 0, expected a number above 0, at most 1024'],
+    [{ scalingFactor: 1025 }, 'scalingFactor: found 1025, expected a number above 0, at most 1024'],
+    [
+      { embeddingModel: '' },
+      'embeddingModel: found "", expected 1 to 128 characters, none of them a control character',
+    ],
+    [
+      { embeddingModel: 'a\nb' },
+      'embeddingModel: found "a\\nb", expected 1 to 128 characters, none of them a control character',
+    ],
+    [{ learner: 'sgd' }, 'learner: found "sgd", expected "bayesian"'],
+    [{ episodeTtlDays: 0 }, 'episodeTtlDays: found 0, expected an integer from 1 to 3650'],
+    [{ maxConcurrency: 1 }, 'maxConcurrency: found 1, expected an integer from 2 to 1000'],
+    [{ maxConcurrency: 1001 }, 'maxConcurrency: found 1001, expected an integer from 2 to 1000'],
+    [{ tableMaxReadUnits: 0 }, 'tableMaxReadUnits: found 0, expected an integer from 1 to 40000'],
+    [{ tableMaxWriteUnits: -1 }, 'tableMaxWriteUnits: found -1, expected an integer from 1 to 40000'],
+    [
+      { stackName: '1st' },
+      'stackName: found "1st", expected a letter and at most 62 letters, digits and hyphens',
+    ],
+    [{ alarmEmail: 'me' }, 'alarmEmail: found "me", expected an e-mail address'],
+    [{ monthlyBudget: 5 }, 'alarmEmail: found nothing, expected an e-mail address when monthlyBudget is set'],
+  ])('%j is refused by name, with what was found and what was expected', (context, message) => {
+    expect(() => settingsFromContext(context)).toThrow(new InvalidConfigurationError(message));
+  });
+
+  test('that are unknown are refused with the names of those that exist', () => {
+    expect(() => settingsFromContext({ embedingDim: 64 })).toThrow(
+      /^embedingDim: found an unknown setting, expected one of embeddingDim, embeddingModel, rank, /,
+    );
+  });
+
+  test('are refused all at once', () => {
+    expect(() => settingsFromContext({ rank: 0, episodeTtlDays: 'x' })).toThrow(
+      new InvalidConfigurationError(
+        'rank: found 0, expected an integer from 1 to 64; episodeTtlDays: found "x", expected an integer from 1 to 3650',
+      ),
+    );
+  });
+});
+
+describe('the schedule of consolidation', () => {
+  test.each([
+    'rate(1 minute)',
+    'rate(12 hours)',
+    'cron(0 3 * * ? *)',
+    'cron(0/15 8-17 ? * MON-FRI *)',
+    'cron(30 6 L * ? 2027)',
+    'cron(0 9 ? * 2#1 *)',
+    'cron(0,30 0 1,15 JAN,JUL ? *)',
+  ])('may be %s', (consolidationSchedule) => {
+    expect(settingsFromContext({ consolidationSchedule }).consolidationSchedule).toBe(consolidationSchedule);
+  });
+
+  test.each([
+    '',
+    'hourly',
+    'rate(0 hours)',
+    'rate(1.5 hours)',
+    'rate(1 fortnight)',
+    'cron(* * * * *)',
+    'cron(0 3 * * * *)',
+    'cron(0 3 ? * ? *)',
+    'cron(60 3 * * ? *)',
+    'cron(0 24 * * ? *)',
+    'cron(0 3 32 * ? *)',
+    'cron(0 3 * 13 ? *)',
+    'cron(0/0 3 * * ? *)',
+    'cron(0 3 * * ? 1066)',
+    'cron(0 3 * * ? *) ',
+    'at(2030-01-01T00:00:00)',
+    7,
+  ])('may not be %j', (consolidationSchedule) => {
+    expect(() => settingsFromContext({ consolidationSchedule })).toThrow(
+      /^consolidationSchedule: found .*, expected /,
+    );
+  });
+});
+
+describe('the environment of a function', () => {
+  const complete = {
+    ATTUNE_BUCKET: 'bucket',
+    ATTUNE_TABLE: 'table',
+    ATTUNE_EMBEDDING_DIM: '64',
+    ATTUNE_EMBEDDING_MODEL: 'default',
+    ATTUNE_RANK: '4',
+    ATTUNE_SCALING_FACTOR: '4',
+    ATTUNE_LEARNER: 'bayesian',
+    ATTUNE_EPISODE_TTL_DAYS: '90',
+  };
+
+  test('is parsed to typed settings', () => {
+    expect(settingsFromEnvironment({ ...complete, PATH: '/bin' })).toEqual({
+      bucket: 'bucket',
+      table: 'table',
+      embeddingDim: 64,
+      embeddingModel: 'default',
+      rank: 4,
+      scalingFactor: 4,
+      learner: 'bayesian',
+      episodeTtlDays: 90,
+    });
+  });
+
+  test('names every variable that is missing or malformed', () => {
+    const { ATTUNE_TABLE: _, ...incomplete } = { ...complete, ATTUNE_RANK: 'four' };
+    expect(() => settingsFromEnvironment(incomplete)).toThrow(
+      new InvalidConfigurationError(
+        'ATTUNE_RANK: found "four", expected an integer from 1 to 64; ATTUNE_TABLE: found nothing, expected the name of the table',
+      ),
+    );
+  });
+
+  test('reads back what it was written from, whatever the settings', () => {
+    const settings = fc.record({
+      embeddingDim: fc.integer({ min: 16, max: 4096 }),
+      embeddingModel: fc.string({ minLength: 1, maxLength: 40 }).filter((s) => /^\P{Cc}+$/u.test(s)),
+      rank: fc.integer({ min: 1, max: 64 }),
+      scalingFactor: fc.double({ min: 1e-3, max: 1024, noNaN: true }),
+      learner: fc.constant('bayesian' as const),
+      episodeTtlDays: fc.integer({ min: 1, max: 3650 }),
+      bucket: fc.constant('bucket'),
+      table: fc.constant('table'),
+    });
+    fc.assert(
+      fc.property(settings, (given) => {
+        expect(settingsFromEnvironment(environmentOf(given))).toEqual(given);
+      }),
+    );
+  });
+});

@@ -20,8 +20,6 @@ const content = z.strictObject({
   progress: z.strictObject({
     watermarks: z.array(z.string()),
     episodes: count,
-    rewards: count,
-    rewardSum: z.number(),
     at: count,
   }),
   evidence: z

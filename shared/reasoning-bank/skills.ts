@@ -33,8 +33,6 @@ export interface Progress {
   /** Index position of the last episode taken in, per shard; see docs/reasoning-bank.md. */
   readonly watermarks: readonly string[];
   readonly episodes: number;
-  readonly rewards: number;
-  readonly rewardSum: number;
   /** When the last run that changed anything ended, epoch milliseconds. */
   readonly at: number;
 }
@@ -50,7 +48,7 @@ export interface Evidence {
 }
 
 export const NO_ITEM_EFFECTS: ItemEffects = { sums: new Map(), shrinkage: 20, squares: 0 };
-const NO_PROGRESS: Progress = { watermarks: [], episodes: 0, rewards: 0, rewardSum: 0, at: 0 };
+const NO_PROGRESS: Progress = { watermarks: [], episodes: 0, at: 0 };
 
 /** What everyone starts from before the first consolidation. */
 export function initialSkills(basisId: string | null, coefficients: number): Skills {

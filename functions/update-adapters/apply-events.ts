@@ -1,0 +1,126 @@
+import type { StoredAdapter } from '../../shared/adapter-store/adapter-object.ts';
+import type { SharedLearning } from '../../shared/adapter-store/learning-objects.ts';
+import { eventKey, remember } from '../../shared/adapter-store/recent-events.ts';
+import type { FeedbackEvent } from '../../shared/feedback/event.ts';
+import {
+  createBayesianState,
+  type PredictedReward,
+  solveWeights,
+  type TrainingInteraction,
+  train,
+} from '../../shared/lora/bayesian.ts';
+import {
+  cellOf,
+  type Episode,
+  type ItemResidual,
+  itemKey,
+  type Outcome,
+} from '../../shared/reasoning-bank/episode.ts';
+import { effectOfItem } from '../../shared/reasoning-bank/skills.ts';
+import type { FunctionSettings } from '../../shared/runtime/settings.ts';
+
+/** What some events of one user change: the next version of the adapter, or nothing when all of them were applied before. */
+export interface Applied {
+  readonly adapter: StoredAdapter | undefined;
+  readonly applied: readonly FeedbackEvent[];
+  readonly duplicates: readonly FeedbackEvent[];
+}
+
+/**
+ * The next version of a user's adapter. Pure: the same arguments give the same bytes. Events are learned one by one in the given
+ * order, each predicted before it is learned, so that where updates were cut does not show in the learned state.
+ * @param previous undefined for a user without an adapter
+ * @param now epoch milliseconds
+ */
+export function applyEvents(
+  previous: StoredAdapter | undefined,
+  events: readonly FeedbackEvent[],
+  learning: SharedLearning,
+  { userKey, settings, now }: { userKey: string; settings: FunctionSettings; now: number },
+): Applied {
+  const known = new Set(previous?.recentEvents);
+  const applied: FeedbackEvent[] = [];
+  const duplicates: FeedbackEvent[] = [];
+  for (const event of events) {
+    const key = eventKey(event.eventId);
+    (known.has(key) ? duplicates : applied).push(event);
+    known.add(key);
+  }
+  if (applied.length === 0) return { adapter: undefined, applied, duplicates };
+
+  const { basis, skills, model } = learning;
+  let state = previous?.state ?? createBayesianState(basis);
+  const samplesSeen = state.statistics.count;
+  const predictions: PredictedReward[] = [];
+  const residuals: ItemResidual[] = [];
+  for (const event of applied) {
+    const training = train(
+      state,
+      model,
+      event.interactions.map(
+        ({ itemId, ...interaction }): TrainingInteraction => ({
+          ...interaction,
+          itemEffect: effectOfItem(skills.items, itemId),
+        }),
+      ),
+    );
+    state = training.state;
+    predictions.push(...training.predictions);
+    const rewarded = event.interactions.filter((interaction) => interaction.reward !== undefined);
+    rewarded.forEach(({ itemId }, i) => {
+      if (itemId === undefined) return;
+      residuals.push({
+        itemKey: itemKey(itemId),
+        residual: Math.fround(training.predictions[i]!.itemResidual),
+      });
+    });
+  }
+  const version = (previous?.version ?? 0) + 1;
+  const episode: Episode = {
+    userKey,
+    version,
+    cell: cellOf(settings),
+    committedAt: now,
+    context: {
+      events: applied.length,
+      interactions: applied.reduce((sum, event) => sum + event.interactions.length, 0),
+      samplesSeen,
+      skillsVersion: skills.version,
+    },
+    outcome: outcomeOf(predictions),
+    residuals,
+  };
+  const adapter: StoredAdapter = {
+    userKey,
+    version,
+    createdAt: previous?.createdAt ?? now,
+    updatedAt: now,
+    embeddingModel: settings.embeddingModel,
+    embeddingDim: settings.embeddingDim,
+    rank: settings.rank,
+    scale: settings.scalingFactor / settings.rank,
+    state,
+    a: basis?.a ?? new Float32Array(0),
+    weights: solveWeights(state, model),
+    skillsVersion: skills.version,
+    recentEvents: remember(
+      previous?.recentEvents ?? new BigUint64Array(0),
+      applied.map(({ eventId }) => eventKey(eventId)),
+    ),
+    lastEpisode: episode,
+  };
+  return { adapter, applied, duplicates };
+}
+
+function outcomeOf(predictions: readonly PredictedReward[]): Outcome {
+  const rewards = predictions.length;
+  const mean = (value: (prediction: PredictedReward) => number) =>
+    rewards === 0 ? 0 : predictions.reduce((sum, prediction) => sum + value(prediction), 0) / rewards;
+  return {
+    rewards,
+    meanReward: mean((p) => p.reward),
+    loss: mean((p) => (p.reward - p.predicted) ** 2),
+    lossWithoutAdapter: mean((p) => (p.reward - p.predictedByUserMean) ** 2),
+    lossOfWarmStart: mean((p) => (p.reward - p.predictedByWarmStart) ** 2),
+  };
+}

@@ -1,0 +1,161 @@
+import type { SharedLearning } from '../../shared/adapter-store/learning-objects.ts';
+import type { Quarantine } from '../../shared/adapter-store/quarantine.ts';
+import { type FeedbackEvent, InvalidEventError, parseFeedbackEvent } from '../../shared/feedback/event.ts';
+import { userKey } from '../../shared/feedback/user-key.ts';
+import { type UpdateUserServices, updateUser } from './update-user.ts';
+
+/** A message as the event source mapping hands it over. */
+export interface FeedbackMessage {
+  readonly messageId: string;
+  readonly groupId: string | undefined;
+  /** Epoch milliseconds. */
+  readonly sentAt: number;
+  readonly body: string;
+}
+
+export interface BatchServices extends UpdateUserServices {
+  readonly quarantine: Quarantine;
+  readonly learning: () => Promise<SharedLearning>;
+  /** Aborted shortly before the function's time is up. */
+  readonly signal: AbortSignal;
+  readonly onFailure: (error: unknown, messageIds: readonly string[]) => void;
+}
+
+export interface BatchReport {
+  /** To be delivered again: per user, the first that failed and all after it. */
+  readonly failed: readonly string[];
+  readonly quarantined: readonly { readonly messageId: string; readonly code: string }[];
+  readonly updates: number;
+  readonly applied: readonly AppliedEvent[];
+  readonly duplicates: number;
+}
+
+export interface AppliedEvent {
+  readonly interactions: number;
+  /** From sending to the commit, milliseconds. */
+  readonly delayMs: number;
+}
+
+interface Parsed {
+  readonly message: FeedbackMessage;
+  readonly event: FeedbackEvent;
+}
+
+/**
+ * Applies a batch: users in parallel, each user's events in order and in one commit. A message that can never be applied goes to
+ * quarantine and the user's next one goes on; what may pass another time fails with all that follows of the same user, and of no
+ * other.
+ */
+export async function processBatch(
+  messages: readonly FeedbackMessage[],
+  services: BatchServices,
+): Promise<BatchReport> {
+  const groups = Map.groupBy(messages, ({ groupId, messageId }) => groupId ?? messageId);
+  const reports = await Promise.all([...groups.values()].map((group) => processGroup(group, services)));
+  return {
+    failed: reports.flatMap(({ failed }) => failed),
+    quarantined: reports.flatMap(({ quarantined }) => quarantined),
+    updates: reports.reduce((sum, { updates }) => sum + updates, 0),
+    applied: reports.flatMap(({ applied }) => applied),
+    duplicates: reports.reduce((sum, { duplicates }) => sum + duplicates, 0),
+  };
+}
+
+async function processGroup(
+  messages: readonly FeedbackMessage[],
+  services: BatchServices,
+): Promise<BatchReport> {
+  const quarantined: { messageId: string; code: string }[] = [];
+  const accepted: Parsed[] = [];
+  const failed: string[] = [];
+  try {
+    for (const message of messages) {
+      const read = readMessage(message, services.settings);
+      if ('event' in read) {
+        accepted.push({ message, event: read.event });
+        continue;
+      }
+      await untilAborted(services.signal, isolate(message, read.error, services));
+      quarantined.push({ messageId: message.messageId, code: read.error.reason });
+    }
+  } catch (error) {
+    const done = accepted.length + quarantined.length;
+    failed.push(...messages.slice(done).map(({ messageId }) => messageId));
+    services.onFailure(error, failed);
+  }
+  const report: BatchReport = { failed, quarantined, updates: 0, applied: [], duplicates: 0 };
+  if (accepted.length === 0) return report;
+  try {
+    const user = userKey(accepted[0]!.event.userId);
+    const events = accepted.map(({ event }) => event);
+    const update = services.learning().then((learning) => updateUser(user, events, learning, services));
+    const { applied, duplicates } = await untilAborted(services.signal, update);
+    const effective = new Set(applied);
+    return {
+      ...report,
+      updates: applied.length > 0 ? 1 : 0,
+      applied: accepted
+        .filter(({ event }) => effective.has(event))
+        .map(({ message, event }) => ({
+          interactions: event.interactions.length,
+          delayMs: Math.max(0, services.now() - message.sentAt),
+        })),
+      duplicates: duplicates.length,
+    };
+  } catch (error) {
+    const messageIds = accepted.map(({ message }) => message.messageId);
+    services.onFailure(error, messageIds);
+    return { ...report, failed: [...messageIds, ...failed] };
+  }
+}
+
+/** The event of a message, or why it can never be applied. */
+function readMessage(
+  { body, groupId }: FeedbackMessage,
+  settings: BatchServices['settings'],
+): { event: FeedbackEvent } | { error: Refusal } {
+  try {
+    const event = parseFeedbackEvent(body, settings);
+    const expected = userKey(event.userId);
+    if (groupId === expected) return { event };
+    // Two groups of one user would be delivered side by side, in no order.
+    const reason = `MessageGroupId: found ${groupId ?? 'nothing'}, expected ${expected}, the SHA-256 of the user id`;
+    return { error: { reason: 'message-group', message: reason, userId: event.userId } };
+  } catch (error) {
+    if (!(error instanceof InvalidEventError)) throw error;
+    return { error };
+  }
+}
+
+interface Refusal {
+  readonly reason: string;
+  readonly message: string;
+  readonly userId?: string | undefined;
+}
+
+async function isolate(
+  message: FeedbackMessage,
+  error: Refusal,
+  { quarantine, now }: BatchServices,
+): Promise<void> {
+  await quarantine.put({
+    messageId: message.messageId,
+    userKey: error.userId === undefined ? undefined : userKey(error.userId),
+    code: error.reason,
+    reason: error.message,
+    messageGroupId: message.groupId,
+    sentAt: message.sentAt,
+    quarantinedAt: now(),
+    body: message.body,
+  });
+}
+
+/** @throws the signal's reason when it is aborted first; the work goes on, and a redelivery finds what it did */
+function untilAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  signal.throwIfAborted();
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    signal.addEventListener('abort', abort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
+  });
+}

@@ -1,0 +1,66 @@
+import { type Basis, coefficientCount } from '../lora/basis.ts';
+import type { Model } from '../lora/bayesian.ts';
+import { initialPrior } from '../lora/prior.ts';
+import { cellOf } from '../reasoning-bank/episode.ts';
+import { initialSkills, type Skills } from '../reasoning-bank/skills.ts';
+import { PREFIX } from '../runtime/names.ts';
+import { decodeBasis, encodeBasis, type StoredBasis } from './basis-object.ts';
+import type { ObjectStore } from './objects.ts';
+import { SharedObject } from './shared-object.ts';
+import { decodeSkills, encodeSkills } from './skills-object.ts';
+
+/** What all users of a deployment share: its basis, and the skills that consolidation made. */
+export interface SharedLearning {
+  readonly basis: Basis | null;
+  readonly skills: Skills;
+  readonly model: Model;
+}
+
+export interface LearningObjects {
+  readonly basis: SharedObject<StoredBasis>;
+  readonly skills: SharedObject<Skills>;
+}
+
+/** The shared objects of a cell (see {@link cellOf}). */
+export function learningObjects(
+  objects: ObjectStore,
+  settings: { learner: string; rank: number; embeddingDim: number },
+  cache: { maxAgeMs?: number; now?: () => number } = {},
+): LearningObjects {
+  const cell = cellOf(settings);
+  return {
+    basis: new SharedObject(
+      objects,
+      `${PREFIX.basis}${cell}`,
+      { encode: encodeBasis, decode: decodeBasis },
+      cache,
+    ),
+    skills: new SharedObject(
+      objects,
+      `${PREFIX.skills}${cell}`,
+      { encode: encodeSkills, decode: decodeSkills },
+      cache,
+    ),
+  };
+}
+
+/** Basis and skills as they are to be used together. A prior of another basis than the one in force is left out. */
+export async function readSharedLearning({ basis, skills }: LearningObjects): Promise<SharedLearning> {
+  const [storedBasis, storedSkills] = await Promise.all([basis.read(), skills.read()]);
+  return combine(storedBasis?.basis ?? null, storedSkills);
+}
+
+/** Pairs a basis with skills; a prior over another basis is replaced by the initial one, but its mean reward stays. */
+export function combine(basis: Basis | null, stored: Skills | undefined): SharedLearning {
+  const basisId = basis?.id ?? null;
+  let skills = stored ?? initialSkills(basisId, coefficientCount(basis));
+  if (skills.prior.basisId !== basisId) {
+    const { meanReward } = skills.prior;
+    skills = {
+      ...skills,
+      prior: initialPrior(basisId, coefficientCount(basis), { meanReward }),
+      priorVersion: 0,
+    };
+  }
+  return { basis, skills, model: { basis, prior: skills.prior } };
+}

@@ -1,0 +1,74 @@
+import type { ObjectStore } from './objects.ts';
+
+/** One object that many users share, such as the basis. Written conditionally, read through a cache. */
+export class SharedObject<T> {
+  readonly #objects: ObjectStore;
+  readonly #key: string;
+  readonly #codec: { encode(value: T): Uint8Array; decode(bytes: Uint8Array, key: string): T };
+  readonly #maxAgeMs: number;
+  readonly #now: () => number;
+  #cached: { value: T; etag: string } | undefined;
+  #checkedAt = Number.NEGATIVE_INFINITY;
+  #reading: Promise<void> | undefined;
+
+  /**
+   * @param maxAgeMs how long {@link read} answers from memory before it asks S3 whether there is something newer
+   * @param now milliseconds of any monotonic clock
+   */
+  constructor(
+    objects: ObjectStore,
+    key: string,
+    codec: { encode(value: T): Uint8Array; decode(bytes: Uint8Array, key: string): T },
+    { maxAgeMs = 30_000, now = () => performance.now() }: { maxAgeMs?: number; now?: () => number } = {},
+  ) {
+    this.#objects = objects;
+    this.#key = key;
+    this.#codec = codec;
+    this.#maxAgeMs = maxAgeMs;
+    this.#now = now;
+  }
+
+  /**
+   * The value, undefined when there is none. Concurrent callers share one request.
+   * @throws CorruptObjectError, UnavailableError
+   */
+  async read(): Promise<T | undefined> {
+    if (this.#now() - this.#checkedAt > this.#maxAgeMs) await this.refresh();
+    return this.#cached?.value;
+  }
+
+  /** Asks S3, whatever the age of what is in memory. */
+  async refresh(): Promise<T | undefined> {
+    this.#reading ??= this.#fetch().finally(() => {
+      this.#reading = undefined;
+    });
+    await this.#reading;
+    return this.#cached?.value;
+  }
+
+  /**
+   * Replaces the object that was read last; creates it when there was none.
+   * @throws ConflictError when somebody else was first, UnavailableError
+   */
+  async write(value: T): Promise<void> {
+    const condition =
+      this.#cached === undefined ? { ifNoneMatch: true as const } : { ifMatch: this.#cached.etag };
+    const { etag } = await this.#objects.put(this.#key, this.#codec.encode(value), condition);
+    this.#cached = { value, etag };
+    this.#checkedAt = this.#now();
+  }
+
+  async #fetch(): Promise<void> {
+    const cached = this.#cached;
+    const startedAt = this.#now();
+    const found = await this.#objects.get(
+      this.#key,
+      cached === undefined ? {} : { ifNoneMatch: cached.etag },
+    );
+    if (found === undefined) this.#cached = undefined;
+    else if (found !== 'not-modified') {
+      this.#cached = { value: this.#codec.decode(found.body, this.#key), etag: found.etag };
+    }
+    this.#checkedAt = startedAt;
+  }
+}

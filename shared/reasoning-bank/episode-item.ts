@@ -1,0 +1,104 @@
+import type { AttributeValue } from '@aws-sdk/client-dynamodb';
+import { CorruptObjectError } from '../errors.ts';
+import { TABLE } from '../runtime/names.ts';
+import { type Episode, packResiduals, unpackResiduals } from './episode.ts';
+
+/** The table's items; access patterns and sizes are argued in docs/reasoning-bank.md. */
+export type Item = Record<string, AttributeValue>;
+
+/** Partitions of the index that one cell's episodes are spread over: each takes about 1,000 writes per second. */
+export const SHARDS = 16;
+
+const USER = 'USER#';
+const EPISODE = 'EPISODE#';
+const DAY_SECONDS = 86_400;
+
+export function episodeKey(userKey: string, version: number): Item {
+  return {
+    [TABLE.partitionKey]: { S: `${USER}${userKey}` },
+    [TABLE.sortKey]: { S: `${EPISODE}${String(version).padStart(10, '0')}` },
+  };
+}
+
+/** Partition of an index. */
+export function shardKey(cell: string, shard: number): string {
+  return `${cell}#${shard}`;
+}
+
+/** Sort key of the indexes: time of storing, then what makes it unique. */
+export function storedAtKey(milliseconds: number, suffix = ''): string {
+  return `${String(Math.floor(milliseconds)).padStart(13, '0')}#${suffix}`;
+}
+
+/**
+ * @param storedAt epoch milliseconds; orders the indexes, so that an episode stored late is not behind a watermark
+ */
+export function toItem(episode: Episode, storedAt: number, ttlDays: number): Item {
+  const { userKey, version, context, outcome, residuals } = episode;
+  const shard = shardKey(episode.cell, Number.parseInt(userKey.slice(0, 4), 16) % SHARDS);
+  const item: Item = {
+    ...episodeKey(userKey, version),
+    [TABLE.byCell.partitionKey]: { S: shard },
+    [TABLE.byCell.sortKey]: { S: storedAtKey(storedAt, `${userKey.slice(0, 16)}#${version}`) },
+    [TABLE.expiresAt]: number(Math.floor(storedAt / 1000) + ttlDays * DAY_SECONDS),
+    committedAt: number(episode.committedAt),
+    events: number(context.events),
+    interactions: number(context.interactions),
+    samplesSeen: number(context.samplesSeen),
+    skillsVersion: number(context.skillsVersion),
+    rewards: number(outcome.rewards),
+    meanReward: number(outcome.meanReward),
+    loss: number(outcome.loss),
+    lossWithoutAdapter: number(outcome.lossWithoutAdapter),
+    lossOfWarmStart: number(outcome.lossOfWarmStart),
+  };
+  if (residuals.length > 0) item.residuals = { B: packResiduals(residuals) };
+  if (version === 1) item[TABLE.newcomers.partitionKey] = { S: shard };
+  return item;
+}
+
+/** @throws CorruptObjectError naming the item's key */
+export function fromItem(item: Item): Episode {
+  const key = `${text(item, TABLE.partitionKey)} ${text(item, TABLE.sortKey)}`;
+  const read = (name: string): number => {
+    const value = Number(item[name]?.N);
+    if (Number.isFinite(value)) return value;
+    throw new CorruptObjectError(key, `attribute ${name} is not a number`);
+  };
+  const shard = text(item, TABLE.byCell.partitionKey);
+  return {
+    userKey: userOf(item),
+    version: Number(text(item, TABLE.sortKey).slice(EPISODE.length)),
+    cell: shard.slice(0, shard.lastIndexOf('#')),
+    committedAt: read('committedAt'),
+    context: {
+      events: read('events'),
+      interactions: read('interactions'),
+      samplesSeen: read('samplesSeen'),
+      skillsVersion: read('skillsVersion'),
+    },
+    outcome: {
+      rewards: read('rewards'),
+      meanReward: read('meanReward'),
+      loss: read('loss'),
+      lossWithoutAdapter: read('lossWithoutAdapter'),
+      lossOfWarmStart: read('lossOfWarmStart'),
+    },
+    residuals: unpackResiduals(item.residuals?.B ?? new Uint8Array()),
+  };
+}
+
+/** User key of an episode or of a row of an index. */
+export function userOf(item: Item): string {
+  return text(item, TABLE.partitionKey).slice(USER.length);
+}
+
+export function text(item: Item, attribute: string): string {
+  return item[attribute]?.S ?? '';
+}
+
+/** @throws RangeError when the value is not finite: DynamoDB has no such numbers */
+export function number(value: number): AttributeValue {
+  if (!Number.isFinite(value)) throw new RangeError(`${value} is not a DynamoDB number`);
+  return { N: String(value) };
+}

@@ -1,0 +1,35 @@
+import type { Episode } from './episode.ts';
+import type { Skills } from './skills.ts';
+
+/** An episode where an index has it. */
+export interface IndexedEpisode {
+  readonly episode: Episode;
+  readonly shard: number;
+  /** Opaque; orders the episodes of a shard by the time of storing. */
+  readonly position: string;
+}
+
+/** What consolidation and the update path need of the ReasoningBank. Expired episodes are never returned. */
+export interface EpisodeStore {
+  /**
+   * Stores an episode once: the same user and version again changes nothing.
+   * @throws UnavailableError
+   */
+  store(episode: Episode): Promise<'stored' | 'known'>;
+
+  /**
+   * Episodes of a cell stored after the given position of each shard and before `until`, in order within a shard.
+   * @param watermarks last position taken in, by shard; a missing or empty one means from the start
+   * @param until epoch milliseconds
+   */
+  after(cell: string, watermarks: readonly string[], until: number): AsyncIterable<IndexedEpisode>;
+
+  /** The newest episodes of a cell, newest first. Cost grows with `limit`, never with the number of episodes. */
+  recent(cell: string, limit: number): Promise<readonly Episode[]>;
+
+  /** User keys of those who came last to a cell, newest first. */
+  newcomers(cell: string, limit: number): Promise<readonly string[]>;
+
+  /** Records what the skills of a cell rest on, replacing what was there. */
+  recordSkills(cell: string, skills: Skills): Promise<void>;
+}

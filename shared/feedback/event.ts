@@ -1,11 +1,11 @@
-import type { z } from 'zod';
-import { InvalidInputError, shown } from '../errors.ts';
+import { shown } from '../errors.ts';
 import {
   decodeEmbedding,
   type EmbeddingInput,
   encodeEmbedding,
   InvalidEmbeddingError,
 } from './embedding-codec.ts';
+import { checked, fieldAt, InvalidEventError, valueAt } from './event-error.ts';
 import {
   type CheckedInteraction,
   eventSchema,
@@ -15,6 +15,8 @@ import {
   LIMITS,
   type WatchSignals,
 } from './event-schema.ts';
+
+export { type EventFault, InvalidEventError } from './event-error.ts';
 
 /** What one user did with one item, as the learner takes it: with a reward in [0, 1], or with a target embedding. */
 export type Interaction = {
@@ -57,32 +59,6 @@ export interface EventHeader {
 
 export interface FeedbackEventInput extends EventHeader {
   readonly interactions: readonly InteractionInput[];
-}
-
-/**
- * Why an event was refused: `limit` is a value out of range, `schema` a wrong type, a missing or unknown field, or
- * a malformed text; the others say it themselves.
- */
-export type EventFault =
-  | 'not-json'
-  | 'too-large'
-  | 'schema'
-  | 'limit'
-  | 'dimension'
-  | 'not-finite'
-  | 'embedding-model';
-
-/** An event that breaks the contract. Permanent: it belongs into quarantine. */
-export class InvalidEventError extends InvalidInputError {
-  readonly reason: EventFault;
-  /** Whose event it is, where that could be read. */
-  readonly userId: string | undefined;
-
-  constructor(field: string, found: string, expected: string, reason: EventFault, userId?: string) {
-    super(field, found, expected);
-    this.reason = reason;
-    this.userId = userId;
-  }
 }
 
 /**
@@ -223,52 +199,4 @@ function requireMessageSize(body: string, owner: string | undefined): void {
 function ownerOf(raw: unknown): string | undefined {
   const userId = valueAt(raw, ['userId']);
   return isId(userId) ? userId : undefined;
-}
-
-function checked<T>(schema: z.ZodType<T>, raw: unknown, prefix: string, owner: string | undefined): T {
-  const result = schema.safeParse(raw);
-  if (result.success) return result.data;
-  throw explained(result.error.issues[0]!, raw, prefix, owner);
-}
-
-function explained(issue: z.core.$ZodIssue, raw: unknown, prefix: string, owner: string | undefined) {
-  const field = fieldAt(prefix, issue.path);
-  if (issue.code === 'unrecognized_keys') {
-    return new InvalidEventError(
-      field,
-      `the unknown field ${shown(issue.keys[0])}`,
-      'only known fields',
-      'schema',
-      owner,
-    );
-  }
-  const value = valueAt(raw, issue.path);
-  const found =
-    Array.isArray(value) && issue.code !== 'invalid_type' ? `${value.length} items` : shown(value);
-  return new InvalidEventError(field, found, issue.message, faultOf(issue, value), owner);
-}
-
-function faultOf(issue: z.core.$ZodIssue, value: unknown): EventFault {
-  if (typeof value === 'number' && !Number.isFinite(value)) return 'not-finite';
-  if (issue.code === 'too_big' || issue.code === 'too_small') return 'limit';
-  return issue.code === 'custom' && issue.params?.reason === 'limit' ? 'limit' : 'schema';
-}
-
-function fieldAt(prefix: string, path: readonly PropertyKey[]): string {
-  let field = prefix;
-  for (const key of path) {
-    if (typeof key === 'number') field += `[${key}]`;
-    else field += field === '' ? String(key) : `.${String(key)}`;
-  }
-  return field;
-}
-
-/** The value at a path of own properties. */
-function valueAt(raw: unknown, path: readonly PropertyKey[]): unknown {
-  let value = raw;
-  for (const key of path) {
-    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, key)) return undefined;
-    value = (value as Record<PropertyKey, unknown>)[key];
-  }
-  return value;
 }

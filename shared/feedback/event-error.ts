@@ -1,0 +1,88 @@
+import type { z } from 'zod';
+import { InvalidInputError, shown } from '../errors.ts';
+
+/**
+ * Why an event was refused: `limit` is a value out of range, `schema` a wrong type, a missing or unknown field, or
+ * a malformed text; the others say it themselves.
+ */
+export type EventFault =
+  | 'not-json'
+  | 'too-large'
+  | 'schema'
+  | 'limit'
+  | 'dimension'
+  | 'not-finite'
+  | 'embedding-model';
+
+/** An event that breaks the contract. Permanent: it belongs into quarantine. */
+export class InvalidEventError extends InvalidInputError {
+  readonly reason: EventFault;
+  /** Whose event it is, where that could be read. */
+  readonly userId: string | undefined;
+
+  constructor(field: string, found: string, expected: string, reason: EventFault, userId?: string) {
+    super(field, found, expected);
+    this.reason = reason;
+    this.userId = userId;
+  }
+}
+
+/**
+ * The value as the schema has it.
+ * @param prefix path of the value itself, for the error; empty for a whole event
+ * @param userId whose event it is, for the error
+ * @throws InvalidEventError for the first fault
+ */
+export function checked<T>(
+  schema: z.ZodType<T>,
+  raw: unknown,
+  prefix: string,
+  userId: string | undefined,
+): T {
+  const result = schema.safeParse(raw);
+  if (result.success) return result.data;
+  throw explained(result.error.issues[0]!, raw, prefix, userId);
+}
+
+function explained(issue: z.core.$ZodIssue, raw: unknown, prefix: string, userId: string | undefined) {
+  const field = fieldAt(prefix, issue.path);
+  if (issue.code === 'unrecognized_keys') {
+    return new InvalidEventError(
+      field,
+      `the unknown field ${shown(issue.keys[0])}`,
+      'only known fields',
+      'schema',
+      userId,
+    );
+  }
+  const value = valueAt(raw, issue.path);
+  const found =
+    Array.isArray(value) && issue.code !== 'invalid_type' ? `${value.length} items` : shown(value);
+  return new InvalidEventError(field, found, issue.message, faultOf(issue, value), userId);
+}
+
+function faultOf(issue: z.core.$ZodIssue, value: unknown): EventFault {
+  if (typeof value === 'number' && !Number.isFinite(value)) return 'not-finite';
+  if (issue.code === 'too_big' || issue.code === 'too_small') return 'limit';
+  return issue.code === 'custom' && issue.params?.reason === 'limit' ? 'limit' : 'schema';
+}
+
+/** `interactions[3].reward` */
+export function fieldAt(prefix: string, path: readonly PropertyKey[]): string {
+  let field = prefix;
+  for (const key of path) {
+    if (typeof key === 'number') field += `[${key}]`;
+    else field += field === '' ? String(key) : `.${String(key)}`;
+  }
+  return field;
+}
+
+/** The value at a path of own properties. */
+export function valueAt(raw: unknown, path: readonly PropertyKey[]): unknown {
+  let value = raw;
+  for (const key of path) {
+    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, key)) return undefined;
+    value = (value as Record<PropertyKey, unknown>)[key];
+  }
+  return value;
+}

@@ -35,7 +35,8 @@ interface Item {
 }
 
 /**
- * Users with tastes, from a seed alone: see docs/simulator.md. The first users stay the same when more are asked for.
+ * Users with tastes, from a seed alone: see docs/simulator.md. The first users, and each user's first
+ * interactions, stay the same when more are asked for.
  * @throws InvalidInputError when an option is out of range
  */
 export function simulate(options: SimulatorOptions): FeedbackDataset {

@@ -1,3 +1,4 @@
+import type { AdapterCache } from '../../shared/adapter-store/adapter-cache.ts';
 import type { AdapterStore, Loaded } from '../../shared/adapter-store/adapter-store.ts';
 import type { SharedLearning } from '../../shared/adapter-store/learning-objects.ts';
 import type { PendingEpisodes } from '../../shared/adapter-store/pending-episodes.ts';
@@ -6,7 +7,6 @@ import type { FeedbackEvent } from '../../shared/feedback/event.ts';
 import type { Episode } from '../../shared/reasoning-bank/episode.ts';
 import type { EpisodeStore } from '../../shared/reasoning-bank/episode-store.ts';
 import type { FunctionSettings } from '../../shared/runtime/settings.ts';
-import type { AdapterCache } from './adapter-cache.ts';
 import { applyEvents } from './apply-events.ts';
 
 export interface UpdateUserServices {

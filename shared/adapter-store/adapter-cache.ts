@@ -1,4 +1,4 @@
-import type { Loaded } from '../../shared/adapter-store/adapter-store.ts';
+import type { Loaded } from './adapter-store.ts';
 
 /**
  * Adapters of recently updated users in a warm container: least recently used go first when their bytes exceed the limit. A stale

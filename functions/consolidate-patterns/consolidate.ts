@@ -1,0 +1,148 @@
+import type { AdapterStore } from '../../shared/adapter-store/adapter-store.ts';
+import {
+  combine,
+  type LearningObjects,
+  type SharedLearning,
+} from '../../shared/adapter-store/learning-objects.ts';
+import type { PendingEpisodes } from '../../shared/adapter-store/pending-episodes.ts';
+import { coefficientCount } from '../../shared/lora/basis.ts';
+import { adoptBasis } from '../../shared/lora/bayesian.ts';
+import { initialPrior } from '../../shared/lora/prior.ts';
+import {
+  MAX_FITTED_USERS,
+  nextDue,
+  proposePrior,
+  type SampledUser,
+  takeIn,
+} from '../../shared/reasoning-bank/consolidation.ts';
+import type { EpisodeStore, IndexedEpisode } from '../../shared/reasoning-bank/episode-store.ts';
+import type { Evidence, Skills } from '../../shared/reasoning-bank/skills.ts';
+
+export interface ConsolidationServices {
+  readonly cell: string;
+  readonly learning: LearningObjects;
+  readonly adapters: AdapterStore;
+  readonly episodes: EpisodeStore;
+  readonly pending: PendingEpisodes;
+  /** Epoch milliseconds. */
+  readonly now: () => number;
+}
+
+export interface ConsolidationRequest {
+  /** Consolidate whatever is new, even if it is little. Default false. */
+  readonly force: boolean;
+  /** Leave out episodes stored in the last so many seconds: their neighbours may still be on the way. Default 10. */
+  readonly settleSeconds: number;
+}
+
+export interface ConsolidationReport {
+  /** `too-little-new` changes nothing: the next run finds the same episodes again. */
+  readonly status: 'consolidated' | 'nothing-new' | 'too-little-new';
+  readonly newEpisodes: number;
+  readonly pendingStored: number;
+  /** 1 for a new population prior, 1 for new item effects. */
+  readonly skillsCreated: number;
+  readonly skillsVersion: number;
+  readonly items: number;
+  /** Of the proposed prior; null when there were too few users to propose one. */
+  readonly evidence: Evidence | null;
+  /** Whether the proposed prior is now in force. */
+  readonly priorAccepted: boolean;
+}
+
+const SAMPLED_NEWCOMERS = Math.ceil(MAX_FITTED_USERS * 1.25);
+const MAX_EPISODES_PER_RUN = 50_000;
+const PARALLEL_READS = 16;
+const DAY_MS = 86_400_000;
+
+/**
+ * Makes skills of what was learned since the last run: item effects, and a population prior where it beats the one in force.
+ * Both stand in one object that is written once, conditionally: a crash anywhere leaves the old skills in force.
+ * @throws ConflictError when another run was first; UnavailableError, CorruptObjectError
+ */
+export async function consolidate(
+  services: ConsolidationServices,
+  { force, settleSeconds }: ConsolidationRequest,
+): Promise<ConsolidationReport> {
+  const { cell, learning, episodes, now } = services;
+  const startedAt = now();
+  const pendingStored = await storePending(services);
+  const [storedBasis, stored] = await Promise.all([learning.basis.refresh(), learning.skills.refresh()]);
+  const inForce = combine(storedBasis?.basis ?? null, stored);
+  const { skills } = inForce;
+  const found: IndexedEpisode[] = [];
+  for await (const episode of episodes.after(
+    cell,
+    skills.progress.watermarks,
+    startedAt - settleSeconds * 1000,
+  )) {
+    found.push(episode);
+    if (found.length === MAX_EPISODES_PER_RUN) break;
+  }
+  const unchanged = { newEpisodes: found.length, pendingStored, skillsCreated: 0, ...describe(skills) };
+  if (found.length === 0) return { ...unchanged, status: 'nothing-new' };
+  const { episodes: before, at } = skills.progress;
+  if (!force && before + found.length < nextDue(before) && startedAt - at < DAY_MS) {
+    return { ...unchanged, status: 'too-little-new' };
+  }
+
+  const { items, progress } = takeIn(skills, found);
+  const base = initialPrior(inForce.basis?.id ?? null, coefficientCount(inForce.basis));
+  const proposal = proposePrior(skills.prior, base, await sampleUsers(services, inForce));
+  const version = skills.version + 1;
+  const accepted = proposal?.better === true;
+  const next: Skills = {
+    version,
+    prior: accepted ? proposal.prior : skills.prior,
+    priorVersion: accepted ? version : skills.priorVersion,
+    items,
+    progress: { ...progress, at: now() },
+    evidence: accepted ? proposal.evidence : skills.evidence,
+  };
+  await learning.skills.write(next);
+  await episodes.recordSkills(cell, next);
+  const itemsLearned = found.some(({ episode }) => episode.residuals.length > 0);
+  return {
+    status: 'consolidated',
+    newEpisodes: found.length,
+    pendingStored,
+    skillsCreated: Number(accepted) + Number(itemsLearned),
+    skillsVersion: version,
+    items: items.sums.size,
+    evidence: proposal?.evidence ?? null,
+    priorAccepted: accepted,
+  };
+}
+
+function describe(skills: Skills) {
+  const { version, items, evidence } = skills;
+  return { skillsVersion: version, items: items.sums.size, evidence, priorAccepted: false };
+}
+
+async function storePending({ pending, episodes }: ConsolidationServices): Promise<number> {
+  let stored = 0;
+  for await (const { key, episode } of pending.all()) {
+    await episodes.store(episode);
+    await pending.remove(key);
+    stored += 1;
+  }
+  return stored;
+}
+
+/** The sums of the users who came last, under the basis in force. */
+async function sampleUsers(
+  { cell, episodes, adapters }: ConsolidationServices,
+  { model }: SharedLearning,
+): Promise<SampledUser[]> {
+  const userKeys = await episodes.newcomers(cell, SAMPLED_NEWCOMERS);
+  const sample: SampledUser[] = [];
+  for (let at = 0; at < userKeys.length; at += PARALLEL_READS) {
+    const read = userKeys.slice(at, at + PARALLEL_READS).map((userKey) => adapters.load(userKey));
+    for (const loaded of await Promise.all(read)) {
+      if (loaded === undefined) continue;
+      const { userKey, state } = loaded.adapter;
+      sample.push({ userKey, statistics: adoptBasis(state, model).statistics });
+    }
+  }
+  return sample;
+}

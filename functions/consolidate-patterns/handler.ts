@@ -1,0 +1,18 @@
+import middy from '@middy/core';
+import { METRIC } from '../../shared/runtime/names.ts';
+import { createTelemetry, MetricUnit } from '../../shared/runtime/telemetry.ts';
+import { type ConsolidationReport, consolidate } from './consolidate.ts';
+import { parseConsolidationRequest } from './request.ts';
+import { createServices } from './services.ts';
+
+const { logger, metrics } = createTelemetry();
+const services = createServices(process.env);
+
+export const handler = middy<unknown, ConsolidationReport>().handler(async (payload) => {
+  const report = await consolidate(services, parseConsolidationRequest(payload));
+  logger.info('consolidation', { report });
+  metrics.addMetric(METRIC.consolidations, MetricUnit.Count, 1);
+  metrics.addMetric(METRIC.skillsCreated, MetricUnit.Count, report.skillsCreated);
+  metrics.publishStoredMetrics();
+  return report;
+});

@@ -1,0 +1,51 @@
+import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2 } from 'aws-lambda';
+import { AttuneError, InvalidInputError } from '../../shared/errors.ts';
+import { PERSONALIZE_LIMITS } from './request.ts';
+
+/** Whether an invocation came through the Function URL rather than straight through Invoke. */
+export function isHttp(payload: unknown): payload is APIGatewayProxyEventV2 {
+  return (
+    typeof payload === 'object' &&
+    payload !== null &&
+    'requestContext' in payload &&
+    'http' in Object(payload.requestContext)
+  );
+}
+
+/** @throws InvalidInputError when the body is missing, too large, or not JSON */
+export function bodyOf({ body, isBase64Encoded, requestContext }: APIGatewayProxyEventV2): unknown {
+  const { method } = requestContext.http;
+  if (method !== 'POST') throw new InvalidInputError('method', method, 'POST');
+  const text = isBase64Encoded ? Buffer.from(body ?? '', 'base64').toString('utf8') : (body ?? '');
+  if (Buffer.byteLength(text) > PERSONALIZE_LIMITS.bodyBytes) {
+    throw new InvalidInputError(
+      '',
+      `${Buffer.byteLength(text)} bytes`,
+      `at most ${PERSONALIZE_LIMITS.bodyBytes} bytes`,
+    );
+  }
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new InvalidInputError('', 'a body that is not JSON', 'JSON', { cause });
+  }
+}
+
+export function ok(answer: unknown): APIGatewayProxyStructuredResultV2 {
+  return { statusCode: 200, headers: { 'content-type': 'application/json' }, body: JSON.stringify(answer) };
+}
+
+/** The caller's faults are explained, ours are only named. */
+export function failure(error: unknown): APIGatewayProxyStructuredResultV2 {
+  const [statusCode, document] =
+    error instanceof InvalidInputError
+      ? [400, { code: error.code, field: error.field, message: error.message }]
+      : error instanceof AttuneError && error.retryable
+        ? [503, { code: error.code, message: 'try again' }]
+        : [500, { code: 'internal', message: 'internal error' }];
+  return {
+    statusCode,
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ error: document }),
+  };
+}

@@ -1,0 +1,88 @@
+import { z } from 'zod';
+import { InvalidInputError, shown } from '../../shared/errors.ts';
+import { decodeEmbedding } from '../../shared/feedback/embedding-codec.ts';
+import { isId } from '../../shared/feedback/event-schema.ts';
+
+/** Which items to personalise for whom. */
+export interface PersonalizeRequest {
+  readonly userId: string;
+  readonly candidates: readonly Candidate[];
+  /** `scores`: candidates by falling score. `embeddings`: every candidate's y, in the given order. */
+  readonly answer: 'scores' | 'embeddings';
+  /** Whether scores come with their parts. */
+  readonly explain: boolean;
+}
+
+export interface Candidate {
+  readonly itemId?: string;
+  /** x, float32, length d. */
+  readonly embedding: Float32Array;
+}
+
+export const PERSONALIZE_LIMITS = { candidates: 500, bodyBytes: 4 * 1024 * 1024 } as const;
+
+const id = z.string().refine(isId, { error: '1 to 128 characters, none of them a control character' });
+const candidateCount = `1 to ${PERSONALIZE_LIMITS.candidates} candidates`;
+const schema = z.strictObject(
+  {
+    userId: id,
+    candidates: z
+      .array(
+        z.strictObject({
+          itemId: id.optional(),
+          embedding: z.union([z.string(), z.array(z.number())], {
+            error: 'base64 of little-endian float32, or an array of numbers',
+          }),
+        }),
+        { error: candidateCount },
+      )
+      .min(1, { error: candidateCount })
+      .max(PERSONALIZE_LIMITS.candidates, { error: candidateCount }),
+    answer: z.enum(['scores', 'embeddings'], { error: '"scores" or "embeddings"' }).default('scores'),
+    explain: z.boolean({ error: 'true or false' }).default(false),
+    embeddingModel: z.string().optional(),
+  },
+  { error: 'an object with userId and candidates' },
+);
+
+/**
+ * @param settings the deployment's embedding length and model
+ * @throws InvalidInputError naming the first field that is wrong
+ */
+export function parsePersonalizeRequest(
+  payload: unknown,
+  settings: { readonly embeddingDim: number; readonly embeddingModel: string },
+): PersonalizeRequest {
+  const parsed = schema.safeParse(payload);
+  if (!parsed.success) throw explained(parsed.error.issues[0]!, payload);
+  const { candidates, embeddingModel, ...request } = parsed.data;
+  if (embeddingModel !== undefined && embeddingModel !== settings.embeddingModel) {
+    throw new InvalidInputError('embeddingModel', shown(embeddingModel), shown(settings.embeddingModel));
+  }
+  return {
+    ...request,
+    candidates: candidates.map(({ itemId, embedding }, i) => ({
+      ...(itemId === undefined ? {} : { itemId }),
+      embedding: decodeEmbedding(embedding, settings.embeddingDim, `candidates[${i}].embedding`),
+    })),
+  };
+}
+
+function explained(issue: z.core.$ZodIssue, payload: unknown): InvalidInputError {
+  const field = issue.path
+    .map((key) => (typeof key === 'number' ? `[${key}]` : `.${String(key)}`))
+    .join('')
+    .replace(/^\./, '');
+  if (issue.code === 'unrecognized_keys') {
+    return new InvalidInputError(field, `the unknown field ${shown(issue.keys[0])}`, 'only known fields');
+  }
+  const found = issue.path.reduce<unknown>(
+    (at, key) => (Object(at) as Record<PropertyKey, unknown>)[key],
+    payload,
+  );
+  return new InvalidInputError(
+    field,
+    Array.isArray(found) ? `${found.length} items` : shown(found),
+    issue.message,
+  );
+}

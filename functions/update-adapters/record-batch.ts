@@ -1,0 +1,21 @@
+import { METRIC } from '../../shared/runtime/names.ts';
+import { MetricUnit, type Telemetry } from '../../shared/runtime/telemetry.ts';
+import type { BatchReport } from './process-batch.ts';
+
+/** Counts what a batch did in metrics, and says in the log which messages went to quarantine. */
+export function recordBatch(report: BatchReport, { logger, metrics }: Telemetry): void {
+  const counts = {
+    [METRIC.updates]: report.updates,
+    [METRIC.eventsApplied]: report.applied.length,
+    [METRIC.interactionsApplied]: report.applied.reduce((sum, { interactions }) => sum + interactions, 0),
+    [METRIC.eventsDuplicate]: report.duplicates,
+    [METRIC.eventsQuarantined]: report.quarantined.length,
+  };
+  for (const [name, value] of Object.entries(counts)) metrics.addMetric(name, MetricUnit.Count, value);
+  for (const { delayMs } of report.applied) {
+    metrics.addMetric(METRIC.eventToEffect, MetricUnit.Milliseconds, delayMs);
+  }
+  for (const { messageId, code } of report.quarantined)
+    logger.warn('message quarantined', { messageId, code });
+  metrics.publishStoredMetrics();
+}

@@ -1,0 +1,110 @@
+import { type ItemSums, itemShrinkage } from '../lora/item-effects.ts';
+import { logMarginalLikelihood, type PreparedPrior, populationPrior } from '../lora/prior.ts';
+import type { Statistics } from '../lora/statistics.ts';
+import type { Episode } from './episode.ts';
+import type { IndexedEpisode } from './episode-store.ts';
+import type { Evidence, ItemEffects, Progress, Skills } from './skills.ts';
+
+/** A user's sums as they stand now, under the basis in force. */
+export interface SampledUser {
+  readonly userKey: string;
+  readonly statistics: Statistics;
+}
+
+/** Users whose prior is fitted at most. */
+export const MAX_FITTED_USERS = 200;
+/** Items whose effects are kept at most; beyond that the least seen go. */
+const MAX_ITEMS = 500_000;
+/** One user in ten is never fitted to, so that priors can be compared on them. */
+const VALIDATION_FOLD = 10;
+
+/** Whether a user belongs to the permanent validation fold. */
+export function isValidationUser(userKey: string): boolean {
+  return Number.parseInt(userKey.slice(-8), 16) % VALIDATION_FOLD === 0;
+}
+
+/** Episodes after which the next consolidation is due: cheap while young, and then every time they have grown by a quarter. */
+export function nextDue(episodes: number): number {
+  return Math.max(episodes + 20, Math.ceil(1.25 * episodes));
+}
+
+/**
+ * Item effects and progress with new episodes taken in. Sums are added in the order of users, versions and interactions, so that
+ * they do not depend on which update happened to be stored first.
+ */
+export function takeIn(
+  { items, progress }: Pick<Skills, 'items' | 'progress'>,
+  found: readonly IndexedEpisode[],
+): { items: ItemEffects; progress: Progress } {
+  const sums = new Map<bigint, ItemSums>(items.sums);
+  let squares = items.squares;
+  for (const episode of found.map(({ episode }) => episode).sort(byUserAndVersion)) {
+    for (const { itemKey, residual } of episode.residuals) {
+      const { sum, count } = sums.get(itemKey) ?? { sum: 0, count: 0 };
+      sums.set(itemKey, { sum: sum + residual, count: count + 1 });
+      squares += residual * residual;
+    }
+  }
+  const watermarks = [...progress.watermarks];
+  for (const { shard, position } of found) {
+    while (watermarks.length <= shard) watermarks.push('');
+    if (position > watermarks[shard]!) watermarks[shard] = position;
+  }
+  const kept = mostSeen(sums);
+  return {
+    items: { sums: kept, squares, shrinkage: itemShrinkage(kept.values(), squares) },
+    progress: { ...progress, watermarks, episodes: progress.episodes + found.length },
+  };
+}
+
+/** A prior that consolidation proposes, with the losses that decide whether it replaces the one in force. */
+export interface Proposal {
+  readonly prior: PreparedPrior;
+  readonly evidence: Evidence;
+  readonly better: boolean;
+}
+
+/**
+ * Fits a new prior to users outside the validation fold and compares it with the current one on those inside, by the marginal
+ * likelihood of their rewards. Undefined when either part is empty.
+ * @param base the prior before anyone was known
+ */
+export function proposePrior(
+  current: PreparedPrior,
+  base: PreparedPrior,
+  sample: readonly SampledUser[],
+): Proposal | undefined {
+  const users = sample
+    .filter(({ statistics }) => statistics.count > 0)
+    .sort((a, b) => (a.userKey < b.userKey ? -1 : 1));
+  const fitted = users.filter(({ userKey }) => !isValidationUser(userKey)).slice(0, MAX_FITTED_USERS);
+  const validation = users.filter(({ userKey }) => isValidationUser(userKey));
+  if (fitted.length === 0 || validation.length === 0) return undefined;
+  const sums = fitted.map(({ statistics }) => statistics);
+  const interactions = sums.reduce((sum, { count }) => sum + count, 0);
+  const meanReward = sums.reduce((sum, { rewardSum }) => sum + rewardSum, 0) / interactions;
+  const prior = populationPrior(sums, { ...current, meanReward }, base);
+  const evidence: Evidence = {
+    users: fitted.length,
+    interactions,
+    validationUsers: validation.length,
+    logLikelihoodBefore: perReward(validation, current),
+    logLikelihoodAfter: perReward(validation, prior),
+  };
+  return { prior, evidence, better: evidence.logLikelihoodAfter > evidence.logLikelihoodBefore };
+}
+
+function perReward(users: readonly SampledUser[], prior: PreparedPrior): number {
+  const rewards = users.reduce((sum, { statistics }) => sum + statistics.count, 0);
+  return users.reduce((sum, { statistics }) => sum + logMarginalLikelihood(statistics, prior), 0) / rewards;
+}
+
+function byUserAndVersion(a: Episode, b: Episode): number {
+  if (a.userKey !== b.userKey) return a.userKey < b.userKey ? -1 : 1;
+  return a.version - b.version;
+}
+
+function mostSeen(sums: Map<bigint, ItemSums>): Map<bigint, ItemSums> {
+  if (sums.size <= MAX_ITEMS) return sums;
+  return new Map([...sums].sort(([, a], [, b]) => b.count - a.count).slice(0, MAX_ITEMS));
+}

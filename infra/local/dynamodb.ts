@@ -1,0 +1,202 @@
+import { mkdirSync } from 'node:fs';
+import dynalite from 'dynalite';
+import { InvalidConfigurationError } from '../../shared/errors.ts';
+import { closeServer, listen } from './listen.ts';
+
+/** The part of a table that CreateTable takes. */
+export interface TableDefinition {
+  readonly TableName: string;
+  readonly KeySchema: readonly unknown[];
+  readonly AttributeDefinitions: readonly unknown[];
+  readonly GlobalSecondaryIndexes?: readonly unknown[] | undefined;
+  readonly LocalSecondaryIndexes?: readonly unknown[] | undefined;
+}
+
+/** DynamoDB on this machine: dynalite in this process, and the expiry of items, which dynalite lacks. */
+export interface LocalDynamoDb {
+  readonly endpoint: string;
+  /**
+   * Creates the table unless it exists.
+   * @param timeToLive attribute that holds the epoch second at which an item expires
+   * @throws InvalidConfigurationError when it exists with other keys or indexes
+   */
+  ensureTable(definition: TableDefinition, timeToLive?: string): Promise<void>;
+  /**
+   * Deletes the items that have expired. Runs by itself every minute; AWS takes up to two days.
+   * @param now epoch milliseconds
+   * @returns how many items it deleted
+   */
+  deleteExpired(now: number): Promise<number>;
+  close(): Promise<void>;
+}
+
+const SWEEP_MS = 60_000;
+/** DynamoDB leaves items alone whose time to live lies more than five years in the past. */
+const OLDEST_EXPIRY_SECONDS = 5 * 365 * 24 * 3600;
+
+/**
+ * Starts DynamoDB on the loopback interface.
+ * @param dataDir folder that keeps the tables; in memory without it
+ * @throws InvalidConfigurationError when the port is in use
+ */
+export async function startDynamoDb(options: { dataDir?: string; port?: number }): Promise<LocalDynamoDb> {
+  if (options.dataDir !== undefined) mkdirSync(options.dataDir, { recursive: true });
+  const server = dynalite({
+    ...(options.dataDir === undefined ? {} : { path: options.dataDir }),
+    createTableMs: 0,
+    deleteTableMs: 0,
+    updateTableMs: 0,
+  });
+  // dynalite throws out of its 'error' listener when a client goes away in the middle of a request, which would
+  // end this process; a function that is timed out does just that.
+  server.on('request', (request) => {
+    request.removeAllListeners('error');
+    request.on('error', () => {});
+  });
+  const endpoint = await listen(server, 'dynamodb', options.port ?? 0);
+  const expiryAttributes = new Map<string, string>();
+
+  const deleteExpired = async (now: number): Promise<number> => {
+    let deleted = 0;
+    for (const [table, attribute] of expiryAttributes)
+      deleted += await sweep(endpoint, table, attribute, now);
+    return deleted;
+  };
+  let sweeping: Promise<unknown> = Promise.resolve();
+  const timer = setInterval(() => {
+    sweeping = sweeping.then(() => deleteExpired(Date.now())).catch(() => {});
+  }, SWEEP_MS);
+  timer.unref();
+
+  return {
+    endpoint,
+    async ensureTable(definition, timeToLive) {
+      const table = definition.TableName;
+      const { TableNames } = await call<{ TableNames: string[] }>(endpoint, 'ListTables', {});
+      if (TableNames.includes(table)) {
+        const { Table } = await call<{ Table: TableDefinition }>(endpoint, 'DescribeTable', {
+          TableName: table,
+        });
+        if (shapeOf(Table) !== shapeOf(definition)) {
+          throw new InvalidConfigurationError(
+            `${table}: found it in the data folder with other keys or indexes than the template's, ` +
+              'expected the same (indexes cannot be changed here: use another data folder)',
+          );
+        }
+      } else {
+        await call(endpoint, 'CreateTable', { ...definition, BillingMode: 'PAY_PER_REQUEST' });
+      }
+      if (timeToLive !== undefined) expiryAttributes.set(table, timeToLive);
+    },
+    deleteExpired,
+    async close() {
+      clearInterval(timer);
+      await sweeping;
+      await closeServer(server);
+    },
+  };
+}
+
+async function sweep(endpoint: string, table: string, attribute: string, now: number): Promise<number> {
+  const { Table } = await call<{ Table: { KeySchema: { AttributeName: string }[] } }>(
+    endpoint,
+    'DescribeTable',
+    {
+      TableName: table,
+    },
+  );
+  const keys = Table.KeySchema.map((key) => key.AttributeName);
+  const seconds = Math.floor(now / 1000);
+  const expired = {
+    TableName: table,
+    ExpressionAttributeNames: { '#ttl': attribute },
+    ExpressionAttributeValues: {
+      ':now': { N: String(seconds) },
+      ':oldest': { N: String(seconds - OLDEST_EXPIRY_SECONDS) },
+    },
+  };
+  const condition = '#ttl BETWEEN :oldest AND :now';
+  let deleted = 0;
+  let start: unknown;
+  do {
+    const page = await call<{ Items: Record<string, unknown>[]; LastEvaluatedKey?: unknown }>(
+      endpoint,
+      'Scan',
+      {
+        ...expired,
+        FilterExpression: condition,
+        ...(start === undefined ? {} : { ExclusiveStartKey: start }),
+      },
+    );
+    for (const item of page.Items) {
+      const key = Object.fromEntries(keys.map((name) => [name, item[name]]));
+      // A writer may have prolonged the item since it was read.
+      const request = { ...expired, Key: key, ConditionExpression: condition };
+      const removed = await call(endpoint, 'DeleteItem', request).then(
+        () => 1,
+        (error: unknown) => {
+          if (error instanceof DynamoDbError && error.type === 'ConditionalCheckFailedException') return 0;
+          throw error;
+        },
+      );
+      deleted += removed;
+    }
+    start = page.LastEvaluatedKey;
+  } while (start !== undefined);
+  return deleted;
+}
+
+function shapeOf(table: TableDefinition): string {
+  const index = (entry: unknown) => {
+    const { IndexName, KeySchema, Projection } = entry as Record<string, unknown>;
+    return { IndexName, KeySchema, Projection };
+  };
+  const sorted = (entries: readonly unknown[] = []) => entries.map((entry) => canonical(entry)).sort();
+  return canonical({
+    keys: table.KeySchema,
+    attributes: sorted(table.AttributeDefinitions),
+    global: sorted((table.GlobalSecondaryIndexes ?? []).map(index)),
+    local: sorted((table.LocalSecondaryIndexes ?? []).map(index)),
+  });
+}
+
+/** JSON with the keys of every object in order. */
+function canonical(value: unknown): string {
+  return JSON.stringify(value, (_, entry: unknown) =>
+    typeof entry === 'object' && entry !== null && !Array.isArray(entry)
+      ? Object.fromEntries(Object.entries(entry).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : entry,
+  );
+}
+
+class DynamoDbError extends Error {
+  readonly type: string;
+
+  constructor(operation: string, type: string, message: string) {
+    super(`${operation}: ${type}: ${message}`);
+    this.type = type;
+  }
+}
+
+/** dynalite asks for the parts of a signature, but does not verify it. */
+const UNVERIFIED_SIGNATURE =
+  'AWS4-HMAC-SHA256 Credential=local/20000101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0';
+
+async function call<T>(endpoint: string, operation: string, input: object): Promise<T> {
+  const response = await fetch(endpoint, {
+    method: 'POST',
+    headers: {
+      'content-type': 'application/x-amz-json-1.0',
+      'x-amz-target': `DynamoDB_20120810.${operation}`,
+      'x-amz-date': '20000101T000000Z',
+      authorization: UNVERIFIED_SIGNATURE,
+    },
+    body: JSON.stringify(input),
+  });
+  const output = (await response.json()) as { __type?: string; message?: string };
+  if (!response.ok) {
+    const type = output.__type?.split('#').at(-1) ?? String(response.status);
+    throw new DynamoDbError(operation, type, output.message ?? '');
+  }
+  return output as T;
+}

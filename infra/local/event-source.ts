@@ -1,0 +1,155 @@
+import { REGION } from './environment.ts';
+import type { LocalFunction } from './lambda/function.ts';
+import type { InvocationResult } from './lambda/protocol.ts';
+import type { Queue } from './sqs.ts';
+
+/** An event source mapping from a queue to a function. */
+export interface EventSourceSettings {
+  /** Messages per invocation, 1..10 for a FIFO queue. */
+  readonly batchSize: number;
+  /** Invocations at the same time. */
+  readonly concurrency: number;
+  /** `ReportBatchItemFailures`: the function names the messages that failed. */
+  readonly partialFailures: boolean;
+}
+
+type Received = ReturnType<Queue['dequeue']>[number];
+
+/**
+ * Polls a queue and invokes a function with what it receives, as Lambda's event source mapping does: messages that
+ * succeeded are deleted, those that failed stay in flight until the queue's visibility timeout makes them visible
+ * again, or until the queue hands them to its dead-letter queue. A FIFO queue hands out no message of a group of
+ * which another is in flight, so the events of a group are never in two invocations at the same time.
+ */
+export class EventSource {
+  readonly #queue: Queue;
+  readonly #target: LocalFunction;
+  readonly #settings: EventSourceSettings;
+  readonly #queueByArn: (arn: string) => Queue | undefined;
+  readonly #batches = new Set<Promise<void>>();
+  #stopping = false;
+  #polling: Promise<void> = Promise.resolve();
+
+  constructor(
+    queue: Queue,
+    target: LocalFunction,
+    settings: EventSourceSettings,
+    queueByArn: (arn: string) => Queue | undefined,
+  ) {
+    this.#queue = queue;
+    this.#target = target;
+    this.#settings = settings;
+    this.#queueByArn = queueByArn;
+  }
+
+  start(): void {
+    this.#polling = this.#poll();
+  }
+
+  /** Whether no message is visible, delayed or in flight, and no batch is being processed. */
+  get drained(): boolean {
+    const { ready, delayed, inflight } = this.#queue.inspectMessages();
+    return ready.length + delayed.length + inflight.length + this.#batches.size === 0;
+  }
+
+  /** Receives no more; resolves when the batches that are being processed are done. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    this.#queue.cancelWaiters();
+    await this.#polling;
+    await Promise.all(this.#batches);
+  }
+
+  async #poll(): Promise<void> {
+    while (!this.#stopping) {
+      if (this.#batches.size >= this.#settings.concurrency) {
+        await Promise.race(this.#batches);
+        continue;
+      }
+      const messages = this.#queue.dequeue(this.#settings.batchSize, undefined, this.#queueByArn);
+      if (messages.length === 0) {
+        await this.#queue.waitForMessages(20);
+        continue;
+      }
+      const batch = this.#process(messages).finally(() => this.#batches.delete(batch));
+      this.#batches.add(batch);
+    }
+  }
+
+  async #process(messages: readonly Received[]): Promise<void> {
+    const records = messages.map((message) => recordOf(this.#queue, message));
+    const result = await this.#target.invoke(JSON.stringify({ Records: records }));
+    const failed = this.#failedIds(result, messages);
+    for (const message of messages) {
+      if (!failed.has(message.MessageId)) this.#queue.deleteMessage(message.ReceiptHandle);
+    }
+  }
+
+  #failedIds(result: InvocationResult, messages: readonly Received[]): ReadonlySet<string> {
+    const all = new Set(messages.map((message) => message.MessageId));
+    if (result.failed) return all;
+    return this.#settings.partialFailures ? (reportedFailures(result.payload, all) ?? all) : new Set();
+  }
+}
+
+/**
+ * The ids in `batchItemFailures`. Nothing reported is success; a report that is malformed, or that names a message
+ * which is not in the batch, is undefined: Lambda then takes the whole batch as failed.
+ */
+function reportedFailures(payload: string, batch: ReadonlySet<string>): ReadonlySet<string> | undefined {
+  const response: unknown = JSON.parse(payload);
+  if (response === null || typeof response !== 'object') return response === null ? new Set() : undefined;
+  const reported: unknown = 'batchItemFailures' in response ? response.batchItemFailures : undefined;
+  if (reported === undefined || reported === null) return new Set();
+  if (!Array.isArray(reported)) return undefined;
+  const ids = new Set<string>();
+  for (const entry of reported as { itemIdentifier?: unknown }[]) {
+    const id = entry?.itemIdentifier;
+    if (typeof id !== 'string' || !batch.has(id)) return undefined;
+    ids.add(id);
+  }
+  return ids;
+}
+
+/** A message as it stands in Lambda's SQS event. */
+function recordOf(queue: Queue, received: Received): object {
+  const message = queue.inflightMessages.get(received.ReceiptHandle)?.message;
+  const attributes = {
+    ApproximateReceiveCount: message?.approximateReceiveCount,
+    SentTimestamp: message?.sentTimestamp,
+    SequenceNumber: message?.sequenceNumber,
+    MessageGroupId: message?.messageGroupId,
+    SenderId: 'local',
+    MessageDeduplicationId: message?.messageDeduplicationId,
+    ApproximateFirstReceiveTimestamp: message?.approximateFirstReceiveTimestamp,
+  };
+  return {
+    messageId: received.MessageId,
+    receiptHandle: received.ReceiptHandle,
+    body: received.Body,
+    attributes: Object.fromEntries(
+      Object.entries(attributes).flatMap(([name, value]) =>
+        value === undefined ? [] : [[name, String(value)]],
+      ),
+    ),
+    messageAttributes: Object.fromEntries(
+      Object.entries(received.MessageAttributes ?? {}).map(([name, attribute]) => [
+        name,
+        {
+          stringValue: attribute.StringValue,
+          binaryValue: attribute.BinaryValue,
+          stringListValues: [],
+          binaryListValues: [],
+          dataType: attribute.DataType,
+        },
+      ]),
+    ),
+    md5OfBody: received.MD5OfBody,
+    ...(received.MD5OfMessageAttributes === undefined
+      ? {}
+      : { md5OfMessageAttributes: received.MD5OfMessageAttributes }),
+    eventSource: 'aws:sqs',
+    eventSourceARN: queue.arn,
+    awsRegion: REGION,
+  };
+}

@@ -1,0 +1,15 @@
+import type { IncomingMessage } from 'node:http';
+
+/** Lambda's limit for the payload of an invocation that is waited for. */
+export const PAYLOAD_LIMIT_BYTES = 6 * 1024 * 1024;
+
+/** The body of a request; undefined when it is longer than Lambda takes. */
+export async function readBody(request: IncomingMessage): Promise<Buffer | undefined> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    length += chunk.length;
+    if (length <= PAYLOAD_LIMIT_BYTES) chunks.push(chunk);
+  }
+  return length <= PAYLOAD_LIMIT_BYTES ? Buffer.concat(chunks) : undefined;
+}

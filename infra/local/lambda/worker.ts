@@ -1,0 +1,72 @@
+/** The inside of a function instance: loads the handler once, then runs one event at a time. */
+import { pathToFileURL } from 'node:url';
+import { parentPort, workerData } from 'node:worker_threads';
+import type { FromInstance, ToInstance, WorkerData } from './protocol.ts';
+
+type Handler = (event: unknown, context: object) => unknown;
+
+const port = parentPort;
+if (port === null) throw new Error('worker.ts runs as a worker thread only');
+const { modulePath, exportName, functionName, functionArn, memoryMb } = workerData as WorkerData;
+const send = (message: FromInstance) => port.postMessage(message);
+
+// Lines go through the same channel as results, so that whoever has the result of an invocation has its lines.
+const unfinished = { stdout: '', stderr: '' };
+for (const stream of ['stdout', 'stderr'] as const) {
+  process[stream].write = (chunk: string | Uint8Array, ...rest: unknown[]) => {
+    const text = unfinished[stream] + (typeof chunk === 'string' ? chunk : Buffer.from(chunk).toString());
+    const lines = text.split('\n');
+    unfinished[stream] = lines.pop() ?? '';
+    for (const line of lines) send({ type: 'line', line });
+    const done = rest.at(-1);
+    if (typeof done === 'function') queueMicrotask(() => done());
+    return true;
+  };
+}
+
+function failureOf(error: unknown): FromInstance & { type: 'error' } {
+  const known = error instanceof Error ? error : undefined;
+  return {
+    type: 'error',
+    error: {
+      errorType: known?.name ?? 'Error',
+      errorMessage: known?.message ?? String(error),
+      trace: known?.stack?.split('\n') ?? [],
+    },
+  };
+}
+
+async function loadHandler(): Promise<Handler> {
+  const module: Record<string, unknown> = await import(pathToFileURL(modulePath).href);
+  const handler = module[exportName];
+  if (typeof handler !== 'function') throw new TypeError(`${modulePath} exports no function ${exportName}`);
+  return handler as Handler;
+}
+
+async function run(handler: Handler, { payload, requestId, deadline }: ToInstance): Promise<void> {
+  const context = {
+    callbackWaitsForEmptyEventLoop: true,
+    functionName,
+    functionVersion: '$LATEST',
+    invokedFunctionArn: functionArn,
+    memoryLimitInMB: String(memoryMb),
+    awsRequestId: requestId,
+    logGroupName: `/aws/lambda/${functionName}`,
+    logStreamName: 'local',
+    getRemainingTimeInMillis: () => Math.max(0, deadline - Date.now()),
+  };
+  try {
+    const result = await handler(JSON.parse(payload), context);
+    send({ type: 'result', payload: JSON.stringify(result) ?? 'null' });
+  } catch (error) {
+    send(failureOf(error));
+  }
+}
+
+try {
+  const handler = await loadHandler();
+  port.on('message', (invocation: ToInstance) => void run(handler, invocation));
+  send({ type: 'ready' });
+} catch (error) {
+  send(failureOf(error));
+}

@@ -1,0 +1,46 @@
+/**
+ * The metrics that functions print in CloudWatch's embedded metric format (EMF), as CloudWatch would collect them,
+ * over all dimensions.
+ */
+export class Metrics {
+  readonly #values = new Map<string, number[]>();
+
+  /** Takes one line that a function printed; lines that are not EMF are passed over. */
+  record(line: string): void {
+    if (!line.includes('"_aws"')) return;
+    const entry = parseObject(line);
+    if (entry === undefined) return;
+    const metadata = (entry._aws ?? {}) as { CloudWatchMetrics?: { Metrics?: { Name?: string }[] }[] };
+    const names = (metadata.CloudWatchMetrics ?? []).flatMap((directive) => directive.Metrics ?? []);
+    for (const name of new Set(names.map((metric) => metric.Name ?? ''))) {
+      const values = [entry[name]].flat().filter((value) => typeof value === 'number');
+      const known = this.#values.get(name);
+      if (known === undefined) this.#values.set(name, values);
+      else known.push(...values);
+    }
+  }
+
+  /** Every value of the metric, in the order in which it was printed. */
+  values(name: string): readonly number[] {
+    return this.#values.get(name) ?? [];
+  }
+
+  /** Their sum; 0 when there is none. */
+  sum(name: string): number {
+    return this.values(name).reduce((total, value) => total + value, 0);
+  }
+
+  /** Names of all metrics that have been seen. */
+  names(): string[] {
+    return [...this.#values.keys()];
+  }
+}
+
+function parseObject(line: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(line);
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined;
+  } catch {
+    return undefined;
+  }
+}

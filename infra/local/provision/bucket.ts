@@ -1,0 +1,47 @@
+import { z } from 'zod';
+import { count, ignored, type Provisioner, parseProperties, physicalName } from './resource.ts';
+
+const rule = z.strictObject({
+  Id: ignored,
+  Status: z.enum(['Enabled', 'Disabled']),
+  Prefix: z.string().default(''),
+  ExpirationInDays: count.optional(),
+  NoncurrentVersionExpiration: z
+    .strictObject({ NoncurrentDays: count, NewerNoncurrentVersions: count.optional() })
+    .optional(),
+  // There are no multipart uploads here, and a delete marker without versions costs nothing.
+  AbortIncompleteMultipartUpload: ignored,
+  ExpiredObjectDeleteMarker: ignored,
+});
+
+const schema = z.strictObject({
+  BucketName: z.string().optional(),
+  VersioningConfiguration: z.strictObject({ Status: z.enum(['Enabled', 'Suspended']) }).optional(),
+  LifecycleConfiguration: z.strictObject({ Rules: z.array(rule) }).optional(),
+  BucketEncryption: ignored,
+  OwnershipControls: ignored,
+  PublicAccessBlockConfiguration: ignored,
+  Tags: ignored,
+});
+
+/** AWS::S3::Bucket */
+export const bucket: Provisioner = (resource, services) => {
+  const properties = parseProperties(schema, resource);
+  const name = properties.BucketName ?? physicalName(services, resource.logicalId, 63).toLowerCase();
+  const rules = (properties.LifecycleConfiguration?.Rules ?? []).filter(({ Status }) => Status === 'Enabled');
+  services.s3.createBucket(name, {
+    versioned: properties.VersioningConfiguration?.Status === 'Enabled',
+    expirations: rules.flatMap(({ Prefix: prefix, ExpirationInDays: days }) =>
+      days === undefined ? [] : [{ prefix, days }],
+    ),
+    noncurrentExpirations: rules.flatMap(({ Prefix: prefix, NoncurrentVersionExpiration: expiration }) => {
+      if (expiration === undefined) return [];
+      const keepNewest = expiration.NewerNoncurrentVersions;
+      return [
+        { prefix, days: expiration.NoncurrentDays, ...(keepNewest === undefined ? {} : { keepNewest }) },
+      ];
+    }),
+  });
+  const domain = `${name}.s3.amazonaws.com`;
+  return { ref: name, attributes: { Arn: `arn:aws:s3:::${name}`, DomainName: domain } };
+};

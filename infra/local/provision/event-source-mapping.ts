@@ -1,0 +1,33 @@
+import { z } from 'zod';
+import { EventSource } from '../event-source.ts';
+import { count, flag, functionOf, ignored, type Provisioner, parseProperties, queueOf } from './resource.ts';
+
+const schema = z.strictObject({
+  EventSourceArn: z.string(),
+  FunctionName: z.string(),
+  Enabled: flag.default(true),
+  BatchSize: count.min(1).max(10).default(10),
+  FunctionResponseTypes: z.array(z.literal('ReportBatchItemFailures')).default([]),
+  ScalingConfig: z.strictObject({ MaximumConcurrency: count.min(2).optional() }).optional(),
+  Tags: ignored,
+});
+
+/** AWS::Lambda::EventSourceMapping, from a queue. */
+export const eventSourceMapping: Provisioner = (resource, services) => {
+  const properties = parseProperties(schema, resource);
+  const source = new EventSource(
+    queueOf(services, properties.EventSourceArn, resource.logicalId),
+    functionOf(services, properties.FunctionName, resource.logicalId),
+    {
+      batchSize: properties.BatchSize,
+      concurrency: Math.min(
+        services.concurrency,
+        properties.ScalingConfig?.MaximumConcurrency ?? services.concurrency,
+      ),
+      partialFailures: properties.FunctionResponseTypes.length > 0,
+    },
+    services.sqs.queueByArn,
+  );
+  if (properties.Enabled) services.eventSources.push(source);
+  return { ref: resource.logicalId, attributes: { Id: resource.logicalId } };
+};

@@ -1,0 +1,52 @@
+import { randomUUID } from 'node:crypto';
+import { z } from 'zod';
+import { ACCOUNT_ID, REGION } from '../environment.ts';
+import { Schedule } from '../schedule.ts';
+import { parseSchedule } from '../schedule-expression.ts';
+import { functionOf, ignored, type Provisioner, parseProperties, physicalName } from './resource.ts';
+
+const schema = z.strictObject({
+  Name: z.string().optional(),
+  ScheduleExpression: z.string(),
+  ScheduleExpressionTimezone: z.enum(['UTC', 'Etc/UTC']).optional(),
+  State: z.enum(['ENABLED', 'DISABLED']).default('ENABLED'),
+  Target: z.strictObject({
+    Arn: z.string(),
+    Input: z.string().optional(),
+    // Invoking a function of this process cannot fail; what the function does is its EventInvokeConfig's matter.
+    RetryPolicy: ignored,
+    DeadLetterConfig: ignored,
+    RoleArn: ignored,
+  }),
+  FlexibleTimeWindow: ignored,
+  Description: ignored,
+  GroupName: ignored,
+});
+
+/** AWS::Scheduler::Schedule, with a function as target. */
+export const schedule: Provisioner = (resource, services) => {
+  const { Name, ScheduleExpression, State, Target } = parseProperties(schema, resource);
+  const name = Name ?? physicalName(services, resource.logicalId, 64);
+  const arn = `arn:aws:scheduler:${REGION}:${ACCOUNT_ID}:schedule/default/${name}`;
+  const target = functionOf(services, Target.Arn, resource.logicalId);
+  const next = parseSchedule(ScheduleExpression, services.clock.now());
+  const run = (scheduledAt: number) =>
+    services.asyncEvents.accept(target, Target.Input ?? eventOf(arn, scheduledAt));
+  if (State === 'ENABLED') services.schedules.push(new Schedule(next, run, services.clock));
+  return { ref: name, attributes: { Arn: arn } };
+};
+
+/** The event of a schedule that has no input of its own. */
+function eventOf(arn: string, scheduledAt: number): string {
+  return JSON.stringify({
+    version: '0',
+    id: randomUUID(),
+    'detail-type': 'Scheduled Event',
+    source: 'aws.scheduler',
+    account: ACCOUNT_ID,
+    time: new Date(scheduledAt).toISOString().replace(/\.\d+Z$/, 'Z'),
+    region: REGION,
+    resources: [arn],
+    detail: '{}',
+  });
+}

@@ -1,0 +1,115 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { type BuildAppOptions, buildApp } from 'fauxqs';
+import { ACCOUNT_ID, REGION } from './environment.ts';
+import { portError } from './listen.ts';
+
+type Stores = NonNullable<BuildAppOptions['stores']>;
+type SqsStore = Stores['sqsStore'];
+type FauxqsPersistence = NonNullable<SqsStore['persistence']>;
+
+/** A queue as fauxqs keeps it. */
+export type Queue = ReturnType<SqsStore['createQueue']>;
+
+interface SqsStoreClass {
+  new (): SqsStore;
+  createMessage(body: string): Parameters<Queue['enqueue']>[0];
+}
+
+/** SQS on this machine: fauxqs in this process, with its queues at hand for the pollers. */
+export interface LocalSqs {
+  readonly endpoint: string;
+  /** The queue of this name, created when it is new; a queue that exists takes the attributes over. */
+  ensureQueue(name: string, attributes: Readonly<Record<string, string>>): Queue;
+  queueByArn(arn: string): Queue | undefined;
+  /** Sends a message to a standard queue. */
+  send(queue: Queue, body: string): void;
+  close(): Promise<void>;
+}
+
+/**
+ * Starts SQS on the loopback interface.
+ *
+ * fauxqs' own `startFauxqs` listens on every interface of the machine, so its parts are put together here; they
+ * are not among the package's exports and therefore loaded by their place in it.
+ *
+ * @param dataDir folder that keeps queues and messages; in memory without it
+ * @throws InvalidConfigurationError when the port is in use
+ */
+export async function startSqs(options: { dataDir?: string; port?: number }): Promise<LocalSqs> {
+  const SqsStore = await load<SqsStoreClass>('./sqs/sqsStore.js', 'SqsStore');
+  const SnsStore = await load<new () => Stores['snsStore']>('./sns/snsStore.js', 'SnsStore');
+  const S3Store = await load<new () => Stores['s3Store']>('./s3/s3Store.js', 'S3Store');
+  const sqsStore = new SqsStore();
+  const stores: Stores = { sqsStore, snsStore: new SnsStore(), s3Store: new S3Store() };
+  const app = buildApp({ logger: false, defaultRegion: REGION, stores });
+  const port = options.port ?? 0;
+  const endpoint = await app.listen({ port, host: '127.0.0.1' }).catch((error: unknown) => {
+    throw portError(error, 'sqs', port);
+  });
+  const urlOf = (name: string) => `${endpoint}/${ACCOUNT_ID}/${name}`;
+
+  const disk = options.dataDir === undefined ? undefined : await openDisk(options.dataDir);
+  if (disk !== undefined) {
+    for (const { name } of disk.queueNames()) disk.moveQueue(name, urlOf(name));
+    disk.releaseAll();
+    disk.persistence.loadSqsAndSns(sqsStore, stores.snsStore);
+    sqsStore.persistence = disk.persistence;
+    for (const queue of sqsStore.allQueues()) queue.persistence = disk.persistence;
+  }
+
+  return {
+    endpoint,
+    ensureQueue(name, attributes) {
+      const arn = `arn:aws:sqs:${REGION}:${ACCOUNT_ID}:${name}`;
+      const existing = sqsStore.getQueueByArn(arn);
+      if (existing === undefined) return sqsStore.createQueue(name, urlOf(name), arn, { ...attributes });
+      existing.setAttributes({ ...attributes });
+      return existing;
+    },
+    queueByArn: (arn) => sqsStore.getQueueByArn(arn),
+    send: (queue, body) => queue.enqueue(SqsStore.createMessage(body)),
+    async close() {
+      await app.close();
+      disk?.close();
+    },
+  };
+}
+
+/** The SQLite file behind fauxqs: its own persistence, and a second connection for what that one lacks. */
+async function openDisk(dataDir: string) {
+  mkdirSync(dataDir, { recursive: true });
+  const Persistence = await load<new (dataDir: string) => FauxqsPersistence>(
+    './persistence.js',
+    'PersistenceManager',
+  );
+  const persistence = new Persistence(dataDir);
+  const database = new DatabaseSync(join(dataDir, 'fauxqs.db'));
+  const release = 'UPDATE sqs_messages SET receipt_handle = NULL, visibility_deadline = NULL';
+  const releaseOne = database.prepare(`${release} WHERE message_id = ?`);
+  // fauxqs 2.4 sets the receive count to NULL here, which its own schema refuses, and loses the message.
+  persistence.updateMessageReady = (messageId) => {
+    releaseOne.run(messageId);
+  };
+  return {
+    persistence,
+    queueNames: () => database.prepare('SELECT name FROM sqs_queues').all() as { name: string }[],
+    /** The port may be another one than last time. */
+    moveQueue: (name: string, url: string) =>
+      database.prepare('UPDATE sqs_queues SET url = ? WHERE name = ?').run(url, name),
+    /** Whoever held a message in flight ended with the process before this one: nobody will delete it. */
+    releaseAll: () => database.exec(release),
+    close() {
+      database.close();
+      persistence.close();
+    },
+  };
+}
+
+async function load<T>(file: string, className: string): Promise<T> {
+  const module: Record<string, T> = await import(new URL(file, import.meta.resolve('fauxqs')).href);
+  const found = module[className];
+  if (found === undefined) throw new Error(`fauxqs: found no ${className} in ${file}`);
+  return found;
+}

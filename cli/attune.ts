@@ -1,0 +1,30 @@
+#!/usr/bin/env node
+import { readFileSync } from 'node:fs';
+import { Command } from 'commander';
+import { exitCodeOf, oneLine } from './exit.ts';
+import { publishCommand } from './publish.ts';
+
+/** One file each; what a command needs beyond its options is imported when it runs. */
+const commands = [publishCommand];
+
+function version(): string {
+  // From cli/ in the sources, and from dist/cli/ in the package.
+  const root = import.meta.url.endsWith('.ts') ? '../package.json' : '../../package.json';
+  return JSON.parse(readFileSync(new URL(root, import.meta.url), 'utf8')).version;
+}
+
+const program = new Command('attune')
+  .description('A LoRA adapter for every user over your own embeddings, learned online from feedback.')
+  .version(version());
+for (const command of commands) program.addCommand(command());
+for (const command of [program, ...program.commands]) {
+  command.exitOverride().configureOutput({
+    outputError: (text, write) => write(`attune: ${oneLine(text.replace(/^error: /, ''))}\n`),
+  });
+}
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.exitCode = exitCodeOf(error);
+}

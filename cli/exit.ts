@@ -1,0 +1,41 @@
+import { CommanderError } from 'commander';
+import { AttuneError, type ErrorCode } from '../shared/errors.ts';
+import { printProblem } from './output.ts';
+
+/** Exit codes: done, something failed, the user is to change something, Ctrl-C. */
+export const EXIT = { ok: 0, failed: 1, usage: 2, interrupted: 130 } as const;
+
+/** What the person who typed the command can put right. */
+const USER_ERRORS: readonly ErrorCode[] = ['invalid-input', 'invalid-configuration', 'not-found'];
+
+/** A command that did its work only in part and has already said so. */
+export class ExitError extends Error {
+  override readonly name = 'ExitError';
+  readonly exitCode: number;
+
+  constructor(exitCode: number) {
+    super(`exit code ${exitCode}`);
+    this.exitCode = exitCode;
+  }
+}
+
+/** Says in one line what went wrong, unless it was said; with ATTUNE_DEBUG=1 also where. Returns the exit code. */
+export function exitCodeOf(error: unknown, env: NodeJS.ProcessEnv = process.env): number {
+  if (error instanceof ExitError) return error.exitCode;
+  // Commander has written its message, or the help that was asked for.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+  if (env.ATTUNE_DEBUG === '1' && error instanceof Error) printProblem(error.stack ?? error.message);
+  else printProblem(oneLine(error instanceof Error ? error.message || error.name : String(error)));
+  return error instanceof AttuneError && USER_ERRORS.includes(error.code) ? EXIT.usage : EXIT.failed;
+}
+
+export function oneLine(text: string): string {
+  return text.trim().replace(/\s*[\r\n]+\s*/g, ' ');
+}
+
+/** Aborts at the first Ctrl-C, so that a command can end in order; a second one ends the process at once. */
+export function interruption(): AbortSignal {
+  const controller = new AbortController();
+  process.once('SIGINT', () => controller.abort());
+  return controller.signal;
+}

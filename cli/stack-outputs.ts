@@ -1,0 +1,36 @@
+import { readFile } from 'node:fs/promises';
+import { InvalidInputError, NotFoundError, shown } from '../shared/errors.ts';
+import type { OUTPUT } from '../shared/runtime/names.ts';
+
+type OutputName = (typeof OUTPUT)[keyof typeof OUTPUT];
+
+/**
+ * One output of a deployed stack, from the file that `cdk deploy --outputs-file` writes
+ * (`{ "<stack>": { "<output>": "<value>" } }`), or from the inner object alone.
+ * @throws NotFoundError when there is no such file; InvalidInputError when it is not that, or has not exactly one such output
+ */
+export async function stackOutput(file: string, name: OutputName): Promise<string> {
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (cause) {
+    throw new NotFoundError(`${file}: cannot be read; expected the file of cdk deploy --outputs-file`, {
+      cause,
+    });
+  }
+  let outputs: unknown;
+  try {
+    outputs = JSON.parse(text);
+  } catch (cause) {
+    throw new InvalidInputError(file, shown(text), 'JSON', { cause });
+  }
+  const found = [outputs, ...Object.values(isObject(outputs) ? outputs : {})]
+    .map((stack) => (isObject(stack) ? stack[name] : undefined))
+    .filter((value) => typeof value === 'string');
+  if (found.length === 1) return found[0]!;
+  throw new InvalidInputError(file, `${found.length} stacks with ${name}`, 'one');
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
+}

@@ -1,0 +1,47 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { runAttune } from './run-attune.ts';
+
+const queue = ['--queue-url', 'http://127.0.0.1:1/queue.fifo'];
+
+describe('the command line', () => {
+  test('lists its commands', async () => {
+    const { code, stdout, stderr } = await runAttune(['--help']);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toMatch(/^Usage: attune/);
+    expect(stdout).toContain('publish [options] <file>');
+  });
+
+  test('has the version of the package', async () => {
+    const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
+    expect(await runAttune(['--version'])).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' });
+  });
+
+  test.concurrent.each([
+    [['--nope'], "unknown option '--nope'"],
+    [['publsh'], "unknown command 'publsh' (Did you mean publish?)"],
+    [['publish'], "missing required argument 'file'"],
+    [
+      ['publish', 'x', '--embedding-dim', 'two'],
+      "option '--embedding-dim <n>' argument 'two' is invalid. expected a whole number.",
+    ],
+    [['publish', 'x'], 'no queue: expected --queue-url <url> or --outputs <file>'],
+    [['publish', 'x', '--queue-url', 'x'], '--queue-url: found x, expected a URL'],
+    [['publish', '/nowhere.jsonl', ...queue], '/nowhere.jsonl: there is no such file'],
+    [['publish', '/', ...queue], '/: found a folder, expected a file of JSON lines'],
+    [
+      ['publish', 'x', '--outputs', '/nowhere'],
+      '/nowhere: cannot be read; expected the file of cdk deploy --outputs-file',
+    ],
+  ])('answers a mistake with one line and exit code 2: %j', async (args, line) => {
+    expect(await runAttune(args)).toEqual({ code: 2, stdout: '', stderr: `attune: ${line}\n` });
+  });
+
+  test('shows where an error came from when debugging', async () => {
+    const { code, stderr } = await runAttune(['publish', '/nowhere.jsonl', ...queue], {
+      env: { ATTUNE_DEBUG: '1' },
+    });
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/there is no such file\n +at .*json-lines\.ts/);
+  });
+});

@@ -1,0 +1,37 @@
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+const ATTUNE = fileURLToPath(new URL('../../cli/attune.ts', import.meta.url));
+
+export interface Ended {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs the command line as a user does. `started` gets the process, to send it signals or input. */
+export function runAttune(
+  args: readonly string[],
+  { env = {}, input = '', started }: RunOptions = {},
+): Promise<Ended> {
+  const child = spawn(process.execPath, [ATTUNE, ...args], { env: { ...process.env, ...env } });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.setEncoding('utf8').on('data', (text) => {
+    stdout += text;
+  });
+  child.stderr.setEncoding('utf8').on('data', (text) => {
+    stderr += text;
+  });
+  if (started === undefined) child.stdin.end(input);
+  else started(child);
+  return new Promise((resolve, reject) => {
+    child.on('error', reject).on('close', (code) => resolve({ code, stdout, stderr }));
+  });
+}
+
+interface RunOptions {
+  readonly env?: Record<string, string>;
+  readonly input?: string;
+  readonly started?: (child: ChildProcessWithoutNullStreams) => unknown;
+}

@@ -70,7 +70,6 @@ export class ConsolidatePatterns extends Construct {
       'dynamodb:PutItem',
       'dynamodb:UpdateItem',
       'dynamodb:DeleteItem',
-      'dynamodb:Query',
     ]);
     bank.allowIndexQueries(this.function);
   }

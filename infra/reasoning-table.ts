@@ -35,7 +35,9 @@ export class ReasoningTable extends Construct {
           indexName: TABLE.newcomers.index,
           partitionKey: key(TABLE.newcomers.partitionKey),
           sortKey: key(TABLE.newcomers.sortKey),
-          projectionType: ProjectionType.KEYS_ONLY,
+          // Keys alone would not do: reads filter expired items, and a filter sees projected attributes only.
+          projectionType: ProjectionType.INCLUDE,
+          nonKeyAttributes: [TABLE.expiresAt],
           ...indexBrake,
         },
       ],

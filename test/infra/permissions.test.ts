@@ -71,7 +71,6 @@ describe('the whole of what each role may do', () => {
         'dynamodb:DeleteItem ReasoningBankTable',
         'dynamodb:GetItem ReasoningBankTable',
         'dynamodb:PutItem ReasoningBankTable',
-        'dynamodb:Query ReasoningBankTable',
         'dynamodb:UpdateItem ReasoningBankTable',
         'dynamodb:Query ReasoningBankTable/index/by-cell',
         'dynamodb:Query ReasoningBankTable/index/newcomers',

@@ -171,7 +171,7 @@ describe('the table', () => {
     });
   });
 
-  test('is indexed by cell with whole episodes, and by newcomer with keys only, both in order of storing', () => {
+  test('is indexed by cell with whole episodes, and by newcomer with keys and expiry, both in order of storing', () => {
     const keys = (...names: string[]) =>
       names.map((AttributeName, i) => ({ AttributeName, KeyType: i === 0 ? 'HASH' : 'RANGE' }));
     expect(table.KeySchema).toEqual(keys('pk', 'sk'));
@@ -184,7 +184,7 @@ describe('the table', () => {
       expect.objectContaining({
         IndexName: 'newcomers',
         KeySchema: keys('newcomer', 'storedAt'),
-        Projection: { ProjectionType: 'KEYS_ONLY' },
+        Projection: { ProjectionType: 'INCLUDE', NonKeyAttributes: ['expiresAt'] },
       }),
     ]);
   });

@@ -36,7 +36,7 @@ export function list<T>(oneOrMany: T | T[]): T[] {
 }
 
 /** A resource of a statement as readable text, such as `Bucket/adapters/*`: logical ids lose CDK's hash. */
-export function shownResource(resource: unknown): string {
+function shownResource(resource: unknown): string {
   if (typeof resource === 'string') return resource;
   const intrinsic = resource as { 'Fn::GetAtt'?: [string, string]; 'Fn::Join'?: [string, unknown[]] };
   if (intrinsic['Fn::GetAtt']) return intrinsic['Fn::GetAtt'][0].replace(/[0-9A-F]{8}$/, '');

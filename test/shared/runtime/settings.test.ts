@@ -109,6 +109,7 @@ describe('the schedule of consolidation', () => {
     'cron(* * * * *)',
     'cron(0 3 * * * *)',
     'cron(0 3 ? * ? *)',
+    'cron(0 3 1 * 2 *)',
     'cron(60 3 * * ? *)',
     'cron(0 24 * * ? *)',
     'cron(0 3 32 * ? *)',

@@ -1,0 +1,103 @@
+import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { AsyncEvents } from '../../../../infra/local/lambda/async-events.ts';
+import { type LambdaEndpoint, startLambdaEndpoint } from '../../../../infra/local/lambda/endpoint.ts';
+import type { LocalFunction } from '../../../../infra/local/lambda/function.ts';
+
+const ARN = 'arn:aws:lambda:us-east-1:000000000000:function:echo';
+const accepted: string[] = [];
+let endpoint: LambdaEndpoint;
+let client: LambdaClient;
+
+beforeAll(async () => {
+  const echo = {
+    async invoke(payload: string) {
+      const failed = payload.includes('fail');
+      return {
+        requestId: 'request-1',
+        failed,
+        payload: failed ? '{"errorType":"Error"}' : `{"got":${payload}}`,
+      };
+    },
+  } as unknown as LocalFunction;
+  const asyncEvents = {
+    accept(_target: LocalFunction, payload: string) {
+      accepted.push(payload);
+      return 'request-2';
+    },
+  } as unknown as AsyncEvents;
+  endpoint = await startLambdaEndpoint(new Map([['echo', echo]]), asyncEvents, 0);
+  const credentials = { accessKeyId: 'local', secretAccessKey: 'local' };
+  client = new LambdaClient({
+    endpoint: endpoint.endpoint,
+    region: 'us-east-1',
+    credentials,
+    maxAttempts: 1,
+  });
+});
+
+afterAll(async () => {
+  client.destroy();
+  await endpoint.close();
+});
+
+const invoke = (input: Partial<ConstructorParameters<typeof InvokeCommand>[0]>) =>
+  client.send(new InvokeCommand({ FunctionName: 'echo', ...input }));
+
+describe('Invoke', () => {
+  it.each(['echo', ARN, `${ARN}:$LATEST`, '000000000000:function:echo'])(
+    'takes %s as name',
+    async (FunctionName) => {
+      const { Payload, StatusCode, ExecutedVersion, FunctionError } = await invoke({
+        FunctionName,
+        Payload: '[1]',
+      });
+      expect(Payload?.transformToString()).toBe('{"got":[1]}');
+      expect({ StatusCode, ExecutedVersion, FunctionError }).toEqual({
+        StatusCode: 200,
+        ExecutedVersion: '$LATEST',
+        FunctionError: undefined,
+      });
+    },
+  );
+
+  it('takes no payload as an empty object', async () => {
+    expect((await invoke({})).Payload?.transformToString()).toBe('{"got":{}}');
+  });
+
+  it('says when the function failed, with its error as payload', async () => {
+    const { StatusCode, FunctionError, Payload } = await invoke({ Payload: '"fail"' });
+    expect({ StatusCode, FunctionError }).toEqual({ StatusCode: 200, FunctionError: 'Unhandled' });
+    expect(Payload?.transformToString()).toBe('{"errorType":"Error"}');
+  });
+
+  it('hands an event over without waiting for its result', async () => {
+    expect((await invoke({ InvocationType: 'Event', Payload: '"later"' })).StatusCode).toBe(202);
+    expect(accepted).toEqual(['"later"']);
+  });
+
+  it('runs nothing when it is a dry run', async () => {
+    const { StatusCode, Payload } = await invoke({ InvocationType: 'DryRun', Payload: '1' });
+    expect([StatusCode, Payload]).toEqual([204, undefined]);
+  });
+
+  it('refuses an unknown function, what is not JSON, and more than 6 MiB, with the names that Lambda uses', async () => {
+    await expect(invoke({ FunctionName: 'nobody' })).rejects.toThrow(
+      expect.objectContaining({ name: 'ResourceNotFoundException', message: 'Function not found: nobody' }),
+    );
+    await expect(invoke({ Payload: '{' })).rejects.toThrow(
+      expect.objectContaining({ name: 'InvalidRequestContentException' }),
+    );
+    await expect(invoke({ Payload: `"${'x'.repeat(6 * 1024 * 1024)}"` })).rejects.toThrow(
+      expect.objectContaining({ name: 'RequestTooLargeException' }),
+    );
+  });
+
+  it('is the only call: others are named in the refusal', async () => {
+    const response = await fetch(`${endpoint.endpoint}/2015-03-31/functions`);
+    expect(response.status).toBe(501);
+    expect(await response.json()).toMatchObject({
+      message: 'GET /2015-03-31/functions: the local Lambda has Invoke only',
+    });
+  });
+});

@@ -1,0 +1,45 @@
+import { expect, it } from 'vitest';
+import { Schedule } from '../../../infra/local/schedule.ts';
+import { parseSchedule } from '../../../infra/local/schedule-expression.ts';
+import { ManualClock } from './manual-clock.ts';
+
+const HOUR = 3_600_000;
+
+function hourly() {
+  const clock = new ManualClock(0);
+  const runs: number[] = [];
+  const schedule = new Schedule(parseSchedule('rate(1 hour)', 0), (time) => runs.push(time), clock);
+  schedule.start();
+  return { clock, runs, schedule };
+}
+
+it('a schedule runs at its times, the first one period after it was made', () => {
+  const { clock, runs } = hourly();
+  clock.advance(HOUR - 1);
+  expect(runs).toEqual([]);
+  clock.advance(2 * HOUR + 1);
+  expect(runs).toEqual([HOUR, 2 * HOUR, 3 * HOUR]);
+});
+
+it('a schedule runs no more once it is stopped', () => {
+  const { clock, runs, schedule } = hourly();
+  clock.advance(HOUR);
+  schedule.stop();
+  clock.advance(5 * HOUR);
+  expect(runs).toEqual([HOUR]);
+});
+
+it('a schedule does not make up for the runs that a sleeping machine missed', () => {
+  const { clock, runs } = hourly();
+  clock.sleep(5.5 * HOUR);
+  clock.advance(HOUR);
+  expect(runs).toEqual([HOUR, 6 * HOUR]);
+});
+
+it('a schedule that runs once ends', () => {
+  const clock = new ManualClock(0);
+  const runs: number[] = [];
+  new Schedule(parseSchedule('at(1970-01-01T01:00:00)', 0), (time) => runs.push(time), clock).start();
+  clock.advance(48 * HOUR);
+  expect(runs).toEqual([HOUR]);
+});

@@ -103,12 +103,14 @@ export class ObjectStore {
       );
       return storedVersion(written);
     } catch (error) {
-      const replacedNothing = condition.ifMatch !== undefined && nameOf(error) === 'NoSuchKey';
-      if (statusOf(error) === 412 || replacedNothing) {
-        const expected = condition.ifMatch === undefined ? 'no object' : `the object ${condition.ifMatch}`;
-        throw new ConflictError(`${key}: found another object or none, expected ${expected}`, {
+      const { ifMatch } = condition;
+      if (statusOf(error) === 412) {
+        throw new ConflictError(`${key}: found another object, expected ${ifMatch ?? 'none'}`, {
           cause: error,
         });
+      }
+      if (ifMatch !== undefined && nameOf(error) === 'NoSuchKey') {
+        throw new ConflictError(`${key}: found no object, expected ${ifMatch}`, { cause: error });
       }
       throw s3Failure('write', this.#bucket, key, error);
     }
@@ -159,7 +161,7 @@ export class ObjectStore {
           }),
         );
       } catch (error) {
-        throw s3Failure('list', this.#bucket, key, error);
+        throw s3Failure('list versions of', this.#bucket, key, error);
       }
       yield* versionsOf(key, page);
       // Keys come in order, and the key itself is the first of those that start with it.

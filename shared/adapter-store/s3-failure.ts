@@ -48,5 +48,7 @@ export function s3Failure(
 
 function isRetryable(status: number | undefined, name: string): boolean {
   if (status === undefined) return name !== 'CredentialsProviderError';
+  // 501: S3 does not do what was asked for, now or later.
+  if (status === 501) return false;
   return status >= 500 || RETRYABLE_STATUSES.includes(status) || RETRYABLE_NAMES.includes(name);
 }

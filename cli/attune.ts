@@ -2,10 +2,11 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { exitCodeOf, oneLine } from './exit.ts';
+import { localCommand } from './local.ts';
 import { publishCommand } from './publish.ts';
 
 /** One file each; what a command needs beyond its options is imported when it runs. */
-const commands = [publishCommand];
+const commands = [localCommand, publishCommand];
 
 function version(): string {
   // From cli/ in the sources, and from dist/cli/ in the package.

@@ -173,17 +173,21 @@ export class LocalStack {
    * @throws UnavailableError when the stack is stopped before that
    */
   async idle(): Promise<void> {
-    const { eventSources, functions, asyncEvents } = this.#services;
-    // Queues and invocations are all in this process, so one look at all of them is a look at one moment.
-    const busy = () =>
-      eventSources.some((source) => !source.drained) ||
-      [...functions.values()].some((target) => target.busy) ||
-      asyncEvents.busy;
-    while (busy()) {
+    while (!this.isIdle) {
       if (this.#stopped !== undefined)
         throw new UnavailableError('the local stack was stopped before it was idle');
       await delay(IDLE_CHECK_MS);
     }
+  }
+
+  /** What {@link idle} waits for. Queues and invocations are all in this process, so this is a look at one moment. */
+  get isIdle(): boolean {
+    const { eventSources, functions, asyncEvents } = this.#services;
+    return (
+      eventSources.every((source) => source.drained) &&
+      [...functions.values()].every((target) => !target.busy) &&
+      !asyncEvents.busy
+    );
   }
 
   /**

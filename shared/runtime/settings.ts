@@ -76,7 +76,7 @@ const deployment = z
     embeddingDim: learning.embeddingDim.default(64),
     embeddingModel: learning.embeddingModel.default('default'),
     rank: learning.rank.default(4),
-    scalingFactor: learning.scalingFactor.default(4),
+    scalingFactor: learning.scalingFactor.default(1),
     learner: learning.learner.default('bayesian'),
     episodeTtlDays: learning.episodeTtlDays.default(90),
     /** When consolidation runs. */
@@ -113,7 +113,7 @@ const environment = z.object({
 
 /**
  * Settings of a deployment: what `cdk.json` and `-c` may say. Defaults: embeddingDim 64, embeddingModel default,
- * rank 4, scalingFactor 4, learner bayesian, episodeTtlDays 90, consolidationSchedule rate(1 hour), maxConcurrency 50,
+ * rank 4, scalingFactor 1, learner bayesian, episodeTtlDays 90, consolidationSchedule rate(1 hour), maxConcurrency 50,
  * tableMaxReadUnits and tableMaxWriteUnits 1000, stackName Attune; no alarmEmail, no monthlyBudget.
  */
 export type DeploymentSettings = Readonly<z.output<typeof deployment>>;

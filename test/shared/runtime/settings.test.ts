@@ -13,7 +13,7 @@ describe('settings of a deployment', () => {
       embeddingDim: 64,
       embeddingModel: 'default',
       rank: 4,
-      scalingFactor: 4,
+      scalingFactor: 1,
       learner: 'bayesian',
       episodeTtlDays: 90,
       consolidationSchedule: 'rate(1 hour)',
@@ -145,7 +145,7 @@ describe('the environment of a function', () => {
       embeddingDim: 64,
       embeddingModel: 'default',
       rank: 4,
-      scalingFactor: 4,
+      scalingFactor: 1,
       learner: 'bayesian',
       episodeTtlDays: 90,
     });

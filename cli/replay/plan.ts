@@ -1,0 +1,100 @@
+import { createHash } from 'node:crypto';
+import { type DatasetInteraction, type FeedbackDataset, holdOut } from '../../shared/datasets/dataset.ts';
+import type { FeedbackEventInput } from '../../shared/feedback/event.ts';
+
+/** What is published when, and what is kept back to rank at the end. */
+export interface ReplayPlan {
+  readonly dataset: string;
+  readonly items: ReadonlyMap<string, Float32Array>;
+  /** Consolidation follows every round, when the queue is empty. */
+  readonly rounds: readonly (readonly FeedbackEventInput[])[];
+  readonly heldOut: readonly HeldOutUser[];
+  readonly interactions: number;
+  readonly events: number;
+  /** Equal for equal plans: a data folder continues only the replay that it began. */
+  readonly id: string;
+}
+
+export interface HeldOutUser {
+  readonly userId: string;
+  readonly interactions: readonly DatasetInteraction[];
+}
+
+export const INTERACTIONS_PER_EVENT = 5;
+const FIRST_ROUND = 100;
+const ROUND_GROWTH = 1.5;
+
+/**
+ * All users' feedback in order of time, as events of up to five interactions of one user. The last fifth of every user's
+ * interactions is held out. Rounds grow with what is known, so that there are few.
+ * @param eventsPerUser later events of a user are left out
+ */
+export function planReplay(dataset: FeedbackDataset, eventsPerUser = Number.POSITIVE_INFINITY): ReplayPlan {
+  const heldOut: HeldOutUser[] = [];
+  const events: { at: number; event: FeedbackEventInput }[] = [];
+  for (const { userId, interactions } of dataset.users) {
+    const { train, test } = holdOut(interactions);
+    heldOut.push({ userId, interactions: test });
+    const published = train.slice(0, eventsPerUser * INTERACTIONS_PER_EVENT);
+    for (let start = 0; start < published.length; start += INTERACTIONS_PER_EVENT) {
+      const part = published.slice(start, start + INTERACTIONS_PER_EVENT);
+      const { at } = part[part.length - 1]!;
+      events.push({ at, event: eventOf(userId, start / INTERACTIONS_PER_EVENT, part, at, dataset.items) });
+    }
+  }
+  events.sort((a, b) => a.at - b.at || (a.event.eventId < b.event.eventId ? -1 : 1));
+  const inOrder = events.map(({ event }) => event);
+  return {
+    dataset: dataset.name,
+    items: dataset.items,
+    rounds: roundsOf(inOrder),
+    heldOut,
+    interactions: inOrder.reduce((sum, { interactions }) => sum + interactions.length, 0),
+    events: inOrder.length,
+    id: idOf(inOrder),
+  };
+}
+
+function eventOf(
+  userId: string,
+  index: number,
+  interactions: readonly DatasetInteraction[],
+  at: number,
+  items: FeedbackDataset['items'],
+): FeedbackEventInput {
+  return {
+    eventId: `${userId}-${String(index).padStart(4, '0')}`,
+    userId,
+    occurredAt: new Date(at).toISOString(),
+    interactions: interactions.map(({ itemId, reward }) => ({
+      itemId,
+      reward,
+      embedding: items.get(itemId)!,
+    })),
+  };
+}
+
+function roundsOf(events: readonly FeedbackEventInput[]): FeedbackEventInput[][] {
+  const rounds: FeedbackEventInput[][] = [];
+  let start = 0;
+  let end = FIRST_ROUND;
+  while (start < events.length) {
+    // A remainder smaller than a first round joins the last one.
+    if (events.length - end < FIRST_ROUND) end = events.length;
+    rounds.push(events.slice(start, end));
+    start = end;
+    end = Math.ceil(end * ROUND_GROWTH);
+  }
+  return rounds;
+}
+
+function idOf(events: readonly FeedbackEventInput[]): string {
+  const hash = createHash('sha256');
+  for (const { eventId, occurredAt, interactions } of events) {
+    hash.update(`${eventId} ${occurredAt}\n`);
+    for (const { itemId, reward, embedding } of interactions) {
+      hash.update(`${itemId} ${reward}\n`).update(Float32Array.from(embedding as Float32Array));
+    }
+  }
+  return hash.digest('hex').slice(0, 16);
+}

@@ -1,0 +1,142 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { LocalStack } from '../../infra/local/local-stack.ts';
+import type { LearningObjects } from '../../shared/adapter-store/learning-objects.ts';
+import { UnavailableError } from '../../shared/errors.ts';
+import { encodeFeedbackEvent, type FeedbackEventInput } from '../../shared/feedback/event.ts';
+import { FeedbackPublisher } from '../../shared/feedback/publisher.ts';
+import type { FeedbackQueue } from '../../shared/feedback/queue.ts';
+import { userKey } from '../../shared/feedback/user-key.ts';
+import { basisFromEmbeddings } from '../../shared/lora/basis.ts';
+import { METRIC, OUTPUT } from '../../shared/runtime/names.ts';
+import type { DeploymentSettings } from '../../shared/runtime/settings.ts';
+import type { Checkpoint } from './checkpoint.ts';
+import type { ReplayPlan } from './plan.ts';
+
+export interface ReplayServices {
+  readonly stack: LocalStack;
+  readonly settings: DeploymentSettings;
+  readonly queue: FeedbackQueue;
+  readonly learning: LearningObjects;
+  readonly checkpoint: Checkpoint;
+  readonly signal: AbortSignal;
+  readonly onProgress: (events: number, phase: string) => void;
+}
+
+/** What was published in this process; less than the plan when the replay continued an earlier one. */
+export interface Published {
+  readonly interactions: number;
+  readonly events: number;
+  /** Events that were sent a second time on purpose. */
+  readonly sentTwice: number;
+  /** Seconds of publishing until everything had taken effect, without consolidation. */
+  readonly seconds: number;
+  readonly consolidations: number;
+}
+
+/** Events under way at most: a steady load, so that delays are those of the path and not of a backlog. */
+const WAVE = 32;
+/** One event in so many is sent twice. */
+const SENT_TWICE = 50;
+
+/** Puts the basis of the catalogue beside the adapters, unless the deployment has one. */
+export async function provideBasis(
+  { learning, settings }: Pick<ReplayServices, 'learning' | 'settings'>,
+  plan: ReplayPlan,
+  seed: number,
+): Promise<void> {
+  if ((await learning.basis.refresh()) !== undefined) return;
+  const { rank, scalingFactor, embeddingModel } = settings;
+  const basis = basisFromEmbeddings([...plan.items.values()], { rank, scalingFactor, seed });
+  await learning.basis.write({ basis, embeddingModel });
+}
+
+/**
+ * Publishes the rounds that the checkpoint has not seen, each followed by consolidation once the queue is empty.
+ * Doing a round again after a crash changes nothing: its events bear the same ids.
+ * @throws UnavailableError when events could not be published or a function failed; the signal's reason when it is aborted
+ */
+export async function replay(plan: ReplayPlan, services: ReplayServices): Promise<Published> {
+  const { stack, checkpoint, signal, onProgress } = services;
+  const total = { interactions: 0, events: 0, sentTwice: 0, seconds: 0, consolidations: 0 };
+  let behind = plan.rounds.slice(0, checkpoint.roundsDone).reduce((sum, round) => sum + round.length, 0);
+  for (const [index, round] of plan.rounds.entries()) {
+    if (index < checkpoint.roundsDone) continue;
+    const startedAt = performance.now();
+    const published = await publishRound(round, services, behind);
+    total.sentTwice += await sendAgain(round, services.queue);
+    await untilIdle(stack, signal);
+    total.seconds += (performance.now() - startedAt) / 1000;
+    behind += round.length;
+    total.interactions += published.interactions;
+    total.events += published.events;
+    onProgress(behind, 'consolidating');
+    await stack.invoke(stack.outputs[OUTPUT.consolidateFunctionName]!, { force: true, settleSeconds: 0 });
+    total.consolidations += 1;
+    // Warm functions would use the skills they know for some seconds more; a replay is to be the same every time.
+    await stack.recycle();
+    checkpoint.save(index + 1);
+  }
+  return total;
+}
+
+async function publishRound(
+  round: readonly FeedbackEventInput[],
+  { stack, queue, settings, signal, onProgress }: ReplayServices,
+  behind: number,
+): Promise<{ interactions: number; events: number }> {
+  const publisher = new FeedbackPublisher({ queue, embeddingDim: settings.embeddingDim });
+  const handledBefore = handled(stack);
+  let interactions = 0;
+  let events = 0;
+  for (let start = 0; start < round.length; start += WAVE) {
+    while (events - (handled(stack) - handledBefore) > WAVE && !stack.isIdle) await delay(2);
+    signal.throwIfAborted();
+    const report = await publisher.publishEvents(round.slice(start, start + WAVE), { signal });
+    const [failure] = report.failed;
+    signal.throwIfAborted();
+    if (failure !== undefined) {
+      throw new UnavailableError(
+        `event ${failure.eventId} could not be published: ${failure.code}: ${failure.message}`,
+      );
+    }
+    interactions += report.interactions;
+    events += report.events;
+    onProgress(behind + events, 'replaying');
+  }
+  return { interactions, events };
+}
+
+/** As a producer does that never saw the answer and tries again after SQS has forgotten: a new message, the same event. */
+async function sendAgain(round: readonly FeedbackEventInput[], queue: FeedbackQueue): Promise<number> {
+  const again = round.filter((_, index) => index % SENT_TWICE === 0);
+  for (const [index, event] of again.entries()) {
+    await queue.sendBatch([
+      {
+        id: String(index),
+        body: encodeFeedbackEvent(event),
+        messageGroupId: userKey(event.userId),
+        messageDeduplicationId: userKey(`again ${event.eventId}`),
+      },
+    ]);
+  }
+  return again.length;
+}
+
+function handled({ metrics }: LocalStack): number {
+  return (
+    metrics.sum(METRIC.eventsApplied) +
+    metrics.sum(METRIC.eventsDuplicate) +
+    metrics.sum(METRIC.eventsQuarantined)
+  );
+}
+
+async function untilIdle(stack: LocalStack, signal: AbortSignal): Promise<void> {
+  let stop = () => {};
+  const aborted = new Promise<never>((_, reject) => {
+    const abort = () => reject(signal.reason);
+    signal.addEventListener('abort', abort, { once: true });
+    stop = () => signal.removeEventListener('abort', abort);
+  });
+  signal.throwIfAborted();
+  await Promise.race([stack.idle(), aborted]).finally(stop);
+}

@@ -1,0 +1,115 @@
+import type { Skills } from '../../shared/reasoning-bank/skills.ts';
+import type { LearnedState, Ranking } from './measure.ts';
+import type { ReplayPlan } from './plan.ts';
+import type { Published } from './replay.ts';
+
+/** The result of `attune local`: the last line of `--json`. */
+export interface ReplaySummary {
+  readonly dataset: string;
+  readonly users: number;
+  readonly interactionsPublished: number;
+  readonly interactionsApplied: number;
+  readonly eventsPublished: number;
+  /** Events delivered once more and recognised. */
+  readonly duplicates: number;
+  readonly quarantined: number;
+  readonly deadLettered: number;
+  readonly adapters: number;
+  readonly updates: number;
+  /** Over the time from publishing until everything had taken effect; null when this run published nothing. */
+  readonly eventsPerSecond: number | null;
+  /** From sending an event to the commit of its update, milliseconds. */
+  readonly eventToEffectMs: { readonly p50: number | null; readonly p95: number | null };
+  readonly aucBase: number;
+  readonly aucAdapted: number;
+  readonly aucAdaptedInterval: { readonly low: number; readonly high: number };
+  readonly ndcgBase: number;
+  readonly ndcgAdapted: number;
+  /** Skills in force: the population prior, and the item effects. */
+  readonly skills: number;
+  readonly itemEffects: number;
+  readonly consolidations: number;
+  /** Loading the code of update-adapters in a new container, median, milliseconds. */
+  readonly coldStartMs: number | null;
+  readonly learnedState: string;
+}
+
+export function summarize(
+  plan: ReplayPlan,
+  published: Published,
+  learned: LearnedState,
+  ranking: Ranking,
+  skills: Skills | undefined,
+  counted: {
+    duplicates: number;
+    quarantined: number;
+    deadLettered: number;
+    delaysMs: readonly number[];
+    coldStartsMs: readonly number[];
+  },
+): ReplaySummary {
+  const { users: _, ...figures } = ranking;
+  return {
+    dataset: plan.dataset,
+    users: plan.heldOut.length,
+    interactionsPublished: plan.interactions,
+    interactionsApplied: learned.interactions,
+    eventsPublished: plan.events,
+    duplicates: counted.duplicates,
+    quarantined: counted.quarantined,
+    deadLettered: counted.deadLettered,
+    adapters: learned.adapters,
+    updates: learned.updates,
+    eventsPerSecond: published.events === 0 ? null : round(published.events / published.seconds),
+    eventToEffectMs: { p50: quantile(counted.delaysMs, 0.5), p95: quantile(counted.delaysMs, 0.95) },
+    ...figures,
+    skills: skills === undefined ? 0 : Number(skills.priorVersion > 0) + Number(skills.items.sums.size > 0),
+    itemEffects: skills?.items.sums.size ?? 0,
+    consolidations: published.consolidations,
+    coldStartMs: quantile(counted.coldStartsMs, 0.5),
+    learnedState: learned.digest,
+  };
+}
+
+/** The summary as a person reads it. */
+export function describe(summary: ReplaySummary, plan: ReplayPlan, skills: Skills | undefined): string {
+  const n = (value: number | null, digits = 0) =>
+    value === null
+      ? '–'
+      : value.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  const s = summary;
+  const prior =
+    skills?.evidence == null
+      ? 'no population prior yet'
+      : `a population prior fitted to ${n(skills.evidence.users)} users and checked on ${n(skills.evidence.validationUsers)} others`;
+  const applied =
+    s.interactionsApplied === s.interactionsPublished ? 'every one exactly once' : 'not all of them';
+  return [
+    '',
+    `${n(s.users)} users of ${s.dataset}, ${n(plan.items.size)} items`,
+    '',
+    `  published     ${n(s.interactionsPublished)} interactions in ${n(s.eventsPublished)} events`,
+    `  applied       ${n(s.interactionsApplied)} interactions, ${applied}; ${n(s.duplicates)} duplicate events recognised`,
+    `  refused       ${n(s.quarantined)} in quarantine, ${n(s.deadLettered)} dead letters`,
+    `  adapters      ${n(s.adapters)} in S3 after ${n(s.updates)} updates, each remembered as an episode in DynamoDB`,
+    `  skills        ${prior}; effects of ${n(s.itemEffects)} items`,
+    `  speed         ${n(s.eventsPerSecond)} events/s; from sending to effect ${n(s.eventToEffectMs.p50)} ms (median), ${n(s.eventToEffectMs.p95)} ms (95 %); cold start ${n(s.coldStartMs)} ms`,
+    '',
+    "  Each user's last interactions, never published, ranked by the personalize function:",
+    '',
+    '                without adapter   with adapter',
+    `  AUC           ${n(s.aucBase, 3)}             ${n(s.aucAdapted, 3)}  [${n(s.aucAdaptedInterval.low, 3)}, ${n(s.aucAdaptedInterval.high, 3)}]`,
+    `  NDCG@10       ${n(s.ndcgBase, 3)}             ${n(s.ndcgAdapted, 3)}`,
+    '',
+  ].join('\n');
+}
+
+function quantile(values: readonly number[], q: number): number | null {
+  if (values.length === 0) return null;
+  const sorted = values.toSorted((a, b) => a - b);
+  return round(sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))]!);
+}
+
+function round(value: number): number {
+  return Math.round(value * 10) / 10;
+}

@@ -40,6 +40,8 @@ export interface BasisOptions {
 
 /** Columns of Π unless d·r is smaller. */
 export const MAX_PROJECTION_DIM = 64;
+/** Largest d·r for which features are computed. */
+const MAX_FEATURES = 16_384;
 /** More embeddings than these are sampled evenly; more did not change results. */
 const MAX_SAMPLE = 2_000;
 const SNAPSHOT_LIMIT = 1_024;
@@ -104,6 +106,16 @@ export function randomBasis(embeddingDim: number, options: BasisOptions): Basis 
 /** Gives a basis its id. @throws InvalidInputError when sizes do not fit each other */
 export function createBasis(parts: Omit<Basis, 'id' | 'projectionDim'>): Basis {
   const { embeddingDim, rank, scale, a, projection } = parts;
+  if (!(Number.isInteger(rank) && rank >= 1 && rank <= 64)) {
+    throw new InvalidInputError('basis.rank', shown(rank), 'an integer from 1 to 64');
+  }
+  if (rank * embeddingDim > MAX_FEATURES) {
+    throw new InvalidInputError(
+      'basis',
+      `rank × embeddingDim of ${rank * embeddingDim}`,
+      `at most ${MAX_FEATURES}`,
+    );
+  }
   const projectionDim = projection.length / (embeddingDim * rank);
   if (a.length !== rank * embeddingDim || !Number.isInteger(projectionDim) || projectionDim < 1) {
     throw new InvalidInputError(

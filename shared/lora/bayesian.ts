@@ -1,5 +1,6 @@
 import { InvalidInputError, shown } from '../errors.ts';
 import { type Basis, coefficientCount, features, project, vectorNorm } from './basis.ts';
+import type { LoraWeights } from './forward.ts';
 import {
   NO_PREDICTIONS,
   type PredictedReward,
@@ -13,6 +14,7 @@ import { dot } from './symmetric.ts';
 import { addTarget, emptyTargetSums, solveTargets, type TargetSums } from './target-regression.ts';
 import { checkInteractions, type Model, type Training, type TrainingInteraction } from './training.ts';
 
+export type { LoraWeights } from './forward.ts';
 export type { PredictedReward, PrequentialRecord } from './prequential.ts';
 export type { Model, TrainingInteraction } from './training.ts';
 
@@ -112,14 +114,6 @@ export function train(
     record: predictions.reduce(recordPrediction, start.record),
   };
   return { state: next, predictions };
-}
-
-/** LoRA weights of a user: y = x + s·B·A·x with A of the basis, and the predicted reward's user offset. */
-export interface LoraWeights {
-  /** B (with C), d×r, row-major. */
-  readonly b: Float32Array;
-  /** m[p]: how much better or worse the user finds everything. */
-  readonly offset: number;
 }
 
 /** B = unvec(Π·m) + C under the given prior. With no basis B is empty. */

@@ -69,7 +69,7 @@ function rotate(a: Float64Array, v: Float64Array, n: number, p: number, q: numbe
  * The `count` leading eigenvectors of a symmetric positive semidefinite operator, by randomized subspace iteration
  * and a Rayleigh–Ritz step (Halko, Martinsson & Tropp, SIAM Review 53(2), 2011, alg. 4.4 and 5.3).
  * @param apply writes operator·v into `out`; both have length n
- * @returns unit eigenvectors as rows (count×n), leading first, each with its largest element positive
+ * @returns unit eigenvectors as rows (count×n), leading first, each with its largest element positive; rows beyond n are zero
  */
 export function leadingEigenvectors(
   apply: (v: Float64Array, out: Float64Array) => void,
@@ -97,7 +97,7 @@ export function leadingEigenvectors(
       projected[i * block + j] = (dot(rows[i]!, images[j]!) + dot(rows[j]!, images[i]!)) / 2;
   const ritz = symmetricEigen(projected, block).vectors;
   const values = new Float64Array(count * n);
-  for (let k = 0; k < count; k++) {
+  for (let k = 0; k < Math.min(count, n); k++) {
     const out = values.subarray(k * n, (k + 1) * n);
     for (let b = 0; b < block; b++) {
       const weight = ritz.values[k * block + b]!;

@@ -1,54 +1,94 @@
 import { InvalidInputError } from '../errors.ts';
-import { type Basis, project, vectorNorm } from './basis.ts';
-import type { LoraWeights } from './bayesian.ts';
+import type { DownProjection } from './basis.ts';
+import { adapt, adaptBatch, dotProducts, foldQuery, scoreShare } from './kernels.ts';
 
-/** A user's adapter as it is applied: y = x + s·B·A·x. */
+/** The half of a LoRA adapter that a user's feedback makes, and the predicted reward's user offset. */
+export interface LoraWeights {
+  /** B (with C), d×r, row-major. Empty while there is no basis. */
+  readonly b: Float32Array;
+  /** How much better or worse the user finds everything, in units of reward. */
+  readonly offset: number;
+}
+
+/** A user's adapter as it is applied: y = x + s·B·A·x. Without a basis it adds nothing, and only the offset is known. */
 export interface LoraAdapter extends LoraWeights {
-  readonly basis: Basis;
+  readonly basis: DownProjection | null;
 }
 
 /**
  * The personalised embedding y = x + s·B·A·x (Hu et al., LoRA, 2021, eq. 3, with the identity in place of W0).
  * @param x item embedding, length d, of any norm
- * @throws InvalidInputError when x has another length than the adapter's
+ * @param out length d, overwritten; may be `x` itself
+ * @throws InvalidInputError when x or `out` has another length than the adapter's
  */
 export function forward(
-  adapter: LoraAdapter,
+  { basis, b }: LoraAdapter,
   x: Float32Array,
   out = new Float32Array(x.length),
 ): Float32Array {
-  const { basis, b } = adapter;
-  checkLength(basis, x);
-  const z = project(basis.a, x, basis.rank);
-  for (let i = 0, at = 0; i < x.length; i++) {
-    let sum = 0;
-    for (let k = 0; k < basis.rank; k++, at++) sum += b[at]! * z[k]!;
-    out[i] = x[i]! + basis.scale * sum;
-  }
+  checkLength(basis, x, 'embedding');
+  if (out.length !== x.length)
+    throw new InvalidInputError('out', `${out.length} numbers`, `${x.length} numbers`);
+  if (basis === null) out.set(x);
+  else adapt(basis.a, b, basis.scale, basis.rank, x, out);
   return out;
+}
+
+/**
+ * `forward` of every embedding, about twice as fast as one by one. The results share one buffer.
+ * @throws InvalidInputError naming the first embedding of another length than the adapter's
+ */
+export function batchForward({ basis, b }: LoraAdapter, xs: readonly Float32Array[]): Float32Array[] {
+  xs.forEach((x, n) => {
+    checkLength(basis, x, `embeddings[${n}]`);
+  });
+  if (basis === null) return xs.map((x) => x.slice());
+  const d = basis.embeddingDim;
+  const all = new Float32Array(xs.length * d);
+  const outs = xs.map((_, n) => all.subarray(n * d, (n + 1) * d));
+  adaptBatch(basis.a, b, basis.scale, basis.rank, xs, outs);
+  return outs;
 }
 
 /**
  * The adapter's share of an item's score: ⟨x, y⟩/⟨x, x⟩ − 1, and the user's offset. In units of reward; 0 for no adapter.
  * Does not depend on the length of x; a zero vector gets the offset.
+ * @throws InvalidInputError when x has another length than the adapter's
  */
-export function userPart(adapter: LoraAdapter, x: Float32Array): number {
-  const { basis, b, offset } = adapter;
-  checkLength(basis, x);
-  const norm = vectorNorm(x);
-  if (norm === 0) return offset;
-  const z = project(basis.a, x, basis.rank);
-  let sum = 0;
-  for (let i = 0, at = 0; i < x.length; i++) {
-    let row = 0;
-    for (let k = 0; k < basis.rank; k++, at++) row += b[at]! * z[k]!;
-    sum += x[i]! * row;
-  }
-  return (basis.scale * sum) / (norm * norm) + offset;
+export function userPart({ basis, b, offset }: LoraAdapter, x: Float32Array): number {
+  checkLength(basis, x, 'embedding');
+  return basis === null ? offset : scoreShare(basis.a, b, basis.scale, basis.rank, x) + offset;
 }
 
-function checkLength(basis: Basis, x: Float32Array): void {
-  if (x.length !== basis.embeddingDim) {
-    throw new InvalidInputError('embedding', `${x.length} numbers`, `${basis.embeddingDim} numbers`);
+/**
+ * ⟨q, y⟩ of every candidate x, where y is the personalised x: what a vector search for q among the personalised embeddings
+ * would rank by. The adapter is folded into the query once, ⟨q, x + sBAx⟩ = ⟨q + sAᵀBᵀq, x⟩, and each candidate costs one dot
+ * product.
+ * @returns one number per candidate, in their order
+ * @throws InvalidInputError naming what has another length than the adapter's
+ */
+export function queryScores(
+  { basis, b }: LoraAdapter,
+  query: Float32Array,
+  candidates: readonly Float32Array[],
+): Float64Array {
+  checkLength(basis, query, 'query');
+  candidates.forEach((x, n) => {
+    if (x.length !== query.length)
+      throw new InvalidInputError(`candidates[${n}]`, `${x.length} numbers`, `${query.length} numbers`);
+  });
+  let folded = query;
+  if (basis !== null) {
+    folded = new Float32Array(query.length);
+    foldQuery(basis.a, b, basis.scale, basis.rank, query, folded);
+  }
+  const scores = new Float64Array(candidates.length);
+  dotProducts(folded, candidates, scores);
+  return scores;
+}
+
+function checkLength(basis: DownProjection | null, x: Float32Array, field: string): void {
+  if (basis !== null && x.length !== basis.embeddingDim) {
+    throw new InvalidInputError(field, `${x.length} numbers`, `${basis.embeddingDim} numbers`);
   }
 }

@@ -42,17 +42,27 @@ const PRIOR_USERS = 30;
 const PRIOR_INTERACTIONS = 2_000;
 const MIN_NOISE_VARIANCE = 0.005;
 
+interface InitialPriorOptions {
+  relativeVariance?: number | undefined;
+  meanReward?: number | undefined;
+  scale?: number | undefined;
+}
+
 /**
  * The prior before anyone is known: zero mean, coefficients of variance τ²·0.04.
- * @param relativeVariance τ², prior variance of a coefficient in units of the noise variance; default 10
+ * @param relativeVariance τ², prior variance of a coefficient at s = 1 in units of the noise variance; default 10
  * @param meanReward g0; default 0.5
+ * @param scale s of the basis, default 1: the variance of a coefficient is divided by s², so that what is learned does not
+ * depend on the scaling factor
  */
 export function initialPrior(
   basisId: string | null,
   coefficients: number,
-  { relativeVariance = 10, meanReward = 0.5 }: { relativeVariance?: number; meanReward?: number } = {},
+  { relativeVariance = 10, meanReward = 0.5, scale = 1 }: InitialPriorOptions = {},
 ): PreparedPrior {
-  const variances = new Float64Array(coefficients).fill(relativeVariance * NOISE_VARIANCE);
+  const variances = new Float64Array(coefficients).fill(
+    (relativeVariance * NOISE_VARIANCE) / (scale * scale),
+  );
   variances[coefficients - 1] = OFFSET_VARIANCE;
   return preparePrior({
     basisId,

@@ -1,0 +1,46 @@
+/** A matrix that gradient descent moves, tied to where it was when it was last consolidated. */
+export interface ElasticMatrix {
+  /** θ. */
+  readonly values: Float32Array;
+  /** θ*, the parameters last consolidated. */
+  readonly anchor: Float32Array;
+  /** F, diagonal Fisher information: running mean of the squared data gradient. */
+  readonly fisher: Float32Array;
+}
+
+/** F ← 0.9·F + 0.1·g². */
+const FISHER_DECAY = 0.9;
+
+/** A matrix that nothing ties yet. */
+export function elasticMatrix(values: Float32Array): ElasticMatrix {
+  return { values, anchor: values, fisher: new Float32Array(values.length) };
+}
+
+/**
+ * One step of gradient descent with elastic weight consolidation (Kirkpatrick et al., PNAS 114(13), 2017), online as in Schwarz
+ * et al. (Progress & Compress, ICML 2018). The penalty λ/2·ΣF(θ − θ*)² is taken as a proximal step after that on the data,
+ *
+ *   θ ← (θ − ηg + ηλF·θ*)/(1 + ηλF),
+ *
+ * so it draws towards θ* without ever passing it, however large ηλF is. F comes from the data gradient alone.
+ * @param gradient g of the data loss, already clipped
+ * @param options rate η, strength λ, and whether the result becomes the new anchor
+ */
+export function elasticStep(
+  { values, anchor, fisher }: ElasticMatrix,
+  gradient: Float64Array,
+  clip: number,
+  { rate, strength, consolidate }: { rate: number; strength: number; consolidate: boolean },
+): ElasticMatrix {
+  const nextValues = new Float32Array(values.length);
+  const nextFisher = new Float32Array(values.length);
+  const pull = rate * strength;
+  for (let i = 0; i < values.length; i++) {
+    const g = clip * gradient[i]!;
+    const f = fisher[i]!;
+    const tie = pull * f;
+    nextValues[i] = (values[i]! - rate * g + tie * anchor[i]!) / (1 + tie);
+    nextFisher[i] = FISHER_DECAY * f + (1 - FISHER_DECAY) * g * g;
+  }
+  return { values: nextValues, anchor: consolidate ? nextValues : anchor, fisher: nextFisher };
+}

@@ -1,0 +1,308 @@
+/**
+ * The inner loops of applying adapters, in one place so that other implementations (SIMD) can take theirs. Nothing is checked
+ * and nothing is allocated here. Float32 in and out, float64 in between.
+ *
+ * A is r×d and B is d×r, both row-major, as PEFT stores them. Four ranks go through a pass together: they share each load of
+ * x, and their sums stay in registers.
+ */
+
+/** z = A·x, into `z`. */
+export function downProject(
+  a: Float32Array,
+  x: Float32Array,
+  d: number,
+  rank: number,
+  z: Float64Array,
+): void {
+  let k = 0;
+  for (; k + 4 <= rank; k += 4) {
+    const row0 = k * d;
+    const row1 = row0 + d;
+    const row2 = row1 + d;
+    const row3 = row2 + d;
+    let z0 = 0;
+    let z1 = 0;
+    let z2 = 0;
+    let z3 = 0;
+    for (let i = 0; i < d; i++) {
+      const xi = x[i]!;
+      z0 += a[row0 + i]! * xi;
+      z1 += a[row1 + i]! * xi;
+      z2 += a[row2 + i]! * xi;
+      z3 += a[row3 + i]! * xi;
+    }
+    z[k] = z0;
+    z[k + 1] = z1;
+    z[k + 2] = z2;
+    z[k + 3] = z3;
+  }
+  for (; k < rank; k++) {
+    const row = k * d;
+    let sum = 0;
+    for (let i = 0; i < d; i++) sum += a[row + i]! * x[i]!;
+    z[k] = sum;
+  }
+}
+
+/** `downProject` of two vectors at a time, which share the loads of A. */
+function downProjectPair(
+  a: Float32Array,
+  x: Float32Array,
+  y: Float32Array,
+  d: number,
+  rank: number,
+  zx: Float64Array,
+  zy: Float64Array,
+): void {
+  let k = 0;
+  for (; k + 4 <= rank; k += 4) {
+    const row0 = k * d;
+    const row1 = row0 + d;
+    const row2 = row1 + d;
+    const row3 = row2 + d;
+    let x0 = 0;
+    let x1 = 0;
+    let x2 = 0;
+    let x3 = 0;
+    let y0 = 0;
+    let y1 = 0;
+    let y2 = 0;
+    let y3 = 0;
+    for (let i = 0; i < d; i++) {
+      const xi = x[i]!;
+      const yi = y[i]!;
+      const a0 = a[row0 + i]!;
+      const a1 = a[row1 + i]!;
+      const a2 = a[row2 + i]!;
+      const a3 = a[row3 + i]!;
+      x0 += a0 * xi;
+      y0 += a0 * yi;
+      x1 += a1 * xi;
+      y1 += a1 * yi;
+      x2 += a2 * xi;
+      y2 += a2 * yi;
+      x3 += a3 * xi;
+      y3 += a3 * yi;
+    }
+    zx[k] = x0;
+    zx[k + 1] = x1;
+    zx[k + 2] = x2;
+    zx[k + 3] = x3;
+    zy[k] = y0;
+    zy[k + 1] = y1;
+    zy[k + 2] = y2;
+    zy[k + 3] = y3;
+  }
+  for (; k < rank; k++) {
+    const row = k * d;
+    let sumX = 0;
+    let sumY = 0;
+    for (let i = 0; i < d; i++) {
+      sumX += a[row + i]! * x[i]!;
+      sumY += a[row + i]! * y[i]!;
+    }
+    zx[k] = sumX;
+    zy[k] = sumY;
+  }
+}
+
+/** out = x + s·B·z. `out` may be `x`. */
+function upProject(
+  b: Float32Array,
+  scale: number,
+  z: Float64Array,
+  x: Float32Array,
+  rank: number,
+  out: Float32Array,
+): void {
+  const d = x.length;
+  let from = x;
+  let k = 0;
+  for (; k + 4 <= rank; k += 4, from = out) {
+    const z0 = scale * z[k]!;
+    const z1 = scale * z[k + 1]!;
+    const z2 = scale * z[k + 2]!;
+    const z3 = scale * z[k + 3]!;
+    for (let i = 0, at = k; i < d; i++, at += rank) {
+      out[i] = from[i]! + (z0 * b[at]! + z1 * b[at + 1]!) + (z2 * b[at + 2]! + z3 * b[at + 3]!);
+    }
+  }
+  for (; k < rank; k++, from = out) {
+    const zk = scale * z[k]!;
+    for (let i = 0, at = k; i < d; i++, at += rank) out[i] = from[i]! + zk * b[at]!;
+  }
+}
+
+/** `upProject` of two vectors at a time, which share the loads of B. */
+function upProjectPair(
+  b: Float32Array,
+  scale: number,
+  zx: Float64Array,
+  zy: Float64Array,
+  x: Float32Array,
+  y: Float32Array,
+  rank: number,
+  outX: Float32Array,
+  outY: Float32Array,
+): void {
+  const d = x.length;
+  let fromX = x;
+  let fromY = y;
+  let k = 0;
+  for (; k + 4 <= rank; k += 4, fromX = outX, fromY = outY) {
+    const x0 = scale * zx[k]!;
+    const x1 = scale * zx[k + 1]!;
+    const x2 = scale * zx[k + 2]!;
+    const x3 = scale * zx[k + 3]!;
+    const y0 = scale * zy[k]!;
+    const y1 = scale * zy[k + 1]!;
+    const y2 = scale * zy[k + 2]!;
+    const y3 = scale * zy[k + 3]!;
+    for (let i = 0, at = k; i < d; i++, at += rank) {
+      const b0 = b[at]!;
+      const b1 = b[at + 1]!;
+      const b2 = b[at + 2]!;
+      const b3 = b[at + 3]!;
+      outX[i] = fromX[i]! + (x0 * b0 + x1 * b1) + (x2 * b2 + x3 * b3);
+      outY[i] = fromY[i]! + (y0 * b0 + y1 * b1) + (y2 * b2 + y3 * b3);
+    }
+  }
+  for (; k < rank; k++, fromX = outX, fromY = outY) {
+    const xk = scale * zx[k]!;
+    const yk = scale * zy[k]!;
+    for (let i = 0, at = k; i < d; i++, at += rank) {
+      outX[i] = fromX[i]! + xk * b[at]!;
+      outY[i] = fromY[i]! + yk * b[at]!;
+    }
+  }
+}
+
+/** Latent vectors of the item at hand; at most 64 ranks. */
+const latent = new Float64Array(64);
+const otherLatent = new Float64Array(64);
+
+/** out = x + s·B·A·x. `out` may be `x`. */
+export function adapt(
+  a: Float32Array,
+  b: Float32Array,
+  scale: number,
+  rank: number,
+  x: Float32Array,
+  out: Float32Array,
+): void {
+  downProject(a, x, x.length, rank, latent);
+  upProject(b, scale, latent, x, rank, out);
+}
+
+/** `adapt` of every vector: outs[n] = xs[n] + s·B·A·xs[n]. */
+export function adaptBatch(
+  a: Float32Array,
+  b: Float32Array,
+  scale: number,
+  rank: number,
+  xs: readonly Float32Array[],
+  outs: readonly Float32Array[],
+): void {
+  let n = 0;
+  for (; n + 2 <= xs.length; n += 2) {
+    const x = xs[n]!;
+    const y = xs[n + 1]!;
+    downProjectPair(a, x, y, x.length, rank, latent, otherLatent);
+    upProjectPair(b, scale, latent, otherLatent, x, y, rank, outs[n]!, outs[n + 1]!);
+  }
+  if (n < xs.length) adapt(a, b, scale, rank, xs[n]!, outs[n]!);
+}
+
+/** s·⟨x, B·A·x⟩/⟨x, x⟩, what the adapter adds to the score of x; 0 for a zero vector. */
+export function scoreShare(
+  a: Float32Array,
+  b: Float32Array,
+  scale: number,
+  rank: number,
+  x: Float32Array,
+): number {
+  const d = x.length;
+  downProject(a, x, d, rank, latent);
+  let sum = 0;
+  let k = 0;
+  for (; k + 4 <= rank; k += 4) {
+    const z0 = latent[k]!;
+    const z1 = latent[k + 1]!;
+    const z2 = latent[k + 2]!;
+    const z3 = latent[k + 3]!;
+    let even = 0;
+    let odd = 0;
+    for (let i = 0, at = k; i < d; i++, at += rank) {
+      const xi = x[i]!;
+      even += xi * (z0 * b[at]! + z1 * b[at + 1]!);
+      odd += xi * (z2 * b[at + 2]! + z3 * b[at + 3]!);
+    }
+    sum += even + odd;
+  }
+  for (; k < rank; k++) {
+    const zk = latent[k]!;
+    for (let i = 0, at = k; i < d; i++, at += rank) sum += x[i]! * zk * b[at]!;
+  }
+  let square = 0;
+  for (let i = 0; i < d; i++) square += x[i]! * x[i]!;
+  return square === 0 ? 0 : (scale * sum) / square;
+}
+
+/** q + s·Aᵀ·Bᵀ·q, into `out`: ⟨q, x + sBAx⟩ = ⟨out, x⟩ for every x, so many candidates cost one dot product each. */
+export function foldQuery(
+  a: Float32Array,
+  b: Float32Array,
+  scale: number,
+  rank: number,
+  query: Float32Array,
+  out: Float32Array,
+): void {
+  const d = query.length;
+  for (let k = 0; k < rank; k++) {
+    let sum = 0;
+    for (let i = 0, at = k; i < d; i++, at += rank) sum += query[i]! * b[at]!;
+    latent[k] = scale * sum;
+  }
+  for (let i = 0; i < d; i++) {
+    let sum = query[i]!;
+    for (let k = 0, at = i; k < rank; k++, at += d) sum += latent[k]! * a[at]!;
+    out[i] = sum;
+  }
+}
+
+/** out[n] = ⟨query, candidates[n]⟩. */
+export function dotProducts(
+  query: Float32Array,
+  candidates: readonly Float32Array[],
+  out: Float64Array,
+): void {
+  const d = query.length;
+  let n = 0;
+  for (; n + 4 <= candidates.length; n += 4) {
+    const c0 = candidates[n]!;
+    const c1 = candidates[n + 1]!;
+    const c2 = candidates[n + 2]!;
+    const c3 = candidates[n + 3]!;
+    let sum0 = 0;
+    let sum1 = 0;
+    let sum2 = 0;
+    let sum3 = 0;
+    for (let i = 0; i < d; i++) {
+      const qi = query[i]!;
+      sum0 += qi * c0[i]!;
+      sum1 += qi * c1[i]!;
+      sum2 += qi * c2[i]!;
+      sum3 += qi * c3[i]!;
+    }
+    out[n] = sum0;
+    out[n + 1] = sum1;
+    out[n + 2] = sum2;
+    out[n + 3] = sum3;
+  }
+  for (; n < candidates.length; n++) {
+    const candidate = candidates[n]!;
+    let sum = 0;
+    for (let i = 0; i < d; i++) sum += query[i]! * candidate[i]!;
+    out[n] = sum;
+  }
+}

@@ -1,0 +1,86 @@
+import { type Basis, coefficientCount } from './basis.ts';
+import { type BayesianState, createBayesianState, solveWeights, train } from './bayesian.ts';
+import type { LoraAdapter } from './forward.ts';
+import { type Hyperparameter, resolveHyperparameters } from './hyperparameters.ts';
+import { initialPrior } from './prior.ts';
+import {
+  type AdapterShape,
+  createSgdState,
+  SGD_HYPERPARAMETERS,
+  type SgdState,
+  solveSgd,
+  trainSgd,
+} from './sgd.ts';
+import type { Model, Training, TrainingInteraction } from './training.ts';
+
+interface StateOf {
+  readonly bayesian: BayesianState;
+  readonly sgd: SgdState;
+}
+
+export type LearnerName = keyof StateOf;
+
+/** What a user's adapter learns on from; `state.learner` tells by which learner. */
+export type LearnerState = StateOf[LearnerName];
+
+/** What turns interactions into adapters. All functions are pure: they return new values and change none. See docs/learners.md. */
+export interface Learner<Name extends LearnerName> {
+  readonly name: Name;
+  /** The numbers that steer it, with the bounds in which they may be configured and hinted. */
+  readonly hyperparameters: Readonly<Record<string, Hyperparameter>>;
+  /** A user of whom nothing is known. */
+  create(model: Model, shape: AdapterShape): StateOf[Name];
+  /**
+   * Predicts the rewards of one feedback event, then learns from it.
+   * @throws InvalidInputError when an interaction is malformed; `state` is as it was
+   */
+  train(
+    state: StateOf[Name],
+    model: Model,
+    interactions: readonly TrainingInteraction[],
+  ): Training<StateOf[Name]>;
+  /** The adapter as it is applied, under the model in force. */
+  solve(state: StateOf[Name], model: Model): LoraAdapter;
+}
+
+const LEARNERS: { readonly [Name in LearnerName]: Learner<Name> } = {
+  bayesian: {
+    name: 'bayesian',
+    hyperparameters: {
+      /** τ², prior variance of a coefficient of s·B in units of the noise variance, before anyone is known. */
+      priorVariance: { default: 10, minimum: 0.01, maximum: 1000 },
+    },
+    create: ({ basis }) => createBayesianState(basis),
+    train,
+    solve: (state, model) => ({ basis: model.basis, ...solveWeights(state, model) }),
+  },
+  sgd: {
+    name: 'sgd',
+    hyperparameters: SGD_HYPERPARAMETERS,
+    create: createSgdState,
+    train: trainSgd,
+    solve: solveSgd,
+  },
+};
+
+export const LEARNER_NAMES = Object.keys(LEARNERS) as readonly LearnerName[];
+
+export function learnerOf<Name extends LearnerName>(name: Name): Learner<Name> {
+  return LEARNERS[name];
+}
+
+/** The model before anything was learned from other users. */
+export function initialModel(
+  name: LearnerName,
+  basis: Basis | null,
+  hyperparameters: Readonly<Record<string, number>>,
+  meanReward = 0.5,
+): Model {
+  const resolved = resolveHyperparameters(LEARNERS[name].hyperparameters, hyperparameters);
+  const prior = initialPrior(basis?.id ?? null, coefficientCount(basis), {
+    meanReward,
+    relativeVariance: resolved.priorVariance,
+    scale: basis?.scale,
+  });
+  return { basis, prior, hyperparameters: resolved };
+}

@@ -1,0 +1,196 @@
+import { InvalidInputError } from '../errors.ts';
+import { type DownProjection, vectorNorm } from './basis.ts';
+import { type ElasticMatrix, elasticMatrix, elasticStep } from './elastic-weights.ts';
+import { type LoraAdapter, userPart } from './forward.ts';
+import { type RegressionBatch, regressionGradient } from './gradient.ts';
+import { type Hyperparameter, resolveHyperparameters } from './hyperparameters.ts';
+import {
+  NO_PREDICTIONS,
+  type PredictedReward,
+  type PrequentialRecord,
+  recordPrediction,
+  shrunkenMean,
+} from './prequential.ts';
+import { createRandom } from './random.ts';
+import { checkInteractions, type Model, type Training, type TrainingInteraction } from './training.ts';
+
+/** The learned state of one user under stochastic gradient descent. Values, never changed in place. */
+export interface SgdState {
+  readonly learner: 'sgd';
+  /** d. */
+  readonly embeddingDim: number;
+  /** r. */
+  readonly rank: number;
+  /** s = scalingFactor / rank. */
+  readonly scale: number;
+  /** A, r×d, row-major. */
+  readonly a: ElasticMatrix;
+  /** B, d×r, row-major. */
+  readonly b: ElasticMatrix;
+  /** Events learned from. */
+  readonly steps: number;
+  /** Rewards learned from, and their sum. */
+  readonly count: number;
+  readonly rewardSum: number;
+  readonly record: PrequentialRecord;
+}
+
+export const SGD_HYPERPARAMETERS = {
+  /** Step size η. */
+  learningRate: { default: 0.1, minimum: 1e-6, maximum: 1 },
+  /** Largest norm of the gradient of A and B together; longer ones are shortened to it (Pascanu, Mikolov & Bengio 2013). */
+  gradientClipThreshold: { default: 1, minimum: 1e-3, maximum: 100 },
+  /** λ of elastic weight consolidation; 0 turns it off. */
+  ewcLambda: { default: 0.5, minimum: 0, maximum: 100 },
+} as const satisfies Record<string, Hyperparameter>;
+
+/** Steps after which the parameters become the new anchor. */
+const CONSOLIDATION_STEPS = 20;
+
+/** Sizes of an adapter. */
+export type AdapterShape = Omit<DownProjection, 'a'>;
+
+/**
+ * A user of whom nothing is known: B = 0, and A that of the basis or, without one, Xavier-uniform with one seed for all users
+ * (Glorot & Bengio 2010), so that their adapters merge exactly.
+ */
+export function createSgdState(model: Model, shape: AdapterShape): SgdState {
+  const a = model.basis?.a ?? xavierUniform(shape);
+  return sgdStateFrom({ ...shape, a }, new Float32Array(a.length));
+}
+
+/** A state that starts from given matrices, such as those of an imported or merged adapter. */
+export function sgdStateFrom({ embeddingDim, rank, scale, a }: DownProjection, b: Float32Array): SgdState {
+  return {
+    learner: 'sgd',
+    embeddingDim,
+    rank,
+    scale,
+    a: elasticMatrix(a),
+    b: elasticMatrix(b),
+    steps: 0,
+    count: 0,
+    rewardSum: 0,
+    record: NO_PREDICTIONS,
+  };
+}
+
+/**
+ * One step on the interactions of one feedback event, after predicting them. Every item counts as if of unit length; an item
+ * that is zero says nothing.
+ * @throws InvalidInputError when an interaction is malformed, or the step would leave float32; `state` is as it was
+ */
+export function trainSgd(
+  state: SgdState,
+  model: Model,
+  interactions: readonly TrainingInteraction[],
+): Training<SgdState> {
+  const { embeddingDim: d, rank, scale } = state;
+  checkInteractions(interactions, d);
+  const { learningRate, gradientClipThreshold, ewcLambda } = resolveHyperparameters(
+    SGD_HYPERPARAMETERS,
+    model.hyperparameters,
+  ) as Record<keyof typeof SGD_HYPERPARAMETERS, number>;
+  const predictions = predict(state, model, interactions);
+  const batch = regressionBatch(state, model, interactions);
+  const learned = {
+    ...state,
+    count: state.count + predictions.length,
+    rewardSum: predictions.reduce((sum, { reward }) => sum + reward, state.rewardSum),
+    record: predictions.reduce(recordPrediction, state.record),
+  };
+  if (batch.count === 0) return { state: learned, predictions };
+
+  const gradient = regressionGradient(
+    { rank, scale, a: Float64Array.from(state.a.values), b: Float64Array.from(state.b.values) },
+    batch,
+  );
+  const norm = Math.hypot(vectorNorm(gradient.a), vectorNorm(gradient.b));
+  const clip = norm > gradientClipThreshold ? gradientClipThreshold / norm : 1;
+  const steps = state.steps + 1;
+  const options = {
+    rate: learningRate,
+    strength: ewcLambda,
+    consolidate: steps % CONSOLIDATION_STEPS === 0,
+  };
+  const a = elasticStep(state.a, gradient.a, clip, options);
+  const b = elasticStep(state.b, gradient.b, clip, options);
+  if (!Number.isFinite(vectorNorm(a.values)) || !Number.isFinite(vectorNorm(b.values))) {
+    throw new InvalidInputError(
+      'interactions',
+      'a step out of the range of float32',
+      'a smaller learning rate',
+    );
+  }
+  return { state: { ...learned, a, b, steps }, predictions };
+}
+
+/** The adapter as it is applied. Its offset is the user's shrunken mean reward over the mean reward of all. */
+export function solveSgd(state: SgdState, model: Model): LoraAdapter {
+  const { embeddingDim, rank, scale } = state;
+  const { meanReward } = model.prior;
+  // Towards x·r, the score ⟨x, y⟩/⟨x, x⟩ itself is the predicted reward.
+  const base = model.target === 'raw' ? 1 : shrunkenMean(state, meanReward);
+  return {
+    basis: { embeddingDim, rank, scale, a: state.a.values },
+    b: state.b.values,
+    offset: base - meanReward,
+  };
+}
+
+function predict(
+  state: SgdState,
+  model: Model,
+  interactions: readonly TrainingInteraction[],
+): PredictedReward[] {
+  const adapter = solveSgd(state, model);
+  const { meanReward } = model.prior;
+  const predictedByUserMean = shrunkenMean(state, meanReward);
+  return interactions.flatMap((interaction) => {
+    if (!('reward' in interaction)) return [];
+    const { embedding, itemEffect, reward } = interaction;
+    const expected = meanReward + userPart(adapter, embedding);
+    return {
+      reward,
+      predicted: expected + itemEffect,
+      predictedByUserMean,
+      predictedByWarmStart: meanReward + itemEffect,
+      itemResidual: reward - expected,
+    };
+  });
+}
+
+/** Items of unit length and where they should go: to their target, or along themselves by the reward. */
+function regressionBatch(
+  state: SgdState,
+  model: Model,
+  interactions: readonly TrainingInteraction[],
+): RegressionBatch {
+  const d = state.embeddingDim;
+  const userMean = shrunkenMean(state, model.prior.meanReward);
+  const items = new Float64Array(interactions.length * d);
+  const targets = new Float64Array(interactions.length * d);
+  let count = 0;
+  for (const interaction of interactions) {
+    const { embedding, itemEffect } = interaction;
+    const norm = vectorNorm(embedding);
+    if (norm === 0) continue;
+    const at = count * d;
+    for (let i = 0; i < d; i++) items[at + i] = embedding[i]! / norm;
+    if ('target' in interaction) {
+      for (let i = 0; i < d; i++) targets[at + i] = interaction.target[i]! / norm;
+    } else {
+      const wanted =
+        model.target === 'raw' ? interaction.reward : 1 + interaction.reward - itemEffect - userMean;
+      for (let i = 0; i < d; i++) targets[at + i] = wanted * items[at + i]!;
+    }
+    count += 1;
+  }
+  return { count, items: items.subarray(0, count * d), targets: targets.subarray(0, count * d) };
+}
+
+function xavierUniform({ embeddingDim, rank }: AdapterShape): Float32Array {
+  const random = createRandom(`A ${rank}x${embeddingDim}`);
+  const limit = Math.sqrt(6 / (embeddingDim + rank));
+  return Float32Array.from({ length: rank * embeddingDim }, () => (2 * random.next() - 1) * limit);
+}

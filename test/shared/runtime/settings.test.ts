@@ -145,7 +145,7 @@ describe('the environment of a function', () => {
       embeddingDim: 64,
       embeddingModel: 'default',
       rank: 4,
-      scalingFactor: 1,
+      scalingFactor: 4,
       learner: 'bayesian',
       episodeTtlDays: 90,
     });

@@ -3,7 +3,7 @@ import { InvalidConfigurationError, shown } from '../errors.ts';
 import { ENV } from './names.ts';
 
 /** Settings arrive as JSON (cdk.json) or as text (`-c`, environment); text counts only as a plain decimal number. */
-const decimal = /^-?\d+(\.\d+)?$/;
+const decimal = /^-?\d+(\.\d+)?(e[+-]?\d+)?$/;
 const numeric = <T extends z.ZodType<number>>(schema: T) =>
   z.preprocess((value) => (typeof value === 'string' && decimal.test(value) ? Number(value) : value), schema);
 

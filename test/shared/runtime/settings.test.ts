@@ -165,7 +165,7 @@ describe('the environment of a function', () => {
       embeddingDim: fc.integer({ min: 16, max: 4096 }),
       embeddingModel: fc.string({ minLength: 1, maxLength: 40 }).filter((s) => /^\P{Cc}+$/u.test(s)),
       rank: fc.integer({ min: 1, max: 64 }),
-      scalingFactor: fc.double({ min: 1e-3, max: 1024, noNaN: true }),
+      scalingFactor: fc.double({ min: Number.MIN_VALUE, max: 1024, noNaN: true }),
       learner: fc.constant('bayesian' as const),
       episodeTtlDays: fc.integer({ min: 1, max: 3650 }),
       bucket: fc.constant('bucket'),

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { InvalidInputError, shown } from '../../shared/errors.ts';
 import { decodeEmbedding } from '../../shared/feedback/embedding-codec.ts';
 import { isId } from '../../shared/feedback/event-schema.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { CorruptObjectError } from '../errors.ts';
 import type { BayesianState, LoraWeights, WaitingInteraction } from '../lora/bayesian.ts';
 import { packedLength } from '../lora/symmetric.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { CorruptObjectError } from '../errors.ts';
 import { type Basis, createBasis } from '../lora/basis.ts';
 import { decodeDocument, encodeDocument, TensorReader } from './tensor-document.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { AttuneError, CorruptObjectError } from '../errors.ts';
 import { preparePrior } from '../lora/prior.ts';
 import { packedLength } from '../lora/symmetric.ts';

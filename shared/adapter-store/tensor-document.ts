@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { CorruptObjectError } from '../errors.ts';
 import { decodeTensors, encodeTensors, type NamedTensor, type Tensor } from './safetensors.ts';
 

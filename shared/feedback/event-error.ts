@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { InvalidInputError, shown } from '../errors.ts';
 
 /**
@@ -77,11 +77,11 @@ export function fieldAt(prefix: string, path: readonly PropertyKey[]): string {
   return field;
 }
 
-/** The value at a path of own properties. */
+/** The value at a path; undefined where the path ends early. */
 export function valueAt(raw: unknown, path: readonly PropertyKey[]): unknown {
   let value = raw;
   for (const key of path) {
-    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, key)) return undefined;
+    if (typeof value !== 'object' || value === null) return undefined;
     value = (value as Record<PropertyKey, unknown>)[key];
   }
   return value;

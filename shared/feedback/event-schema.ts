@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { EmbeddingInput } from './embedding-codec.ts';
 
 /** Limits of a feedback event. Characters are Unicode code points. */

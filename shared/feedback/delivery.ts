@@ -51,7 +51,7 @@ interface Halt {
 export class Delivery {
   readonly #queue: FeedbackQueue;
   readonly #options: DeliveryOptions;
-  /** Each user's messages that were not accepted yet, in order. */
+  /** Messages that were not accepted yet: a lane for each of a few users, in order. */
   readonly #lanes = new Map<string, Attempted[]>();
   readonly #blocked = new Map<string, Halt>();
   #waiting = 0;
@@ -118,12 +118,12 @@ export class Delivery {
     if (attempt > 0 && this.#lanes.size > 0) await this.#backOff(attempt);
   }
 
-  /** The first message of as many users as a request takes. */
+  /** The first message of as many users as a request takes; there are never more lanes than it takes entries. */
   #nextBatch(): Attempted[] {
     const batch: Attempted[] = [];
     let bytes = 0;
     for (const [head] of this.#lanes.values()) {
-      if (head === undefined || batch.length === BATCH_LIMITS.entries) break;
+      if (head === undefined) continue;
       bytes += Buffer.byteLength(head.message.body);
       if (bytes > BATCH_LIMITS.bytes) break;
       batch.push(head);

@@ -133,14 +133,14 @@ describe('publishing interactions', () => {
   test('sends what it holds when that becomes too much', async () => {
     const queue = new ScriptedQueue();
     let read = 0;
-    function* endless() {
-      for (;;) {
+    function* longStream() {
+      while (read < 10_000) {
         read++;
         if (queue.accepted.length > 0) return;
         yield of(`user ${read}`, 'item');
       }
     }
-    await publisher(queue, { bufferBytes: 10_000 }).publish(endless());
+    await publisher(queue, { bufferBytes: 10_000 }).publish(longStream());
     expect(read).toBeLessThan(150);
   });
 
@@ -257,6 +257,28 @@ describe('retrying', () => {
     expect(queue.itemsByUser().a).toEqual(many('a', 150).map((interaction) => interaction.itemId));
   });
 
+  test('counts failed requests anew after one that was answered', async () => {
+    const queue = new ScriptedQueue((_, request) =>
+      request % 5 > 0 ? new UnavailableError('down') : 'accept',
+    );
+    expect(await publisher(queue).publish(many('a', 250))).toEqual({
+      interactions: 250,
+      events: 3,
+      failed: [],
+    });
+    expect(queue.requests).toHaveLength(15);
+  });
+
+  test('does not send a user what is read only after an earlier message was given up', async () => {
+    const queue = new ScriptedQueue((_, request) => (request === 1 ? 'refuse' : 'accept'));
+    // Ten users fill the first request, so the last interaction is read after it.
+    const input = [...Array.from('abcdefghij', (userId) => of(userId, '1')), of('k', '2'), of('a', '3')];
+    const report = await publisher(queue, { bufferBytes: 1 }).publish(input);
+    expect(queue.itemsByUser()).toEqual({ k: ['2'] });
+    expect(report.failed).toHaveLength(11);
+    expect(report.failed.at(-1)).toMatchObject({ userId: 'a', position: 11, code: 'blocked' });
+  });
+
   test('gives everything up when the queue stays away, without trying each message', async () => {
     const queue = new ScriptedQueue(() => new UnavailableError('down'));
     const report = await publisher(queue).publish(
@@ -278,15 +300,19 @@ describe('retrying', () => {
   test('stops when told to, and reports what was read and not sent', async () => {
     const stop = new AbortController();
     const queue = new ScriptedQueue();
-    const report = await publisher(queue).publish(many('a', 301), {
+    let read = 0;
+    function* longStream() {
+      while (read < 10_000) yield of('a', `${read++}`);
+    }
+    const report = await publisher(queue, { bufferBytes: 1 }).publish(longStream(), {
       signal: stop.signal,
       onProgress: ({ events }) => events === 2 && stop.abort(),
     });
-    expect(report).toMatchObject({ interactions: 200, events: 2 });
-    expect(report.failed.map(({ code, interactions }) => [code, interactions])).toEqual([
-      ['aborted', 100],
-      ['aborted', 1],
-    ]);
+    // One message was sent for every one that was read, after 256 that are read ahead.
+    expect(read).toBeLessThan(300);
+    expect(report).toMatchObject({ interactions: 2, events: 2 });
+    expect(new Set(report.failed.map(({ code }) => code))).toEqual(new Set(['aborted']));
+    expect(report.failed.length).toBeGreaterThan(250);
   });
 });
 

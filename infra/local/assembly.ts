@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { InvalidConfigurationError } from '../../shared/errors.ts';
 import type { Template } from './template.ts';
@@ -59,7 +59,7 @@ export async function readAssembly(dir: string): Promise<Assembly> {
   const folders = new Map<string, string>();
   for (const file of Object.values(assets.files)) {
     for (const { objectKey } of Object.values(file.destinations)) {
-      folders.set(objectKey, join(dir, file.source.path));
+      folders.set(objectKey, resolve(dir, file.source.path));
     }
   }
   return {

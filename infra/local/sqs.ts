@@ -45,15 +45,18 @@ export async function startSqs(options: { dataDir?: string; port?: number }): Pr
   const stores: Stores = { sqsStore, snsStore: new SnsStore(), s3Store: new S3Store() };
   const app = buildApp({ logger: false, defaultRegion: REGION, stores });
   const port = options.port ?? 0;
-  const endpoint = await app.listen({ port, host: '127.0.0.1' }).catch((error: unknown) => {
+  const disk = options.dataDir === undefined ? undefined : await openDisk(options.dataDir);
+  const close = async () => {
+    await app.close();
+    disk?.close();
+  };
+  const endpoint = await app.listen({ port, host: '127.0.0.1' }).catch(async (error: unknown) => {
+    await close();
     throw portError(error, 'sqs', port);
   });
   const urlOf = (name: string) => `${endpoint}/${ACCOUNT_ID}/${name}`;
-
-  const disk = options.dataDir === undefined ? undefined : await openDisk(options.dataDir);
   if (disk !== undefined) {
-    for (const { name } of disk.queueNames()) disk.moveQueue(name, urlOf(name));
-    disk.releaseAll();
+    disk.prepare(urlOf);
     disk.persistence.loadSqsAndSns(sqsStore, stores.snsStore);
     sqsStore.persistence = disk.persistence;
     for (const queue of sqsStore.allQueues()) queue.persistence = disk.persistence;
@@ -70,10 +73,7 @@ export async function startSqs(options: { dataDir?: string; port?: number }): Pr
     },
     queueByArn: (arn) => sqsStore.getQueueByArn(arn),
     send: (queue, body) => queue.enqueue(SqsStore.createMessage(body)),
-    async close() {
-      await app.close();
-      disk?.close();
-    },
+    close,
   };
 }
 
@@ -94,12 +94,15 @@ async function openDisk(dataDir: string) {
   };
   return {
     persistence,
-    queueNames: () => database.prepare('SELECT name FROM sqs_queues').all() as { name: string }[],
-    /** The port may be another one than last time. */
-    moveQueue: (name: string, url: string) =>
-      database.prepare('UPDATE sqs_queues SET url = ? WHERE name = ?').run(url, name),
-    /** Whoever held a message in flight ended with the process before this one: nobody will delete it. */
-    releaseAll: () => database.exec(release),
+    prepare(urlOf: (queueName: string) => string) {
+      // Whoever held a message in flight ended with the process before this one: nobody will delete it.
+      database.exec(release);
+      // The port may be another one than last time.
+      const move = database.prepare('UPDATE sqs_queues SET url = ? WHERE name = ?');
+      for (const { name } of database.prepare('SELECT name FROM sqs_queues').all()) {
+        move.run(urlOf(String(name)), String(name));
+      }
+    },
     close() {
       database.close();
       persistence.close();

@@ -1,0 +1,35 @@
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { readAssembly } from '../../../infra/local/assembly.ts';
+import { temporaryFolder, writeAssembly } from './assembly-fixture.ts';
+
+it('an assembly has its stack, its template and the folders of its assets', async () => {
+  const dir = writeAssembly(temporaryFolder(), { Queue: { Type: 'AWS::SQS::Queue' } }, { code: '' });
+  const assembly = await readAssembly(dir);
+  expect(assembly.stackName).toBe('Test');
+  expect(assembly.template.Resources).toEqual({ Queue: { Type: 'AWS::SQS::Queue' } });
+  expect(assembly.assetFolder('code.zip')).toBe(join(dir, 'asset.code'));
+  expect(() => assembly.assetFolder('other.zip')).toThrow(
+    /found no asset other.zip, expected the one the template names/,
+  );
+});
+
+it('a folder that is no assembly is refused', async () => {
+  const dir = temporaryFolder();
+  await expect(readAssembly(dir)).rejects.toThrow(
+    `${join(dir, 'manifest.json')}: found no readable JSON, expected what cdk synth writes`,
+  );
+  writeFileSync(join(dir, 'manifest.json'), '{"artifacts":{}}');
+  await expect(readAssembly(dir)).rejects.toThrow(`${dir}: found 0 stacks, expected exactly one`);
+});
+
+it('a template that is none is refused by its file', async () => {
+  const dir = writeAssembly(temporaryFolder(), {});
+  const template = join(dir, 'Test.template.json');
+  writeFileSync(template, '{"Resources":{"Queue":{}}}');
+  await expect(readAssembly(dir)).rejects.toThrow(`${template}: Resources.Queue.Type`);
+  rmSync(template);
+  mkdirSync(template);
+  await expect(readAssembly(dir)).rejects.toThrow(`${template}: found no readable JSON`);
+});

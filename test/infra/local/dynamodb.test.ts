@@ -1,0 +1,82 @@
+import { connect } from 'node:net';
+import { GetItemCommand, PutItemCommand } from '@aws-sdk/client-dynamodb';
+import { expect, it, onTestFinished } from 'vitest';
+import { startDynamoDb } from '../../../infra/local/dynamodb.ts';
+import { dynamoClient } from '../../../shared/runtime/clients/dynamodb.ts';
+import { temporaryFolder } from './assembly-fixture.ts';
+
+const TABLE = {
+  TableName: 'bank',
+  KeySchema: [{ AttributeName: 'pk', KeyType: 'HASH' }],
+  AttributeDefinitions: [{ AttributeName: 'pk', AttributeType: 'S' }],
+};
+const INDEXED = {
+  ...TABLE,
+  AttributeDefinitions: [...TABLE.AttributeDefinitions, { AttributeName: 'cell', AttributeType: 'S' }],
+  GlobalSecondaryIndexes: [
+    {
+      IndexName: 'by-cell',
+      KeySchema: [{ AttributeName: 'cell', KeyType: 'HASH' }],
+      Projection: { ProjectionType: 'ALL' },
+    },
+  ],
+};
+
+function clientOf(endpoint: string) {
+  const credentials = { accessKeyId: 'x', secretAccessKey: 'x' };
+  const client = dynamoClient({ endpoint, region: 'us-east-1', credentials });
+  onTestFinished(() => client.destroy());
+  return {
+    put: (pk: string) => client.send(new PutItemCommand({ TableName: 'bank', Item: { pk: { S: pk } } })),
+    get: async (pk: string) =>
+      (await client.send(new GetItemCommand({ TableName: 'bank', Key: { pk: { S: pk } } }))).Item,
+  };
+}
+
+it('tables on disk are taken over with their items at the next start', async () => {
+  const dataDir = temporaryFolder();
+  const first = await startDynamoDb({ dataDir });
+  await first.ensureTable(INDEXED);
+  await clientOf(first.endpoint).put('kept');
+  await first.close();
+
+  const second = await startDynamoDb({ dataDir });
+  onTestFinished(() => second.close());
+  await second.ensureTable(INDEXED);
+  expect(await clientOf(second.endpoint).get('kept')).toEqual({ pk: { S: 'kept' } });
+});
+
+it('a table on disk with other indexes than the template is refused by its name', async () => {
+  const db = await startDynamoDb({});
+  onTestFinished(() => db.close());
+  await db.ensureTable(TABLE);
+  await expect(db.ensureTable(INDEXED)).rejects.toThrow(
+    /^bank: found it in the data folder with other keys or indexes/,
+  );
+});
+
+it('a client that goes away in the middle of a request does no harm', async () => {
+  const db = await startDynamoDb({});
+  onTestFinished(() => db.close());
+  await db.ensureTable(TABLE);
+  await new Promise<void>((resolve) => {
+    const socket = connect(Number(new URL(db.endpoint).port), '127.0.0.1', () => {
+      const head =
+        'POST / HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-amz-json-1.0\r\ncontent-length: 100\r\n\r\n{';
+      socket.write(head, () => setTimeout(() => socket.resetAndDestroy(), 20));
+    });
+    socket.on('close', () => resolve());
+  });
+  const client = clientOf(db.endpoint);
+  await client.put('after');
+  expect(await client.get('after')).toBeDefined();
+});
+
+it('a port that is in use is refused by its number', async () => {
+  const db = await startDynamoDb({});
+  onTestFinished(() => db.close());
+  const port = Number(new URL(db.endpoint).port);
+  await expect(startDynamoDb({ port })).rejects.toThrow(
+    `port ${port} for dynamodb: found it in use by another program`,
+  );
+});

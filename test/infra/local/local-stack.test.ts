@@ -1,0 +1,360 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { GetItemCommand, PutItemCommand } from '@aws-sdk/client-dynamodb';
+import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
+import { GetObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
+import { SendMessageBatchCommand } from '@aws-sdk/client-sqs';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import type { Endpoints } from '../../../infra/local/environment.ts';
+import { LocalStack, type LocalStackOptions } from '../../../infra/local/local-stack.ts';
+import { InvalidConfigurationError } from '../../../shared/errors.ts';
+import { dynamoClient } from '../../../shared/runtime/clients/dynamodb.ts';
+import { s3Client } from '../../../shared/runtime/clients/s3.ts';
+import { sqsClient } from '../../../shared/runtime/clients/sqs.ts';
+import { functionResource, temporaryFolder, writeAssembly } from './assembly-fixture.ts';
+import { ManualClock } from './manual-clock.ts';
+
+const RESOURCES = {
+  Dead: { Type: 'AWS::SQS::Queue', Properties: { FifoQueue: true } },
+  Feedback: {
+    Type: 'AWS::SQS::Queue',
+    Properties: {
+      FifoQueue: true,
+      VisibilityTimeout: 3600,
+      RedrivePolicy: { deadLetterTargetArn: { 'Fn::GetAtt': ['Dead', 'Arn'] }, maxReceiveCount: 5 },
+    },
+  },
+  Adapters: { Type: 'AWS::S3::Bucket', Properties: { VersioningConfiguration: { Status: 'Enabled' } } },
+  Bank: {
+    Type: 'AWS::DynamoDB::GlobalTable',
+    Properties: {
+      BillingMode: 'PAY_PER_REQUEST',
+      KeySchema: [{ AttributeName: 'pk', KeyType: 'HASH' }],
+      AttributeDefinitions: [{ AttributeName: 'pk', AttributeType: 'S' }],
+      TimeToLiveSpecification: { AttributeName: 'expiresAt', Enabled: true },
+    },
+  },
+  Update: functionResource('update', { Environment: { Variables: { BUCKET: { Ref: 'Adapters' } } } }),
+  Mapping: {
+    Type: 'AWS::Lambda::EventSourceMapping',
+    Properties: {
+      EventSourceArn: { 'Fn::GetAtt': ['Feedback', 'Arn'] },
+      FunctionName: { Ref: 'Update' },
+      FunctionResponseTypes: ['ReportBatchItemFailures'],
+    },
+  },
+  Consolidate: functionResource('consolidate'),
+  Schedule: {
+    Type: 'AWS::Scheduler::Schedule',
+    Properties: {
+      ScheduleExpression: 'rate(1 hour)',
+      FlexibleTimeWindow: { Mode: 'OFF' },
+      Target: { Arn: { 'Fn::GetAtt': ['Consolidate', 'Arn'] }, RoleArn: { 'Fn::GetAtt': ['Role', 'Arn'] } },
+    },
+  },
+  Role: { Type: 'AWS::IAM::Role' },
+  Url: {
+    Type: 'AWS::Lambda::Url',
+    Properties: { AuthType: 'NONE', TargetFunctionArn: { 'Fn::GetAtt': ['Update', 'Arn'] } },
+  },
+};
+const OUTPUTS = {
+  QueueUrl: { Value: { Ref: 'Feedback' } },
+  BucketName: { Value: { Ref: 'Adapters' } },
+  TableName: { Value: { Ref: 'Bank' } },
+  Url: { Value: { 'Fn::GetAtt': ['Url', 'FunctionUrl'] } },
+};
+const PRINT_BODIES = `export const handler = async ({ Records = [] }) => {
+  for (const { body } of Records) console.log('body ' + body);
+  console.log(JSON.stringify({ _aws: { CloudWatchMetrics: [{ Metrics: [{ Name: 'Events' }] }] }, Events: Records.length }));
+}`;
+const PRINT_EVENT = `export const handler = async (event) => console.log('event ' + JSON.stringify(event));`;
+
+function assembly(
+  code: { update?: string; consolidate?: string } = {},
+  resources: object = RESOURCES,
+): string {
+  const sources = { update: code.update ?? PRINT_BODIES, consolidate: code.consolidate ?? PRINT_EVENT };
+  return writeAssembly(temporaryFolder(), { ...resources } as typeof RESOURCES, sources, OUTPUTS);
+}
+
+async function start(options: Partial<LocalStackOptions> = {}) {
+  const lines: string[] = [];
+  const stack = await LocalStack.start({
+    assemblyDir: options.assemblyDir ?? assembly(),
+    recordLogs: (_, line) => lines.push(line),
+    ...options,
+  });
+  onTestFinished(() => stack.stop());
+  return {
+    stack,
+    lines,
+    bodies: () => lines.filter((line) => line.startsWith('body ')).map((line) => line.slice(5)),
+  };
+}
+
+function clientsOf(endpoints: Endpoints) {
+  const common = { region: 'us-east-1', credentials: { accessKeyId: 'local', secretAccessKey: 'local' } };
+  const clients = {
+    sqs: sqsClient({ ...common, endpoint: endpoints.sqs }),
+    dynamodb: dynamoClient({ ...common, endpoint: endpoints.dynamodb }),
+    s3: s3Client({ ...common, endpoint: endpoints.s3 }),
+    lambda: new LambdaClient({ ...common, endpoint: endpoints.lambda }),
+  };
+  onTestFinished(() => {
+    for (const client of Object.values(clients)) client.destroy();
+  });
+  return clients;
+}
+
+async function publish(
+  { endpoints, outputs }: Pick<LocalStack, 'endpoints' | 'outputs'>,
+  bodies: readonly string[],
+) {
+  const { sqs } = clientsOf(endpoints);
+  for (let i = 0; i < bodies.length; i += 10) {
+    const Entries = bodies.slice(i, i + 10).map((MessageBody, n) => ({
+      Id: String(n),
+      MessageBody,
+      MessageGroupId: MessageBody[0],
+      MessageDeduplicationId: MessageBody,
+    }));
+    const { Failed } = await sqs.send(new SendMessageBatchCommand({ QueueUrl: outputs.QueueUrl, Entries }));
+    expect(Failed ?? []).toEqual([]);
+  }
+}
+
+const BODIES = ['a', 'b', 'c', 'd'].flatMap((group) => [1, 2, 3, 4, 5].map((n) => `${group}${n}`));
+
+describe('a local stack', () => {
+  it('delivers messages to the function that reads their queue, in order, and is idle when all are done', async () => {
+    const { stack, bodies } = await start();
+    await publish(stack, BODIES);
+    await stack.idle();
+    expect(bodies().sort()).toEqual(BODIES);
+    for (const group of ['a', 'b', 'c', 'd']) {
+      const ofGroup = bodies().filter((body) => body.startsWith(group));
+      expect(ofGroup).toEqual(BODIES.filter((body) => body.startsWith(group)));
+    }
+    expect(stack.metrics.sum('Events')).toBe(BODIES.length);
+    expect(
+      stack.coldStarts.every(({ functionName, initMs }) => functionName === 'update' && initMs > 0),
+    ).toBe(true);
+  });
+
+  it('is not idle while a function runs or a message waits', async () => {
+    const { stack, lines } = await start({
+      assemblyDir: assembly({
+        update: `export const handler = async () => {
+          await new Promise((resolve) => setTimeout(resolve, 100)); console.log('done'); }`,
+      }),
+    });
+    await publish(stack, ['a1', 'a2']);
+    await stack.idle();
+    expect(lines).toEqual(['done', 'done']);
+    const { lambda } = clientsOf(stack.endpoints);
+    await lambda.send(new InvokeCommand({ FunctionName: 'update', InvocationType: 'Event' }));
+    await stack.idle();
+    expect(lines).toHaveLength(3);
+  });
+
+  it('answers the SDK and fetch, and invokes by name', async () => {
+    const { stack } = await start({
+      assemblyDir: assembly({
+        update: 'export const handler = async (event) => ({ n: (event.n ?? 0) + 1 })',
+      }),
+    });
+    const { lambda } = clientsOf(stack.endpoints);
+    const { Payload } = await lambda.send(new InvokeCommand({ FunctionName: 'update', Payload: '{"n":1}' }));
+    expect(Payload?.transformToString()).toBe('{"n":2}');
+    expect(await stack.invoke('update', { n: 2 })).toEqual({ n: 3 });
+    expect(await (await fetch(stack.outputs.Url ?? '')).json()).toEqual({ n: 1 });
+    await expect(stack.invoke('nobody', {})).rejects.toThrow('function nobody: found none of this name');
+  });
+
+  it('reports the error of a function that it invokes', async () => {
+    const { stack } = await start({
+      assemblyDir: assembly({
+        update: 'export const handler = async () => { throw new RangeError("far"); }',
+      }),
+    });
+    await expect(stack.invoke('update', {})).rejects.toThrow('function update: RangeError: far');
+  });
+
+  it('gives functions the variables of the template and the local endpoints', async () => {
+    const { stack } = await start({
+      assemblyDir: assembly({ update: 'export const handler = async () => process.env' }),
+    });
+    expect(await stack.invoke('update', {})).toMatchObject({
+      BUCKET: stack.outputs.BucketName,
+      AWS_LAMBDA_FUNCTION_NAME: 'update',
+      AWS_LAMBDA_FUNCTION_MEMORY_SIZE: '128',
+      ...stack.environment,
+    });
+    expect(stack.environment).toMatchObject({
+      AWS_ENDPOINT_URL_SQS: stack.endpoints.sqs,
+      AWS_ENDPOINT_URL_DYNAMODB: stack.endpoints.dynamodb,
+      AWS_ENDPOINT_URL_S3: stack.endpoints.s3,
+      AWS_ENDPOINT_URL_LAMBDA: stack.endpoints.lambda,
+      AWS_REGION: 'us-east-1',
+    });
+  });
+
+  it('starts functions cold after a recycling', async () => {
+    const { stack } = await start();
+    await stack.invoke('update', {});
+    await stack.invoke('update', {});
+    expect(stack.coldStarts).toHaveLength(1);
+    await stack.recycle();
+    await stack.invoke('update', {});
+    expect(stack.coldStarts).toHaveLength(2);
+  });
+
+  it('runs schedules by its clock, with the event of EventBridge Scheduler', async () => {
+    const clock = new ManualClock(Date.UTC(2026, 0, 1));
+    const { stack, lines } = await start({ clock });
+    clock.advance(2 * 3_600_000);
+    await stack.idle();
+    const events = lines.map((line) => JSON.parse(line.replace('event ', '')));
+    expect(events.map(({ time }) => time).sort()).toEqual(['2026-01-01T01:00:00Z', '2026-01-01T02:00:00Z']);
+    expect(events[0]).toMatchObject({
+      source: 'aws.scheduler',
+      'detail-type': 'Scheduled Event',
+      detail: '{}',
+    });
+  });
+
+  it('runs no schedules when told so', async () => {
+    const clock = new ManualClock(0);
+    const { stack, lines } = await start({ clock, schedules: false });
+    clock.advance(5 * 3_600_000);
+    await stack.idle();
+    expect(lines).toEqual([]);
+  });
+
+  it('deletes expired items by its clock', async () => {
+    const { stack } = await start({ clock: new ManualClock(2_000_000_000_000) });
+    const { dynamodb } = clientsOf(stack.endpoints);
+    const item = { pk: { S: 'old' }, expiresAt: { N: '1999999999' } };
+    await dynamodb.send(new PutItemCommand({ TableName: stack.outputs.TableName, Item: item }));
+    expect(await stack.deleteExpiredItems()).toBe(1);
+  });
+});
+
+describe('stopping a local stack', () => {
+  it('waits for what is running, and may be done twice', async () => {
+    const { stack, lines } = await start({
+      assemblyDir: assembly({
+        update: `export const handler = async () => {
+          console.log('begun'); await new Promise((resolve) => setTimeout(resolve, 100)); console.log('done'); }`,
+      }),
+    });
+    await publish(stack, ['a1']);
+    await expect.poll(() => lines).toEqual(['begun']);
+    await Promise.all([stack.stop(), stack.stop()]);
+    expect(lines).toEqual(['begun', 'done']);
+    for (const endpoint of Object.values(stack.endpoints)) await expect(fetch(endpoint)).rejects.toThrow();
+  });
+
+  it('ends the wait for idleness', async () => {
+    const { stack } = await start({
+      assemblyDir: assembly({ update: 'export const handler = async () => { throw new Error("no"); }' }),
+    });
+    await publish(stack, ['a1']);
+    const idle = expect(stack.idle()).rejects.toThrow('the local stack was stopped before it was idle');
+    await stack.stop();
+    await idle;
+  });
+});
+
+describe('a local stack with a data folder', () => {
+  it('loses nothing when its process is killed: messages, those in flight too, items and objects', async () => {
+    const dataDir = temporaryFolder();
+    const hanging = assembly({
+      update: 'export const handler = () => { console.log("begun"); return new Promise(() => {}) }',
+    });
+    const child = spawn(process.execPath, [join(import.meta.dirname, 'stack-process.ts'), hanging, dataDir], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    onTestFinished(() => void child.kill('SIGKILL'));
+    const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+    const killed: Pick<LocalStack, 'outputs' | 'endpoints'> = JSON.parse(String((await lines.next()).value));
+    const { s3, dynamodb } = clientsOf(killed.endpoints);
+    const { BucketName: Bucket, TableName } = killed.outputs;
+    await s3.send(new PutObjectCommand({ Bucket, Key: 'k', Body: 'kept' }));
+    await dynamodb.send(new PutItemCommand({ TableName, Item: { pk: { S: 'kept' } } }));
+    await publish(killed, BODIES);
+    expect((await lines.next()).value).toBe('begun');
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+
+    const { stack, bodies } = await start({ dataDir });
+    await stack.idle();
+    for (const group of ['a', 'b', 'c', 'd']) {
+      const ofGroup = bodies().filter((body) => body.startsWith(group));
+      expect(ofGroup).toEqual(BODIES.filter((body) => body.startsWith(group)));
+    }
+    const restarted = clientsOf(stack.endpoints);
+    const object = await restarted.s3.send(new GetObjectCommand({ Bucket, Key: 'k' }));
+    expect(await object.Body?.transformToString()).toBe('kept');
+    const { Item } = await restarted.dynamodb.send(
+      new GetItemCommand({ TableName, Key: { pk: { S: 'kept' } } }),
+    );
+    expect(Item).toEqual({ pk: { S: 'kept' } });
+  });
+
+  it('refuses a folder that another stack has', async () => {
+    const dataDir = temporaryFolder();
+    await start({ dataDir });
+    await expect(start({ dataDir })).rejects.toThrow(InvalidConfigurationError);
+  });
+});
+
+describe('a local stack that cannot start', () => {
+  it('names the port that is in use, and leaves nothing running or locked', async () => {
+    const other = createServer();
+    await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => void other.close());
+    const { port } = other.address() as AddressInfo;
+    const dataDir = temporaryFolder();
+    await expect(start({ dataDir, ports: { lambda: port } })).rejects.toThrow(
+      new InvalidConfigurationError(
+        `port ${port} for lambda: found it in use by another program, expected a free port (0 chooses one)`,
+      ),
+    );
+    await start({ dataDir });
+  });
+
+  it.each([
+    [
+      { X: { Type: 'AWS::Kinesis::Stream' } },
+      'X: found type AWS::Kinesis::Stream in Test, expected a resource that the local stack knows',
+    ],
+    [{ X: { Type: 'AWS::SQS::Queue', Condition: 'C' } }, 'X: found condition C in Test'],
+    [
+      { X: { Type: 'AWS::SQS::Queue', Properties: { Color: 1 } } },
+      'X: found Color, which the local stack does not know',
+    ],
+    [{ X: functionResource('nothing') }, 'found no asset nothing.zip'],
+    [
+      { X: functionResource('update', { Layers: [] }) },
+      'X: found Layers, which the local stack does not know',
+    ],
+    [
+      { X: { ...RESOURCES.Url, Properties: { AuthType: 'NONE', TargetFunctionArn: 'arn:x' } } },
+      'X: found "arn:x", expected a function of the template',
+    ],
+    [
+      { X: { ...RESOURCES.Mapping, Properties: { EventSourceArn: 'arn:x', FunctionName: 'update' } } },
+      'X: found "arn:x", expected a queue of the template',
+    ],
+  ])('names the resource that it does not know: %j', async (resources, message) => {
+    const assemblyDir = assembly({}, { ...RESOURCES, ...resources });
+    await expect(start({ assemblyDir })).rejects.toThrow(InvalidConfigurationError);
+    await expect(start({ assemblyDir })).rejects.toThrow(message);
+  });
+});

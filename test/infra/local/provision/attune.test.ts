@@ -1,0 +1,33 @@
+import { GetQueueAttributesCommand } from '@aws-sdk/client-sqs';
+import { expect, it, onTestFinished } from 'vitest';
+import { LocalStack } from '../../../../infra/local/local-stack.ts';
+import { synthesize } from '../../../../infra/synth.ts';
+import { sqsClient } from '../../../../shared/runtime/clients/sqs.ts';
+import { OUTPUT } from '../../../../shared/runtime/names.ts';
+import { temporaryFolder } from '../assembly-fixture.ts';
+
+it("the local stack knows every resource and property of Attune's own template", async () => {
+  const assemblyDir = temporaryFolder();
+  synthesize({ outdir: assemblyDir, bundle: false });
+  const stack = await LocalStack.start({ assemblyDir });
+  onTestFinished(() => stack.stop());
+  expect(Object.keys(stack.outputs).sort()).toEqual(Object.values(OUTPUT).sort());
+  const client = sqsClient({
+    endpoint: stack.endpoints.sqs,
+    region: 'us-east-1',
+    credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
+  });
+  onTestFinished(() => client.destroy());
+  const { Attributes } = await client.send(
+    new GetQueueAttributesCommand({
+      QueueUrl: stack.outputs[OUTPUT.feedbackQueueUrl],
+      AttributeNames: ['All'],
+    }),
+  );
+  expect(Attributes).toMatchObject({
+    FifoQueue: 'true',
+    VisibilityTimeout: '180',
+    MaximumMessageSize: '262144',
+  });
+  expect(JSON.parse(Attributes?.RedrivePolicy ?? '')).toMatchObject({ maxReceiveCount: 5 });
+});

@@ -163,6 +163,8 @@ describe('an object', () => {
     'percent%41 & <xml> "quoted" \'s',
     'a//b/../c/./d/',
     'ünïcode-日本-🎬',
+    '&lt;&amp;&#65;',
+    'tab\tline\nreturn\rend',
     '?query=1#fragment;semi,comma:@!$*()',
   ])('may be named %j', async (name) => {
     await put(`odd/${name}`, name);
@@ -245,6 +247,7 @@ describe('versions', () => {
   });
 
   it('that were deleted by id are gone, and the newest that is left becomes the latest', async () => {
+    await put('pruned', 'zero');
     const first = await put('pruned', 'one');
     const { VersionId = '' } = await put('pruned', 'two');
     await remove('pruned', { VersionId });

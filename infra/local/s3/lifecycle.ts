@@ -1,4 +1,5 @@
-import type { Bucket, ObjectTable } from './object-table.ts';
+import type { Bucket } from './bucket.ts';
+import type { ObjectTable } from './object-table.ts';
 
 const DAY_MS = 86_400_000;
 

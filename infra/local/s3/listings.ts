@@ -1,4 +1,6 @@
-import { type Bucket, endOfPrefix, type ObjectTable, type ObjectVersion, seqOf } from './object-table.ts';
+import type { Bucket } from './bucket.ts';
+import type { ObjectTable } from './object-table.ts';
+import { endOfPrefix, type ObjectVersion, seqOf } from './object-version.ts';
 import type { Operation } from './operation.ts';
 import { countFrom } from './request.ts';
 import { invalidArgument } from './s3-error.ts';

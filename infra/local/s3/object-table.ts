@@ -1,54 +1,7 @@
-import { DatabaseSync, type SQLOutputValue, type StatementSync } from 'node:sqlite';
+import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { InvalidConfigurationError } from '../../../shared/errors.ts';
-import type { Checksum } from './checksums.ts';
-
-/** Objects under `prefix` expire `days` after they were written, at the next midnight UTC. */
-export interface Expiration {
-  readonly prefix: string;
-  readonly days: number;
-}
-
-/** Versions under `prefix` are removed `days` after they were replaced, but never the `keepNewest` newest of a key. */
-export interface NoncurrentExpiration extends Expiration {
-  readonly keepNewest?: number;
-}
-
-export interface BucketSettings {
-  readonly versioned: boolean;
-  readonly expirations?: readonly Expiration[];
-  readonly noncurrentExpirations?: readonly NoncurrentExpiration[];
-}
-
-export interface Bucket extends Required<BucketSettings> {
-  readonly name: string;
-}
-
-/** One version of an object, or a delete marker, without its bytes. */
-export interface ObjectVersion {
-  /** Order of writing over the whole server; later is larger. */
-  readonly seq: number;
-  readonly key: string;
-  /** `null`, as the word, for what was written while the bucket was not versioned. */
-  readonly versionId: string;
-  readonly latest: boolean;
-  readonly deleteMarker: boolean;
-  /** MD5 in hex, in quotes. */
-  readonly etag: string;
-  /** Bytes. */
-  readonly size: number;
-  /** Milliseconds since the epoch. */
-  readonly modified: number;
-  /** Header fields that are given back: content type, user metadata and the like. */
-  readonly headers: Readonly<Record<string, string>>;
-  readonly checksum: Checksum | undefined;
-}
-
-export interface NewObject {
-  readonly bytes: Uint8Array;
-  readonly etag: string;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly checksum: Checksum | undefined;
-}
+import type { Bucket, BucketSettings } from './bucket.ts';
+import { endOfPrefix, type NewObject, type ObjectVersion, seqOf, toVersion } from './object-version.ts';
 
 // Bytes stand in a table of their own, since marking a version as no longer the latest rewrites its row.
 // Keys are blobs: SQLite compares them bytewise, which is S3's order, and they may hold any character.
@@ -291,31 +244,4 @@ export class ObjectTable {
     }
     return statement;
   }
-}
-
-/** The first byte string after every key that starts with `prefix`: 0xFF never occurs in UTF-8. */
-export function endOfPrefix(prefix: string): Uint8Array {
-  return Buffer.concat([Buffer.from(prefix), Uint8Array.of(0xff)]);
-}
-
-/** The place of a version in the order of writing; 0, before all, for `null`, which is always a key's oldest. */
-export function seqOf(versionId: string): number {
-  return versionId === 'null' ? 0 : Number.parseInt(versionId, 16);
-}
-
-function toVersion(row: Record<string, SQLOutputValue>): ObjectVersion {
-  const seq = Number(row.seq);
-  if (!(row.key instanceof Uint8Array)) throw new Error(`object ${seq}: its key is missing`);
-  return {
-    seq,
-    key: Buffer.from(row.key).toString(),
-    versionId: row.unversioned === 1 ? 'null' : seq.toString(16).padStart(32, '0'),
-    latest: row.latest === 1,
-    deleteMarker: row.deleteMarker === 1,
-    etag: String(row.etag),
-    size: Number(row.size),
-    modified: Number(row.modified),
-    headers: JSON.parse(String(row.headers)),
-    checksum: row.checksum === null ? undefined : JSON.parse(String(row.checksum)),
-  };
 }

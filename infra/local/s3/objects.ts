@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { ObjectVersion } from './object-table.ts';
+import type { ObjectVersion } from './object-version.ts';
 import type { Operation, Reply, S3Call } from './operation.ts';
 import { invalidArgument, noSuchKey, notImplemented, preconditionFailed, S3Error } from './s3-error.ts';
 

@@ -1,5 +1,6 @@
 import type { VerifiedBody } from './body.ts';
-import type { Bucket, ObjectTable } from './object-table.ts';
+import type { Bucket } from './bucket.ts';
+import type { ObjectTable } from './object-table.ts';
 import type { S3Request } from './request.ts';
 
 /** What an operation works on: all of the request, read and verified. */

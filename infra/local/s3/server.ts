@@ -4,8 +4,9 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { join } from 'node:path';
 import { InvalidConfigurationError } from '../../../shared/errors.ts';
 import { readBody } from './body.ts';
+import type { BucketSettings } from './bucket.ts';
 import { applyExpirations, utcDay } from './lifecycle.ts';
-import { type BucketSettings, ObjectTable } from './object-table.ts';
+import { ObjectTable } from './object-table.ts';
 import type { Reply } from './operation.ts';
 import { parseRequest } from './request.ts';
 import { operationFor } from './router.ts';
@@ -118,8 +119,6 @@ function send({ status, headers, body }: Reply, request: IncomingMessage, respon
     'x-amz-request-id': randomUUID(),
   });
   response.end(request.method === 'HEAD' ? undefined : body);
-  // A request refused before its body was read: take the rest off the wire, the connection may be used again.
-  request.resume();
 }
 
 function lengthOf(headers: Reply['headers'], body: Reply['body']): string | number {

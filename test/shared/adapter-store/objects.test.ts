@@ -239,6 +239,20 @@ describe('an object store whose S3 fails', () => {
     expect(failure).toHaveProperty('cause', expect.any(Error));
   });
 
+  it('is not asked for further pages once the versions of other keys begin', async () => {
+    let pages = 0;
+    const store = await failing((_, response) => {
+      pages++;
+      response.end(
+        `<ListVersionsResult><IsTruncated>true</IsTruncated><NextKeyMarker>k2</NextKeyMarker>
+         <Version><Key>k</Key><VersionId>v</VersionId><IsLatest>true</IsLatest></Version></ListVersionsResult>`,
+      );
+    });
+    const listed = await all(store.versions('k'));
+    expect(listed).toMatchObject([{ versionId: 'v', latest: true, deleteMarker: false }]);
+    expect(pages).toBe(1);
+  });
+
   it('may be tried again when nothing listens', async () => {
     const store = await failing(() => {});
     await new Promise((resolve) => server?.close(resolve));

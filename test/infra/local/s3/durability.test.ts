@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { GetObjectCommand, ListObjectVersionsCommand, PutObjectCommand } from '@aws-sdk/client-s3';
@@ -124,6 +125,23 @@ describe('a server without a data folder', () => {
       name: 'NoSuchBucket',
     });
     reader.destroy();
+    await second.close();
+  });
+});
+
+describe('a server that is closed', () => {
+  it('does not wait for a client that stalls in the middle of a write, and may be closed again', async () => {
+    const server = await startS3({ dataDir });
+    server.createBucket(BUCKET, { versioned: true });
+    const socket = connect(Number(new URL(server.endpoint).port), '127.0.0.1');
+    const cut = once(socket, 'close');
+    socket.write(`PUT /${BUCKET}/k HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf`);
+    await once(socket, 'connect');
+    await Promise.all([server.close(), server.close(), cut]);
+    await server.close();
+
+    const second = await startS3({ dataDir });
+    expect((await fetch(`${second.endpoint}/${BUCKET}/k`)).status).toBe(404);
     await second.close();
   });
 });

@@ -125,7 +125,7 @@ describe('any sequence of writes, deletes and reads of a versioned bucket', () =
         fc.tuple(key, fc.option(fc.nat(3), { nil: undefined })).map(([k, back]) => new Delete(k, back)),
         fc.constant(new ReadAll()),
       ],
-      { maxCommands: 40 },
+      { maxCommands: 40, size: 'max' },
     );
     let runs = 0;
     await fc.assert(
@@ -137,7 +137,7 @@ describe('any sequence of writes, deletes and reads of a versioned bucket', () =
           [...sequence, new ReadAll()],
         );
       }),
-      { numRuns: 60 },
+      { numRuns: 40 },
     );
   });
 });

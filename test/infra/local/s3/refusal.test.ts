@@ -106,7 +106,11 @@ describe('a body', () => {
       'IncompleteBody',
     ],
     ['a chunk that is cut off', '5\r\nhel', 'IncompleteBody'],
-    ['a chunk longer than its size', '4\r\nhello\r\n0\r\n\r\n', 'IncompleteBody'],
+    [
+      'a chunk longer than its size',
+      '5\r\nhello!\r\n0\r\nx-amz-checksum-crc32:NhCmhg==\r\n\r\n',
+      'IncompleteBody',
+    ],
     ['a size that is no number', 'five\r\nhello\r\n0\r\n\r\n', 'IncompleteBody'],
     ['no last chunk', '5\r\nhello\r\n', 'IncompleteBody'],
     ['nothing', '', 'IncompleteBody'],

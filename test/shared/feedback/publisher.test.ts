@@ -240,6 +240,13 @@ describe('retrying', () => {
     ).toHaveLength(5);
   });
 
+  test('counts what failed in the progress', async () => {
+    const queue = new ScriptedQueue((entry) => (entry.messageGroupId === userKey('a') ? 'refuse' : 'accept'));
+    const seen: unknown[] = [];
+    await publisher(queue).publish([of('a', '1'), of('b', '2')], { onProgress: (p) => seen.push(p) });
+    expect(seen).toEqual([{ interactions: 1, events: 1, failed: 1 }]);
+  });
+
   test('is not tried where the entry itself is at fault', async () => {
     const queue = new ScriptedQueue((entry) => (entry.messageGroupId === userKey('a') ? 'refuse' : 'accept'));
     const under = publisher(queue);

@@ -1,7 +1,10 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { ReceiveMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { type FauxqsServer, startFauxqs } from 'fauxqs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { NotFoundError, UnavailableError } from '../../../shared/errors.ts';
+import { InvalidConfigurationError, NotFoundError, UnavailableError } from '../../../shared/errors.ts';
 import { parseFeedbackEvent } from '../../../shared/feedback/event.ts';
 import { FeedbackPublisher } from '../../../shared/feedback/publisher.ts';
 import { SqsFeedbackQueue } from '../../../shared/feedback/sqs-queue.ts';
@@ -76,6 +79,29 @@ test('entries that SQS refuses are named, with its code, and the others are take
 test('a queue that does not exist is not found', async () => {
   const queue = new SqsFeedbackQueue(client, `${queueUrl}-other.fifo`);
   await expect(queue.sendBatch([entry('0', 'x')])).rejects.toThrow(NotFoundError);
+});
+
+test('a request that SQS does not accept is not worth another try', async () => {
+  const queue = new SqsFeedbackQueue(client, queueUrl);
+  await expect(queue.sendBatch([])).rejects.toThrow(InvalidConfigurationError);
+});
+
+test.each([
+  [400, 'RequestThrottled'],
+  [400, 'ThrottlingException'],
+  [500, 'InternalFailure'],
+])('an answer %d %s may pass', async (status, type) => {
+  const answering = createServer((_, response) => {
+    response.writeHead(status, { 'content-type': 'application/x-amz-json-1.0' });
+    response.end(JSON.stringify({ __type: `com.amazonaws.sqs#${type}`, message: 'slow down' }));
+  });
+  await once(answering.listen(0, '127.0.0.1'), 'listening');
+  const { port } = answering.address() as AddressInfo;
+  const throttled = clientOf(`http://127.0.0.1:${port}`);
+  const attempt = new SqsFeedbackQueue(throttled, queueUrl).sendBatch([entry('0', 'x')]);
+  await expect(attempt).rejects.toThrow(UnavailableError);
+  throttled.destroy();
+  answering.close();
 });
 
 test('a queue that cannot be reached is unavailable, and the message names it', async () => {

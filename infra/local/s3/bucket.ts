@@ -1,11 +1,11 @@
 /** Objects under `prefix` expire `days` after they were written, at the next midnight UTC. */
-export interface Expiration {
+interface Expiration {
   readonly prefix: string;
   readonly days: number;
 }
 
 /** Versions under `prefix` are removed `days` after they were replaced, but never the `keepNewest` newest of a key. */
-export interface NoncurrentExpiration extends Expiration {
+interface NoncurrentExpiration extends Expiration {
   readonly keepNewest?: number;
 }
 

@@ -2,7 +2,7 @@ import type { Bucket } from './bucket.ts';
 import type { ObjectTable } from './object-table.ts';
 import { endOfPrefix, type ObjectVersion, seqOf } from './object-version.ts';
 import type { Operation } from './operation.ts';
-import { countFrom } from './request.ts';
+import { checkedVersionId, countFrom } from './request.ts';
 import { invalidArgument } from './s3-error.ts';
 import { xmlDocument } from './xml.ts';
 
@@ -64,8 +64,11 @@ export const listObjectVersions: Operation = {
     const versionMarker = query.get('version-id-marker');
     const maxKeys = Math.min(countFrom(query, 'max-keys', MAX_PAGE), MAX_PAGE);
     const name = encoding(query);
+    if (versionMarker !== null && keyMarker === '') {
+      throw invalidArgument('A version-id marker cannot be specified without a key marker.');
+    }
     // A marker stays valid when the version it names is removed meanwhile, as when versions are deleted page by page.
-    const beforeSeq = versionMarker === null ? 0 : seqOf(versionMarker);
+    const beforeSeq = versionMarker === null ? 0 : seqOf(checkedVersionId(versionMarker));
     const marked = keyMarker !== '' && Buffer.compare(Buffer.from(keyMarker), Buffer.from(prefix)) >= 0;
     const from = marked
       ? { key: Buffer.from(keyMarker), beforeSeq }

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { ObjectVersion } from './object-version.ts';
 import type { Operation, Reply, S3Call } from './operation.ts';
-import { invalidArgument, noSuchKey, notImplemented, preconditionFailed, S3Error } from './s3-error.ts';
+import { checkedVersionId } from './request.ts';
+import { noSuchKey, notImplemented, preconditionFailed, S3Error } from './s3-error.ts';
 
 /** Header fields of a PUT that are stored with the object and given back, besides `x-amz-meta-*`. */
 const STORED_HEADERS = [
@@ -114,11 +115,6 @@ export function deleteKey(
   const version = table.version(into, key, checkedVersionId(versionId ?? 'null'));
   if (version !== undefined) table.remove(into, version);
   return version;
-}
-
-function checkedVersionId(versionId: string): string {
-  if (!/^(null|[0-9a-f]{32})$/.test(versionId)) throw invalidArgument('Invalid version id specified');
-  return versionId;
 }
 
 function existing(version: ObjectVersion | undefined): ObjectVersion | undefined {

@@ -59,3 +59,9 @@ export function countFrom(query: URLSearchParams, name: string, absent: number):
   }
   return Number(text);
 }
+
+/** A version id as this server gives them out, or the word `null`. */
+export function checkedVersionId(versionId: string): string {
+  if (!/^(null|[0-9a-f]{32})$/.test(versionId)) throw invalidArgument('Invalid version id specified');
+  return versionId;
+}

@@ -1,6 +1,6 @@
 /** The little XML that S3 speaks: element trees out, and text content back. */
 
-export type XmlValue = string | number | boolean | XmlTree | readonly XmlValue[] | undefined;
+type XmlValue = string | number | boolean | XmlTree | readonly XmlValue[] | undefined;
 export interface XmlTree {
   readonly [element: string]: XmlValue;
 }

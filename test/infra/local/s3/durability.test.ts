@@ -12,6 +12,14 @@ import { InvalidConfigurationError } from '../../../../shared/errors.ts';
 import { localS3Client } from '../../../contract/endpoints.ts';
 
 const BUCKET = 'durable';
+
+/** A server in a process of its own, to be killed: prints its endpoint and stays. */
+const SERVE = `
+  import { startS3 } from ${JSON.stringify(import.meta.resolve('../../../../infra/local/s3/server.ts'))};
+  const server = await startS3({ dataDir: process.env.DATA_DIR });
+  server.createBucket('${BUCKET}', { versioned: true });
+  process.stdout.write(server.endpoint);`;
+
 let dataDir: string;
 let child: ChildProcess | undefined;
 
@@ -25,8 +33,9 @@ afterEach(async () => {
 });
 
 async function serveInChild(): Promise<string> {
-  child = spawn(process.execPath, [join(import.meta.dirname, 'serve.ts'), dataDir], {
+  child = spawn(process.execPath, ['--input-type=module', '--eval', SERVE], {
     stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, DATA_DIR: dataDir },
   });
   const [line] = await once(child.stdout ?? child, 'data');
   return String(line).trim();

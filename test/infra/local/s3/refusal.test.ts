@@ -156,6 +156,8 @@ describe('a malformed request', () => {
     ['GET', '/b/%E0%A4%A', 400, 'InvalidURI'],
     ['GET', `/b/${'ü'.repeat(513)}`, 400, 'KeyTooLongError'],
     ['GET', '/b/k?versionId=none-of-ours', 400, 'InvalidArgument'],
+    ['GET', '/b?versions&key-marker=k&version-id-marker=x', 400, 'InvalidArgument'],
+    ['GET', '/b?versions&version-id-marker=null', 400, 'InvalidArgument'],
     ['GET', '/b?list-type=2&max-keys=many', 400, 'InvalidArgument'],
     ['GET', '/b?list-type=2&max-keys=-1', 400, 'InvalidArgument'],
     ['GET', '/b?list-type=2&continuation-token=%21', 400, 'InvalidArgument'],

@@ -1,3 +1,5 @@
+// The package build starts from named files and would not see the declarations otherwise.
+/// <reference path="./cli-progress.d.ts" />
 import cliProgress, { type SingleBar } from 'cli-progress';
 
 /** How far a long task is, for a person: on stderr, so that stdout keeps only results. */

@@ -7,7 +7,7 @@ export type EmbeddingInput = string | readonly number[] | Float32Array;
 export type EmbeddingFault = 'schema' | 'dimension' | 'not-finite';
 
 /** Embedding lengths that Attune supports at all. */
-export const EMBEDDING_DIMS = { minimum: 16, maximum: 4096 } as const;
+const EMBEDDING_DIMS = { minimum: 16, maximum: 4096 } as const;
 
 /** An embedding that is no base64 float32, has the wrong length, or holds a number that is not finite. */
 export class InvalidEmbeddingError extends InvalidInputError {

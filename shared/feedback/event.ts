@@ -16,7 +16,7 @@ import {
   type WatchSignals,
 } from './event-schema.ts';
 
-export { type EventFault, InvalidEventError } from './event-error.ts';
+export { InvalidEventError } from './event-error.ts';
 
 /** What one user did with one item, as the learner takes it: with a reward in [0, 1], or with a target embedding. */
 export type Interaction = {

@@ -1,6 +1,6 @@
 import { PREFIX } from '../runtime/names.ts';
 import { decodeAdapter, encodeAdapter, type StoredAdapter } from './adapter-object.ts';
-import type { ObjectStore } from './objects.ts';
+import type { Objects } from './objects.ts';
 
 /** An adapter with the ETag of the object that it was read from; the next commit replaces exactly that object. */
 export interface Loaded {
@@ -10,9 +10,9 @@ export interface Loaded {
 
 /** Adapters in S3, one object per user. A commit is one conditional PUT. */
 export class AdapterStore {
-  readonly #objects: ObjectStore;
+  readonly #objects: Objects;
 
-  constructor(objects: ObjectStore) {
+  constructor(objects: Objects) {
     this.#objects = objects;
   }
 

@@ -5,7 +5,7 @@ import { cellOf } from '../reasoning-bank/episode.ts';
 import { initialSkills, type Skills } from '../reasoning-bank/skills.ts';
 import { PREFIX } from '../runtime/names.ts';
 import { decodeBasis, encodeBasis, type StoredBasis } from './basis-object.ts';
-import type { ObjectStore } from './objects.ts';
+import type { Objects } from './objects.ts';
 import { SharedObject } from './shared-object.ts';
 import { decodeSkills, encodeSkills } from './skills-object.ts';
 
@@ -23,7 +23,7 @@ export interface LearningObjects {
 
 /** The shared objects of a cell (see {@link cellOf}). */
 export function learningObjects(
-  objects: ObjectStore,
+  objects: Objects,
   settings: { learner: string; rank: number; embeddingDim: number },
   cache: { maxAgeMs?: number; now?: () => number } = {},
 ): LearningObjects {

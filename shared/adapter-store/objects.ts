@@ -44,6 +44,9 @@ export interface ListedVersion {
   readonly lastModified: Date;
 }
 
+/** What the stores rest on: {@link ObjectStore}, or anything that keeps the same promises. */
+export type Objects = Pick<ObjectStore, 'get' | 'put' | 'delete' | 'list'>;
+
 /**
  * Objects of one bucket. Every method throws `UnavailableError` when S3 does not answer, throttles or fails on its
  * side, and `InvalidConfigurationError` when it refuses the request for good: no such bucket, access denied.

@@ -1,13 +1,13 @@
 import { ConflictError, CorruptObjectError } from '../errors.ts';
 import { type Episode, packResiduals, unpackResiduals } from '../reasoning-bank/episode.ts';
 import { PREFIX } from '../runtime/names.ts';
-import type { ObjectStore } from './objects.ts';
+import type { Objects } from './objects.ts';
 
 /** Episodes that the ReasoningBank did not take in time: `pending/<user key>/<version>`, until consolidation stores them. */
 export class PendingEpisodes {
-  readonly #objects: ObjectStore;
+  readonly #objects: Objects;
 
-  constructor(objects: ObjectStore) {
+  constructor(objects: Objects) {
     this.#objects = objects;
   }
 

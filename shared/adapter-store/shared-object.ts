@@ -1,8 +1,8 @@
-import type { ObjectStore } from './objects.ts';
+import type { Objects } from './objects.ts';
 
 /** One object that many users share, such as the basis. Written conditionally, read through a cache. */
 export class SharedObject<T> {
-  readonly #objects: ObjectStore;
+  readonly #objects: Objects;
   readonly #key: string;
   readonly #codec: { encode(value: T): Uint8Array; decode(bytes: Uint8Array, key: string): T };
   readonly #maxAgeMs: number;
@@ -16,7 +16,7 @@ export class SharedObject<T> {
    * @param now milliseconds of any monotonic clock
    */
   constructor(
-    objects: ObjectStore,
+    objects: Objects,
     key: string,
     codec: { encode(value: T): Uint8Array; decode(bytes: Uint8Array, key: string): T },
     { maxAgeMs = 30_000, now = () => performance.now() }: { maxAgeMs?: number; now?: () => number } = {},

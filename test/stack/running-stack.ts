@@ -1,0 +1,50 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { LocalStack } from '../../infra/local/local-stack.ts';
+import { synthesize } from '../../infra/synth.ts';
+import { AdapterStore } from '../../shared/adapter-store/adapter-store.ts';
+import { learningObjects } from '../../shared/adapter-store/learning-objects.ts';
+import { ObjectStore } from '../../shared/adapter-store/objects.ts';
+import { SqsFeedbackQueue } from '../../shared/feedback/sqs-queue.ts';
+import { DynamoEpisodeStore } from '../../shared/reasoning-bank/dynamodb-episode-store.ts';
+import { dynamoClient } from '../../shared/runtime/clients/dynamodb.ts';
+import { lambdaClient } from '../../shared/runtime/clients/lambda.ts';
+import { s3Client } from '../../shared/runtime/clients/s3.ts';
+import { sqsClient } from '../../shared/runtime/clients/sqs.ts';
+import { OUTPUT } from '../../shared/runtime/names.ts';
+import { settingsFromContext } from '../../shared/runtime/settings.ts';
+
+export const SETTINGS = settingsFromContext({ embeddingDim: 16, embeddingModel: 'test-model' });
+
+/** The stack as it is deployed, with the bundled functions, and stores that look into it. */
+export async function startWholeStack() {
+  const assemblyDir = await mkdtemp(join(tmpdir(), 'attune-test-'));
+  const { embeddingDim, embeddingModel } = SETTINGS;
+  synthesize({ outdir: assemblyDir, settings: { embeddingDim, embeddingModel } });
+  const stack = await LocalStack.start({ assemblyDir, schedules: false });
+  const { AWS_REGION: region = '' } = stack.environment;
+  const common = { region, credentials: { accessKeyId: 'local', secretAccessKey: 'local' } };
+  const sqs = sqsClient({ ...common, endpoint: stack.endpoints.sqs });
+  const s3 = s3Client({ ...common, endpoint: stack.endpoints.s3 });
+  const dynamodb = dynamoClient({ ...common, endpoint: stack.endpoints.dynamodb });
+  const lambda = lambdaClient({ ...common, endpoint: stack.endpoints.lambda });
+  const output = (name: keyof typeof OUTPUT) => stack.outputs[OUTPUT[name]]!;
+  const objects = new ObjectStore(s3, output('bucketName'));
+  return {
+    stack,
+    output,
+    objects,
+    sqs,
+    lambda,
+    queue: new SqsFeedbackQueue(sqs, output('feedbackQueueUrl')),
+    adapters: new AdapterStore(objects),
+    learning: learningObjects(objects, SETTINGS, { maxAgeMs: 0 }),
+    episodes: new DynamoEpisodeStore(dynamodb, { table: output('tableName'), ttlDays: 90 }),
+    async stop() {
+      for (const client of [sqs, s3, dynamodb, lambda]) client.destroy();
+      await stack.stop();
+      await rm(assemblyDir, { recursive: true, force: true });
+    },
+  };
+}

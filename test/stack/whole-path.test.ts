@@ -1,0 +1,255 @@
+import { InvokeCommand } from '@aws-sdk/client-lambda';
+import { GetQueueAttributesCommand, SendMessageCommand } from '@aws-sdk/client-sqs';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { ConsolidationReport } from '../../functions/consolidate-patterns/consolidate.ts';
+import type { PersonalizeAnswer, ScoredItem } from '../../functions/personalize/personalize.ts';
+import type { QuarantinedMessage } from '../../shared/adapter-store/quarantine.ts';
+import { aucByThreshold } from '../../shared/datasets/ranking-metrics.ts';
+import { encodeEmbedding } from '../../shared/feedback/embedding-codec.ts';
+import { encodeFeedbackEvent, type FeedbackEventInput } from '../../shared/feedback/event.ts';
+import { userKey } from '../../shared/feedback/user-key.ts';
+import { basisFromEmbeddings } from '../../shared/lora/basis.ts';
+import { createRandom } from '../../shared/lora/random.ts';
+import { cellOf } from '../../shared/reasoning-bank/episode.ts';
+import { METRIC, PREFIX } from '../../shared/runtime/names.ts';
+import { SETTINGS, startWholeStack } from './running-stack.ts';
+
+const DIM = SETTINGS.embeddingDim;
+const random = createRandom('whole path');
+/** Like real embeddings, these have a part in common: their last coordinate. */
+const items = Array.from({ length: 60 }, () =>
+  Float32Array.from({ length: DIM }, (_, i) => (i === DIM - 1 ? 3 : (i === 0 ? 2 : 1) * random.normal())),
+);
+
+let running: Awaited<ReturnType<typeof startWholeStack>>;
+beforeAll(async () => {
+  running = await startWholeStack();
+  const { rank, scalingFactor, embeddingModel } = SETTINGS;
+  const basis = basisFromEmbeddings(items, { rank, scalingFactor, seed: 1 });
+  await running.learning.basis.write({ basis, embeddingModel });
+});
+afterAll(() => running?.stop());
+
+/** Someone who likes what points along the first axis. */
+const tasteOf = (item: Float32Array) => (item[0]! > 0 ? 0.9 : 0.1);
+
+function eventOf(userId: string, index: number, indices: readonly number[]): FeedbackEventInput {
+  return {
+    eventId: `${userId}-${index}`,
+    userId,
+    occurredAt: '2026-01-01T00:00:00Z',
+    interactions: indices.map((i) => ({
+      itemId: `item-${i}`,
+      embedding: items[i]!,
+      reward: tasteOf(items[i]!),
+    })),
+  };
+}
+
+async function send(userId: string, body: string, id: string): Promise<string> {
+  const { MessageId } = await running.sqs.send(
+    new SendMessageCommand({
+      QueueUrl: running.output('feedbackQueueUrl'),
+      MessageBody: body,
+      MessageGroupId: userKey(userId),
+      MessageDeduplicationId: id,
+    }),
+  );
+  return MessageId!;
+}
+
+async function publish(userId: string, events: number): Promise<void> {
+  for (let event = 0; event < events; event++) {
+    const indices = Array.from({ length: 4 }, (_, i) => (event * 4 + i) % 40);
+    await send(userId, encodeFeedbackEvent(eventOf(userId, event, indices)), `${userId}-${event}`);
+  }
+}
+
+async function personalize(payload: unknown): Promise<{ answer: PersonalizeAnswer; failed: boolean }> {
+  const { Payload, FunctionError } = await running.lambda.send(
+    new InvokeCommand({
+      FunctionName: running.output('personalizeFunctionName'),
+      Payload: JSON.stringify(payload),
+    }),
+  );
+  return { answer: JSON.parse(Buffer.from(Payload!).toString()), failed: FunctionError !== undefined };
+}
+
+/** How often a liked item stands above a disliked one. */
+function aucOf({ items: ranked }: PersonalizeAnswer): number | undefined {
+  const scored = ranked as readonly ScoredItem[];
+  return aucByThreshold(
+    scored.map(({ score }) => score),
+    scored.map(({ index }) => tasteOf(items[unseen[index]!]!) > 0.5),
+  );
+}
+
+const unseen = Array.from({ length: 20 }, (_, i) => 40 + i);
+const candidates = unseen.map((i) => ({ itemId: `item-${i}`, embedding: encodeEmbedding(items[i]!) }));
+
+describe('the whole stack', () => {
+  it('ranks unseen items by what a user liked before', async () => {
+    await publish('ada', 10);
+    await running.stack.idle();
+    const { answer } = await personalize({ userId: 'ada', candidates, explain: true });
+    expect(answer).toMatchObject({ userId: 'ada', adapterVersion: 10, source: 'adapter' });
+    expect(aucOf(answer)).toBeGreaterThan(0.9);
+    for (const { score, parts } of answer.items as ScoredItem[]) {
+      expect(parts!.base + parts!.item + parts!.user).toBeCloseTo(score, 12);
+    }
+  });
+
+  it('remembers every update as an episode', async () => {
+    const known = await running.episodes.recent(cellOf(SETTINGS), 100);
+    const versions = known
+      .filter((episode) => episode.userKey === userKey('ada'))
+      .map(({ version }) => version);
+    expect(versions.sort((a, b) => a - b)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+  });
+
+  it('answers the Function URL as it answers Invoke, and explains bad requests', async () => {
+    const url = running.output('personalizeUrl');
+    const signed = { authorization: 'AWS4-HMAC-SHA256 not verified on one machine' };
+    const post = (body: string) => fetch(url, { method: 'POST', body, headers: signed });
+    expect((await fetch(url, { method: 'POST', body: '{}' })).status).toBe(403);
+    const good = await post(JSON.stringify({ userId: 'ada', candidates }));
+    expect(good.status).toBe(200);
+    expect(await good.json()).toEqual((await personalize({ userId: 'ada', candidates })).answer);
+    const bad = await post(JSON.stringify({ userId: 'ada', candidates: [{ embedding: [1, 2, 3] }] }));
+    expect(bad.status).toBe(400);
+    expect(await bad.json()).toEqual({
+      error: {
+        code: 'invalid-input',
+        field: 'candidates[0].embedding',
+        message: 'candidates[0].embedding: found 3 numbers, expected 16 numbers',
+      },
+    });
+    expect((await post('{')).status).toBe(400);
+    expect((await fetch(url, { headers: signed })).status).toBe(400);
+  });
+
+  it('puts what can never be applied into quarantine, and applies everything around it', async () => {
+    const good = (index: number) => encodeFeedbackEvent(eventOf('grace', index, [index]));
+    const interaction = { embedding: encodeEmbedding(items[0]!), reward: 0.5 };
+    const event = (part: object, first: object = {}) =>
+      JSON.stringify({
+        schemaVersion: 1,
+        eventId: 'bad',
+        userId: 'grace',
+        occurredAt: '2026-01-01T00:00:00Z',
+        interactions: [{ ...interaction, ...first }],
+        ...part,
+      });
+    const notFinite = encodeEmbedding(items[0]!.with(3, Number.NaN));
+    const bad: [body: string, code: string, reason: RegExp, known: boolean][] = [
+      ['this is not JSON', 'not-json', /found "this is not JSON", expected JSON/, false],
+      [event({ occurredAt: 7 }), 'schema', /^occurredAt: found 7, expected/, true],
+      [
+        event({}, { embedding: [1, 2, 3] }),
+        'dimension',
+        /^interactions\[0\]\.embedding: found 3 numbers, expected 16/,
+        true,
+      ],
+      [
+        event({}, { embedding: notFinite }),
+        'not-finite',
+        /^interactions\[0\]\.embedding\[3\]: found NaN/,
+        true,
+      ],
+      [
+        event({}, { reward: 1.5 }),
+        'limit',
+        /^interactions\[0\]\.reward: found 1\.5, expected a number in \[0, 1\]/,
+        true,
+      ],
+      [
+        event({ userId: 'x'.repeat(129) }),
+        'limit',
+        /^userId: found "x+\.\.\., expected 1 to 128 characters/,
+        false,
+      ],
+      [
+        event({ embeddingModel: 'other' }),
+        'embedding-model',
+        /^embeddingModel: found "other", expected "test-model"/,
+        true,
+      ],
+    ];
+    const expected: { messageId: string; code: string; reason: RegExp; known: boolean; body: string }[] = [];
+    for (const [index, [body, code, reason, known]] of bad.entries()) {
+      await send('grace', good(index), `good ${index}`);
+      const messageId = await send('grace', body, `bad ${index}`);
+      expected.push({ messageId, code, reason, known, body });
+    }
+    await send('grace', good(bad.length), 'good last');
+    const wrongGroup = await send(
+      'somebody else',
+      encodeFeedbackEvent(eventOf('grace', 99, [1])),
+      'wrong group',
+    );
+    await publish('alan', 1);
+    await running.stack.idle();
+
+    for (const { messageId, code, reason, known, body } of expected) {
+      const found = await running.objects.get(
+        `${PREFIX.quarantine}${known ? userKey('grace') : 'unknown'}/${messageId}`,
+      );
+      if (found === undefined || found === 'not-modified') throw new Error(`${code} is not in quarantine`);
+      const message: QuarantinedMessage = JSON.parse(Buffer.from(found.body).toString());
+      expect(message).toMatchObject({ code, body, messageId });
+      expect(message.reason).toMatch(reason);
+    }
+    const grouped = await running.objects.get(`${PREFIX.quarantine}${userKey('grace')}/${wrongGroup}`);
+    expect(grouped).toBeDefined();
+    expect((await running.adapters.load(userKey('grace')))?.adapter.state.statistics.count).toBe(
+      bad.length + 1,
+    );
+    expect((await running.adapters.load(userKey('alan')))?.adapter.state.statistics.count).toBe(4);
+    expect(running.stack.metrics.sum(METRIC.eventsQuarantined)).toBe(bad.length + 1);
+    const { Attributes } = await running.sqs.send(
+      new GetQueueAttributesCommand({
+        QueueUrl: running.output('deadLetterQueueUrl'),
+        AttributeNames: ['All'],
+      }),
+    );
+    expect(Attributes?.ApproximateNumberOfMessages).toBe('0');
+  });
+
+  it('recognises an event that was sent again as a new message', async () => {
+    const before = await running.adapters.load(userKey('ada'));
+    await send('ada', encodeFeedbackEvent(eventOf('ada', 3, [12, 13, 14, 15])), 'sent again');
+    await running.stack.idle();
+    const after = await running.adapters.load(userKey('ada'));
+    expect(after).toEqual(before);
+    expect(running.stack.metrics.sum(METRIC.eventsDuplicate)).toBe(1);
+  });
+
+  it('makes skills of many users, from which a new user starts', async () => {
+    for (let user = 0; user < 30; user++) await publish(`user ${user}`, 5);
+    await running.stack.idle();
+    const newcomer = { userId: 'nobody yet', candidates };
+    expect((await personalize(newcomer)).answer.source).toBe('base');
+
+    const consolidate = () =>
+      running.stack.invoke(running.output('consolidateFunctionName'), {
+        force: true,
+        settleSeconds: 0,
+      }) as Promise<ConsolidationReport>;
+    const report = await consolidate();
+    expect(report).toMatchObject({
+      status: 'consolidated',
+      skillsCreated: 2,
+      skillsVersion: 1,
+      priorAccepted: true,
+    });
+    expect(report.items).toBe(40);
+    const { evidence } = report;
+    expect(evidence!.logLikelihoodAfter).toBeGreaterThan(evidence!.logLikelihoodBefore);
+    expect(await consolidate()).toMatchObject({ status: 'nothing-new', skillsVersion: 1 });
+
+    await running.stack.recycle();
+    const { answer } = await personalize(newcomer);
+    expect(answer).toMatchObject({ source: 'warm-start', adapterVersion: 0, skillsVersion: 1 });
+    expect(aucOf(answer)).toBeGreaterThan(0.9);
+  });
+});

@@ -8,17 +8,8 @@ import {
 import { UnavailableError } from '../errors.ts';
 import { TABLE } from '../runtime/names.ts';
 import type { Episode } from './episode.ts';
-import {
-  fromItem,
-  type Item,
-  number,
-  SHARDS,
-  shardKey,
-  storedAtKey,
-  text,
-  toItem,
-  userOf,
-} from './episode-item.ts';
+import { SHARDS, shardKey, storedAtKey } from './episode-index.ts';
+import { fromItem, type Item, number, text, toItem, userOf } from './episode-item.ts';
 import type { EpisodeStore, IndexedEpisode } from './episode-store.ts';
 import type { Skills } from './skills.ts';
 

@@ -2,16 +2,13 @@ import type { AttributeValue } from '@aws-sdk/client-dynamodb';
 import { CorruptObjectError } from '../errors.ts';
 import { TABLE } from '../runtime/names.ts';
 import { type Episode, packResiduals, unpackResiduals } from './episode.ts';
+import { expiryOf, isNewcomer, positionOf, shardKey, shardOf } from './episode-index.ts';
 
 /** The table's items; access patterns and sizes are argued in docs/reasoning-bank.md. */
 export type Item = Record<string, AttributeValue>;
 
-/** Partitions of the index that one cell's episodes are spread over: each takes about 1,000 writes per second. */
-export const SHARDS = 16;
-
 const USER = 'USER#';
 const EPISODE = 'EPISODE#';
-const DAY_SECONDS = 86_400;
 
 export function episodeKey(userKey: string, version: number): Item {
   return {
@@ -20,27 +17,17 @@ export function episodeKey(userKey: string, version: number): Item {
   };
 }
 
-/** Partition of an index. */
-export function shardKey(cell: string, shard: number): string {
-  return `${cell}#${shard}`;
-}
-
-/** Sort key of the indexes: time of storing, then what makes it unique. */
-export function storedAtKey(milliseconds: number, suffix = ''): string {
-  return `${String(Math.floor(milliseconds)).padStart(13, '0')}#${suffix}`;
-}
-
 /**
  * @param storedAt epoch milliseconds; orders the indexes, so that an episode stored late is not behind a watermark
  */
 export function toItem(episode: Episode, storedAt: number, ttlDays: number): Item {
   const { userKey, version, context, outcome, residuals } = episode;
-  const shard = shardKey(episode.cell, Number.parseInt(userKey.slice(0, 4), 16) % SHARDS);
+  const shard = shardKey(episode.cell, shardOf(userKey));
   const item: Item = {
     ...episodeKey(userKey, version),
     [TABLE.byCell.partitionKey]: { S: shard },
-    [TABLE.byCell.sortKey]: { S: storedAtKey(storedAt, `${userKey.slice(0, 16)}#${version}`) },
-    [TABLE.expiresAt]: number(Math.floor(storedAt / 1000) + ttlDays * DAY_SECONDS),
+    [TABLE.byCell.sortKey]: { S: positionOf(episode, storedAt) },
+    [TABLE.expiresAt]: number(expiryOf(storedAt, ttlDays)),
     committedAt: number(episode.committedAt),
     events: number(context.events),
     interactions: number(context.interactions),
@@ -53,7 +40,7 @@ export function toItem(episode: Episode, storedAt: number, ttlDays: number): Ite
     lossOfWarmStart: number(outcome.lossOfWarmStart),
   };
   if (residuals.length > 0) item.residuals = { B: packResiduals(residuals) };
-  if (version === 1) item[TABLE.newcomers.partitionKey] = { S: shard };
+  if (isNewcomer(episode)) item[TABLE.newcomers.partitionKey] = { S: shard };
   return item;
 }
 

@@ -1,0 +1,94 @@
+import type { Episode } from './episode.ts';
+import { expiryOf, isNewcomer, positionOf, SHARDS, shardKey, shardOf, storedAtKey } from './episode-index.ts';
+import type { EpisodeStore, IndexedEpisode } from './episode-store.ts';
+import type { Skills } from './skills.ts';
+
+interface Row {
+  readonly episode: Episode;
+  readonly position: string;
+  /** Epoch seconds. */
+  readonly expiresAt: number;
+}
+
+/** The ReasoningBank's episodes in the memory of this process: same keys, same order and same answers as in DynamoDB. */
+export class InMemoryEpisodeStore implements EpisodeStore {
+  readonly #known = new Set<string>();
+  /** By shard key; rows in the order of their positions. */
+  readonly #byCell = new Map<string, Row[]>();
+  readonly #newcomers = new Map<string, Row[]>();
+  readonly #ttlDays: number;
+  readonly #now: () => number;
+
+  /** @param options.ttlDays days until an episode is forgotten, default 90. `now` is in epoch milliseconds. */
+  constructor({ ttlDays = 90, now = Date.now }: { ttlDays?: number; now?: () => number } = {}) {
+    this.#ttlDays = ttlDays;
+    this.#now = now;
+  }
+
+  async store(episode: Episode): Promise<'stored' | 'known'> {
+    const key = `${episode.userKey}#${episode.version}`;
+    if (this.#known.has(key)) return 'known';
+    this.#known.add(key);
+    const storedAt = this.#now();
+    const row = {
+      episode,
+      position: positionOf(episode, storedAt),
+      expiresAt: expiryOf(storedAt, this.#ttlDays),
+    };
+    const shard = shardKey(episode.cell, shardOf(episode.userKey));
+    insert(this.#byCell, shard, row);
+    if (isNewcomer(episode)) insert(this.#newcomers, shard, row);
+    return 'stored';
+  }
+
+  async *after(cell: string, watermarks: readonly string[], until: number): AsyncIterable<IndexedEpisode> {
+    const end = storedAtKey(until);
+    for (let shard = 0; shard < SHARDS; shard++) {
+      const rows = this.#byCell.get(shardKey(cell, shard)) ?? [];
+      const after = watermarks[shard] ?? '';
+      for (let i = firstAfter(rows, after); i < rows.length && rows[i]!.position < end; i++) {
+        const { episode, position } = rows[i]!;
+        if (this.#isLive(rows[i]!)) yield { episode, shard, position };
+      }
+    }
+  }
+
+  async recent(cell: string, limit: number): Promise<readonly Episode[]> {
+    return this.#newest(this.#byCell, cell, limit).map(({ episode }) => episode);
+  }
+
+  async newcomers(cell: string, limit: number): Promise<readonly string[]> {
+    return this.#newest(this.#newcomers, cell, limit).map(({ episode }) => episode.userKey);
+  }
+
+  async recordSkills(_cell: string, _skills: Skills): Promise<void> {}
+
+  #newest(index: ReadonlyMap<string, Row[]>, cell: string, limit: number): Row[] {
+    return Array.from({ length: SHARDS }, (_, shard) => index.get(shardKey(cell, shard)) ?? [])
+      .flatMap((rows) => rows.slice(-limit).filter((row) => this.#isLive(row)))
+      .sort((a, b) => (a.position < b.position ? 1 : -1))
+      .slice(0, limit);
+  }
+
+  #isLive({ expiresAt }: Row): boolean {
+    return expiresAt > Math.floor(this.#now() / 1000);
+  }
+}
+
+function insert(index: Map<string, Row[]>, shard: string, row: Row): void {
+  const rows = index.get(shard) ?? [];
+  index.set(shard, rows);
+  rows.splice(firstAfter(rows, row.position), 0, row);
+}
+
+/** Of rows in order, the index of the first whose position comes after the given one. */
+function firstAfter(rows: readonly Row[], position: string): number {
+  let low = 0;
+  let high = rows.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (rows[middle]!.position <= position) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}

@@ -1,5 +1,6 @@
 import {
   ConditionalCheckFailedException,
+  DeleteItemCommand,
   type DynamoDBClient,
   PutItemCommand,
   QueryCommand,
@@ -9,7 +10,16 @@ import { UnavailableError } from '../errors.ts';
 import { TABLE } from '../runtime/names.ts';
 import type { Episode } from './episode.ts';
 import { SHARDS, shardKey, storedAtKey } from './episode-index.ts';
-import { fromItem, type Item, number, text, toItem, userOf } from './episode-item.ts';
+import {
+  fromItem,
+  type Item,
+  isEpisode,
+  number,
+  text,
+  toItem,
+  userOf,
+  userPartition,
+} from './episode-item.ts';
 import type { EpisodeStore, IndexedEpisode } from './episode-store.ts';
 import type { Skills } from './skills.ts';
 
@@ -34,14 +44,17 @@ export class DynamoEpisodeStore implements EpisodeStore {
     this.#now = now;
   }
 
-  async store(episode: Episode): Promise<'stored' | 'known'> {
+  async store(
+    episode: Episode,
+    { signal }: { readonly signal?: AbortSignal } = {},
+  ): Promise<'stored' | 'known'> {
     const put = new PutItemCommand({
       TableName: this.#table,
       Item: toItem(episode, this.#now(), this.#ttlDays),
       ConditionExpression: `attribute_not_exists(${TABLE.partitionKey})`,
     });
     try {
-      await this.#client.send(put);
+      await this.#client.send(put, signal === undefined ? {} : { abortSignal: signal });
       return 'stored';
     } catch (error) {
       if (error instanceof ConditionalCheckFailedException) return 'known';
@@ -67,6 +80,27 @@ export class DynamoEpisodeStore implements EpisodeStore {
 
   async newcomers(cell: string, limit: number): Promise<readonly string[]> {
     return (await this.#newest(TABLE.newcomers, cell, limit)).map(userOf);
+  }
+
+  async *ofUser(userKey: string): AsyncIterable<Episode> {
+    for await (const item of this.#pages(this.#partition(userKey))) {
+      if (isEpisode(item)) yield fromItem(item);
+    }
+  }
+
+  async forgetUser(userKey: string): Promise<number> {
+    let removed = 0;
+    for await (const item of this.#pages(this.#partition(userKey))) {
+      const { [TABLE.partitionKey]: partition, [TABLE.sortKey]: sort } = item;
+      const key = { [TABLE.partitionKey]: partition!, [TABLE.sortKey]: sort! };
+      try {
+        await this.#client.send(new DeleteItemCommand({ TableName: this.#table, Key: key }));
+      } catch (error) {
+        throw unavailable('remove an episode', error);
+      }
+      removed += 1;
+    }
+    return removed;
   }
 
   async recordSkills(cell: string, skills: Skills): Promise<void> {
@@ -123,6 +157,17 @@ export class DynamoEpisodeStore implements EpisodeStore {
         ':now': number(Math.floor(this.#now() / 1000)),
         ...(between === undefined ? {} : { ':from': { S: between[0] }, ':to': { S: between[1] } }),
       },
+    };
+  }
+
+  /** All items of one user, as they stand now. */
+  #partition(userKey: string): QueryCommandInput {
+    return {
+      TableName: this.#table,
+      ConsistentRead: true,
+      KeyConditionExpression: '#user = :user',
+      ExpressionAttributeNames: { '#user': TABLE.partitionKey },
+      ExpressionAttributeValues: { ':user': { S: userPartition(userKey) } },
     };
   }
 

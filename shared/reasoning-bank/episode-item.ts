@@ -10,9 +10,19 @@ export type Item = Record<string, AttributeValue>;
 const USER = 'USER#';
 const EPISODE = 'EPISODE#';
 
+/** Partition of the table that holds all items of a user. */
+export function userPartition(userKey: string): string {
+  return `${USER}${userKey}`;
+}
+
+/** Whether an item of a user's partition is an episode. */
+export function isEpisode(item: Item): boolean {
+  return text(item, TABLE.sortKey).startsWith(EPISODE);
+}
+
 export function episodeKey(userKey: string, version: number): Item {
   return {
-    [TABLE.partitionKey]: { S: `${USER}${userKey}` },
+    [TABLE.partitionKey]: { S: userPartition(userKey) },
     [TABLE.sortKey]: { S: `${EPISODE}${String(version).padStart(10, '0')}` },
   };
 }

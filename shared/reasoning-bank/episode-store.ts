@@ -13,9 +13,10 @@ export interface IndexedEpisode {
 export interface EpisodeStore {
   /**
    * Stores an episode once: the same user and version again changes nothing.
+   * @param options.signal gives up waiting; the episode may have been stored all the same
    * @throws UnavailableError
    */
-  store(episode: Episode): Promise<'stored' | 'known'>;
+  store(episode: Episode, options?: { readonly signal?: AbortSignal }): Promise<'stored' | 'known'>;
 
   /**
    * Episodes of a cell stored after the given position of each shard and before `until`, in order within a shard.
@@ -29,6 +30,16 @@ export interface EpisodeStore {
 
   /** User keys of those who came last to a cell, newest first. */
   newcomers(cell: string, limit: number): Promise<readonly string[]>;
+
+  /** Every episode of a user that is still held, expired or not, in order of version. */
+  ofUser(userKey: string): AsyncIterable<Episode>;
+
+  /**
+   * Removes all that is held of a user; doing it again removes nothing more.
+   * @returns how many items were removed
+   * @throws UnavailableError
+   */
+  forgetUser(userKey: string): Promise<number>;
 
   /** Records what the skills of a cell rest on, replacing what was there. */
   recordSkills(cell: string, skills: Skills): Promise<void>;

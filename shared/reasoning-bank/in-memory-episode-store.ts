@@ -61,6 +61,28 @@ export class InMemoryEpisodeStore implements EpisodeStore {
     return this.#newest(this.#newcomers, cell, limit).map(({ episode }) => episode.userKey);
   }
 
+  async *ofUser(userKey: string): AsyncIterable<Episode> {
+    const rows = [...this.#byCell.values()].flat().filter(({ episode }) => episode.userKey === userKey);
+    yield* rows.map(({ episode }) => episode).sort((a, b) => a.version - b.version);
+  }
+
+  async forgetUser(userKey: string): Promise<number> {
+    let removed = 0;
+    for await (const { version } of this.ofUser(userKey)) {
+      this.#known.delete(`${userKey}#${version}`);
+      removed += 1;
+    }
+    for (const index of [this.#byCell, this.#newcomers]) {
+      for (const [shard, rows] of index) {
+        index.set(
+          shard,
+          rows.filter(({ episode }) => episode.userKey !== userKey),
+        );
+      }
+    }
+    return removed;
+  }
+
   async recordSkills(_cell: string, _skills: Skills): Promise<void> {}
 
   #newest(index: ReadonlyMap<string, Row[]>, cell: string, limit: number): Row[] {

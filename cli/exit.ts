@@ -33,9 +33,9 @@ export function oneLine(text: string): string {
   return text.trim().replace(/\s*[\r\n]+\s*/g, ' ');
 }
 
-/** Aborts at the first Ctrl-C, so that a command can end in order; a second one ends the process at once. */
+/** Aborts at the first Ctrl-C or SIGTERM, so that a command can end in order; a second one ends the process at once. */
 export function interruption(): AbortSignal {
   const controller = new AbortController();
-  process.once('SIGINT', () => controller.abort());
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => controller.abort());
   return controller.signal;
 }

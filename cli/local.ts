@@ -49,7 +49,7 @@ export function localCommand(): Command {
     .option(
       '--port <n>',
       'first of four ports: SQS, DynamoDB, S3, Lambda; default: free ones',
-      wholeNumber(65_532),
+      wholeNumber(65_532, 1_024),
     )
     .option('--keep', 'stay up afterwards, until Ctrl-C')
     .option('--json', 'print the result as one line of JSON, the last on stdout')
@@ -242,10 +242,10 @@ function untilInterrupted(signal: AbortSignal): Promise<void> {
   });
 }
 
-function wholeNumber(maximum: number) {
+function wholeNumber(maximum: number, minimum = 1) {
   return (text: string): number => {
-    if (/^[1-9]\d*$/.test(text) && Number(text) <= maximum) return Number(text);
-    throw new InvalidArgumentError(`expected a whole number from 1 to ${maximum}.`);
+    if (/^[1-9]\d*$/.test(text) && Number(text) >= minimum && Number(text) <= maximum) return Number(text);
+    throw new InvalidArgumentError(`expected a whole number from ${minimum} to ${maximum}.`);
   };
 }
 

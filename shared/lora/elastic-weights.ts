@@ -4,12 +4,15 @@ export interface ElasticMatrix {
   readonly values: Float32Array;
   /** θ*, the parameters last consolidated. */
   readonly anchor: Float32Array;
-  /** F, diagonal Fisher information: running mean of the squared data gradient. */
+  /** F, diagonal Fisher information, from the squared data gradient. */
   readonly fisher: Float32Array;
 }
 
-/** F ← 0.9·F + 0.1·g². */
-const FISHER_DECAY = 0.9;
+/** Steps after which the parameters become the new anchor: what online EWC calls a task. */
+export const CONSOLIDATION_STEPS = 20;
+/** γ, what is kept of the Fisher information from one consolidation to the next. */
+const FISHER_KEPT = 0.9;
+const KEPT_PER_STEP = FISHER_KEPT ** (1 / CONSOLIDATION_STEPS);
 
 /** A matrix that nothing ties yet. */
 export function elasticMatrix(values: Float32Array): ElasticMatrix {
@@ -22,7 +25,8 @@ export function elasticMatrix(values: Float32Array): ElasticMatrix {
  *
  *   θ ← (θ − ηg + ηλF·θ*)/(1 + ηλF),
  *
- * so it draws towards θ* without ever passing it, however large ηλF is. F comes from the data gradient alone.
+ * so it draws towards θ* without ever passing it, however large ηλF is. F comes from the data gradient alone and, from one
+ * consolidation to the next, becomes γF plus the mean of g² (their eq. 5), a share at every step.
  * @param gradient g of the data loss, already clipped
  * @param options rate η, strength λ, and whether the result becomes the new anchor
  */
@@ -40,7 +44,7 @@ export function elasticStep(
     const f = fisher[i]!;
     const tie = pull * f;
     nextValues[i] = (values[i]! - rate * g + tie * anchor[i]!) / (1 + tie);
-    nextFisher[i] = FISHER_DECAY * f + (1 - FISHER_DECAY) * g * g;
+    nextFisher[i] = KEPT_PER_STEP * f + (g * g) / CONSOLIDATION_STEPS;
   }
   return { values: nextValues, anchor: consolidate ? nextValues : anchor, fisher: nextFisher };
 }

@@ -24,7 +24,7 @@ export interface LoraAdapter extends LoraWeights {
 export function forward(
   { basis, b }: LoraAdapter,
   x: Float32Array,
-  out = new Float32Array(x.length),
+  out: Float32Array = new Float32Array(x.length),
 ): Float32Array {
   checkLength(basis, x, 'embedding');
   if (out.length !== x.length)

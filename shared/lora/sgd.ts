@@ -1,6 +1,6 @@
 import { InvalidInputError } from '../errors.ts';
 import { type DownProjection, vectorNorm } from './basis.ts';
-import { type ElasticMatrix, elasticMatrix, elasticStep } from './elastic-weights.ts';
+import { CONSOLIDATION_STEPS, type ElasticMatrix, elasticMatrix, elasticStep } from './elastic-weights.ts';
 import { type LoraAdapter, userPart } from './forward.ts';
 import { type RegressionBatch, regressionGradient } from './gradient.ts';
 import { type Hyperparameter, resolveHyperparameters } from './hyperparameters.ts';
@@ -41,11 +41,8 @@ export const SGD_HYPERPARAMETERS = {
   /** Largest norm of the gradient of A and B together; longer ones are shortened to it (Pascanu, Mikolov & Bengio 2013). */
   gradientClipThreshold: { default: 1, minimum: 1e-3, maximum: 100 },
   /** λ of elastic weight consolidation; 0 turns it off. */
-  ewcLambda: { default: 0.5, minimum: 0, maximum: 100 },
+  ewcLambda: { default: 0.5, minimum: 0, maximum: 1e6 },
 } as const satisfies Record<string, Hyperparameter>;
-
-/** Steps after which the parameters become the new anchor. */
-const CONSOLIDATION_STEPS = 20;
 
 /** Sizes of an adapter. */
 export type AdapterShape = Omit<DownProjection, 'a'>;

@@ -1,0 +1,67 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { regressionGradient } from '../../../shared/lora/gradient.ts';
+import { range, times, toRows } from './dense.ts';
+import { createRandom } from './fixtures.ts';
+
+describe('regressionGradient', () => {
+  it('agrees with central finite differences of the mean squared error to 1e-6', () => {
+    fc.assert(
+      fc.property(fc.integer(), (seed) => {
+        const random = createRandom(seed);
+        const [d, rank, count] = [1 + random.integer(6), 1 + random.integer(6), 1 + random.integer(5)];
+        const normals = (length: number) => Float64Array.from({ length }, () => random.normal());
+        const scale = 0.2 + random.next();
+        const [a, b] = [normals(rank * d), normals(d * rank)];
+        const batch = { count, items: normals(count * d), targets: normals(count * d) };
+        const lossAt = () =>
+          range(count).reduce((sum, n) => {
+            const x = [...batch.items.subarray(n * d, (n + 1) * d)];
+            const change = times(toRows(b, rank), times(toRows(a, d), x));
+            return (
+              sum +
+              x.reduce((s, xi, i) => s + (xi + scale * change[i]! - batch.targets[n * d + i]!) ** 2, 0) /
+                2 /
+                count
+            );
+          }, 0);
+        const gradient = regressionGradient({ rank, scale, a, b }, batch);
+        expect(Math.abs(gradient.loss - lossAt())).toBeLessThan(1e-10 * (1 + lossAt()));
+
+        const largest = Math.max(...gradient.a.map(Math.abs), ...gradient.b.map(Math.abs), 1);
+        for (const name of ['a', 'b'] as const) {
+          const parameters = { a, b }[name];
+          // One element of each matrix per case: over the cases all are seen.
+          const i = random.integer(parameters.length);
+          const at = parameters[i]!;
+          const step = 1e-4;
+          const losses = [at + step, at - step].map((value) => {
+            parameters[i] = value;
+            return lossAt();
+          });
+          parameters[i] = at;
+          const slope = (losses[0]! - losses[1]!) / (2 * step);
+          expect(Math.abs(gradient[name][i]! - slope) / largest).toBeLessThan(1e-6);
+        }
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  it('is zero where the targets are met', () => {
+    const parts = { rank: 1, scale: 2, a: Float64Array.of(1, 0), b: Float64Array.of(0, 3) };
+    const met = { count: 1, items: Float64Array.of(1, 1), targets: Float64Array.of(1, 7) };
+    expect(regressionGradient(parts, met)).toEqual({
+      loss: 0,
+      a: new Float64Array(2),
+      b: new Float64Array(2),
+    });
+    const missed = { ...met, targets: Float64Array.of(1, 6) };
+    // e = (0, 1), z = 2: ∂B = e·z = (0, 2), ∂A = s·Bᵀe·x = 6·(1, 1).
+    expect(regressionGradient(parts, missed)).toEqual({
+      loss: 0.5,
+      a: Float64Array.of(6, 6),
+      b: Float64Array.of(0, 2),
+    });
+  });
+});

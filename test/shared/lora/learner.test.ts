@@ -1,0 +1,60 @@
+import { describe, expect, it } from 'vitest';
+import { userPart } from '../../../shared/lora/forward.ts';
+import { initialModel, LEARNER_NAMES, type LearnerState, learnerOf } from '../../../shared/lora/learner.ts';
+import { unpack } from './dense.ts';
+import { arbitraryBasis, createRandom, rewardsOf } from './fixtures.ts';
+
+const random = createRandom('learners');
+const basis = arbitraryBasis(random, { d: 8, r: 2, p: 6, scale: 1 });
+const shape = { embeddingDim: 8, rank: 2, scale: 1 };
+
+describe.each(LEARNER_NAMES)('the learner %s', (name) => {
+  const learner = learnerOf(name);
+
+  it('names itself and its states', () => {
+    expect(learner.name).toBe(name);
+    expect(learner.create(initialModel(name, basis, {}), shape).learner).toBe(name);
+  });
+
+  it('declares hyperparameters whose defaults are within their bounds', () => {
+    const declared = Object.values(learner.hyperparameters);
+    expect(declared.length).toBeGreaterThan(0);
+    for (const { default: value, minimum, maximum } of declared) {
+      expect(value).toBeGreaterThan(minimum);
+      expect(value).toBeLessThan(maximum);
+    }
+  });
+
+  it('predicts by the adapter that it solves, and learns', () => {
+    const model = initialModel(name, basis, {});
+    const rewards = rewardsOf(random, 6, 8).map((r) => ({ ...r, itemEffect: 0, reward: 0.9 }));
+    let state: LearnerState = learner.create(model, shape);
+    for (let n = 0; n < 30; n++) state = learnerOf(state.learner).train(state, model, rewards).state;
+    const adapter = learnerOf(state.learner).solve(state, model);
+    const { predictions } = learnerOf(state.learner).train(state, model, rewards);
+    for (const [i, { embedding }] of rewards.entries()) {
+      expect(predictions[i]!.predicted).toBeCloseTo(0.5 + userPart(adapter, embedding), 5);
+    }
+    const loss = predictions.reduce((sum, p) => sum + (p.reward - p.predicted) ** 2, 0);
+    expect(loss).toBeLessThan(0.05 * 6 * 0.4 ** 2);
+  });
+});
+
+describe('initialModel', () => {
+  it("makes the prior of the basis, with the learner's hyperparameters in it", () => {
+    const scaled = arbitraryBasis(random, { scale: 2 });
+    const model = initialModel('bayesian', scaled, { priorVariance: 100 }, 0.7);
+    expect(model).toMatchObject({ basis: scaled, hyperparameters: { priorVariance: 100 } });
+    expect(model.prior).toMatchObject({ basisId: scaled.id, meanReward: 0.7 });
+    expect(unpack(model.prior.covariance, 4)[0]![0]).toBeCloseTo((100 * 0.04) / 4, 12);
+    const nobody = initialModel('sgd', null, { learningRate: 0.3 });
+    expect(nobody.prior).toMatchObject({ basisId: null, meanReward: 0.5 });
+    expect(nobody.hyperparameters).toEqual({ learningRate: 0.3, gradientClipThreshold: 1, ewcLambda: 0.5 });
+  });
+
+  it('refuses hyperparameters of the other learner', () => {
+    expect(() => initialModel('bayesian', null, { learningRate: 0.1 })).toThrow(
+      'learningRate: found a hyperparameter',
+    );
+  });
+});

@@ -46,10 +46,10 @@ export class EventSource {
     this.#polling = this.#poll();
   }
 
-  /** Whether no message is visible, delayed or in flight, and no batch is being processed. */
+  /** Whether no message is visible, delayed or in flight. */
   get drained(): boolean {
     const { ready, delayed, inflight } = this.#queue.inspectMessages();
-    return ready.length + delayed.length + inflight.length + this.#batches.size === 0;
+    return ready.length + delayed.length + inflight.length === 0;
   }
 
   /** Receives no more; resolves when the batches that are being processed are done. */

@@ -9,7 +9,8 @@ const INIT_LIMIT_MS = 10_000;
 
 /**
  * One execution environment of a function: a worker thread with the function's environment and memory limit,
- * which runs one event at a time. It is of no more use once an invocation has timed out or the thread has ended.
+ * which runs one event at a time. Once it is no longer alive, because loading or an invocation failed to end in time
+ * or the thread is gone, all that is left to do is to `end` it.
  */
 export class FunctionInstance {
   readonly #configuration: FunctionConfiguration;
@@ -60,9 +61,7 @@ export class FunctionInstance {
   async load(): Promise<FunctionFailure | undefined> {
     const limit = Math.max(INIT_LIMIT_MS, this.#configuration.timeoutSeconds * 1000);
     const message = await this.#answer(limit, 'Init');
-    if (message.type !== 'error') return undefined;
-    void this.end();
-    return message.error;
+    return message.type === 'error' ? message.error : undefined;
   }
 
   /** Runs one event, given and answered as JSON text; never rejects. */
@@ -83,7 +82,7 @@ export class FunctionInstance {
     await this.#ended;
   }
 
-  /** The next message that is not a line; a timeout when there is none within the limit, which ends the thread. */
+  /** The next message that is not a line; when there is none within the limit, the error of a timeout. */
   async #answer(limitMs: number, what: string): Promise<FromInstance> {
     let timer: NodeJS.Timeout | undefined;
     try {
@@ -96,7 +95,6 @@ export class FunctionInstance {
         timer = setTimeout(() => {
           const errorMessage = `${what} timed out after ${(limitMs / 1000).toFixed(2)} seconds`;
           this.#fail({ errorType: 'Sandbox.Timedout', errorMessage });
-          void this.end();
         }, limitMs);
       });
     } finally {

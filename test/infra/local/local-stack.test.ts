@@ -162,6 +162,39 @@ describe('a local stack', () => {
     expect(lines).toHaveLength(3);
   });
 
+  it('is not idle while it is invoked, or while an event that failed waits for another attempt', async () => {
+    const { stack, lines } = await start({
+      clock: new ManualClock(0),
+      assemblyDir: assembly({
+        update: `export const handler = async ({ fine }) => {
+          console.log('run'); if (!fine) throw new Error('no'); }`,
+      }),
+    });
+    const invocation = stack.invoke('update', { fine: true });
+    expect(stack.isIdle).toBe(false);
+    await invocation;
+    expect(stack.isIdle).toBe(true);
+
+    const { lambda } = clientsOf(stack.endpoints);
+    await lambda.send(new InvokeCommand({ FunctionName: 'update', InvocationType: 'Event' }));
+    await expect.poll(() => lines).toHaveLength(2);
+    await expect(stack.invoke('update', {})).rejects.toThrow('no');
+    expect(stack.isIdle).toBe(false);
+  });
+
+  it('is not idle while a message that failed is in flight', async () => {
+    const { stack, lines } = await start({
+      assemblyDir: assembly({
+        update: `export const handler = async ({ Records }) => {
+          console.log('run'); if (Records) throw new Error('no'); }`,
+      }),
+    });
+    await publish(stack, ['a1']);
+    await expect.poll(() => lines).toEqual(['run']);
+    await stack.invoke('update', {});
+    expect(stack.isIdle).toBe(false);
+  });
+
   it('answers the SDK and fetch, and invokes by name', async () => {
     const { stack } = await start({
       assemblyDir: assembly({

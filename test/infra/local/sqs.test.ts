@@ -44,6 +44,8 @@ it('queues listen on this machine only', async () => {
   const sqs = await startSqs({});
   onTestFinished(() => sqs.close());
   expect(sqs.endpoint).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
+  expect((await fetch(`${sqs.endpoint}/health`)).status).toBe(200);
+  await expect(fetch(`${sqs.endpoint}/health`.replace('127.0.0.1', '127.0.0.2'))).rejects.toThrow();
 });
 
 it('queues on disk have their messages after a restart, those in flight at once and in order', async () => {

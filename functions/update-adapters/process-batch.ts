@@ -28,6 +28,8 @@ export interface BatchReport {
   readonly updates: number;
   readonly applied: readonly AppliedEvent[];
   readonly duplicates: number;
+  /** Events of users who asked to be forgotten; dropped. */
+  readonly forgotten: number;
 }
 
 export interface AppliedEvent {
@@ -58,6 +60,7 @@ export async function processBatch(
     updates: reports.reduce((sum, { updates }) => sum + updates, 0),
     applied: reports.flatMap(({ applied }) => applied),
     duplicates: reports.reduce((sum, { duplicates }) => sum + duplicates, 0),
+    forgotten: reports.reduce((sum, { forgotten }) => sum + forgotten, 0),
   };
 }
 
@@ -67,7 +70,8 @@ async function processGroup(
 ): Promise<BatchReport> {
   const quarantined: { messageId: string; code: string }[] = [];
   const accepted: Parsed[] = [];
-  const failed: string[] = [];
+  let failed: string[] = [];
+  let forgotten = 0;
   try {
     for (const message of messages) {
       const read = readMessage(message, services.settings);
@@ -75,38 +79,45 @@ async function processGroup(
         accepted.push({ message, event: read.event });
         continue;
       }
-      await untilAborted(services.signal, isolate(message, read.error, services));
-      quarantined.push({ messageId: message.messageId, code: read.error.reason });
+      const kept = await untilAborted(services.signal, () => isolate(message, read.error, services));
+      if (kept) quarantined.push({ messageId: message.messageId, code: read.error.reason });
+      else forgotten += 1;
     }
   } catch (error) {
-    const done = accepted.length + quarantined.length;
-    failed.push(...messages.slice(done).map(({ messageId }) => messageId));
+    const done = accepted.length + quarantined.length + forgotten;
+    failed = idsOf(messages.slice(done));
     services.onFailure(error, failed);
   }
-  const report: BatchReport = { failed, quarantined, updates: 0, applied: [], duplicates: 0 };
+  const report = { failed, quarantined, updates: 0, applied: [], duplicates: 0, forgotten };
   if (accepted.length === 0) return report;
   try {
     const user = userKey(accepted[0]!.event.userId);
     const events = accepted.map(({ event }) => event);
-    const update = services.learning().then((learning) => updateUser(user, events, learning, services));
-    const { applied, duplicates } = await untilAborted(services.signal, update);
-    const effective = new Set(applied);
+    const update = await untilAborted(services.signal, async () =>
+      updateUser(user, events, await services.learning(), services),
+    );
+    const effective = new Set(update.applied);
     return {
       ...report,
-      updates: applied.length > 0 ? 1 : 0,
+      updates: update.applied.length > 0 ? 1 : 0,
       applied: accepted
         .filter(({ event }) => effective.has(event))
         .map(({ message, event }) => ({
           interactions: event.interactions.length,
           delayMs: Math.max(0, services.now() - message.sentAt),
         })),
-      duplicates: duplicates.length,
+      duplicates: update.duplicates.length,
+      forgotten: forgotten + update.forgotten.length,
     };
   } catch (error) {
-    const messageIds = accepted.map(({ message }) => message.messageId);
+    const messageIds = idsOf(accepted.map(({ message }) => message));
     services.onFailure(error, messageIds);
     return { ...report, failed: [...messageIds, ...failed] };
   }
+}
+
+function idsOf(messages: readonly FeedbackMessage[]): string[] {
+  return messages.map(({ messageId }) => messageId);
 }
 
 /** The event of a message, or why it can never be applied. */
@@ -133,14 +144,20 @@ interface Refusal {
   readonly userId?: string | undefined;
 }
 
+/** Puts a message into quarantine, unless its user is forgotten: then nothing of it is kept. */
 async function isolate(
   message: FeedbackMessage,
   error: Refusal,
-  { quarantine, now }: BatchServices,
-): Promise<void> {
+  { adapters, quarantine, now }: BatchServices,
+): Promise<boolean> {
+  const user = error.userId === undefined ? undefined : userKey(error.userId);
+  if (user !== undefined) {
+    const { tombstone } = await adapters.find(user);
+    if (tombstone !== undefined && tombstone.expiresAt > now()) return false;
+  }
   await quarantine.put({
     messageId: message.messageId,
-    userKey: error.userId === undefined ? undefined : userKey(error.userId),
+    userKey: user,
     code: error.reason,
     reason: error.message,
     messageGroupId: message.groupId,
@@ -148,14 +165,17 @@ async function isolate(
     quarantinedAt: now(),
     body: message.body,
   });
+  return true;
 }
 
-/** @throws the signal's reason when it is aborted first; the work goes on, and a redelivery finds what it did */
-function untilAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+/** @throws the signal's reason when it is aborted first; work that has begun goes on, and a redelivery finds what it did */
+async function untilAborted<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
   signal.throwIfAborted();
   return new Promise((resolve, reject) => {
     const abort = () => reject(signal.reason);
     signal.addEventListener('abort', abort, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
+    work()
+      .then(resolve, reject)
+      .finally(() => signal.removeEventListener('abort', abort));
   });
 }

@@ -10,6 +10,7 @@ export function recordBatch(report: BatchReport, { logger, metrics }: Telemetry)
     [METRIC.interactionsApplied]: report.applied.reduce((sum, { interactions }) => sum + interactions, 0),
     [METRIC.eventsDuplicate]: report.duplicates,
     [METRIC.eventsQuarantined]: report.quarantined.length,
+    [METRIC.eventsForgotten]: report.forgotten,
   };
   for (const [name, value] of Object.entries(counts)) metrics.addMetric(name, MetricUnit.Count, value);
   for (const { delayMs } of report.applied) {

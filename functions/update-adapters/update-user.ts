@@ -1,7 +1,8 @@
 import type { AdapterCache } from '../../shared/adapter-store/adapter-cache.ts';
-import type { AdapterStore, Loaded } from '../../shared/adapter-store/adapter-store.ts';
+import type { AdapterStore, Loaded, Place } from '../../shared/adapter-store/adapter-store.ts';
 import type { SharedLearning } from '../../shared/adapter-store/learning-objects.ts';
 import type { PendingEpisodes } from '../../shared/adapter-store/pending-episodes.ts';
+import { eventKey } from '../../shared/adapter-store/recent-events.ts';
 import { ConflictError } from '../../shared/errors.ts';
 import type { FeedbackEvent } from '../../shared/feedback/event.ts';
 import type { Episode } from '../../shared/reasoning-bank/episode.ts';
@@ -27,9 +28,13 @@ export interface UpdateUserServices {
 export interface UserUpdate {
   readonly applied: readonly FeedbackEvent[];
   readonly duplicates: readonly FeedbackEvent[];
+  /** Not applied, because their user asked to be forgotten. */
+  readonly forgotten: readonly FeedbackEvent[];
 }
 
 const MAX_ATTEMPTS = 6;
+/** The bank usually takes an episode within 20 milliseconds. */
+const BANK_DEADLINE_MS = 1_000;
 
 /**
  * Applies events of one user in one commit, exactly once each.
@@ -43,32 +48,53 @@ export async function updateUser(
   services: UpdateUserServices,
 ): Promise<UserUpdate> {
   const { adapters, cache, settings, now } = services;
-  let loaded = cache.get(userKey) ?? (await adapters.load(userKey));
+  let place = await findPlace(userKey, events, services);
   for (let attempt = 1; ; attempt++) {
-    const previous = loaded?.adapter;
+    if (place.tombstone !== undefined && place.tombstone.expiresAt > now()) {
+      return { applied: [], duplicates: [], forgotten: events };
+    }
+    const previous = place.adapter;
     const { adapter, applied, duplicates } = applyEvents(previous, events, learning, {
       userKey,
       settings,
       now: now(),
     });
-    // A redelivery: whoever applied these events may have died before storing their episode.
-    if (duplicates.length > 0 && previous?.lastEpisode) await remember(previous.lastEpisode, services);
-    if (adapter === undefined) return { applied, duplicates };
+    // Whoever applied the duplicates, or won the race for the last commit, may have died before storing the episode.
+    if ((duplicates.length > 0 || attempt > 1) && previous?.lastEpisode) {
+      await remember(previous.lastEpisode, services);
+    }
+    if (adapter === undefined) return { applied, duplicates, forgotten: [] };
     let committed: Loaded;
     try {
-      committed = await adapters.commit(adapter, loaded?.etag);
+      committed = await adapters.commit(adapter, place.etag);
     } catch (error) {
       cache.delete(userKey);
       if (!(error instanceof ConflictError) || attempt === MAX_ATTEMPTS) throw error;
       services.onConflict();
       await services.backOff(attempt);
-      loaded = await adapters.load(userKey);
+      place = await adapters.find(userKey);
       continue;
     }
     cache.set(userKey, committed);
     await remember(adapter.lastEpisode!, services);
-    return { applied, duplicates };
+    return { applied, duplicates, forgotten: [] };
   }
+}
+
+/**
+ * What stands at the user's key, or stood there when this container wrote it: a commit upon something older fails. That an event
+ * was applied before is not taken from memory alone, since nothing is committed upon it: the user may be forgotten by now.
+ */
+async function findPlace(
+  userKey: string,
+  events: readonly FeedbackEvent[],
+  { adapters, cache }: UpdateUserServices,
+): Promise<Place> {
+  const cached = cache.get(userKey);
+  if (cached === undefined) return adapters.find(userKey);
+  const { recentEvents } = cached.adapter;
+  const hasDuplicate = events.some(({ eventId }) => recentEvents.includes(eventKey(eventId)));
+  return hasDuplicate ? adapters.find(userKey, cached) : cached;
 }
 
 async function remember(
@@ -76,7 +102,7 @@ async function remember(
   { episodes, pending, onPending }: UpdateUserServices,
 ): Promise<void> {
   try {
-    await episodes.store(episode);
+    await episodes.store(episode, { signal: AbortSignal.timeout(BANK_DEADLINE_MS) });
   } catch (error) {
     onPending(error);
     await pending.put(episode);

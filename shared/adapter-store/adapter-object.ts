@@ -3,7 +3,7 @@ import { CorruptObjectError } from '../errors.ts';
 import type { BayesianState, LoraWeights, WaitingInteraction } from '../lora/bayesian.ts';
 import { packedLength } from '../lora/symmetric.ts';
 import { type Episode, packResiduals, unpackResiduals } from '../reasoning-bank/episode.ts';
-import type { NamedTensor } from './safetensors.ts';
+import type { NamedTensor, TensorFile } from './safetensors.ts';
 import { decodeDocument, encodeDocument, TensorReader } from './tensor-document.ts';
 
 /** A user's adapter as it stands in S3: weights to serve, the state to learn on from, and what makes commits exactly-once. */
@@ -28,7 +28,7 @@ export interface StoredAdapter {
   readonly skillsVersion: number;
   /** Hashes of the event ids applied last, oldest first; see {@link RecentEvents}. */
   readonly recentEvents: BigUint64Array;
-  /** Of the newest version; null only for adapters made by hand. */
+  /** Of the newest update, whose version an adapter that was rolled back has passed; null for adapters made by hand. */
   readonly lastEpisode: Episode | null;
 }
 
@@ -69,6 +69,7 @@ const content = z.strictObject({
   ),
   lastEpisode: z
     .strictObject({
+      version: z.int().min(1),
       cell: z.string(),
       committedAt: count,
       context: z.strictObject({
@@ -140,6 +141,7 @@ export function encodeAdapter(adapter: StoredAdapter): Uint8Array {
       lastEpisode === null
         ? null
         : {
+            version: lastEpisode.version,
             cell: lastEpisode.cell,
             committedAt: lastEpisode.committedAt,
             context: lastEpisode.context,
@@ -150,11 +152,12 @@ export function encodeAdapter(adapter: StoredAdapter): Uint8Array {
 }
 
 /**
+ * @param source the bytes, or the file that was decoded from them
  * @param key names the object in errors
- * @throws CorruptObjectError when the bytes are not what {@link encodeAdapter} wrote
+ * @throws CorruptObjectError when they are not what {@link encodeAdapter} wrote
  */
-export function decodeAdapter(bytes: Uint8Array, key: string): StoredAdapter {
-  const { tensors, content: c } = decodeDocument(bytes, key, FORMAT, FORMAT_VERSION, content);
+export function decodeAdapter(source: Uint8Array | TensorFile, key: string): StoredAdapter {
+  const { tensors, content: c } = decodeDocument(source, key, FORMAT, FORMAT_VERSION, content);
   const reader = new TensorReader(tensors, key);
   const { embeddingDim: d, rank: r } = c;
   const size = reader.rows('statistics.moment');
@@ -199,7 +202,7 @@ export function decodeAdapter(bytes: Uint8Array, key: string): StoredAdapter {
     lastEpisode:
       c.lastEpisode === null
         ? null
-        : { ...c.lastEpisode, userKey: c.userKey, version: c.version, residuals: readResiduals(reader, key) },
+        : { ...c.lastEpisode, userKey: c.userKey, residuals: readResiduals(reader, key) },
   };
 }
 

@@ -1,6 +1,12 @@
 import type * as z from 'zod';
 import { CorruptObjectError } from '../errors.ts';
-import { decodeTensors, encodeTensors, type NamedTensor, type Tensor } from './safetensors.ts';
+import {
+  decodeTensors,
+  encodeTensors,
+  type NamedTensor,
+  type Tensor,
+  type TensorFile,
+} from './safetensors.ts';
 
 /**
  * Attune's objects in S3 are safetensors files whose metadata says what they are (`format`, `formatVersion`) and holds
@@ -23,17 +29,18 @@ export function encodeDocument(
 }
 
 /**
+ * @param source the bytes, or the file that was decoded from them
  * @param key names the object in errors
  * @throws CorruptObjectError when the file is of another format or version, or its content is not what the schema says
  */
 export function decodeDocument<T>(
-  bytes: Uint8Array,
+  source: Uint8Array | TensorFile,
   key: string,
   format: string,
   version: number,
   schema: z.ZodType<T>,
 ): TensorDocument<T> {
-  const { tensors, metadata } = decodeTensors(bytes, key);
+  const { tensors, metadata } = source instanceof Uint8Array ? decodeTensors(source, key) : source;
   if (metadata.format !== format || metadata.formatVersion !== String(version)) {
     const found = `${metadata.format ?? 'no format'} version ${metadata.formatVersion ?? 'unknown'}`;
     throw new CorruptObjectError(key, `found ${found}, expected ${format} version ${version}`);

@@ -43,6 +43,7 @@ export const METRIC = {
   eventsApplied: 'EventsApplied',
   eventsDuplicate: 'EventsDuplicate',
   eventsQuarantined: 'EventsQuarantined',
+  eventsForgotten: 'EventsForgotten',
   updates: 'Updates',
   conflicts: 'CommitConflicts',
   eventToEffect: 'EventToEffect',

@@ -21,7 +21,7 @@ export interface HeldOutUser {
 }
 
 export const INTERACTIONS_PER_EVENT = 5;
-const FIRST_ROUND = 100;
+const FIRST_ROUND = 40;
 const ROUND_GROWTH = 1.5;
 
 /**

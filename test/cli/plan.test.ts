@@ -1,0 +1,52 @@
+import { describe, expect, test } from 'vitest';
+import { planReplay } from '../../cli/replay/plan.ts';
+import { simulate } from '../../shared/datasets/simulator.ts';
+
+const dataset = simulate({ users: 30, items: 200, interactionsPerUser: 50, embeddingDim: 16, seed: 3 });
+
+describe('the plan of a replay', () => {
+  test('publishes each user’s first four fifths in order of time and holds out the rest', () => {
+    const plan = planReplay(dataset);
+    const events = plan.rounds.flat();
+    for (const { userId, interactions } of dataset.users) {
+      const published = events
+        .filter((event) => event.userId === userId)
+        .flatMap((event) => event.interactions);
+      const heldOut = plan.heldOut.find((user) => user.userId === userId)!.interactions;
+      expect(published.map(({ itemId }) => itemId)).toEqual(
+        interactions.slice(0, 40).map(({ itemId }) => itemId),
+      );
+      expect(heldOut.map(({ itemId }) => itemId)).toEqual(interactions.slice(40).map(({ itemId }) => itemId));
+    }
+    const times = events.map(({ occurredAt }) => occurredAt);
+    expect(times).toEqual(times.toSorted());
+    expect({ events: plan.events, interactions: plan.interactions }).toEqual({
+      events: 30 * 8,
+      interactions: 30 * 40,
+    });
+  });
+
+  test('gives every event an id of its own', () => {
+    const ids = planReplay(dataset)
+      .rounds.flat()
+      .map(({ eventId }) => eventId);
+    expect(new Set(ids).size).toBe(ids.length);
+  });
+
+  test('grows its rounds and leaves no small remainder', () => {
+    expect(planReplay(dataset).rounds.map((round) => round.length)).toEqual([40, 20, 30, 45, 105]);
+  });
+
+  test('leaves out what is beyond the events of a user', () => {
+    const plan = planReplay(dataset, 3);
+    expect(plan.events).toBe(30 * 3);
+    expect(plan.heldOut.every(({ interactions }) => interactions.length === 10)).toBe(true);
+  });
+
+  test('has the same id for the same events only', () => {
+    const other = simulate({ users: 30, items: 200, interactionsPerUser: 50, embeddingDim: 16, seed: 4 });
+    expect(planReplay(dataset).id).toBe(planReplay(dataset).id);
+    expect(planReplay(dataset, 3).id).not.toBe(planReplay(dataset).id);
+    expect(planReplay(other).id).not.toBe(planReplay(dataset).id);
+  });
+});

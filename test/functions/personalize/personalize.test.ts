@@ -1,0 +1,135 @@
+import { describe, expect, test } from 'vitest';
+import { personalize, type ScoredItem } from '../../../functions/personalize/personalize.ts';
+import type { Candidate } from '../../../functions/personalize/request.ts';
+import { applyEvents } from '../../../functions/update-adapters/apply-events.ts';
+import { AdapterCache } from '../../../shared/adapter-store/adapter-cache.ts';
+import type { StoredAdapter } from '../../../shared/adapter-store/adapter-object.ts';
+import type { AdapterStore, Loaded } from '../../../shared/adapter-store/adapter-store.ts';
+import { combine } from '../../../shared/adapter-store/learning-objects.ts';
+import { decodeEmbedding } from '../../../shared/feedback/embedding-codec.ts';
+import { userKey } from '../../../shared/feedback/user-key.ts';
+import { basisFromEmbeddings } from '../../../shared/lora/basis.ts';
+import { createRandom } from '../../../shared/lora/random.ts';
+import { itemKey } from '../../../shared/reasoning-bank/episode.ts';
+import { initialSkills } from '../../../shared/reasoning-bank/skills.ts';
+
+const DIM = 16;
+const random = createRandom('personalize');
+const embeddings = Array.from({ length: 40 }, () =>
+  Float32Array.from({ length: DIM }, (_, i) => (i === 0 ? 2 : random.normal())),
+);
+const basis = basisFromEmbeddings(embeddings, { rank: 4, scalingFactor: 1, seed: 1 });
+const settings = {
+  bucket: 'b',
+  table: 't',
+  embeddingDim: DIM,
+  embeddingModel: 'default',
+  rank: 4,
+  scalingFactor: 1,
+  learner: 'bayesian',
+  episodeTtlDays: 90,
+} as const;
+const candidates: Candidate[] = embeddings
+  .slice(30)
+  .map((embedding, i) => ({ itemId: `item ${i}`, embedding }));
+
+function trained(): StoredAdapter {
+  const interactions = embeddings
+    .slice(0, 30)
+    .map((embedding) => ({ embedding, reward: embedding[1]! > 0 ? 1 : 0 }));
+  const event = {
+    schemaVersion: 1,
+    eventId: 'e',
+    userId: 'ada',
+    occurredAt: '2026-01-01T00:00:00Z',
+    interactions,
+  } as const;
+  const { adapter } = applyEvents(undefined, [event], combine(basis, undefined), {
+    userKey: userKey('ada'),
+    settings,
+    now: 1,
+  });
+  return adapter!;
+}
+
+/** A store of one adapter that says how it was asked. */
+function services(adapter: StoredAdapter | undefined, learning = combine(basis, undefined)) {
+  const asked: (string | undefined)[] = [];
+  const store: Pick<AdapterStore, 'load'> = {
+    async load(_: string, cached?: Loaded) {
+      asked.push(cached?.etag);
+      return adapter === undefined ? undefined : (cached ?? { adapter, etag: 'v1' });
+    },
+  };
+  return {
+    asked,
+    adapters: store as AdapterStore,
+    cache: new AdapterCache(),
+    learning: async () => learning,
+  };
+}
+
+const request = { userId: 'ada', candidates, answer: 'scores', explain: true } as const;
+
+describe('personalize', () => {
+  test('puts candidates in order of falling score, equal ones in the given order', async () => {
+    const { items } = await personalize(request, services(trained()));
+    const scores = (items as ScoredItem[]).map(({ score }) => score);
+    expect(scores).toEqual(scores.toSorted((a, b) => b - a));
+    const unknown = await personalize(request, services(undefined, combine(null, undefined)));
+    expect(unknown.items.map(({ index }) => index)).toEqual(candidates.map((_, i) => i));
+  });
+
+  test('adds base, item and user to the score', async () => {
+    const skills = {
+      ...initialSkills(basis.id, basis.projectionDim + 1),
+      version: 7,
+      items: { sums: new Map([[itemKey('item 3'), { sum: 6, count: 10 }]]), shrinkage: 20, squares: 1 },
+    };
+    const { items, skillsVersion } = await personalize(request, services(undefined, combine(basis, skills)));
+    expect(skillsVersion).toBe(7);
+    expect(items[0]).toEqual({
+      index: 3,
+      itemId: 'item 3',
+      score: 0.5 + 6 / 30,
+      parts: { base: 0.5, item: 6 / 30, user: 0 },
+    });
+  });
+
+  test('says what the answer rests on', async () => {
+    const withSkills = { ...initialSkills(basis.id, basis.projectionDim + 1), version: 1 };
+    expect(await personalize(request, services(trained()))).toMatchObject({
+      source: 'adapter',
+      adapterVersion: 1,
+    });
+    expect(await personalize(request, services(undefined, combine(basis, withSkills)))).toMatchObject({
+      source: 'warm-start',
+      adapterVersion: 0,
+    });
+    expect(await personalize(request, services(undefined))).toMatchObject({
+      source: 'base',
+      adapterVersion: 0,
+    });
+  });
+
+  test('answers with embeddings whose own score is the user part', async () => {
+    const { items } = await personalize({ ...request, answer: 'embeddings' }, services(trained()));
+    const scored = await personalize(request, services(trained()));
+    expect(items.map(({ index }) => index)).toEqual(candidates.map((_, i) => i));
+    const offset = trained().weights.offset;
+    for (const item of items) {
+      const x = candidates[item.index]!.embedding;
+      const y = decodeEmbedding((item as { embedding: string }).embedding, DIM, 'y');
+      const inner = (a: Float32Array, b: Float32Array) => a.reduce((sum, value, i) => sum + value * b[i]!, 0);
+      const { parts } = scored.items.find(({ index }) => index === item.index) as ScoredItem;
+      expect(inner(x, y) / inner(x, x) - 1 + offset).toBeCloseTo(parts!.user, 5);
+    }
+  });
+
+  test('asks again for a cached adapter by its ETag only', async () => {
+    const warm = services(trained());
+    await personalize(request, warm);
+    await personalize(request, warm);
+    expect(warm.asked).toEqual([undefined, 'v1']);
+  });
+});

@@ -1,0 +1,45 @@
+import { describe, expect, test } from 'vitest';
+import { parsePersonalizeRequest } from '../../../functions/personalize/request.ts';
+import { encodeEmbedding } from '../../../shared/feedback/embedding-codec.ts';
+
+const settings = { embeddingDim: 16, embeddingModel: 'model' };
+const embedding = encodeEmbedding(new Float32Array(16).fill(0.25));
+const good = { userId: 'ada', candidates: [{ itemId: 'a', embedding }] };
+
+describe('a personalize request', () => {
+  test('takes base64 and plain numbers, and asks for scores unless told otherwise', () => {
+    const numbers = { embedding: new Array(16).fill(0.25) };
+    const parsed = parsePersonalizeRequest({ ...good, candidates: [...good.candidates, numbers] }, settings);
+    expect(parsed).toMatchObject({ userId: 'ada', answer: 'scores', explain: false });
+    expect(parsed.candidates[0]).toEqual({ itemId: 'a', embedding: new Float32Array(16).fill(0.25) });
+    expect(parsed.candidates[1]).toEqual({ embedding: new Float32Array(16).fill(0.25) });
+  });
+
+  test.each([
+    [undefined, 'input: found nothing, expected an object with userId and candidates'],
+    [[], 'input: found 0 items, expected an object with userId and candidates'],
+    [
+      { ...good, userId: '' },
+      'userId: found "", expected 1 to 128 characters, none of them a control character',
+    ],
+    [{ ...good, candidates: [] }, 'candidates: found 0 items, expected 1 to 500 candidates'],
+    [
+      { ...good, candidates: new Array(501).fill({ embedding }) },
+      'candidates: found 501 items, expected 1 to 500 candidates',
+    ],
+    [
+      { ...good, candidates: [{ embedding: [1] }] },
+      'candidates[0].embedding: found 1 numbers, expected 16 numbers',
+    ],
+    [
+      { ...good, candidates: [{ embedding, colour: 1 }] },
+      'candidates[0]: found the unknown field "colour", expected only known fields',
+    ],
+    [{ ...good, answer: 'both' }, 'answer: found "both", expected "scores" or "embeddings"'],
+    [{ ...good, explain: 1 }, 'explain: found 1, expected true or false'],
+    [{ ...good, embeddingModel: 'other' }, 'embeddingModel: found "other", expected "model"'],
+    [JSON.parse('{"__proto__": {"userId": "x"}, "candidates": []}'), /^(userId|input)/],
+  ])('names what is wrong with %j', (payload, message) => {
+    expect(() => parsePersonalizeRequest(payload, settings)).toThrow(message);
+  });
+});

@@ -1,0 +1,76 @@
+import { describe, expect, test } from 'vitest';
+import type { ObjectStore, WriteCondition } from '../../../shared/adapter-store/objects.ts';
+import { SharedObject } from '../../../shared/adapter-store/shared-object.ts';
+import { ConflictError } from '../../../shared/errors.ts';
+
+const codec = {
+  encode: (value: string) => Buffer.from(value),
+  decode: (bytes: Uint8Array) => Buffer.from(bytes).toString(),
+};
+
+/** One object with an ETag that counts its writes. */
+function oneObject() {
+  let stored: { body: Uint8Array; etag: string } | undefined;
+  const requests: string[] = [];
+  const objects: Pick<ObjectStore, 'get' | 'put'> = {
+    async get(_, { ifNoneMatch } = {}) {
+      requests.push(ifNoneMatch === undefined ? 'get' : 'revalidate');
+      return stored !== undefined && stored.etag === ifNoneMatch ? 'not-modified' : stored;
+    },
+    async put(key, body, condition: WriteCondition = {}) {
+      requests.push('put');
+      const allowed = condition.ifNoneMatch ? stored === undefined : stored?.etag === condition.ifMatch;
+      if (!allowed) throw new ConflictError(`${key} has changed`);
+      stored = { body, etag: `"${requests.length}"` };
+      return { etag: stored.etag };
+    },
+  };
+  return { objects: objects as ObjectStore, requests };
+}
+
+describe('a shared object', () => {
+  test('is read once while it is fresh, and revalidated by its ETag afterwards', async () => {
+    const { objects, requests } = oneObject();
+    await new SharedObject(objects, 'k', codec).write('one');
+    let time = 0;
+    const object = new SharedObject(objects, 'k', codec, { maxAgeMs: 100, now: () => time });
+    expect(await object.read()).toBe('one');
+    time = 100;
+    expect(await object.read()).toBe('one');
+    time = 101;
+    expect(await object.read()).toBe('one');
+    expect(requests).toEqual(['put', 'get', 'revalidate']);
+  });
+
+  test('does not ask again and again for what is not there', async () => {
+    const { objects, requests } = oneObject();
+    let time = 0;
+    const object = new SharedObject(objects, 'k', codec, { maxAgeMs: 100, now: () => time });
+    expect(await object.read()).toBeUndefined();
+    expect(await object.read()).toBeUndefined();
+    expect(requests).toEqual(['get']);
+    await new SharedObject(objects, 'k', codec).write('late');
+    time = 101;
+    expect(await object.read()).toBe('late');
+  });
+
+  test('is asked for once by concurrent readers', async () => {
+    const { objects, requests } = oneObject();
+    const object = new SharedObject(objects, 'k', codec);
+    await Promise.all([object.read(), object.read(), object.read()]);
+    expect(requests).toEqual(['get']);
+  });
+
+  test('is replaced only by who has read the newest', async () => {
+    const { objects } = oneObject();
+    const [a, b] = [new SharedObject(objects, 'k', codec), new SharedObject(objects, 'k', codec)];
+    await Promise.all([a.refresh(), b.refresh()]);
+    await a.write('first');
+    await expect(b.write('second')).rejects.toThrow(ConflictError);
+    expect(await b.refresh()).toBe('first');
+    await b.write('second');
+    expect(await a.refresh()).toBe('second');
+    await a.write('third');
+    expect(await b.refresh()).toBe('third');
+  });
+});

@@ -36,6 +36,8 @@ export interface PreparedPrior extends Prior {
   readonly precisionMean: Float64Array;
 }
 
+/** The s = scalingFactor/rank = 1/4 at which prior variances were measured. */
+export const REFERENCE_SCALE = 0.25;
 const NOISE_VARIANCE = 0.04;
 const OFFSET_VARIANCE = 0.02;
 const PRIOR_USERS = 30;
@@ -50,18 +52,19 @@ interface InitialPriorOptions {
 
 /**
  * The prior before anyone is known: zero mean, coefficients of variance τ²·0.04.
- * @param relativeVariance τ², prior variance of a coefficient at s = 1 in units of the noise variance; default 10
+ * @param relativeVariance τ², prior variance of a coefficient at s = {@link REFERENCE_SCALE} in units of the noise variance;
+ * default 10
  * @param meanReward g0; default 0.5
- * @param scale s of the basis, default 1: the variance of a coefficient is divided by s², so that what is learned does not
- * depend on the scaling factor
+ * @param scale s of the basis, default {@link REFERENCE_SCALE}: the variance of a coefficient goes with 1/s², so that what is
+ * learned does not depend on the scaling factor
  */
 export function initialPrior(
   basisId: string | null,
   coefficients: number,
-  { relativeVariance = 10, meanReward = 0.5, scale = 1 }: InitialPriorOptions = {},
+  { relativeVariance = 10, meanReward = 0.5, scale = REFERENCE_SCALE }: InitialPriorOptions = {},
 ): PreparedPrior {
   const variances = new Float64Array(coefficients).fill(
-    (relativeVariance * NOISE_VARIANCE) / (scale * scale),
+    relativeVariance * NOISE_VARIANCE * (REFERENCE_SCALE / scale) ** 2,
   );
   variances[coefficients - 1] = OFFSET_VARIANCE;
   return preparePrior({

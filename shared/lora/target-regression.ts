@@ -1,4 +1,5 @@
 import { type Basis, project, vectorNorm } from './basis.ts';
+import { REFERENCE_SCALE } from './prior.ts';
 import { addOuterProduct, cholesky, choleskySolve, type PackedSymmetric, packedLength } from './symmetric.ts';
 
 /**
@@ -13,7 +14,7 @@ export interface TargetSums {
   readonly count: number;
 }
 
-/** λ, the ridge: noise over prior variance of an entry of s·C, as for rewards before anyone is known (0.04 / 0.4). */
+/** λ, the ridge: noise over prior variance of an entry of C, as for rewards before anyone is known (0.04 / 0.4). */
 const RIDGE = 0.1;
 
 export function emptyTargetSums(basis: Basis): TargetSums {
@@ -48,14 +49,14 @@ export function addTarget(
 }
 
 /**
- * C = S_tz(S_zz + λs²I)⁻¹, d×r, row-major. The ridge grows with s², so that s·C does not depend on the scaling factor, and with
+ * C = S_tz(S_zz + λI)⁻¹, d×r, row-major. The ridge grows with s², so that s·C does not depend on the scaling factor, and with
  * what was summed, so that a million equal pairs cannot make the matrix singular to working precision.
  */
 export function solveTargets(sums: TargetSums, { rank, scale }: Pick<Basis, 'rank' | 'scale'>): Float64Array {
   const matrix = sums.szz.slice();
   let trace = 0;
   for (let k = 0; k < rank; k++) trace += matrix[packedLength(k) + k]!;
-  const ridge = Math.max(RIDGE * scale * scale, 1e-10 * trace);
+  const ridge = Math.max(RIDGE * (scale / REFERENCE_SCALE) ** 2, 1e-10 * trace);
   for (let k = 0; k < rank; k++) matrix[packedLength(k) + k]! += ridge;
   const l = cholesky(matrix, rank)!;
   const c = new Float64Array(sums.stz.length);

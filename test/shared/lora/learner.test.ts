@@ -46,7 +46,7 @@ describe('initialModel', () => {
     const model = initialModel('bayesian', scaled, { priorVariance: 100 }, 0.7);
     expect(model).toMatchObject({ basis: scaled, hyperparameters: { priorVariance: 100 } });
     expect(model.prior).toMatchObject({ basisId: scaled.id, meanReward: 0.7 });
-    expect(unpack(model.prior.covariance, 4)[0]![0]).toBeCloseTo((100 * 0.04) / 4, 12);
+    expect(unpack(model.prior.covariance, 4)[0]![0]).toBeCloseTo((100 * 0.04) / 64, 12);
     const nobody = initialModel('sgd', null, { learningRate: 0.3 });
     expect(nobody.prior).toMatchObject({ basisId: null, meanReward: 0.5 });
     expect(nobody.hyperparameters).toEqual({ learningRate: 0.3, gradientClipThreshold: 1, ewcLambda: 0.5 });

@@ -182,7 +182,7 @@ describe('initialPrior', () => {
   });
 
   it('takes its variance, mean reward and scale as told', () => {
-    const prior = initialPrior(null, 2, { relativeVariance: 30, meanReward: 0.7, scale: 2 });
+    const prior = initialPrior(null, 2, { relativeVariance: 30, meanReward: 0.7, scale: 0.5 });
     expect(prior.meanReward).toBe(0.7);
     expect(
       difference(

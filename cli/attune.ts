@@ -2,11 +2,13 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { exitCodeOf, oneLine } from './exit.ts';
+import { inspectCommand } from './inspect.ts';
 import { localCommand } from './local.ts';
+import { personalizeCommand } from './personalize.ts';
 import { publishCommand } from './publish.ts';
 
 /** One file each; what a command needs beyond its options is imported when it runs. */
-const commands = [localCommand, publishCommand];
+const commands = [localCommand, publishCommand, personalizeCommand, inspectCommand];
 
 function version(): string {
   // From cli/ in the sources, and from dist/cli/ in the package.

@@ -5,7 +5,7 @@ import { OUTPUT } from '../shared/runtime/names.ts';
 import { EXIT, ExitError, interruption } from './exit.ts';
 import { readJsonLines } from './json-lines.ts';
 import { createProgress, printJson, printLine, printProblem } from './output.ts';
-import { stackOutput } from './stack-outputs.ts';
+import { resourceName } from './stack-outputs.ts';
 
 interface PublishOptions {
   queueUrl?: string;
@@ -108,14 +108,15 @@ function tell(interactions: number, events: number, failed: readonly Failure[], 
   else printLine(`published ${interactions} interactions in ${events} events`);
 }
 
-async function queueUrlOf({ queueUrl, outputs }: PublishOptions): Promise<string> {
-  if (queueUrl !== undefined) {
-    if (!URL.canParse(queueUrl))
-      throw new InvalidConfigurationError(`--queue-url: found ${queueUrl}, expected a URL`);
-    return queueUrl;
-  }
-  if (outputs !== undefined) return stackOutput(outputs, OUTPUT.feedbackQueueUrl);
-  throw new InvalidConfigurationError('no queue: expected --queue-url <url> or --outputs <file>');
+async function queueUrlOf(options: PublishOptions): Promise<string> {
+  const queueUrl = await resourceName(
+    options.queueUrl,
+    options.outputs,
+    OUTPUT.feedbackQueueUrl,
+    '--queue-url',
+  );
+  if (URL.canParse(queueUrl)) return queueUrl;
+  throw new InvalidConfigurationError(`--queue-url: found ${queueUrl}, expected a URL`);
 }
 
 function wholeNumber(text: string): number {

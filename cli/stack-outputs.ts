@@ -1,8 +1,24 @@
 import { readFile } from 'node:fs/promises';
-import { InvalidInputError, NotFoundError, shown } from '../shared/errors.ts';
+import { InvalidConfigurationError, InvalidInputError, NotFoundError, shown } from '../shared/errors.ts';
 import type { OUTPUT } from '../shared/runtime/names.ts';
 
 type OutputName = (typeof OUTPUT)[keyof typeof OUTPUT];
+
+/**
+ * A resource of the stack: named by an option, or taken from the outputs of a deployment.
+ * @param option the option that names it, for the error when there is neither
+ * @throws InvalidConfigurationError, and what {@link stackOutput} throws
+ */
+export async function resourceName(
+  given: string | undefined,
+  outputs: string | undefined,
+  name: OutputName,
+  option: string,
+): Promise<string> {
+  if (given !== undefined) return given;
+  if (outputs !== undefined) return stackOutput(outputs, name);
+  throw new InvalidConfigurationError(`found neither ${option} nor --outputs, expected one of them`);
+}
 
 /**
  * One output of a deployed stack, from the file that `cdk deploy --outputs-file` writes

@@ -25,7 +25,7 @@ describe('the command line', () => {
       ['publish', 'x', '--embedding-dim', 'two'],
       "option '--embedding-dim <n>' argument 'two' is invalid. expected a whole number.",
     ],
-    [['publish', 'x'], 'no queue: expected --queue-url <url> or --outputs <file>'],
+    [['publish', 'x'], 'found neither --queue-url nor --outputs, expected one of them'],
     [['publish', 'x', '--queue-url', 'x'], '--queue-url: found x, expected a URL'],
     [['publish', '/nowhere.jsonl', ...queue], '/nowhere.jsonl: there is no such file'],
     [['publish', '/', ...queue], '/: found a folder, expected a file of JSON lines'],

@@ -1,3 +1,6 @@
+import { mkdtemp, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { InvokeCommand } from '@aws-sdk/client-lambda';
 import { GetQueueAttributesCommand, SendMessageCommand } from '@aws-sdk/client-sqs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -12,6 +15,7 @@ import { basisFromEmbeddings } from '../../shared/lora/basis.ts';
 import { createRandom } from '../../shared/lora/random.ts';
 import { cellOf } from '../../shared/reasoning-bank/episode.ts';
 import { METRIC, PREFIX } from '../../shared/runtime/names.ts';
+import { runAttune } from '../cli/run-attune.ts';
 import { SETTINGS, startWholeStack } from './running-stack.ts';
 
 const DIM = SETTINGS.embeddingDim;
@@ -251,5 +255,48 @@ describe('the whole stack', () => {
     const { answer } = await personalize(newcomer);
     expect(answer).toMatchObject({ source: 'warm-start', adapterVersion: 0, skillsVersion: 1 });
     expect(aucOf(answer)).toBeGreaterThan(0.9);
+  });
+
+  it('is at the service of the command line', async () => {
+    const outputs = join(await mkdtemp(join(tmpdir(), 'attune-outputs-')), 'outputs.json');
+    await writeFile(outputs, JSON.stringify({ Attune: running.stack.outputs }));
+    const env = running.stack.environment;
+    const lines = candidates.map((candidate) => JSON.stringify(candidate)).join('\n');
+    const asked = await runAttune(['personalize', '-', '--user', 'ada', '--outputs', outputs, '--json'], {
+      env,
+      input: lines,
+    });
+    expect(asked).toMatchObject({ code: 0, stderr: '' });
+    expect(JSON.parse(asked.stdout)).toEqual((await personalize({ userId: 'ada', candidates })).answer);
+
+    const feedback = JSON.stringify({
+      userId: 'hedy',
+      itemId: 'item-1',
+      embedding: Array.from(items[1]!),
+      reward: 1,
+    });
+    const sent = await runAttune(['publish', '-', '--outputs', outputs], { env, input: feedback });
+    expect(sent).toEqual({ code: 0, stdout: 'published 1 interactions in 1 events\n', stderr: '' });
+    await running.stack.idle();
+    const seen = await runAttune(['inspect', 'hedy', '--outputs', outputs, '--json'], { env });
+    expect(JSON.parse(seen.stdout)).toMatchObject({
+      userKey: userKey('hedy'),
+      version: 1,
+      rewards: 1,
+      skillsVersion: 1,
+    });
+    const missing = await runAttune(['inspect', 'nobody', '--outputs', outputs], { env });
+    expect(missing).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/^attune: user nobody: found no adapter/),
+    });
+    const wrong = await runAttune(['personalize', '-', '--user', 'ada', '--outputs', outputs], {
+      env,
+      input: '{"embedding":[1]}',
+    });
+    expect(wrong.code).toBe(2);
+    expect(wrong.stderr).toMatch(
+      /^attune: [^\n]*candidates\[0\]\.embedding: found 1 numbers, expected 16 numbers[^\n]*\n$/,
+    );
   });
 });

@@ -1,6 +1,6 @@
 import { ConflictError } from '../errors.ts';
 import { PREFIX } from '../runtime/names.ts';
-import type { ObjectStore } from './objects.ts';
+import type { Objects } from './objects.ts';
 
 /** A message that can never be applied, kept for its owner to look at and to send again. */
 export interface QuarantinedMessage {
@@ -21,9 +21,9 @@ export interface QuarantinedMessage {
 
 /** `quarantine/<user key or unknown>/<message id>` in the bucket; written once, expiring by the bucket's lifecycle rules. */
 export class Quarantine {
-  readonly #objects: ObjectStore;
+  readonly #objects: Objects;
 
-  constructor(objects: ObjectStore) {
+  constructor(objects: Objects) {
     this.#objects = objects;
   }
 

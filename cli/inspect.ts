@@ -34,7 +34,7 @@ async function inspect(user: string, options: InspectOptions): Promise<void> {
     const loaded = await new AdapterStore(new ObjectStore(client, bucket)).load(userKey(user));
     if (loaded === undefined) throw new NotFoundError(`user ${user}: found no adapter in ${bucket}`);
     const { adapter } = loaded;
-    const { statistics, targets, record, learner } = adapter.state;
+    const { record, learner } = adapter.state;
     const mean = (sum: number) => (record.count === 0 ? null : sum / record.count);
     const facts = {
       userKey: adapter.userKey,
@@ -46,8 +46,7 @@ async function inspect(user: string, options: InspectOptions): Promise<void> {
       embeddingDim: adapter.embeddingDim,
       embeddingModel: adapter.embeddingModel,
       skillsVersion: adapter.skillsVersion,
-      rewards: statistics.count,
-      targets: targets?.count ?? 0,
+      rewards: record.count,
       loss: mean(record.adapterLoss),
       lossWithoutAdapter: mean(record.userMeanLoss),
       lossOfWarmStart: mean(record.warmStartLoss),

@@ -113,6 +113,7 @@ export async function readLearnedState(
     const loaded = await store.load(key.slice(PREFIX.adapters.length));
     if (loaded === undefined) continue;
     const { state, version, recentEvents } = loaded.adapter;
+    if (state.learner !== 'bayesian') throw new RangeError(`the replay measures no learner ${state.learner}`);
     const { gram, moment, sumSquares, count, rewardSum } = state.statistics;
     const { b, offset } = solveWeights(state, model);
     hash.update(`${key} ${sumSquares} ${count} ${rewardSum} ${offset}\n`);

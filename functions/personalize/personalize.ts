@@ -1,10 +1,12 @@
 import type { AdapterCache } from '../../shared/adapter-store/adapter-cache.ts';
+import { loraOf, type StoredAdapter } from '../../shared/adapter-store/adapter-object.ts';
 import type { AdapterStore } from '../../shared/adapter-store/adapter-store.ts';
 import type { SharedLearning } from '../../shared/adapter-store/learning-objects.ts';
 import { encodeEmbedding } from '../../shared/feedback/embedding-codec.ts';
 import { userKey } from '../../shared/feedback/user-key.ts';
-import { createBayesianState, solveWeights } from '../../shared/lora/bayesian.ts';
-import { forward, userPart } from '../../shared/lora/forward.ts';
+import { forward, type LoraAdapter, userPart } from '../../shared/lora/forward.ts';
+import { isSolvedFor, learnerOf, warmStart } from '../../shared/lora/learner.ts';
+import type { Model } from '../../shared/lora/training.ts';
 import { effectOfItem } from '../../shared/reasoning-bank/skills.ts';
 import type { Candidate, PersonalizeRequest } from './request.ts';
 
@@ -50,23 +52,16 @@ export async function personalize(
   { adapters, cache, learning }: PersonalizeServices,
 ): Promise<PersonalizeAnswer> {
   const key = userKey(userId);
-  const [{ basis, skills, model }, loaded] = await Promise.all([
-    learning(),
-    adapters.load(key, cache.get(key)),
-  ]);
+  const [{ skills, model }, loaded] = await Promise.all([learning(), adapters.load(key, cache.get(key))]);
   if (loaded === undefined) cache.delete(key);
   else cache.set(key, loaded);
   const adapter = loaded?.adapter;
-  const upToDate = adapter?.skillsVersion === skills.version && adapter.state.basisId === (basis?.id ?? null);
-  const weights = upToDate
-    ? adapter.weights
-    : solveWeights(adapter?.state ?? createBayesianState(basis), model);
-  const lora = basis === null ? null : { basis, ...weights };
+  const lora = loraFor(adapter, model, skills.version);
 
   const scored = ({ itemId, embedding }: Candidate, index: number): ScoredItem => {
     const base = model.prior.meanReward;
     const item = effectOfItem(skills.items, itemId);
-    const user = lora === null ? weights.offset : userPart(lora, embedding);
+    const user = userPart(lora, embedding);
     return {
       index,
       ...(itemId === undefined ? {} : { itemId }),
@@ -77,7 +72,7 @@ export async function personalize(
   const embedded = ({ itemId, embedding }: Candidate, index: number): EmbeddedItem => ({
     index,
     ...(itemId === undefined ? {} : { itemId }),
-    embedding: encodeEmbedding(lora === null ? embedding : forward(lora, embedding)),
+    embedding: encodeEmbedding(forward(lora, embedding)),
   });
   return {
     userId,
@@ -89,4 +84,12 @@ export async function personalize(
         ? candidates.map(embedded)
         : candidates.map(scored).sort((a, b) => b.score - a.score || a.index - b.index),
   };
+}
+
+/** The adapter under what is in force now; of a user without one, the warm start. */
+function loraFor(adapter: StoredAdapter | undefined, model: Model, skillsVersion: number): LoraAdapter {
+  if (adapter === undefined) return warmStart(model);
+  const { state } = adapter;
+  const upToDate = adapter.skillsVersion === skillsVersion && isSolvedFor(state, model);
+  return upToDate ? loraOf(adapter) : learnerOf(state.learner).solve(state, model);
 }

@@ -2,13 +2,8 @@ import type { StoredAdapter } from '../../shared/adapter-store/adapter-object.ts
 import type { SharedLearning } from '../../shared/adapter-store/learning-objects.ts';
 import { eventKey, remember } from '../../shared/adapter-store/recent-events.ts';
 import type { FeedbackEvent } from '../../shared/feedback/event.ts';
-import {
-  createBayesianState,
-  type PredictedReward,
-  solveWeights,
-  type TrainingInteraction,
-  train,
-} from '../../shared/lora/bayesian.ts';
+import type { PredictedReward, TrainingInteraction } from '../../shared/lora/bayesian.ts';
+import { type LearnerState, learnerOf } from '../../shared/lora/learner.ts';
 import {
   cellOf,
   type Episode,
@@ -48,13 +43,16 @@ export function applyEvents(
   }
   if (applied.length === 0) return { adapter: undefined, applied, duplicates };
 
-  const { basis, skills, model } = learning;
-  let state = previous?.state ?? createBayesianState(basis);
-  const samplesSeen = state.statistics.count;
+  const { skills, model } = learning;
+  const scale = settings.scalingFactor / settings.rank;
+  const shape = { embeddingDim: settings.embeddingDim, rank: settings.rank, scale };
+  let state: LearnerState = previous?.state ?? learnerOf(settings.learner).create(model, shape);
+  const learner = learnerOf(state.learner);
+  const samplesSeen = state.record.count;
   const predictions: PredictedReward[] = [];
   const residuals: ItemResidual[] = [];
   for (const event of applied) {
-    const training = train(
+    const training = learner.train(
       state,
       model,
       event.interactions.map(
@@ -75,6 +73,7 @@ export function applyEvents(
       });
     });
   }
+  const { basis, b, offset } = learner.solve(state, model);
   const version = (previous?.version ?? 0) + 1;
   const episode: Episode = {
     userKey,
@@ -98,10 +97,10 @@ export function applyEvents(
     embeddingModel: settings.embeddingModel,
     embeddingDim: settings.embeddingDim,
     rank: settings.rank,
-    scale: settings.scalingFactor / settings.rank,
+    scale,
     state,
     a: basis?.a ?? new Float32Array(0),
-    weights: solveWeights(state, model),
+    weights: { b, offset },
     skillsVersion: skills.version,
     recentEvents: remember(
       previous?.recentEvents ?? new BigUint64Array(0),

@@ -41,8 +41,14 @@ export class AdapterCache {
 
 function bytesOf({ adapter }: Loaded): number {
   const { state, weights, recentEvents } = adapter;
-  const arrays = [state.statistics.gram, state.statistics.moment, weights.b, recentEvents];
-  if (state.targets !== null) arrays.push(state.targets.stz);
-  const waiting = state.waiting.length * adapter.embeddingDim * 4;
+  const arrays: ArrayBufferView[] = [weights.b, recentEvents];
+  let waiting = 0;
+  if (state.learner === 'sgd') {
+    for (const { values, anchor, fisher } of [state.a, state.b]) arrays.push(values, anchor, fisher);
+  } else {
+    arrays.push(state.statistics.gram, state.statistics.moment);
+    if (state.targets !== null) arrays.push(state.targets.stz);
+    waiting = state.waiting.length * adapter.embeddingDim * 4;
+  }
   return arrays.reduce((sum, { byteLength }) => sum + byteLength, 2_048 + waiting);
 }

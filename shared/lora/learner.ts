@@ -69,6 +69,16 @@ export function learnerOf<Name extends LearnerName>(name: Name): Learner<Name> {
   return LEARNERS[name];
 }
 
+/** Whether what was solved of a state still belongs to the model's basis; the prior may have changed since. */
+export function isSolvedFor(state: LearnerState, { basis }: Model): boolean {
+  return state.learner !== 'bayesian' || state.basisId === (basis?.id ?? null);
+}
+
+/** The adapter of a user of whom nothing is known: the mean of the prior. */
+export function warmStart(model: Model): LoraAdapter {
+  return LEARNERS.bayesian.solve(createBayesianState(model.basis), model);
+}
+
 /** The model before anything was learned from other users. */
 export function initialModel(
   name: LearnerName,

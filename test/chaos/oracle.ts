@@ -3,7 +3,7 @@ import { applyEvents } from '../../functions/update-adapters/apply-events.ts';
 import { encodeAdapter, type StoredAdapter } from '../../shared/adapter-store/adapter-object.ts';
 import type { SharedLearning } from '../../shared/adapter-store/learning-objects.ts';
 import { parseFeedbackEvent } from '../../shared/feedback/event.ts';
-import { solveWeights } from '../../shared/lora/bayesian.ts';
+import { learnerOf } from '../../shared/lora/learner.ts';
 import type { FunctionSettings } from '../../shared/runtime/settings.ts';
 import type { WorkloadMessage } from './workload.ts';
 
@@ -52,7 +52,7 @@ export function expectedAdapters(
 export function learnedBytes(adapter: StoredAdapter, { model, skills }: SharedLearning): string {
   const bytes = encodeAdapter({
     ...adapter,
-    weights: solveWeights(adapter.state, model),
+    weights: learnerOf(adapter.state.learner).solve(adapter.state, model),
     skillsVersion: skills.version,
     version: 1,
     createdAt: 0,

@@ -205,10 +205,10 @@ describe('the whole stack', () => {
     }
     const grouped = await running.objects.get(`${PREFIX.quarantine}${userKey('grace')}/${wrongGroup}`);
     expect(grouped).toBeDefined();
-    expect((await running.adapters.load(userKey('grace')))?.adapter.state.statistics.count).toBe(
+    expect((await running.adapters.load(userKey('grace')))?.adapter.state.record.count).toBe(
       bad.length + 1,
     );
-    expect((await running.adapters.load(userKey('alan')))?.adapter.state.statistics.count).toBe(4);
+    expect((await running.adapters.load(userKey('alan')))?.adapter.state.record.count).toBe(4);
     expect(running.stack.metrics.sum(METRIC.eventsQuarantined)).toBe(bad.length + 1);
     const { Attributes } = await running.sqs.send(
       new GetQueueAttributesCommand({

@@ -1,0 +1,71 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { applyEvents } from '../../../functions/update-adapters/apply-events.ts';
+import {
+  decodeAdapter,
+  encodeAdapter,
+  type StoredAdapter,
+} from '../../../shared/adapter-store/adapter-object.ts';
+import { RECENT_EVENTS_KEPT } from '../../../shared/adapter-store/recent-events.ts';
+import { parseFeedbackEvent } from '../../../shared/feedback/event.ts';
+import { learnedBytes } from '../../chaos/oracle.ts';
+import { createWorkload } from '../../chaos/workload.ts';
+import { createWorld, SETTINGS } from './container.ts';
+import { event, ITEMS } from './feedback.ts';
+
+const { learning } = createWorld(ITEMS);
+const OPTIONS = { userKey: 'a'.repeat(64), settings: SETTINGS, now: 1_000 };
+
+test('what is learned does not depend on how events were cut into updates, nor on passing through S3', () => {
+  fc.assert(
+    fc.property(fc.integer(), fc.array(fc.integer({ min: 1, max: 5 }), { maxLength: 12 }), (seed, cuts) => {
+      const { messages } = createWorkload({ seed, events: 20, users: 1, ...SETTINGS });
+      const events = messages.flatMap(({ body, fate }) =>
+        typeof fate === 'object' ? [] : [parseFeedbackEvent(body, SETTINGS)],
+      );
+      const whole = applyEvents(undefined, events, learning, OPTIONS).adapter!;
+      let cut: StoredAdapter | undefined;
+      for (let at = 0, i = 0; at < events.length; i++) {
+        const size = cuts[i] ?? 1;
+        const applied = applyEvents(cut, events.slice(at, at + size), learning, { ...OPTIONS, now: i });
+        if (applied.adapter !== undefined) cut = decodeAdapter(encodeAdapter(applied.adapter), 'cut');
+        at += size;
+      }
+      expect(learnedBytes(cut!, learning)).toBe(learnedBytes(whole, learning));
+    }),
+    { numRuns: 30 },
+  );
+});
+
+test('the episode counts what its update applied, and predicts before it learns', () => {
+  const first = applyEvents(undefined, [event('e1'), event('e1'), event('e2')], learning, OPTIONS);
+  expect(first.duplicates.map(({ eventId }) => eventId)).toEqual(['e1']);
+  expect(first.adapter?.lastEpisode).toMatchObject({
+    version: 1,
+    committedAt: 1_000,
+    context: { events: 2, interactions: 2, samplesSeen: 0 },
+    outcome: { rewards: 2, meanReward: 1 },
+  });
+  const second = applyEvents(first.adapter, [event('e3')], learning, OPTIONS);
+  expect(second.adapter?.lastEpisode).toMatchObject({ version: 2, context: { samplesSeen: 2 } });
+  expect(second.adapter!.lastEpisode!.outcome.loss).toBeLessThan(first.adapter!.lastEpisode!.outcome.loss);
+});
+
+test('events that were all applied before make no new version', () => {
+  const { adapter } = applyEvents(undefined, [event('e1')], learning, OPTIONS);
+  const again = applyEvents(adapter, [event('e1')], learning, OPTIONS);
+  expect(again).toMatchObject({ adapter: undefined, applied: [] });
+  expect(again.duplicates).toHaveLength(1);
+});
+
+test('the newest two thousand events are remembered, in order, and at least 1,024', () => {
+  expect(RECENT_EVENTS_KEPT).toBeGreaterThanOrEqual(1_024);
+  let adapter: StoredAdapter | undefined;
+  for (let n = 0; n < RECENT_EVENTS_KEPT + 30; n += 10) {
+    const events = Array.from({ length: 10 }, (_, i) => event(`e${n + i}`));
+    adapter = applyEvents(adapter, events, learning, OPTIONS).adapter;
+  }
+  expect(adapter?.recentEvents).toHaveLength(RECENT_EVENTS_KEPT);
+  expect(applyEvents(adapter, [event('e40')], learning, OPTIONS).duplicates).toHaveLength(1);
+  expect(applyEvents(adapter, [event('e0')], learning, OPTIONS).applied).toHaveLength(1);
+});

@@ -1,0 +1,144 @@
+import { beforeEach, expect, test } from 'vitest';
+import { type FeedbackMessage, processBatch } from '../../../functions/update-adapters/process-batch.ts';
+import type { QuarantinedMessage } from '../../../shared/adapter-store/quarantine.ts';
+import { eventKey } from '../../../shared/adapter-store/recent-events.ts';
+import { UnavailableError } from '../../../shared/errors.ts';
+import { userKey } from '../../../shared/feedback/user-key.ts';
+import { PREFIX } from '../../../shared/runtime/names.ts';
+import { Container, createWorld, type Fault, type World } from './container.ts';
+import { ITEMS, message, poison } from './feedback.ts';
+
+let world: World;
+
+beforeEach(() => {
+  world = createWorld(ITEMS);
+});
+
+function container(script: Record<string, Fault[]> = {}): Container {
+  return new Container(world, (call) => script[call]?.shift() ?? 'none');
+}
+
+function process(on: Container, ...messages: FeedbackMessage[]) {
+  return processBatch(messages, { ...on.services, signal: on.time.signal });
+}
+
+async function appliedOf(userId: string): Promise<bigint[]> {
+  return [...((await world.adapters.load(userKey(userId)))?.adapter.recentEvents ?? [])];
+}
+
+test('all new events of a user are one commit, whatever stands between them', async () => {
+  const on = container();
+  const report = await process(
+    on,
+    message('a1'),
+    message('b1', { userId: 'bob' }),
+    message('a2'),
+    message('a3'),
+  );
+  expect(report.updates).toBe(2);
+  expect(on.calls.filter((call) => call === 'put adapters/')).toHaveLength(2);
+  expect(await appliedOf('ada')).toEqual(['a1', 'a2', 'a3'].map(eventKey));
+});
+
+test('an event that stands twice in a batch is applied once', async () => {
+  const report = await process(
+    container(),
+    message('a1'),
+    { ...message('a1'), messageId: 'again' },
+    message('a2'),
+  );
+  expect(report).toMatchObject({ failed: [], duplicates: 1 });
+  expect(await appliedOf('ada')).toEqual(['a1', 'a2'].map(eventKey));
+});
+
+test('a bad event goes to quarantine with its body untouched, and the events around it are applied', async () => {
+  const bad = poison('bad');
+  const report = await process(container(), message('a1'), bad, message('a2'));
+  expect(report).toMatchObject({ failed: [], quarantined: [{ messageId: 'bad', code: 'schema' }] });
+  expect(await appliedOf('ada')).toEqual(['a1', 'a2'].map(eventKey));
+  expect(world.objects.documents<QuarantinedMessage>(PREFIX.quarantine)).toEqual([
+    {
+      messageId: 'bad',
+      userKey: userKey('ada'),
+      code: 'schema',
+      reason: expect.stringContaining('expected'),
+      messageGroupId: userKey('ada'),
+      sentAt: 900,
+      quarantinedAt: 1_000,
+      body: bad.body,
+    },
+  ]);
+});
+
+test('an event under another group than its user’s is quarantined: two groups have no order', async () => {
+  const report = await process(container(), { ...message('a1'), groupId: userKey('bob') });
+  expect(report.quarantined).toEqual([{ messageId: 'message of a1', code: 'message-group' }]);
+  expect(await appliedOf('ada')).toEqual([]);
+});
+
+test('a quarantine that fails stops its user there; earlier events are applied, later ones wait', async () => {
+  const on = container({ 'put quarantine/': ['unavailable'] });
+  const report = await process(
+    on,
+    message('a1'),
+    poison('bad'),
+    message('a2'),
+    message('b1', { userId: 'bob' }),
+  );
+  expect(report.failed).toEqual(['bad', 'message of a2']);
+  expect(await appliedOf('ada')).toEqual(['a1'].map(eventKey));
+  expect(await appliedOf('bob')).toEqual(['b1'].map(eventKey));
+});
+
+test('a commit that fails returns all messages of its user and of no other', async () => {
+  const on = container({ 'put adapters/': ['unavailable'] });
+  const report = await process(on, message('a1'), message('b1', { userId: 'bob' }), message('a2'));
+  expect(report.failed).toEqual(['message of a1', 'message of a2']);
+  expect(await appliedOf('bob')).toEqual(['b1'].map(eventKey));
+  expect(on.failures).toEqual([expect.any(UnavailableError)]);
+});
+
+test('a failed commit returns what a failed quarantine had stopped as well, in order', async () => {
+  const on = container({ 'put adapters/': ['unavailable'], 'put quarantine/': ['unavailable'] });
+  const report = await process(on, message('a1'), poison('bad'), message('a2'));
+  expect(report.failed).toEqual(['message of a1', 'bad', 'message of a2']);
+});
+
+test('what is unprocessed when the time is up is returned, and no other user with it', async () => {
+  const on = container({ 'put adapters/': ['hang'] });
+  const report = await process(on, message('a1'), message('a2'));
+  expect(report.failed).toEqual(['message of a1', 'message of a2']);
+  expect(report.updates).toBe(0);
+});
+
+test('a batch that comes when the time is up already is returned untouched', async () => {
+  const on = container();
+  on.time.abort(new UnavailableError('the time is up'));
+  const report = await process(on, poison('bad'), message('a1'), message('b1', { userId: 'bob' }));
+  expect(report.failed).toEqual(['bad', 'message of a1', 'message of b1']);
+  expect(on.calls).toEqual([]);
+});
+
+test('an event that cannot be learned because the basis cannot be read is returned', async () => {
+  const on = container();
+  const learning = async () => {
+    throw new UnavailableError('no basis');
+  };
+  const report = await processBatch([message('a1')], { ...on.services, learning, signal: on.time.signal });
+  expect(report.failed).toEqual(['message of a1']);
+});
+
+test('of a forgotten user nothing is kept, not even a bad event', async () => {
+  await world.adapters.bury({ userKey: userKey('ada'), forgottenAt: 500, expiresAt: 2_000 }, undefined);
+  const report = await process(container(), poison('bad'), message('a1'));
+  expect(report).toMatchObject({ failed: [], quarantined: [], forgotten: 2, updates: 0 });
+  expect(world.objects.documents(PREFIX.quarantine)).toEqual([]);
+});
+
+test('delays are counted from sending, and never below zero when clocks differ', async () => {
+  const report = await process(container(), message('a1'), {
+    ...message('b1', { userId: 'bob' }),
+    sentAt: 5_000,
+  });
+  expect(report.applied.map(({ delayMs }) => delayMs)).toEqual([100, 0]);
+});

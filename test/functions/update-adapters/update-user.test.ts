@@ -1,0 +1,151 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import { updateUser } from '../../../functions/update-adapters/update-user.ts';
+import type { StoredAdapter } from '../../../shared/adapter-store/adapter-object.ts';
+import { eventKey } from '../../../shared/adapter-store/recent-events.ts';
+import { ConflictError, UnavailableError } from '../../../shared/errors.ts';
+import type { FeedbackEvent } from '../../../shared/feedback/event.ts';
+import { userKey } from '../../../shared/feedback/user-key.ts';
+import type { Episode } from '../../../shared/reasoning-bank/episode.ts';
+import { PREFIX } from '../../../shared/runtime/names.ts';
+import { Container, createWorld, type Fault, type World } from './container.ts';
+import { event, ITEMS } from './feedback.ts';
+
+const ADA = userKey('ada');
+let world: World;
+
+beforeEach(() => {
+  world = createWorld(ITEMS);
+});
+
+/** A container whose calls fail in this order, each entry naming the call that it waits for. */
+function container(...script: [call: string, fault: Fault][]): Container {
+  return new Container(world, (call) => {
+    if (script[0]?.[0] !== call) return 'none';
+    return script.shift()![1];
+  });
+}
+
+function update(on: Container, ...events: FeedbackEvent[]) {
+  return updateUser(ADA, events, world.learning, on.services);
+}
+
+async function stored(): Promise<StoredAdapter> {
+  return (await world.adapters.load(ADA))!.adapter;
+}
+
+async function versionsInBank(): Promise<number[]> {
+  return (await Array.fromAsync(world.episodes.ofUser(ADA))).map(({ version }) => version);
+}
+
+describe('round trips', () => {
+  test('a cold update reads once, writes once, and stores one episode', async () => {
+    const cold = container();
+    await update(cold, event('e1'), event('e2'));
+    expect(cold.calls).toEqual(['get adapters/', 'put adapters/', 'store episode']);
+  });
+
+  test('a warm update reads nothing', async () => {
+    const warm = container();
+    await update(warm, event('e1'));
+    warm.calls.length = 0;
+    await update(warm, event('e2'));
+    expect(warm.calls).toEqual(['put adapters/', 'store episode']);
+  });
+});
+
+describe('a commit that lost a race', () => {
+  test('is made again upon what the winner wrote', async () => {
+    const stale = container();
+    await update(stale, event('e1'));
+    await update(container(), event('e2'));
+    await update(stale, event('e3'));
+    expect([...(await stored()).recentEvents]).toEqual(['e1', 'e2', 'e3'].map(eventKey));
+    expect(stale.conflicts).toBe(1);
+  });
+
+  test('stores the episode of a winner that died before it could', async () => {
+    const stale = container();
+    await update(stale, event('e1'));
+    const dying = container(['store episode', 'kill-before']);
+    void update(dying, event('e2'));
+    await dying.killed;
+    await update(stale, event('e3'));
+    expect(await versionsInBank()).toEqual([1, 2, 3]);
+  });
+
+  test('is given up after six attempts, and nothing stays in the cache', async () => {
+    const unlucky = container(
+      ...Array.from({ length: 6 }, (): [string, Fault] => ['put adapters/', 'conflict']),
+    );
+    await expect(update(unlucky, event('e1'))).rejects.toThrow(ConflictError);
+    expect(unlucky.conflicts).toBe(5);
+    expect(unlucky.services.cache.get(ADA)).toBeUndefined();
+  });
+
+  test('forgets what it knew when the write failed, because it may have taken effect', async () => {
+    const on = container();
+    await update(on, event('e1'));
+    const known = on.services.cache.get(ADA);
+    const failing = container(['put adapters/', 'lost']);
+    failing.services.cache.set(ADA, known!);
+    await expect(update(failing, event('e2'))).rejects.toThrow(UnavailableError);
+    expect(failing.services.cache.get(ADA)).toBeUndefined();
+    const { applied, duplicates } = await update(failing, event('e2'), event('e3'));
+    expect([applied, duplicates].map((events) => events.map(({ eventId }) => eventId))).toEqual([
+      ['e3'],
+      ['e2'],
+    ]);
+  });
+});
+
+describe('an episode', () => {
+  test('that the bank does not take waits in pending/', async () => {
+    const on = container(['store episode', 'unavailable']);
+    await update(on, event('e1'));
+    expect(world.objects.documents<Episode>(PREFIX.pending).map(({ version }) => version)).toEqual([1]);
+    expect(on.pendings).toBe(1);
+  });
+
+  test('that nobody took fails the update, and the redelivery stores it', async () => {
+    const on = container(['store episode', 'unavailable'], ['put pending/', 'unavailable']);
+    await expect(update(on, event('e1'))).rejects.toThrow(UnavailableError);
+    expect(await versionsInBank()).toEqual([]);
+    const again = await update(on, event('e1'));
+    expect(again.applied).toEqual([]);
+    expect(await versionsInBank()).toEqual([1]);
+    expect((await stored()).version).toBe(1);
+  });
+});
+
+describe('a forgotten user', () => {
+  const bury = async (expiresAt: number) => {
+    const { etag } = await world.adapters.find(ADA);
+    await world.adapters.bury({ userKey: ADA, forgottenAt: 500, expiresAt }, etag);
+  };
+
+  test('does not come back by an event that was under way, even in a warm container', async () => {
+    const warm = container();
+    await update(warm, event('e1'));
+    await bury(2_000);
+    const { forgotten } = await update(warm, event('e2'));
+    expect(forgotten.map(({ eventId }) => eventId)).toEqual(['e2']);
+    expect((await world.adapters.find(ADA)).tombstone).toBeDefined();
+  });
+
+  test('leaves no episode behind when a warm container meets an event that it knows', async () => {
+    const warm = container();
+    await update(warm, event('e1'));
+    await bury(2_000);
+    await world.episodes.forgetUser(ADA);
+    await update(warm, event('e1'));
+    expect(await versionsInBank()).toEqual([]);
+  });
+
+  test('starts anew with the first event after the tombstone has expired', async () => {
+    await update(container(), event('e1'));
+    await bury(1_000);
+    const { applied } = await update(container(), event('e1'));
+    expect(applied).toHaveLength(1);
+    expect((await stored()).version).toBe(1);
+  });
+});

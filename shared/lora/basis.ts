@@ -44,7 +44,6 @@ export const MAX_PROJECTION_DIM = 64;
 const MAX_FEATURES = 16_384;
 /** More embeddings than these are sampled evenly; more did not change results. */
 const MAX_SAMPLE = 2_000;
-const SNAPSHOT_LIMIT = 1_024;
 
 /** Number of coefficients P of a reward model: the p of the basis and the user's offset. Without a basis, the offset alone. */
 export function coefficientCount(basis: Basis | null): number {
@@ -211,7 +210,7 @@ function leadingFeatures(
   const r = latent[0]!.length;
   const size = d * r;
   const projection = new Float32Array(size * p);
-  if (size <= SNAPSHOT_LIMIT) {
+  if (size <= sample.length) {
     const moment = new Float64Array(size * size);
     const phi = new Float64Array(size);
     sample.forEach((x, n) => {

@@ -13,7 +13,7 @@ import { initialPrior, type PreparedPrior, posteriorMean } from '../../../shared
 import { dot } from '../../../shared/lora/symmetric.ts';
 import type { Model, TrainingInteraction } from '../../../shared/lora/training.ts';
 import { difference, invert, outer, pack, plus, range, times, toRows, unpack } from './dense.ts';
-import { arbitraryBasis, arbitraryPrior, createRandom, rewardsOf, vectorOf } from './fixtures.ts';
+import { arbitraryBasis, arbitraryPrior, cases, createRandom, rewardsOf, vectorOf } from './fixtures.ts';
 
 type Rewarded = TrainingInteraction & { readonly reward: number };
 
@@ -91,7 +91,7 @@ describe('train', () => {
         expect(difference(b, dense)).toBeLessThan(1e-6);
         expect(offset).toBeCloseTo(expected[3]!, 8);
       }),
-      { numRuns: 1000 },
+      cases(1000),
     );
   });
 
@@ -322,32 +322,6 @@ describe('rewards and targets together', () => {
 });
 
 describe('numbers at the edge', () => {
-  it('stay finite over 20,000 updates on one pair, on zero vectors and on random data, at the largest scale', () => {
-    const random = createRandom('long');
-    const basis = createBasis({
-      embeddingDim: 16,
-      rank: 2,
-      scale: 1024,
-      a: vectorOf(random, 32),
-      projection: vectorOf(random, 64),
-    });
-    const model = { basis, prior: initialPrior(basis.id, 3, { relativeVariance: 1000 }) };
-    const pair = { embedding: vectorOf(random, 16), itemEffect: 0 };
-    const streams: ((n: number) => TrainingInteraction[])[] = [
-      (n) => [{ ...pair, reward: n % 2 }],
-      () => [{ embedding: new Float32Array(16), itemEffect: 0, reward: 1 }],
-      () => rewardsOf(random, 1, 16),
-      () => [{ ...pair, target: pair.embedding.map((value) => -65_000 * value) }],
-    ];
-    for (const stream of streams) {
-      let state = createBayesianState(basis);
-      for (let n = 0; n < 20_000; n++) state = train(state, model, stream(n)).state;
-      const { b, offset } = solveWeights(state, model);
-      expect(b.every(Number.isFinite) && Number.isFinite(offset)).toBe(true);
-      expect(Object.values(state.record).every(Number.isFinite)).toBe(true);
-    }
-  });
-
   it.each([2 ** -149, 1e-20, 1e20, 3e38])('learn the same from items of length %d', (length) => {
     const basis = randomBasis(16, { rank: 2, scalingFactor: 2, seed: 1 });
     const model = { basis, prior: initialPrior(basis.id, basis.projectionDim + 1) };

@@ -10,7 +10,7 @@ import {
 } from '../../../shared/lora/forward.ts';
 import { dot } from '../../../shared/lora/symmetric.ts';
 import { difference, range, times, toRows } from './dense.ts';
-import { createRandom, vectorOf } from './fixtures.ts';
+import { cases, createRandom, vectorOf } from './fixtures.ts';
 
 function adapterOf(random: ReturnType<typeof createRandom>, embeddingDim: number, rank: number): LoraAdapter {
   return {
@@ -56,7 +56,7 @@ describe('an adapter', () => {
           }
         },
       ),
-      { numRuns: 1000 },
+      cases(1000),
     );
   });
 

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { regressionGradient } from '../../../shared/lora/gradient.ts';
 import { range, times, toRows } from './dense.ts';
-import { createRandom } from './fixtures.ts';
+import { cases, createRandom } from './fixtures.ts';
 
 describe('regressionGradient', () => {
   it('agrees with central finite differences of the mean squared error to 1e-6', () => {
@@ -44,7 +44,7 @@ describe('regressionGradient', () => {
           expect(Math.abs(gradient[name][i]! - slope) / largest).toBeLessThan(1e-6);
         }
       }),
-      { numRuns: 1000 },
+      cases(1000),
     );
   });
 

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { multiplyTransposed } from '../../../shared/lora/matrix-product.ts';
 import { difference, product, toRows, transpose } from './dense.ts';
-import { createRandom } from './fixtures.ts';
+import { cases, createRandom } from './fixtures.ts';
 
 const size = fc.integer({ min: 1, max: 9 });
 
@@ -34,7 +34,7 @@ describe('multiplyTransposed', () => {
           expect(difference(out, expected)).toBeLessThan(1e-14);
         },
       ),
-      { numRuns: 1000 },
+      cases(1000),
     );
   });
 });

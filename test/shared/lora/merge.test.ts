@@ -5,7 +5,7 @@ import { symmetricEigen } from '../../../shared/lora/eigen.ts';
 import { type MergeableAdapter, mergeLora } from '../../../shared/lora/merge.ts';
 import { dot } from '../../../shared/lora/symmetric.ts';
 import { type Dense, difference, plus, product, range, toRows, transpose } from './dense.ts';
-import { createRandom, vectorOf } from './fixtures.ts';
+import { cases, createRandom, vectorOf } from './fixtures.ts';
 
 type Random = ReturnType<typeof createRandom>;
 
@@ -52,7 +52,7 @@ describe('mergeLora', () => {
         expect(difference(change(merged).flat(), change(adapter).flat())).toBeLessThan(1e-5);
         expect(merged.offset).toBeCloseTo(adapter.offset, 12);
       }),
-      { numRuns: 1000 },
+      cases(1000),
     );
   });
 

@@ -25,7 +25,7 @@ import {
   transpose,
   unpack,
 } from './dense.ts';
-import { arbitraryPrior, createRandom } from './fixtures.ts';
+import { arbitraryPrior, cases, createRandom } from './fixtures.ts';
 
 interface Rewarded {
   readonly psi: Float64Array;
@@ -135,7 +135,7 @@ describe('posteriorMean and logMarginalLikelihood', () => {
           (n * Math.log(2 * Math.PI) + Math.log(determinant) + dot(residual, times(inverse, residual)));
         expect(difference([logMarginalLikelihood(sums, prior)], [logDensity])).toBeLessThan(1e-7);
       }),
-      { numRuns: 1000 },
+      cases(1000),
     );
   });
 
@@ -291,7 +291,7 @@ describe('populationPrior', () => {
         expect(found.noiseVariance).toBeCloseTo(squares / count, 10);
         expect(found).toMatchObject({ basisId: 'b', meanReward: current.meanReward });
       }),
-      { numRuns: 300 },
+      cases(300),
     );
   });
 

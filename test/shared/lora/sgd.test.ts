@@ -207,30 +207,4 @@ describe('trainSgd', () => {
     }
     expect(start).toEqual(copy);
   });
-
-  it('stays finite over 20,000 updates on one pair, on zero vectors and on random data, at the largest steps', () => {
-    const random = createRandom('long');
-    const wild = withRate(1, { gradientClipThreshold: 100, ewcLambda: 1e6 });
-    const pair = vectorOf(random, 16);
-    const streams: ((n: number) => TrainingInteraction[])[] = [
-      (n) => [
-        {
-          embedding: pair,
-          itemEffect: 0,
-          target: pair.map((value) => (n % 2 === 0 ? -1 : 1) * 60_000 * value),
-        },
-      ],
-      () => [liked(pair, 1)],
-      () => [liked(new Float32Array(16), 1)],
-      () => rewardsOf(random, 1, 16),
-    ];
-    for (const stream of streams) {
-      let state = createSgdState(model, { ...shape, scale: 1024 });
-      for (let n = 0; n < 20_000; n++) state = trainSgd(state, wild, stream(n)).state;
-      for (const { values, anchor, fisher } of [state.a, state.b]) {
-        expect([values, anchor, fisher].every((numbers) => numbers.every(Number.isFinite))).toBe(true);
-      }
-      expect(Object.values(state.record).every(Number.isFinite)).toBe(true);
-    }
-  });
 });

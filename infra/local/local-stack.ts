@@ -29,6 +29,8 @@ export interface LocalStackOptions {
   readonly concurrency?: number;
   /** Whether schedules run; default true. Functions can be invoked at any rate. */
   readonly schedules?: boolean;
+  /** Where the functions find the services instead of the services' own endpoints, such as a proxy before each. */
+  readonly functionEndpoints?: (endpoints: Endpoints) => Promise<Endpoints>;
   /** Default: the system's clock. Goes for schedules, asynchronous retries and the expiry of objects. */
   readonly clock?: Clock;
 }
@@ -125,7 +127,7 @@ export class LocalStack {
       sqs,
       dynamodb,
       s3,
-      environment: clientEnvironment(endpoints),
+      environment: clientEnvironment((await options.functionEndpoints?.(endpoints)) ?? endpoints),
       concurrency: options.concurrency ?? Math.max(2, availableParallelism()),
       recordLine: (name, line) => {
         metrics.record(line);
@@ -158,6 +160,19 @@ export class LocalStack {
     if (!result.failed) return JSON.parse(result.payload) as unknown;
     const { errorType, errorMessage } = JSON.parse(result.payload) as FunctionFailure;
     throw new UnavailableError(`function ${functionName}: ${errorType}: ${errorMessage}`);
+  }
+
+  /** Request ids of all invocations that run now. */
+  get running(): string[] {
+    return [...this.#services.functions.values()].flatMap((target) => target.running);
+  }
+
+  /**
+   * Ends the function instance that runs an invocation, in the middle of what it does, as the loss of its machine would.
+   * @returns whether it was running
+   */
+  kill(requestId: string): boolean {
+    return [...this.#services.functions.values()].some((target) => target.kill(requestId));
   }
 
   /** Ends all warm function instances, as a new deployment does: the next invocation of each starts cold. */

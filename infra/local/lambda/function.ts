@@ -32,6 +32,8 @@ export class LocalFunction {
   readonly #recordLine: (line: string) => void;
   readonly #recordColdStart: (coldStart: ColdStart) => void;
   readonly #instances = new Set<FunctionInstance>();
+  /** Those that run an event, by its request id. */
+  readonly #busy = new Map<string, FunctionInstance>();
   /** Warm and free, the most recently used one last. */
   #idle: FunctionInstance[] = [];
   readonly #waiting: (() => void)[] = [];
@@ -76,12 +78,29 @@ export class LocalFunction {
     const generation = this.#generation;
     const instance = this.#takeWarm() ?? (await this.#start());
     if (!(instance instanceof FunctionInstance)) return failed(requestId, instance);
+    this.#busy.set(requestId, instance);
     try {
       return await instance.invoke(payload, requestId);
     } finally {
+      this.#busy.delete(requestId);
       if (instance.alive && generation === this.#generation && !this.#closed) this.#idle.push(instance);
       else await this.#end(instance);
     }
+  }
+
+  /** Request ids of the events that run now. */
+  get running(): string[] {
+    return [...this.#busy.keys()];
+  }
+
+  /**
+   * Ends the instance that runs an event, in the middle of what it does, as the loss of its machine would.
+   * @returns whether the event was running
+   */
+  kill(requestId: string): boolean {
+    const instance = this.#busy.get(requestId);
+    if (instance !== undefined) void instance.end();
+    return instance !== undefined;
   }
 
   #takeWarm(): FunctionInstance | undefined {

@@ -68,7 +68,7 @@ export class FunctionInstance {
   async invoke(payload: string, requestId: string): Promise<InvocationResult> {
     const limit = this.#configuration.timeoutSeconds * 1000;
     const answer = this.#answer(limit, `RequestId: ${requestId} Error: Task`);
-    this.#worker.postMessage({ payload, requestId, deadline: Date.now() + limit } satisfies ToInstance);
+    this.#worker.postMessage({ payload, requestId, limitMs: limit } satisfies ToInstance);
     const message = await answer;
     if (message.type === 'result') return { requestId, failed: false, payload: message.payload };
     const failure = message.type === 'error' ? message.error : undefined;

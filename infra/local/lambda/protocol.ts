@@ -7,11 +7,11 @@ export interface WorkerData {
   readonly memoryMb: number;
 }
 
-/** One invocation; `payload` is JSON text, `deadline` epoch milliseconds. */
+/** One invocation; `payload` is JSON text, `limitMs` the function's timeout. */
 export interface ToInstance {
   readonly payload: string;
   readonly requestId: string;
-  readonly deadline: number;
+  readonly limitMs: number;
 }
 
 /** An error as Lambda reports it in the payload of a failed invocation. */

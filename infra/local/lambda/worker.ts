@@ -2,6 +2,7 @@
 import { pathToFileURL } from 'node:url';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { FromInstance, ToInstance, WorkerData } from './protocol.ts';
+import { traceIdOf } from './trace-id.ts';
 
 type Handler = (event: unknown, context: object) => unknown;
 
@@ -43,7 +44,10 @@ async function loadHandler(): Promise<Handler> {
   return handler as Handler;
 }
 
-async function run(handler: Handler, { payload, requestId, deadline }: ToInstance): Promise<void> {
+async function run(handler: Handler, { payload, requestId, limitMs }: ToInstance): Promise<void> {
+  // Not by the wall clock, which the handler may have set wrong to see what comes of it.
+  const deadline = performance.now() + limitMs;
+  process.env._X_AMZN_TRACE_ID = traceIdOf(requestId);
   const context = {
     callbackWaitsForEmptyEventLoop: true,
     functionName,
@@ -53,7 +57,7 @@ async function run(handler: Handler, { payload, requestId, deadline }: ToInstanc
     awsRequestId: requestId,
     logGroupName: `/aws/lambda/${functionName}`,
     logStreamName: 'local',
-    getRemainingTimeInMillis: () => Math.max(0, deadline - Date.now()),
+    getRemainingTimeInMillis: () => Math.max(0, deadline - performance.now()),
   };
   try {
     const result = await handler(JSON.parse(payload), context);

@@ -142,3 +142,16 @@ test('delays are counted from sending, and never below zero when clocks differ',
   });
   expect(report.applied.map(({ delayMs }) => delayMs)).toEqual([100, 0]);
 });
+
+test('a bad event that is delivered again leaves what is in quarantine as it is', async () => {
+  await process(container(), poison('bad'));
+  const later = new Container(
+    world,
+    () => 'none',
+    () => 9_000,
+  );
+  const report = await process(later, poison('bad'));
+  expect(report.quarantined).toHaveLength(1);
+  const kept = world.objects.documents<QuarantinedMessage>(PREFIX.quarantine);
+  expect(kept.map(({ quarantinedAt }) => quarantinedAt)).toEqual([1_000]);
+});

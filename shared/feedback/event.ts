@@ -1,4 +1,6 @@
 import { shown } from '../errors.ts';
+import { vectorNorm } from '../lora/basis.ts';
+import { MAX_TARGET_LENGTH } from '../lora/training.ts';
 import {
   decodeEmbedding,
   type EmbeddingInput,
@@ -129,13 +131,13 @@ export function encodeInteraction(
   field: string,
 ): string {
   const { embedding, target, ...rest } = checked(interactionSchema, input, field, undefined);
-  const recoded = (value: EmbeddingInput, name: string) =>
-    encodeEmbedding(decoded(value, embeddingDim, fieldAt(field, [name]), undefined));
-  return transmissible({
-    ...rest,
-    embedding: recoded(embedding, 'embedding'),
-    ...(target === undefined ? {} : { target: recoded(target, 'target') }),
-  });
+  const decodedAt = (value: EmbeddingInput, name: string) =>
+    decoded(value, embeddingDim, fieldAt(field, [name]), undefined);
+  const vector = decodedAt(embedding, 'embedding');
+  if (target === undefined) return transmissible({ ...rest, embedding: encodeEmbedding(vector) });
+  const wanted = decodedAt(target, 'target');
+  checkTarget(wanted, vector, fieldAt(field, ['target']), undefined);
+  return transmissible({ ...rest, embedding: encodeEmbedding(vector), target: encodeEmbedding(wanted) });
 }
 
 /**
@@ -166,12 +168,32 @@ function resolved(
     embedding: decoded(input.embedding, dim, `${field}.embedding`, owner),
   };
   if (input.target !== undefined) {
-    return { ...interaction, target: decoded(input.target, dim, `${field}.target`, owner) };
+    const target = decoded(input.target, dim, `${field}.target`, owner);
+    checkTarget(target, interaction.embedding, `${field}.target`, owner);
+    return { ...interaction, target };
   }
-  return { ...interaction, reward: input.watch === undefined ? (input.reward ?? 0) : rewardOf(input.watch) };
+  return {
+    ...interaction,
+    reward: input.watch === undefined ? (input.reward ?? 0) : rewardOfWatch(input.watch),
+  };
 }
 
-function rewardOf({ completionRate, rating = 0, isRewatch = false }: WatchSignals): number {
+/** The learner refuses what is out of all proportion; here it can still be said whose event it is. */
+function checkTarget(
+  target: Float32Array,
+  embedding: Float32Array,
+  field: string,
+  owner: string | undefined,
+) {
+  const length = vectorNorm(embedding);
+  const times = vectorNorm(target) / length;
+  if (length === 0 || times <= MAX_TARGET_LENGTH) return;
+  const found = `a vector ${times.toExponential(1)} times as long as its item`;
+  throw new InvalidEventError(field, found, `at most ${MAX_TARGET_LENGTH} times`, 'limit', owner);
+}
+
+/** What watching says about an item, from 0 to 1: min(1, 0.5·completionRate + 0.3·rating/5 + 0.2·isRewatch). */
+export function rewardOfWatch({ completionRate, rating = 0, isRewatch = false }: WatchSignals): number {
   return Math.min(1, 0.5 * completionRate + (0.3 * rating) / 5 + (isRewatch ? 0.2 : 0));
 }
 

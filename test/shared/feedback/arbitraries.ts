@@ -29,9 +29,17 @@ const feedback = fc.oneof(
   fc.record({ target: embedding }),
 );
 
+/** Whether the target is more than 65,504 times as long as its item. */
+function isOutOfProportion(item: Float32Array, target: Float32Array = item): boolean {
+  return Math.hypot(...item) > 0 && Math.hypot(...target) > 65_504 * Math.hypot(...item);
+}
+
 const interaction: fc.Arbitrary<InteractionInput> = fc
   .tuple(fc.record({ itemId: id, embedding }, { requiredKeys: ['embedding'] }), feedback)
-  .map(([item, outcome]) => ({ ...item, ...outcome }));
+  .map(([item, outcome]) => ({ ...item, ...outcome }))
+  .filter(
+    ({ embedding: x, target: t }) => !isOutOfProportion(x as Float32Array, t as Float32Array | undefined),
+  );
 
 const occurredAt = fc
   .tuple(

@@ -91,6 +91,17 @@ describe('a feedback event', () => {
     });
   });
 
+  test('may not have a target out of all proportion to its item', () => {
+    const target = numbers.map((value) => 70_000 * value);
+    const far = { ...valid, interactions: [{ embedding: numbers, target }] };
+    expect(refusal(far)).toMatchObject({ field: 'interactions[0].target', reason: 'limit', userId: 'user' });
+    expect(() => encodeFeedbackEvent(far, DIM)).toThrow(
+      'interactions[0].target: found a vector 7.0e+4 times as long',
+    );
+    const zero = { embedding: numbers.map(() => 0), target };
+    expect(parse({ ...valid, interactions: [zero] }).interactions).toHaveLength(1);
+  });
+
   test('with a reward of -0 has a reward of 0', () => {
     const text = JSON.stringify(valid).replaceAll('"reward":0.5', '"reward":-0');
     expect(Object.is(parse(text).interactions[0]?.reward, 0)).toBe(true);

@@ -1,26 +1,16 @@
 import {
+  BatchWriteItemCommand,
   ConditionalCheckFailedException,
-  DeleteItemCommand,
   type DynamoDBClient,
-  PutItemCommand,
-  QueryCommand,
-  type QueryCommandInput,
 } from '@aws-sdk/client-dynamodb';
-import { UnavailableError } from '../errors.ts';
+import { CorruptObjectError } from '../errors.ts';
 import { TABLE } from '../runtime/names.ts';
+import { type BankStore, type CellStrategy, MAX_CELLS } from './bank-store.ts';
+import { byNewest, DynamoTable } from './dynamodb-table.ts';
 import type { Episode } from './episode.ts';
-import { SHARDS, shardKey, storedAtKey } from './episode-index.ts';
-import {
-  fromItem,
-  type Item,
-  isEpisode,
-  number,
-  text,
-  toItem,
-  userOf,
-  userPartition,
-} from './episode-item.ts';
-import type { EpisodeStore, IndexedEpisode } from './episode-store.ts';
+import { SHARDS, storedAtKey } from './episode-index.ts';
+import { fromItem, type Item, isEpisode, number, text, toItem, userOf } from './episode-item.ts';
+import type { IndexedEpisode } from './episode-store.ts';
 import type { Skills } from './skills.ts';
 
 export interface DynamoEpisodeStoreOptions {
@@ -30,175 +20,176 @@ export interface DynamoEpisodeStoreOptions {
   readonly now?: () => number;
 }
 
+const CELLS = 'CELLS';
+const SKILLS = 'SKILLS';
+const STRATEGY = 'STRATEGY';
+/** Items that one request deletes at most. */
+const BATCH = 25;
+const MAX_BATCH_ATTEMPTS = 8;
+
 /** The ReasoningBank's episodes in one DynamoDB table; see docs/reasoning-bank.md. */
-export class DynamoEpisodeStore implements EpisodeStore {
-  readonly #client: DynamoDBClient;
-  readonly #table: string;
+export class DynamoEpisodeStore implements BankStore {
+  readonly #table: DynamoTable;
   readonly #ttlDays: number;
-  readonly #now: () => number;
 
   constructor(client: DynamoDBClient, { table, ttlDays, now = Date.now }: DynamoEpisodeStoreOptions) {
-    this.#client = client;
-    this.#table = table;
+    this.#table = new DynamoTable(client, table, now);
     this.#ttlDays = ttlDays;
-    this.#now = now;
   }
 
   async store(
     episode: Episode,
     { signal }: { readonly signal?: AbortSignal } = {},
   ): Promise<'stored' | 'known'> {
-    const put = new PutItemCommand({
-      TableName: this.#table,
-      Item: toItem(episode, this.#now(), this.#ttlDays),
-      ConditionExpression: `attribute_not_exists(${TABLE.partitionKey})`,
+    const item = toItem(episode, this.#table.now(), this.#ttlDays);
+    const once = { ConditionExpression: `attribute_not_exists(${TABLE.partitionKey})`, signal };
+    return this.#table.attempt('store an episode', async () => {
+      try {
+        await this.#table.put(item, once);
+        return 'stored';
+      } catch (error) {
+        if (error instanceof ConditionalCheckFailedException) return 'known';
+        throw error;
+      }
     });
-    try {
-      await this.#client.send(put, signal === undefined ? {} : { abortSignal: signal });
-      return 'stored';
-    } catch (error) {
-      if (error instanceof ConditionalCheckFailedException) return 'known';
-      throw unavailable('store an episode', error);
-    }
   }
 
   async *after(cell: string, watermarks: readonly string[], until: number): AsyncIterable<IndexedEpisode> {
     for (let shard = 0; shard < SHARDS; shard++) {
       // Every position is longer than a bare time, so both ends are left out.
       const after = `${watermarks[shard] || storedAtKey(0)}!`;
-      for await (const item of this.#pages(
-        this.#query(TABLE.byCell, cell, shard, [after, storedAtKey(until)]),
-      )) {
+      const query = this.#table.shard(TABLE.byCell, cell, shard, [after, storedAtKey(until)]);
+      for await (const item of this.#table.pages(query)) {
         yield { episode: fromItem(item), shard, position: text(item, TABLE.byCell.sortKey) };
       }
     }
   }
 
   async recent(cell: string, limit: number): Promise<readonly Episode[]> {
-    return (await this.#newest(TABLE.byCell, cell, limit)).map(fromItem);
+    // As many of each shard are enough to hold the newest of all.
+    return (await this.#newest(TABLE.byCell, cell, limit)).slice(0, limit).map(fromItem);
+  }
+
+  async newest(cell: string, perShard: number): Promise<readonly Episode[]> {
+    return (await this.#newest(TABLE.byCell, cell, perShard)).flatMap((item) => {
+      try {
+        return fromItem(item);
+      } catch (error) {
+        // One bad item must not hide all others from every query.
+        if (error instanceof CorruptObjectError || error instanceof RangeError) return [];
+        throw error;
+      }
+    });
   }
 
   async newcomers(cell: string, limit: number): Promise<readonly string[]> {
-    return (await this.#newest(TABLE.newcomers, cell, limit)).map(userOf);
+    return (await this.#newest(TABLE.newcomers, cell, limit)).slice(0, limit).map(userOf);
+  }
+
+  async count(cell: string): Promise<{ episodes: number; complete: boolean }> {
+    const pages = await Promise.all(
+      Array.from({ length: SHARDS }, (_, shard) =>
+        this.#table.firstPage({ ...this.#table.shard(TABLE.byCell, cell, shard), Select: 'COUNT' }),
+      ),
+    );
+    return {
+      episodes: pages.reduce((sum, { Count = 0 }) => sum + Count, 0),
+      complete: pages.every(({ LastEvaluatedKey }) => LastEvaluatedKey === undefined),
+    };
+  }
+
+  async cells(): Promise<readonly string[]> {
+    const page = await this.#table.firstPage({ ...this.#table.partition(CELLS), Limit: MAX_CELLS });
+    return (page.Items ?? []).map((item) => text(item, TABLE.sortKey));
+  }
+
+  async announce(cell: string): Promise<void> {
+    await this.#table.attempt('announce a cell', () => this.#table.put(keyOf(CELLS, cell)));
+  }
+
+  async strategy(cell: string): Promise<CellStrategy | undefined> {
+    const document = text((await this.#table.get(cellPartition(cell), STRATEGY)) ?? {}, 'strategy');
+    return document === '' ? undefined : (JSON.parse(document) as CellStrategy);
+  }
+
+  async recordStrategy(strategy: CellStrategy): Promise<void> {
+    const item = {
+      ...keyOf(cellPartition(strategy.cell), STRATEGY),
+      strategy: { S: JSON.stringify(strategy) },
+    };
+    await this.#table.attempt('record a strategy', () => this.#table.put(item));
   }
 
   async *ofUser(userKey: string): AsyncIterable<Episode> {
-    for await (const item of this.#pages(this.#partition(userKey))) {
+    for await (const item of this.#table.pages(this.#table.user(userKey))) {
       if (isEpisode(item)) yield fromItem(item);
     }
   }
 
   async forgetUser(userKey: string): Promise<number> {
     let removed = 0;
-    for await (const item of this.#pages(this.#partition(userKey))) {
-      const { [TABLE.partitionKey]: partition, [TABLE.sortKey]: sort } = item;
-      const key = { [TABLE.partitionKey]: partition!, [TABLE.sortKey]: sort! };
-      try {
-        await this.#client.send(new DeleteItemCommand({ TableName: this.#table, Key: key }));
-      } catch (error) {
-        throw unavailable('remove an episode', error);
-      }
+    let keys: Item[] = [];
+    for await (const item of this.#table.pages(this.#table.user(userKey))) {
+      keys.push(keyOf(text(item, TABLE.partitionKey), text(item, TABLE.sortKey)));
       removed += 1;
+      if (keys.length < BATCH) continue;
+      await this.#remove(keys);
+      keys = [];
     }
+    if (keys.length > 0) await this.#remove(keys);
     return removed;
   }
 
   async recordSkills(cell: string, skills: Skills): Promise<void> {
     const { prior, items, evidence, progress } = skills;
-    const put = new PutItemCommand({
-      TableName: this.#table,
-      Item: {
-        [TABLE.partitionKey]: { S: `CELL#${cell}` },
-        [TABLE.sortKey]: { S: 'SKILLS' },
-        version: number(skills.version),
-        priorVersion: number(skills.priorVersion),
-        noiseVariance: number(prior.noiseVariance),
-        meanReward: number(prior.meanReward),
-        items: number(items.sums.size),
-        episodes: number(progress.episodes),
-        consolidatedAt: number(progress.at),
-        ...(evidence === null ? {} : { evidence: { S: JSON.stringify(evidence) } }),
-      },
-    });
-    try {
-      await this.#client.send(put);
-    } catch (error) {
-      throw unavailable('record skills', error);
-    }
+    const item = {
+      ...keyOf(cellPartition(cell), SKILLS),
+      version: number(skills.version),
+      priorVersion: number(skills.priorVersion),
+      noiseVariance: number(prior.noiseVariance),
+      meanReward: number(prior.meanReward),
+      items: number(items.sums.size),
+      episodes: number(progress.episodes),
+      consolidatedAt: number(progress.at),
+      ...(evidence === null ? {} : { evidence: { S: JSON.stringify(evidence) } }),
+    };
+    await this.#table.attempt('record skills', () => this.#table.put(item));
+    if (skills.version === 1) await this.announce(cell);
   }
 
-  /** The newest of every shard, merged; `limit` of each are enough to hold the newest `limit` of all. */
-  async #newest(index: Index, cell: string, limit: number): Promise<Item[]> {
+  /** So many of the newest of every shard, newest first over all. */
+  async #newest(index: typeof TABLE.byCell | typeof TABLE.newcomers, cell: string, perShard: number) {
     const shards = Array.from({ length: SHARDS }, (_, shard) =>
-      this.#firstPage({ ...this.#query(index, cell, shard), ScanIndexForward: false, Limit: limit }),
+      this.#table.firstPage({
+        ...this.#table.shard(index, cell, shard),
+        ScanIndexForward: false,
+        Limit: perShard,
+      }),
     );
-    const items = (await Promise.all(shards)).flat();
-    items.sort((a, b) => (text(a, index.sortKey) < text(b, index.sortKey) ? 1 : -1));
-    return items.slice(0, limit);
+    return (await Promise.all(shards)).flatMap(({ Items = [] }) => Items).sort(byNewest(index));
   }
 
-  /**
-   * One shard of an index, or the part of it between two positions. DynamoDB deletes expired items up to days late, so every
-   * read leaves them out itself.
-   */
-  #query(index: Index, cell: string, shard: number, between?: readonly [string, string]): QueryCommandInput {
-    return {
-      TableName: this.#table,
-      IndexName: index.index,
-      KeyConditionExpression: `#shard = :shard${between === undefined ? '' : ' AND #storedAt BETWEEN :from AND :to'}`,
-      FilterExpression: '#expiresAt > :now',
-      ExpressionAttributeNames: {
-        '#shard': index.partitionKey,
-        '#expiresAt': TABLE.expiresAt,
-        ...(between === undefined ? {} : { '#storedAt': index.sortKey }),
-      },
-      ExpressionAttributeValues: {
-        ':shard': { S: shardKey(cell, shard) },
-        ':now': number(Math.floor(this.#now() / 1000)),
-        ...(between === undefined ? {} : { ':from': { S: between[0] }, ':to': { S: between[1] } }),
-      },
-    };
-  }
-
-  /** All items of one user, as they stand now. */
-  #partition(userKey: string): QueryCommandInput {
-    return {
-      TableName: this.#table,
-      ConsistentRead: true,
-      KeyConditionExpression: '#user = :user',
-      ExpressionAttributeNames: { '#user': TABLE.partitionKey },
-      ExpressionAttributeValues: { ':user': { S: userPartition(userKey) } },
-    };
-  }
-
-  async #firstPage(input: QueryCommandInput): Promise<Item[]> {
-    try {
-      return (await this.#client.send(new QueryCommand(input))).Items ?? [];
-    } catch (error) {
-      throw unavailable('read episodes', error);
-    }
-  }
-
-  async *#pages(input: QueryCommandInput): AsyncIterable<Item> {
-    let from: Item | undefined;
-    do {
-      let page: { Items?: Item[] | undefined; LastEvaluatedKey?: Item | undefined };
-      try {
-        page = await this.#client.send(
-          new QueryCommand(from === undefined ? input : { ...input, ExclusiveStartKey: from }),
+  /** Deletes in one request; what DynamoDB leaves over it is asked for again. */
+  async #remove(keys: readonly Item[]): Promise<void> {
+    const { client, name } = this.#table;
+    await this.#table.attempt('remove episodes', async () => {
+      let requests = keys.map((key) => ({ DeleteRequest: { Key: key } }));
+      for (let attempt = 1; requests.length > 0; attempt++) {
+        if (attempt > MAX_BATCH_ATTEMPTS) throw new Error(`${requests.length} items were left over`);
+        const batch = new BatchWriteItemCommand({ RequestItems: { [name]: requests } });
+        const { UnprocessedItems = {} } = await client.send(batch);
+        requests = (UnprocessedItems[name] ?? []).flatMap(({ DeleteRequest }) =>
+          DeleteRequest?.Key === undefined ? [] : [{ DeleteRequest: { Key: DeleteRequest.Key } }],
         );
-      } catch (error) {
-        throw unavailable('read episodes', error);
       }
-      yield* page.Items ?? [];
-      from = page.LastEvaluatedKey;
-    } while (from !== undefined);
+    });
   }
 }
 
-type Index = typeof TABLE.byCell | typeof TABLE.newcomers;
+function keyOf(partition: string, sort: string): Item {
+  return { [TABLE.partitionKey]: { S: partition }, [TABLE.sortKey]: { S: sort } };
+}
 
-function unavailable(action: string, cause: unknown): UnavailableError {
-  const reason = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause);
-  return new UnavailableError(`cannot ${action} in DynamoDB: ${reason}`, { cause });
+function cellPartition(cell: string): string {
+  return `CELL#${cell}`;
 }

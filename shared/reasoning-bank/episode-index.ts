@@ -19,8 +19,13 @@ export function storedAtKey(milliseconds: number, suffix = ''): string {
 }
 
 /** Where an episode stands in its shard. @param storedAt epoch milliseconds */
-export function positionOf({ userKey, version }: Episode, storedAt: number): string {
-  return storedAtKey(storedAt, `${userKey.slice(0, 16)}#${version}`);
+export function positionOf(episode: Episode, storedAt: number): string {
+  return storedAtKey(storedAt, `${episode.userKey.slice(0, 16)}#${identityOf(episode)}`);
+}
+
+/** What tells a user's episodes apart: the version, or the id of a report that names no version. */
+export function identityOf({ version, report }: Episode): string {
+  return version > 0 || report === undefined ? String(version) : `0#${report.id}`;
 }
 
 /** Whether an episode belongs to the index of newcomers: it is its user's first. */

@@ -1,14 +1,15 @@
 import type { AttributeValue } from '@aws-sdk/client-dynamodb';
 import { CorruptObjectError } from '../errors.ts';
 import { TABLE } from '../runtime/names.ts';
-import { type Episode, packResiduals, unpackResiduals } from './episode.ts';
-import { expiryOf, isNewcomer, positionOf, shardKey, shardOf } from './episode-index.ts';
+import { type Episode, packResiduals, type Report, unpackResiduals } from './episode.ts';
+import { expiryOf, identityOf, isNewcomer, positionOf, shardKey, shardOf } from './episode-index.ts';
 
 /** The table's items; access patterns and sizes are argued in docs/reasoning-bank.md. */
 export type Item = Record<string, AttributeValue>;
 
 const USER = 'USER#';
 const EPISODE = 'EPISODE#';
+const VERSION_DIGITS = 10;
 
 /** Partition of the table that holds all items of a user. */
 export function userPartition(userKey: string): string {
@@ -20,10 +21,12 @@ export function isEpisode(item: Item): boolean {
   return text(item, TABLE.sortKey).startsWith(EPISODE);
 }
 
-export function episodeKey(userKey: string, version: number): Item {
+/** Versions sort as numbers do. */
+function episodeKey(episode: Episode): Item {
+  const [version = '', ...id] = identityOf(episode).split('#');
   return {
-    [TABLE.partitionKey]: { S: userPartition(userKey) },
-    [TABLE.sortKey]: { S: `${EPISODE}${String(version).padStart(10, '0')}` },
+    [TABLE.partitionKey]: { S: userPartition(episode.userKey) },
+    [TABLE.sortKey]: { S: `${EPISODE}${[version.padStart(VERSION_DIGITS, '0'), ...id].join('#')}` },
   };
 }
 
@@ -31,10 +34,10 @@ export function episodeKey(userKey: string, version: number): Item {
  * @param storedAt epoch milliseconds; orders the indexes, so that an episode stored late is not behind a watermark
  */
 export function toItem(episode: Episode, storedAt: number, ttlDays: number): Item {
-  const { userKey, version, context, outcome, residuals } = episode;
+  const { userKey, context, outcome, residuals, hyperparameters, report } = episode;
   const shard = shardKey(episode.cell, shardOf(userKey));
   const item: Item = {
-    ...episodeKey(userKey, version),
+    ...episodeKey(episode),
     [TABLE.byCell.partitionKey]: { S: shard },
     [TABLE.byCell.sortKey]: { S: positionOf(episode, storedAt) },
     [TABLE.expiresAt]: number(expiryOf(storedAt, ttlDays)),
@@ -50,6 +53,8 @@ export function toItem(episode: Episode, storedAt: number, ttlDays: number): Ite
     lossOfWarmStart: number(outcome.lossOfWarmStart),
   };
   if (residuals.length > 0) item.residuals = { B: packResiduals(residuals) };
+  if (hyperparameters !== undefined) item.hyperparameters = { S: JSON.stringify(hyperparameters) };
+  if (report !== undefined) item.report = { S: JSON.stringify(report) };
   if (isNewcomer(episode)) item[TABLE.newcomers.partitionKey] = { S: shard };
   return item;
 }
@@ -65,7 +70,7 @@ export function fromItem(item: Item): Episode {
   const shard = text(item, TABLE.byCell.partitionKey);
   return {
     userKey: userOf(item),
-    version: Number(text(item, TABLE.sortKey).slice(EPISODE.length)),
+    version: Number(text(item, TABLE.sortKey).slice(EPISODE.length, EPISODE.length + VERSION_DIGITS)),
     cell: shard.slice(0, shard.lastIndexOf('#')),
     committedAt: read('committedAt'),
     context: {
@@ -82,7 +87,17 @@ export function fromItem(item: Item): Episode {
       lossOfWarmStart: read('lossOfWarmStart'),
     },
     residuals: unpackResiduals(item.residuals?.B ?? new Uint8Array()),
+    ...(item.hyperparameters === undefined ? {} : { hyperparameters: parse(item, 'hyperparameters', key) }),
+    ...(item.report === undefined ? {} : { report: parse<Report>(item, 'report', key) }),
   };
+}
+
+function parse<T extends object>(item: Item, attribute: string, key: string): T {
+  try {
+    return JSON.parse(text(item, attribute)) as T;
+  } catch (cause) {
+    throw new CorruptObjectError(key, `attribute ${attribute} is not JSON`, { cause });
+  }
 }
 
 /** User key of an episode or of a row of an index. */

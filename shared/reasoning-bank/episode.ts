@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
+import type { AdaptationContext } from './context.ts';
 
 /** What the ReasoningBank remembers of one update of one user's adapter. */
 export interface Episode {
   /** SHA-256 of the user id, hex. */
   readonly userKey: string;
-  /** Version of the adapter that the update made; the episode's identity together with the user. */
+  /** Version of the adapter that the update made; the episode's identity together with the user. 0 in a report that names none. */
   readonly version: number;
   /** Context bucket that makes episodes comparable; see {@link cellOf}. */
   readonly cell: string;
@@ -23,6 +24,25 @@ export interface Episode {
   readonly outcome: Outcome;
   /** What each item with an id got beyond expectation, in order; for learning item effects. */
   readonly residuals: readonly ItemResidual[];
+  /** The numbers that the learner was steered by. */
+  readonly hyperparameters?: Readonly<Record<string, number>>;
+  /** What the bank was told, where the episode came through `storePattern`; the update path reports nothing in words. */
+  readonly report?: Report;
+}
+
+/** An episode in the words of whoever told it to the bank; see `NewPattern`. */
+export interface Report {
+  readonly id: string;
+  readonly sessionId: string;
+  readonly task: string;
+  readonly input: string;
+  readonly output: string;
+  readonly critique: string;
+  readonly success: boolean;
+  readonly reward: number;
+  readonly latencyMs: number;
+  readonly tokensUsed: number;
+  readonly context: AdaptationContext;
 }
 
 /** Test-then-train: every reward predicted before it was learned from. Losses are mean squared errors. */

@@ -1,6 +1,16 @@
+import { type BankStore, type CellStrategy, MAX_CELLS } from './bank-store.ts';
 import type { Episode } from './episode.ts';
-import { expiryOf, isNewcomer, positionOf, SHARDS, shardKey, shardOf, storedAtKey } from './episode-index.ts';
-import type { EpisodeStore, IndexedEpisode } from './episode-store.ts';
+import {
+  expiryOf,
+  identityOf,
+  isNewcomer,
+  positionOf,
+  SHARDS,
+  shardKey,
+  shardOf,
+  storedAtKey,
+} from './episode-index.ts';
+import type { IndexedEpisode } from './episode-store.ts';
 import type { Skills } from './skills.ts';
 
 interface Row {
@@ -11,11 +21,13 @@ interface Row {
 }
 
 /** The ReasoningBank's episodes in the memory of this process: same keys, same order and same answers as in DynamoDB. */
-export class InMemoryEpisodeStore implements EpisodeStore {
+export class InMemoryEpisodeStore implements BankStore {
   readonly #known = new Set<string>();
   /** By shard key; rows in the order of their positions. */
   readonly #byCell = new Map<string, Row[]>();
   readonly #newcomers = new Map<string, Row[]>();
+  readonly #cells = new Set<string>();
+  readonly #strategies = new Map<string, CellStrategy>();
   readonly #ttlDays: number;
   readonly #now: () => number;
 
@@ -26,7 +38,7 @@ export class InMemoryEpisodeStore implements EpisodeStore {
   }
 
   async store(episode: Episode): Promise<'stored' | 'known'> {
-    const key = `${episode.userKey}#${episode.version}`;
+    const key = `${episode.userKey}#${identityOf(episode)}`;
     if (this.#known.has(key)) return 'known';
     this.#known.add(key);
     const storedAt = this.#now();
@@ -54,11 +66,38 @@ export class InMemoryEpisodeStore implements EpisodeStore {
   }
 
   async recent(cell: string, limit: number): Promise<readonly Episode[]> {
-    return this.#newest(this.#byCell, cell, limit).map(({ episode }) => episode);
+    return (await this.newest(cell, limit)).slice(0, limit);
+  }
+
+  async newest(cell: string, perShard: number): Promise<readonly Episode[]> {
+    return this.#newest(this.#byCell, cell, perShard).map(({ episode }) => episode);
+  }
+
+  async count(cell: string): Promise<{ episodes: number; complete: boolean }> {
+    const live = this.#shards(this.#byCell, cell).flatMap((rows) => rows.filter((row) => this.#isLive(row)));
+    return { episodes: live.length, complete: true };
+  }
+
+  async cells(): Promise<readonly string[]> {
+    return [...this.#cells].sort().slice(0, MAX_CELLS);
+  }
+
+  async announce(cell: string): Promise<void> {
+    this.#cells.add(cell);
+  }
+
+  async strategy(cell: string): Promise<CellStrategy | undefined> {
+    return this.#strategies.get(cell);
+  }
+
+  async recordStrategy(strategy: CellStrategy): Promise<void> {
+    this.#strategies.set(strategy.cell, strategy);
   }
 
   async newcomers(cell: string, limit: number): Promise<readonly string[]> {
-    return this.#newest(this.#newcomers, cell, limit).map(({ episode }) => episode.userKey);
+    return this.#newest(this.#newcomers, cell, limit)
+      .slice(0, limit)
+      .map(({ episode }) => episode.userKey);
   }
 
   async *ofUser(userKey: string): AsyncIterable<Episode> {
@@ -68,8 +107,8 @@ export class InMemoryEpisodeStore implements EpisodeStore {
 
   async forgetUser(userKey: string): Promise<number> {
     let removed = 0;
-    for await (const { version } of this.ofUser(userKey)) {
-      this.#known.delete(`${userKey}#${version}`);
+    for await (const episode of this.ofUser(userKey)) {
+      this.#known.delete(`${userKey}#${identityOf(episode)}`);
       removed += 1;
     }
     for (const index of [this.#byCell, this.#newcomers]) {
@@ -83,13 +122,18 @@ export class InMemoryEpisodeStore implements EpisodeStore {
     return removed;
   }
 
-  async recordSkills(_cell: string, _skills: Skills): Promise<void> {}
+  async recordSkills(cell: string, _skills: Skills): Promise<void> {
+    await this.announce(cell);
+  }
 
-  #newest(index: ReadonlyMap<string, Row[]>, cell: string, limit: number): Row[] {
-    return Array.from({ length: SHARDS }, (_, shard) => index.get(shardKey(cell, shard)) ?? [])
-      .flatMap((rows) => rows.slice(-limit).filter((row) => this.#isLive(row)))
-      .sort((a, b) => (a.position < b.position ? 1 : -1))
-      .slice(0, limit);
+  #newest(index: ReadonlyMap<string, Row[]>, cell: string, perShard: number): Row[] {
+    return this.#shards(index, cell)
+      .flatMap((rows) => rows.slice(-perShard).filter((row) => this.#isLive(row)))
+      .sort((a, b) => (a.position < b.position ? 1 : -1));
+  }
+
+  #shards(index: ReadonlyMap<string, Row[]>, cell: string): Row[][] {
+    return Array.from({ length: SHARDS }, (_, shard) => index.get(shardKey(cell, shard)) ?? []);
   }
 
   #isLive({ expiresAt }: Row): boolean {

@@ -1,0 +1,337 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { NewPattern } from '../../shared/reasoning-bank/bank.ts';
+import type { BankStore } from '../../shared/reasoning-bank/bank-store.ts';
+import { taskOf } from '../../shared/reasoning-bank/context.ts';
+import { parseHints } from '../../shared/reasoning-bank/hints.ts';
+import { StoredReasoningBank } from '../../shared/reasoning-bank/stored-reasoning-bank.ts';
+
+/** A store for one test, empty. */
+export interface BankStoreUnderTest {
+  readonly store: BankStore;
+  /** Returns once everything written can be read: DynamoDB's indexes follow a little later. */
+  settle(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+const START = Date.UTC(2026, 0, 1);
+const DAY_MS = 86_400_000;
+
+/** What every ReasoningBank does, whatever it stores in. */
+export function describeReasoningBank(
+  name: string,
+  start: (options: { now: () => number; ttlDays: number }) => Promise<BankStoreUnderTest>,
+): void {
+  describe(`the ReasoningBank ${name}`, () => {
+    let now = START;
+    let under: BankStoreUnderTest;
+    let bank: StoredReasoningBank;
+
+    beforeEach(async () => {
+      now = START;
+      // Every reading of the clock is later than the one before.
+      const clock = () => now++;
+      under = await start({ now: clock, ttlDays: 30 });
+      bank = new StoredReasoningBank(under.store, { now: clock });
+    });
+    afterEach(() => under.stop());
+
+    const store = async (...patterns: NewPattern[]) => {
+      for (const pattern of patterns) await bank.storePattern(pattern);
+      await under.settle();
+    };
+
+    it('returns a pattern as it was stored', async () => {
+      const told = {
+        sessionId: 'session-1',
+        task: taskOf('ada', 8, 40),
+        input: '{"batch":5}',
+        output: '{"loss":0.02}',
+        critique: 'the loss fell',
+        success: true,
+        reward: 0.75,
+        latencyMs: 12,
+        tokensUsed: 3,
+        userId: 'ada',
+        version: 7,
+        context: { learner: 'sgd', rank: 8, embeddingDim: 128, samplesSeen: 40, batchSize: 5, loss: 0.02 },
+        hyperparameters: { learningRate: 0.05 },
+        outcome: { rewards: 5, meanReward: 0.6, loss: 0.02, lossWithoutAdapter: 0.04, lossOfWarmStart: 0.03 },
+      };
+      const id = await bank.storePattern(told);
+      await under.settle();
+      const { userId, ...expected } = told;
+      expect(await bank.retrievePatterns(told.task)).toEqual([
+        expect.objectContaining({ ...expected, id, similarity: 1, committedAt: START }),
+      ]);
+    });
+
+    it('keeps what a user and version made once, however often it is stored', async () => {
+      const first = await bank.storePattern(pattern({ userId: 'ada', version: 3, reward: 0.5 }));
+      const again = await bank.storePattern(pattern({ userId: 'ada', version: 3, reward: 0.9 }));
+      await under.settle();
+      expect(again).toBe(first);
+      expect((await bank.retrievePatterns('rank 4')).map(({ reward }) => reward)).toEqual([0.5]);
+    });
+
+    it('keeps every pattern that names no version', async () => {
+      await store(pattern({}), pattern({}), pattern({ task: 'bake bread' }), pattern({ task: 'bake bread' }));
+      expect(await bank.retrievePatterns('rank 4', { k: 10 })).toHaveLength(4);
+      expect((await bank.stats()).episodes).toBe(4);
+    });
+
+    it('filters before it ranks', async () => {
+      for (let i = 0; i < 20; i++)
+        await bank.storePattern(pattern({ samplesSeen: 10, reward: 0.1, success: false }));
+      await store(pattern({ samplesSeen: 5000, reward: 0.8 }), pattern({ samplesSeen: 900, reward: 0.9 }));
+      const query = 'rank=4 samples=10';
+      const rewards = async (options: object) =>
+        (await bank.retrievePatterns(query, { k: 3, ...options })).map(({ reward }) => reward);
+      expect(await rewards({})).toEqual([0.1, 0.1, 0.1]);
+      expect(await rewards({ minReward: 0.5 })).toEqual([0.9, 0.8]);
+      expect(await rewards({ onlySuccesses: true })).toEqual([0.9, 0.8]);
+      expect(await rewards({ onlyFailures: true })).toEqual([0.1, 0.1, 0.1]);
+      expect(await rewards({ onlyFailures: true, minReward: 0.5 })).toEqual([]);
+    });
+
+    it('ranks by the structured context', async () => {
+      await store(
+        pattern({ samplesSeen: 100, sessionId: 'far' }),
+        pattern({ samplesSeen: 12, sessionId: 'near' }),
+        pattern({ samplesSeen: 10, sessionId: 'same' }),
+      );
+      const found = await bank.retrievePatterns({ rank: 4, samplesSeen: 10 });
+      expect(found.map(({ sessionId }) => sessionId)).toEqual(['same', 'near', 'far']);
+      expect(found[0]?.similarity).toBe(1);
+      expect(found[2]?.similarity).toBeLessThan(found[1]?.similarity ?? 0);
+    });
+
+    it('finds each of many recent patterns by its own task', async () => {
+      const users = Array.from({ length: 200 }, (_, i) => `user-${i}`);
+      for (const user of users) await bank.storePattern(pattern({ task: taskOf(user, 4, 10) }));
+      await under.settle();
+      for (const user of users.slice(-40)) {
+        const [best] = await bank.retrievePatterns(taskOf(user, 4, 10), { k: 1 });
+        expect(best?.task).toBe(taskOf(user, 4, 10));
+      }
+    });
+
+    it('answers free text by shared words', async () => {
+      await store(
+        pattern({ task: 'banana bread recipe with walnuts' }),
+        pattern({ task: 'the learning rate was reduced until the loss fell' }),
+      );
+      const [best] = await bank.retrievePatterns('reduce learning rate', { k: 1 });
+      expect(best?.task).toContain('learning rate');
+    });
+
+    it('looks into other cells when its own has too little', async () => {
+      await store(pattern({ task: taskOf('ada', 8, 10) }), pattern({ task: taskOf('bob', 4, 10) }));
+      const found = await bank.retrievePatterns(taskOf('eve', 4, 10), { k: 2 });
+      expect(found.map(({ context }) => context.rank)).toEqual([4, 8]);
+      expect(await bank.retrievePatterns(taskOf('eve', 4, 10), { k: 1 })).toHaveLength(1);
+    });
+
+    it('forgets what has expired, in every answer', async () => {
+      await store(pattern({ hyperparameters: { learningRate: 0.1 } }));
+      now = START + 31 * DAY_MS;
+      expect(await bank.retrievePatterns('rank 4')).toEqual([]);
+      expect((await bank.stats()).episodes).toBe(0);
+      expect((await bank.learnStrategy('rank 4')).patterns).toEqual([]);
+      expect((await bank.autoConsolidate(1, 0, 365)).skillsCreated).toBe(0);
+    });
+
+    it('removes all episodes of a user, and nothing else', async () => {
+      for (let version = 1; version <= 60; version++)
+        await bank.storePattern(pattern({ userId: 'ada', version }));
+      await store(
+        pattern({ task: taskOf('ada', 8, 3) }),
+        pattern({ userId: 'Ada', version: 1 }),
+        pattern({ sessionId: 'ada' }),
+        pattern({ task: taskOf('bob', 4, 3) }),
+      );
+      expect(await bank.forgetUser('ada')).toBe(61);
+      await under.settle();
+      const left = await bank.retrievePatterns('rank 4', { k: 100 });
+      expect(left).toHaveLength(3);
+      expect(await bank.forgetUser('ada')).toBe(0);
+      await bank.storePattern(pattern({ userId: 'ada', version: 1 }));
+      await under.settle();
+      expect((await bank.stats()).episodes).toBe(4);
+    });
+
+    it('counts what it holds', async () => {
+      expect(await bank.stats()).toEqual({
+        episodes: 0,
+        complete: true,
+        recent: { episodes: 0, users: 0, successes: 0, meanReward: null },
+        skills: 0,
+        cells: [],
+      });
+      await store(
+        pattern({ userId: 'ada', version: 1, reward: 0.25, success: false }),
+        pattern({ userId: 'ada', version: 2, reward: 0.75 }),
+        pattern({ userId: 'bob', version: 1, reward: 0.5 }),
+        pattern({ task: 'bake bread', reward: 0.5, sessionId: 'baker' }),
+      );
+      expect(await bank.stats()).toEqual({
+        episodes: 4,
+        complete: true,
+        recent: { episodes: 4, users: 3, successes: 3, meanReward: 0.5 },
+        skills: 0,
+        cells: [
+          { cell: 'bayesian-r4-d64', episodes: 3, skills: 0 },
+          { cell: 'text', episodes: 1, skills: 0 },
+        ],
+      });
+    });
+
+    it('recommends the value that did better than the default beyond chance, and says so in words', async () => {
+      for (let user = 0; user < 30; user++) {
+        const better = user % 2 === 0;
+        await bank.storePattern(
+          pattern({
+            userId: `user-${user}`,
+            version: 1,
+            reward: (better ? 0.7 : 0.5) + 0.01 * (user % 5),
+            hyperparameters: { learningRate: better ? 0.05 : 0.01, gradientClipThreshold: 1 + (user % 3) },
+          }),
+        );
+      }
+      await under.settle();
+      const configured = { learningRate: 0.01, gradientClipThreshold: 1 };
+      const informed = new StoredReasoningBank(under.store, { now: () => now, hyperparameters: configured });
+      const strategy = await informed.learnStrategy(taskOf('eve', 4, 10));
+      expect(strategy.hints).toHaveLength(1);
+      const [hint] = strategy.hints;
+      expect(hint).toMatchObject({ hyperparameter: 'learningRate', value: 0.05 });
+      expect(hint?.evidence).toMatchObject({ episodes: 15, users: 15, defaultUsers: 15, defaultValue: 0.01 });
+      expect(hint?.evidence.effect).toBeCloseTo(0.2, 2);
+      expect(hint?.evidence.interval?.[0]).toBeGreaterThan(0.15);
+      expect(strategy.causality.map(({ hyperparameter, value }) => [hyperparameter, value])).toEqual([
+        ['gradientClipThreshold', 2],
+        ['gradientClipThreshold', 3],
+        ['learningRate', 0.05],
+      ]);
+      expect(strategy.confidence).toBeCloseTo(15 / 35, 10);
+      expect(strategy.patterns).toHaveLength(5);
+      expect(parseHints(strategy.recommendation, configured)).toEqual({ learningRate: 0.05 });
+    });
+
+    it('keeps the configured value when nothing is better beyond chance, or too few tried it', async () => {
+      for (let user = 0; user < 40; user++) {
+        const rate = user < 4 ? 0.5 : user % 2 === 0 ? 0.05 : 0.01;
+        const reward = user < 4 ? 0.99 : ((user * 7) % 11) / 11;
+        await bank.storePattern(
+          pattern({ userId: `user-${user}`, version: 1, reward, hyperparameters: { learningRate: rate } }),
+        );
+      }
+      await under.settle();
+      const strategy = await bank.learnStrategy('rank 4');
+      expect(strategy.hints).toEqual([]);
+      expect(strategy.causality).toHaveLength(2);
+      expect(parseHints(strategy.recommendation, { learningRate: 0.01 })).toEqual({});
+    });
+
+    it('makes skills of what was used and succeeded often enough, once', async () => {
+      const tried = (learningRate: number, success: boolean, user: number) =>
+        pattern({ userId: `secret-${user}`, version: 1, success, hyperparameters: { learningRate } });
+      for (let user = 0; user < 6; user++) await bank.storePattern(tried(0.05, true, user));
+      for (let user = 6; user < 12; user++) await bank.storePattern(tried(0.5, user < 8, user));
+      await bank.storePattern(tried(0.9, true, 12));
+      await under.settle();
+      const summary = await bank.autoConsolidate(5, 0.85, 30);
+      expect(summary).toEqual({
+        skillsCreated: 1,
+        considered: 3,
+        rejected: [
+          { what: 'bayesian-r4-d64 {"learningRate":0.5}', why: 'success rate 0.333, expected at least 0.85' },
+          { what: 'bayesian-r4-d64 {"learningRate":0.9}', why: '1 episodes, expected at least 5' },
+        ],
+      });
+      const { skills } = await bank.learnStrategy('rank 4');
+      expect(skills).toEqual([
+        expect.objectContaining({
+          hyperparameters: { learningRate: 0.05 },
+          uses: 6,
+          users: 6,
+          successRate: 1,
+        }),
+      ]);
+      expect(JSON.stringify(await under.store.strategy('bayesian-r4-d64'))).not.toContain('secret');
+      expect((await bank.autoConsolidate(5, 0.85, 30)).skillsCreated).toBe(0);
+      now += 10 * DAY_MS;
+      expect((await bank.autoConsolidate(5, 0.85, 5)).considered).toBe(0);
+      expect((await bank.learnStrategy('rank 4')).skills).toEqual([]);
+    });
+
+    it.each([
+      [{ k: 0 }, 'k: found 0, expected an integer from 1 to 10000'],
+      [{ k: 10_001 }, 'k: found 10001, expected an integer from 1 to 10000'],
+      [{ k: 1.5 }, 'k: found 1.5, expected an integer from 1 to 10000'],
+      [{ minReward: 1.5 }, 'minReward: found 1.5, expected a number from 0 to 1'],
+      [{ minReward: Number.NaN }, 'minReward: found NaN, expected a number from 0 to 1'],
+      [{ onlyFailures: 'yes' }, 'onlyFailures: found "yes", expected true or false'],
+      [
+        { onlySuccesses: true, onlyFailures: true },
+        'onlyFailures: found true, expected false when onlySuccesses is true',
+      ],
+      [{ limit: 3 }, 'limit: found an unknown option, expected none of that name'],
+    ])('refuses to retrieve with %j', async (options, message) => {
+      await expect(bank.retrievePatterns('rank 4', options as object)).rejects.toThrow(
+        expect.objectContaining({ name: 'InvalidInputError', message }),
+      );
+    });
+
+    it.each([
+      [{ reward: 1.5 }, 'reward: found 1.5, expected a number from 0 to 1'],
+      [{ reward: -0.1 }, 'reward: found -0.1, expected a number from 0 to 1'],
+      [{ reward: Number.NaN }, 'reward: found NaN, expected a number from 0 to 1'],
+      [{ task: '' }, 'task: found "", expected 1 to 1024 characters'],
+      [{ userId: 'a'.repeat(129) }, 'userId: found '],
+      [{ version: 0 }, 'version: found 0, expected an integer from 1 to 9999999999'],
+      [{ context: { rank: -4 } }, 'context.rank: found -4, expected an integer from 1 to 1000000'],
+      [{ context: { colour: 1 } }, 'context.colour: found an unknown option'],
+      [
+        { hyperparameters: { learningRate: Number.POSITIVE_INFINITY } },
+        'hyperparameters.learningRate: found Infinity',
+      ],
+      [{ output: 'é'.repeat(2049) }, 'expected text of at most 4096 bytes'],
+      [{ success: 1 }, 'success: found 1, expected true or false'],
+      [{ latencyMs: -1 }, 'latencyMs: found -1'],
+    ])('refuses a pattern with %j', async (fields, message) => {
+      const broken = { ...pattern({}), ...fields } as NewPattern;
+      await expect(bank.storePattern(broken)).rejects.toThrow(
+        expect.objectContaining({ name: 'InvalidInputError', message: expect.stringContaining(message) }),
+      );
+      expect((await bank.stats()).episodes).toBe(0);
+    });
+
+    it.each([
+      [[5, 0.85, -1], 'lookbackDays: found -1, expected a number'],
+      [[5, 0.85, 0], 'lookbackDays: found 0, expected a number above 0'],
+      [[0, 0.85, 30], 'minUses: found 0, expected an integer'],
+      [[5, 1.1, 30], 'minSuccessRate: found 1.1, expected a number from 0 to 1'],
+    ] as const)('refuses to consolidate with %j', async (values, message) => {
+      await expect(bank.autoConsolidate(...values)).rejects.toThrow(
+        expect.objectContaining({ name: 'InvalidInputError', message: expect.stringContaining(message) }),
+      );
+    });
+
+    it('takes the largest pattern there can be', async () => {
+      const text = 'é'.repeat(2048);
+      await store(pattern({ task: 'x'.repeat(1024), input: text, output: text, critique: text }));
+      expect((await bank.retrievePatterns('anything'))[0]?.critique).toBe(text);
+    });
+  });
+}
+
+/** A pattern of an adapter of rank 4. */
+function pattern({ samplesSeen, ...fields }: Partial<NewPattern> & { samplesSeen?: number }): NewPattern {
+  return {
+    sessionId: 'session',
+    task: `adapt rank=4 samples=${samplesSeen ?? 10}`,
+    success: true,
+    reward: 0.75,
+    ...fields,
+  };
+}

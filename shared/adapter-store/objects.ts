@@ -44,6 +44,10 @@ export interface ListedVersion {
   readonly lastModified: Date;
 }
 
+export interface KeyedVersion extends ListedVersion {
+  readonly key: string;
+}
+
 /** What the stores rest on: {@link ObjectStore}, or anything that keeps the same promises. */
 export type Objects = Pick<ObjectStore, 'get' | 'put' | 'delete' | 'list'>;
 
@@ -152,41 +156,56 @@ export class ObjectStore {
    * marker among versions of its own second is not known.
    */
   async *versions(key: string): AsyncGenerator<ListedVersion, void, undefined> {
+    for await (const page of this.#versionPages(key)) {
+      yield* versionsOf(page).filter((version) => version.key === key);
+      // Keys come in order, and the key itself is the first of those that start with it.
+      if (page.NextKeyMarker !== key) return;
+    }
+  }
+
+  /** Versions and delete markers of all keys that start with `prefix`, by key. */
+  async *versionsUnder(prefix: string): AsyncGenerator<KeyedVersion, void, undefined> {
+    for await (const page of this.#versionPages(prefix)) yield* versionsOf(page);
+  }
+
+  async *#versionPages(prefix: string): AsyncGenerator<ListObjectVersionsCommandOutput, void, undefined> {
     let page: ListObjectVersionsCommandOutput | undefined;
     do {
       try {
         page = await this.#client.send(
           new ListObjectVersionsCommand({
             Bucket: this.#bucket,
-            Prefix: key,
+            Prefix: prefix,
             KeyMarker: page?.NextKeyMarker,
             VersionIdMarker: page?.NextVersionIdMarker,
           }),
         );
       } catch (error) {
-        throw s3Failure('list versions of', this.#bucket, key, error);
+        throw s3Failure('list versions of', this.#bucket, prefix, error);
       }
-      yield* versionsOf(key, page);
-      // Keys come in order, and the key itself is the first of those that start with it.
-    } while (page.IsTruncated && page.NextKeyMarker === key);
+      yield page;
+    } while (page.IsTruncated);
   }
 }
 
-function versionsOf(key: string, page: ListObjectVersionsCommandOutput): ListedVersion[] {
+function versionsOf(page: ListObjectVersionsCommandOutput): KeyedVersion[] {
   const { Versions = [], DeleteMarkers = [] } = page;
   return [
     ...Versions.map((version) => ({ ...version, deleteMarker: false })),
     ...DeleteMarkers.map((marker) => ({ ...marker, deleteMarker: true })),
   ]
-    .filter(({ Key }) => Key === key)
-    .map(({ VersionId = '', IsLatest = false, LastModified = new Date(0), deleteMarker }) => ({
+    .map(({ Key = '', VersionId = '', IsLatest = false, LastModified = new Date(0), deleteMarker }) => ({
+      key: Key,
       versionId: VersionId,
       latest: IsLatest,
       deleteMarker,
       lastModified: LastModified,
     }))
     .sort(
-      (a, b) => Number(b.latest) - Number(a.latest) || b.lastModified.getTime() - a.lastModified.getTime(),
+      (a, b) =>
+        Buffer.compare(Buffer.from(a.key), Buffer.from(b.key)) ||
+        Number(b.latest) - Number(a.latest) ||
+        b.lastModified.getTime() - a.lastModified.getTime(),
     );
 }
 

@@ -4,13 +4,8 @@ import { eventKey, remember } from '../../shared/adapter-store/recent-events.ts'
 import type { FeedbackEvent } from '../../shared/feedback/event.ts';
 import type { PredictedReward, TrainingInteraction } from '../../shared/lora/bayesian.ts';
 import { type LearnerState, learnerOf } from '../../shared/lora/learner.ts';
-import {
-  cellOf,
-  type Episode,
-  type ItemResidual,
-  itemKey,
-  type Outcome,
-} from '../../shared/reasoning-bank/episode.ts';
+import { cellOf, type Episode, type ItemResidual, itemKey } from '../../shared/reasoning-bank/episode.ts';
+import { outcomeOf } from '../../shared/reasoning-bank/outcome.ts';
 import { effectOfItem } from '../../shared/reasoning-bank/skills.ts';
 import type { FunctionSettings } from '../../shared/runtime/settings.ts';
 
@@ -109,17 +104,4 @@ export function applyEvents(
     lastEpisode: episode,
   };
   return { adapter, applied, duplicates };
-}
-
-function outcomeOf(predictions: readonly PredictedReward[]): Outcome {
-  const rewards = predictions.length;
-  const mean = (value: (prediction: PredictedReward) => number) =>
-    rewards === 0 ? 0 : predictions.reduce((sum, prediction) => sum + value(prediction), 0) / rewards;
-  return {
-    rewards,
-    meanReward: mean((p) => p.reward),
-    loss: mean((p) => (p.reward - p.predicted) ** 2),
-    lossWithoutAdapter: mean((p) => (p.reward - p.predictedByUserMean) ** 2),
-    lossOfWarmStart: mean((p) => (p.reward - p.predictedByWarmStart) ** 2),
-  };
 }

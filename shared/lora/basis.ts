@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { InvalidInputError, shown } from '../errors.ts';
-import { leadingEigenvectors } from './eigen.ts';
+import { leadingEigenvectors, orthonormalizeRows } from './eigen.ts';
 import { createRandom } from './random.ts';
 
 /** The half of a LoRA adapter that looks at an item: z = s·A·x. */
@@ -91,15 +91,40 @@ export function basisFromEmbeddings(embeddings: readonly Float32Array[], options
 }
 
 /**
- * A seeded basis for when nothing is known of the embeddings: A has random orthonormal rows. It works for any embeddings,
- * but its coefficients meet few real tastes, so it learns less than one made of a catalogue.
+ * A seeded basis for when nothing is known of the embeddings: A has random orthonormal rows a_k. It works for any embeddings, but
+ * its coefficients meet few real tastes, so it learns less than one made of a catalogue.
+ *
+ * Π is what Σφφᵀ has for leading eigenvectors when items lie in all directions alike: the products of two rows of A, symmetrised,
+ * then those of a row of A with a direction outside of A.
  */
-export function randomBasis(embeddingDim: number, options: BasisOptions): Basis {
-  const random = createRandom(`random basis ${options.seed}`);
-  const isotropic = Array.from({ length: 8 * MAX_PROJECTION_DIM }, () =>
-    Float32Array.from({ length: embeddingDim }, () => random.normal()),
+export function randomBasis(embeddingDim: number, { rank, scalingFactor, seed }: BasisOptions): Basis {
+  const d = embeddingDim;
+  const inside = Math.min(rank, d);
+  const p = Math.min(MAX_PROJECTION_DIM, (inside * (inside + 1)) / 2 + inside * (d - inside));
+  const outside = Math.min(d - inside, Math.ceil(p / inside));
+  const random = createRandom(`random basis ${seed}`);
+  const frame = Array.from({ length: inside + outside }, () =>
+    Float64Array.from({ length: d }, () => random.normal()),
   );
-  return basisFromEmbeddings(isotropic, options);
+  orthonormalizeRows(frame, random);
+  const a = new Float32Array(rank * d);
+  for (let k = 0; k < inside; k++) a.set(frame[k]!, k * d);
+
+  const projection = new Float32Array(d * rank * p);
+  let column = 0;
+  const add = (direction: Float64Array, k: number, weight: number) => {
+    for (let i = 0; i < d; i++) projection[(i * rank + k) * p + column]! += weight * direction[i]!;
+  };
+  for (let k = 0; k < inside; k++) {
+    for (let j = 0; j <= k && column < p; j++, column++) {
+      add(frame[j]!, k, j === k ? 1 : Math.SQRT1_2);
+      if (j < k) add(frame[k]!, j, Math.SQRT1_2);
+    }
+  }
+  for (let n = inside; n < frame.length; n++) {
+    for (let k = 0; k < inside && column < p; k++, column++) add(frame[n]!, k, 1);
+  }
+  return createBasis({ embeddingDim, rank, scale: scalingFactor / rank, a, projection });
 }
 
 /** Gives a basis its id. @throws InvalidInputError when sizes do not fit each other */

@@ -192,6 +192,51 @@ describe('basisFromEmbeddings', () => {
 });
 
 describe('randomBasis', () => {
+  it.each([
+    [16, 1, 16],
+    [16, 4, 58],
+    [16, 64, 64],
+    [300, 20, 64],
+  ])(
+    'has an orthonormal A and Π (d = %i, r = %i)',
+    (d, rank, p) => {
+      const basis = randomBasis(d, { rank, scalingFactor: rank, seed: 'x' });
+      expect(basis.projectionDim).toBe(p);
+      const columns = transpose(toRows(basis.projection, p));
+      expect(difference(gram(columns), identity(p).flat())).toBeLessThan(1e-5);
+      const rows = toRows(basis.a, d).slice(0, d);
+      const orthonormal = gram(rows.slice(0, Math.min(rank, d)));
+      expect(difference(orthonormal, identity(Math.min(rank, d)).flat())).toBeLessThan(1e-6);
+    },
+  );
+
+  it('captures of items in all directions what their own leading features capture', () => {
+    const random = createRandom('isotropic');
+    const [d, rank] = [16, 2];
+    const basis = randomBasis(d, { rank, scalingFactor: rank, seed: 'y' });
+    const items = range(4000).map(() => unit(vectorOf(random, d)));
+    const energy = range(basis.projectionDim).map((j) => {
+      const column = toRows(basis.projection, basis.projectionDim).map((row) => row[j]!);
+      return items.reduce((sum, x) => {
+        const z = times(toRows(basis.a, d), x);
+        return (
+          sum +
+          dot(
+            column,
+            x.flatMap((xi) => z.map((zk) => xi * zk)),
+          ) **
+            2
+        );
+      }, 0);
+    });
+    // ⟨(x·a)²⟩ = 3/(d(d+2)), ⟨√2(x·a)(x·b)⟩² = 2/(d(d+2)), ⟨(x·a)(x·v)⟩² = 1/(d(d+2)).
+    const unitOf = items.length / (d * (d + 2));
+    for (const [j, expected] of [3, 2, 3, 1, 1, 1].entries()) {
+      expect(energy[j]! / unitOf).toBeGreaterThan(0.85 * expected);
+      expect(energy[j]! / unitOf).toBeLessThan(1.15 * expected);
+    }
+  });
+
   it('has orthonormal rows in A and orthonormal columns in Π', () => {
     const basis = randomBasis(24, { rank: 4, scalingFactor: 4, seed: 1 });
     expect(difference(gram(toRows(basis.a, 24)), identity(4).flat())).toBeLessThan(1e-6);

@@ -1,0 +1,105 @@
+import type { StoredAdapter } from '../adapter-store/adapter-object.ts';
+import { InvalidInputError, shown } from '../errors.ts';
+import { isId } from '../feedback/event-schema.ts';
+import type { DownProjection } from '../lora/basis.ts';
+import type { LoraAdapter } from '../lora/forward.ts';
+import type { LearnerState } from '../lora/learner.ts';
+import { type SgdState, sgdStateFrom } from '../lora/sgd.ts';
+
+/** A user's adapter, y = x + (scalingFactor/rank)·B·A·x, and what it learns on from. A value: the engine never changes one. */
+export interface UserLoRAAdapter {
+  userId: string;
+  /** r, 1 to 64. */
+  rank: number;
+  /** A, r×d, row-major. */
+  matrixA: Float32Array;
+  /** B, d×r, row-major; zeros for a user of whom nothing is known. */
+  matrixB: Float32Array;
+  scalingFactor: number;
+  /** d, 16 to 4096. */
+  embeddingDim: number;
+  /** 1 for a new adapter, and one more with every update. */
+  version: number;
+  createdAt: Date;
+  updatedAt: Date;
+  /** Diagonal Fisher information of A, then of B; only of the learner 'sgd' with EWC. */
+  fisherInformation?: Float32Array | undefined;
+  metadata: AdapterMetadata;
+  /** How much better or worse the user finds everything, in units of reward. Default 0. */
+  offset?: number;
+  /** What the learner knows. Without it, updates go on from the matrices by the learner 'sgd'. */
+  state?: LearnerState;
+  /** What an object of the adapter store holds besides; kept so that it can be written back. */
+  stored?: Pick<
+    StoredAdapter,
+    'userKey' | 'embeddingModel' | 'skillsVersion' | 'recentEvents' | 'lastEpisode'
+  >;
+}
+
+export interface AdapterMetadata {
+  /** Feedbacks learned from. */
+  totalSamples: number;
+  /** Running mean (0.9 of the old, 0.1 of the new) of the mean loss of each update's feedback after the step; see `lossOf`. */
+  avgLoss: number;
+  /** Step size of the last update; of no meaning to the learner 'bayesian', which has none. */
+  learningRate: number;
+  lastTrainedAt: Date;
+  performance: {
+    /** Mean time of a forward pass over the last update's feedback, milliseconds. */
+    avgInferenceMs: number;
+    /** Size of the matrices, bytes. */
+    sizeBytes: number;
+  };
+}
+
+/** The adapter as the mathematics take it. */
+export function loraOf(adapter: UserLoRAAdapter): LoraAdapter & { readonly basis: DownProjection } {
+  const { embeddingDim, rank, scalingFactor, matrixA, matrixB, offset = 0 } = adapter;
+  if (matrixA.length !== rank * embeddingDim || matrixB.length !== matrixA.length) {
+    throw new InvalidInputError(
+      'adapter',
+      `A of ${matrixA.length} and B of ${matrixB.length} numbers`,
+      `rank × embeddingDim = ${rank}×${embeddingDim} of each`,
+    );
+  }
+  return { basis: { embeddingDim, rank, scale: scalingFactor / rank, a: matrixA }, b: matrixB, offset };
+}
+
+/** What to learn on from: the adapter's state, or for one without (merged, made by hand) its matrices. */
+export function stateOf(adapter: UserLoRAAdapter): LearnerState {
+  if (adapter.state !== undefined) return adapter.state;
+  const { basis, b } = loraOf(adapter);
+  const state = sgdStateFrom(basis, b);
+  const { fisherInformation: fisher } = adapter;
+  if (fisher === undefined) return state;
+  if (fisher.length !== 2 * b.length) {
+    throw new InvalidInputError('adapter.fisherInformation', `${fisher.length} numbers`, `${2 * b.length}`);
+  }
+  return {
+    ...state,
+    a: { ...state.a, fisher: fisher.subarray(0, b.length) },
+    b: { ...state.b, fisher: fisher.subarray(b.length) },
+  };
+}
+
+/** Fisher information of A, then of B. */
+export function fisherOf({ a, b }: SgdState): Float32Array {
+  const fisher = new Float32Array(a.fisher.length + b.fisher.length);
+  fisher.set(a.fisher);
+  fisher.set(b.fisher, a.fisher.length);
+  return fisher;
+}
+
+export function sizeBytesOf({ matrixA, matrixB }: Pick<UserLoRAAdapter, 'matrixA' | 'matrixB'>): number {
+  return matrixA.byteLength + matrixB.byteLength;
+}
+
+/** @throws InvalidInputError unless it is a text of 1 to 128 characters without control characters */
+export function checkUserId(userId: unknown): void {
+  if (isId(userId)) return;
+  throw new InvalidInputError(
+    'userId',
+    shown(userId),
+    '1 to 128 characters, none of them a control character',
+  );
+}

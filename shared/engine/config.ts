@@ -1,0 +1,124 @@
+import { InvalidInputError, shown } from '../errors.ts';
+import { type Basis, basisFromEmbeddings, randomBasis } from '../lora/basis.ts';
+import { LEARNER_NAMES, type LearnerName } from '../lora/learner.ts';
+import { SGD_HYPERPARAMETERS } from '../lora/sgd.ts';
+import type { ReasoningBankInstance } from '../reasoning-bank/bank.ts';
+import type { BankConnectionOptions } from '../reasoning-bank/bank-connection.ts';
+
+/** What an engine is told; all of it has defaults. */
+export interface LoRAConfig {
+  /** r, 1 to 64. Default 4. */
+  rank?: number;
+  /** d, 16 to 4096. Default 64. */
+  embeddingDim?: number;
+  /** α of LoRA: an adapter adds (scalingFactor/rank)·B·A·x. Default 1. */
+  scalingFactor?: number;
+  /** 'bayesian' needs no step size and takes rank × embeddingDim up to 16,384. Default 'bayesian'. */
+  learner?: LearnerName;
+  /** Step size of 'sgd', 1e-6 to 1. Default 0.1. */
+  learningRate?: number;
+  /** Whether 'sgd' consolidates weights elastically. Default true. */
+  useEWC?: boolean;
+  /** Strength of that, 0 to 1e6. Default 0.5. */
+  ewcLambda?: number;
+  /** Largest norm of a gradient of 'sgd', 1e-3 to 100. Default 1. */
+  gradientClipThreshold?: number;
+  /** Prior variance of 'bayesian' in units of the noise variance, 0.01 to 1000. Default 10. */
+  priorVariance?: number;
+  /** Mean reward of all users, 0 to 1: what is expected of a user of whom nothing is known. Default 0.5. */
+  meanReward?: number;
+  /** What all adapters share. Default: made of `catalogue`, else random. */
+  basis?: Basis;
+  /** Embeddings of items, to make the basis of. A basis made of them learns more than a random one. */
+  catalogue?: readonly Float32Array[];
+  /** Of every random choice. Default 'attune'. */
+  seed?: number | string;
+  /** Any object with the four methods. Can be connected later. */
+  reasoningBank?: ReasoningBankInstance | undefined;
+  /** Whether answers of the bank are kept for five minutes. Default true. */
+  enableReasoningBankCache?: boolean;
+  /** Deadlines, circuit breaker and cache of calls to the bank, and who is told when it does not help. */
+  bankConnection?: BankConnectionOptions;
+  /** Default: random. */
+  sessionId?: string;
+  /** Default: the machine's clock. */
+  now?: () => Date;
+}
+
+/** A configuration with its defaults, checked. */
+export type ResolvedConfig = Required<
+  Omit<LoRAConfig, 'reasoningBank' | 'catalogue' | 'sessionId' | 'bankConnection'>
+>;
+
+/** @throws InvalidInputError naming the setting that is out of bounds */
+export function resolveConfig(config: LoRAConfig): ResolvedConfig {
+  const rank = integer('rank', config.rank ?? 4, 1, 64);
+  const embeddingDim = integer('embeddingDim', config.embeddingDim ?? 64, 16, 4096);
+  const learner = config.learner ?? 'bayesian';
+  if (!LEARNER_NAMES.includes(learner)) {
+    throw new InvalidInputError('learner', shown(learner), LEARNER_NAMES.join(' or '));
+  }
+  if (learner === 'bayesian' && rank * embeddingDim > 16_384) {
+    throw new InvalidInputError(
+      'rank',
+      `rank × embeddingDim of ${rank * embeddingDim}`,
+      "at most 16384 for the learner 'bayesian'",
+    );
+  }
+  const scalingFactor = number('scalingFactor', config.scalingFactor ?? 1, 1e-3, 1024);
+  const seed = config.seed ?? 'attune';
+  const defaults = SGD_HYPERPARAMETERS;
+  const bounded = (field: keyof typeof defaults) =>
+    number(field, config[field] ?? defaults[field].default, defaults[field].minimum, defaults[field].maximum);
+  return {
+    rank,
+    embeddingDim,
+    scalingFactor,
+    learner,
+    learningRate: bounded('learningRate'),
+    useEWC: config.useEWC ?? true,
+    ewcLambda: bounded('ewcLambda'),
+    gradientClipThreshold: bounded('gradientClipThreshold'),
+    priorVariance: number('priorVariance', config.priorVariance ?? 10, 0.01, 1000),
+    meanReward: number('meanReward', config.meanReward ?? 0.5, 0, 1),
+    basis: basisOf(config, { rank, scalingFactor, seed }, embeddingDim),
+    seed,
+    enableReasoningBankCache: config.enableReasoningBankCache ?? true,
+    now: config.now ?? (() => new Date()),
+  };
+}
+
+/** The hyperparameters that a learner declares, as configured. */
+export function hyperparametersOf(learner: LearnerName, config: ResolvedConfig): Record<string, number> {
+  if (learner === 'bayesian') return { priorVariance: config.priorVariance };
+  const { learningRate, gradientClipThreshold, useEWC, ewcLambda } = config;
+  return { learningRate, gradientClipThreshold, ewcLambda: useEWC ? ewcLambda : 0 };
+}
+
+function basisOf(
+  { basis, catalogue }: LoRAConfig,
+  options: { rank: number; scalingFactor: number; seed: number | string },
+  embeddingDim: number,
+): Basis {
+  const { rank, scalingFactor } = options;
+  const made =
+    basis ??
+    (catalogue === undefined ? randomBasis(embeddingDim, options) : basisFromEmbeddings(catalogue, options));
+  if (made.embeddingDim === embeddingDim && made.rank === rank && made.scale === scalingFactor / rank)
+    return made;
+  throw new InvalidInputError(
+    basis === undefined ? 'catalogue' : 'basis',
+    `dimension ${made.embeddingDim}, rank ${made.rank}, scale ${made.scale}`,
+    `dimension ${embeddingDim}, rank ${rank}, scale ${scalingFactor / rank}`,
+  );
+}
+
+function integer(field: string, value: number, minimum: number, maximum: number): number {
+  if (Number.isInteger(value) && value >= minimum && value <= maximum) return value;
+  throw new InvalidInputError(field, shown(value), `an integer from ${minimum} to ${maximum}`);
+}
+
+function number(field: string, value: number, minimum: number, maximum: number): number {
+  if (typeof value === 'number' && value >= minimum && value <= maximum) return value;
+  throw new InvalidInputError(field, shown(value), `a number from ${minimum} to ${maximum}`);
+}

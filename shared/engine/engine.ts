@@ -1,0 +1,353 @@
+import { randomUUID } from 'node:crypto';
+import { InvalidInputError, UnavailableError } from '../errors.ts';
+import { batchForward, forward } from '../lora/forward.ts';
+import { resolveHyperparameters } from '../lora/hyperparameters.ts';
+import { initialModel, type LearnerName, type LearnerState, learnerOf } from '../lora/learner.ts';
+import { mergeLora } from '../lora/merge.ts';
+import { NO_PREDICTIONS } from '../lora/prequential.ts';
+import type { Model } from '../lora/training.ts';
+import type { ReasoningBankInstance } from '../reasoning-bank/bank.ts';
+import { BankConnection, type BankConnectionStats } from '../reasoning-bank/bank-connection.ts';
+import { queryOf } from '../reasoning-bank/context.ts';
+import { recordOf, type SimilarAdaptation, similarAdaptation } from '../reasoning-bank/recalled-pattern.ts';
+import { checkUserId, fisherOf, loraOf, sizeBytesOf, stateOf, type UserLoRAAdapter } from './adapter.ts';
+import { decodeUserAdapter, encodeUserAdapter } from './adapter-bytes.ts';
+import { hyperparametersOf, type LoRAConfig, type ResolvedConfig, resolveConfig } from './config.ts';
+import { patternOf } from './episode-pattern.ts';
+import { type AdapterFeedback, interactionsOf, lossOf } from './feedback.ts';
+
+/** What similar adaptations and advice are asked by: the seed's query. */
+const QUERY = { k: 5, minReward: 0.7, onlySuccesses: true } as const;
+/** Share of the old value in a running mean. */
+const SMOOTHING = 0.9;
+
+/** What is known of a user before the first feedback. */
+export interface UserPreferences {
+  /** What the user likes, as an embedding of length d: learned from like one item of reward 1. */
+  vector?: ArrayLike<number>;
+}
+
+export interface ReasoningBankStats
+  extends Pick<BankConnectionStats, 'enabled' | 'breaker' | 'pending' | 'dropped'> {
+  sessionId: string;
+  /** Answers of the bank that are kept. */
+  cacheSize: number;
+  /** Share of questions that were answered from the cache; 0 before the first. */
+  cacheHitRate: number;
+}
+
+/**
+ * Makes, applies and trains LoRA adapters of users over an application's embeddings, without any service; remembers what training
+ * was worth in a ReasoningBank, when it is connected to one, and takes its advice.
+ */
+export class LoRAPersonalizationEngine {
+  readonly #config: ResolvedConfig;
+  readonly #sessionId: string;
+  readonly #bank: BankConnection;
+  /** By learner, as configured. */
+  readonly #models = new Map<LearnerName, Model>();
+
+  /** @throws InvalidInputError naming the setting that is out of bounds */
+  constructor(config: LoRAConfig = {}) {
+    this.#config = resolveConfig(config);
+    this.#sessionId = config.sessionId ?? `lora-engine-${randomUUID()}`;
+    const { enableReasoningBankCache } = this.#config;
+    this.#bank = new BankConnection({
+      ...config.bankConnection,
+      ...(enableReasoningBankCache ? {} : { cache: false }),
+    });
+    if (config.reasoningBank !== undefined) this.#bank.connect(config.reasoningBank);
+  }
+
+  /** The settings in force, defaults filled in, and the bank that is connected. */
+  getConfig(): Omit<ResolvedConfig, 'now' | 'seed'> & { reasoningBank: ReasoningBankInstance | undefined } {
+    const { now: _now, seed: _seed, ...config } = this.#config;
+    return { ...config, reasoningBank: this.#bank.bank };
+  }
+
+  /**
+   * An adapter of version 1 that changes nothing yet: B is zero.
+   * @param preferences when given, the adapter has learned that the user likes what lies there
+   * @throws InvalidInputError
+   */
+  createAdapter(userId: string, preferences?: UserPreferences): UserLoRAAdapter {
+    checkUserId(userId);
+    const { rank, embeddingDim, scalingFactor, learner: name, learningRate } = this.#config;
+    const model = this.#model(name);
+    const learner = learnerOf(name);
+    const shape = { rank, embeddingDim, scale: scalingFactor / rank };
+    let state: LearnerState = learner.create(model, shape);
+    if (preferences?.vector !== undefined) {
+      const liked = { contentEmbedding: Float32Array.from(preferences.vector), reward: 1 };
+      const { state: taught } = learner.train(state, model, interactionsOf([liked], embeddingDim));
+      state = { ...taught, record: NO_PREDICTIONS };
+    }
+    const now = this.#config.now();
+    return this.#adapterOf(userId, state, model, {
+      scalingFactor,
+      version: 1,
+      createdAt: now,
+      updatedAt: now,
+      metadata: { totalSamples: 0, avgLoss: 0, learningRate, lastTrainedAt: now, avgInferenceMs: 0 },
+    });
+  }
+
+  /**
+   * The personalised embedding y = x + (scalingFactor/rank)·B·A·x.
+   * @param embedding x, length d
+   * @returns y, length d
+   * @throws InvalidInputError when x has another length than the adapter's
+   */
+  computeLoRAForward(embedding: Float32Array, adapter: UserLoRAAdapter): Float32Array {
+    return forward(loraOf(adapter), embedding);
+  }
+
+  /** `computeLoRAForward` of many embeddings, faster than one by one. The results share one buffer. */
+  batchComputeLoRAForward(embeddings: readonly Float32Array[], adapter: UserLoRAAdapter): Float32Array[] {
+    return batchForward(loraOf(adapter), embeddings);
+  }
+
+  /**
+   * The adapter with the feedback learned: a new one, version + 1. All feedback of one call is one step. A bank in trouble costs its
+   * advice, never the update.
+   * @param feedback none gives back the same adapter
+   * @throws InvalidInputError when feedback is malformed, or belongs to another dimension or basis; nothing is changed then
+   */
+  async updateAdapter(
+    adapter: UserLoRAAdapter,
+    feedback: readonly AdapterFeedback[],
+  ): Promise<UserLoRAAdapter> {
+    if (feedback.length === 0) return adapter;
+    const start = performance.now();
+    const state = stateOf(adapter);
+    const learner = learnerOf(state.learner);
+    const interactions = interactionsOf(feedback, adapter.embeddingDim);
+    const configured = hyperparametersOf(state.learner, this.#config);
+    const { rank, embeddingDim, metadata } = adapter;
+    const { hints } = await this.#bank.advise(
+      queryOf({
+        learner: state.learner,
+        rank,
+        embeddingDim,
+        samplesSeen: metadata.totalSamples,
+        batchSize: feedback.length,
+        loss: metadata.avgLoss,
+      }),
+      QUERY,
+      configured,
+    );
+    const hyperparameters = resolveHyperparameters(learner.hyperparameters, configured, hints);
+    const hinted = Object.entries(hyperparameters).some(([name, value]) => value !== configured[name]);
+    const model = hinted ? this.#modelOf(state.learner, hyperparameters) : this.#model(state.learner);
+    const { state: learned, predictions } = learner.train(state, model, interactions);
+
+    const { meanReward } = this.#config;
+    const solved = learner.solve(learned, model);
+    const measured = performance.now();
+    const lossAfter = lossOf(solved, interactions, meanReward);
+    const avgInferenceMs = (performance.now() - measured) / interactions.length;
+    const avgLoss =
+      metadata.totalSamples === 0 ? lossAfter : SMOOTHING * metadata.avgLoss + (1 - SMOOTHING) * lossAfter;
+    const now = this.#config.now();
+    const updated: UserLoRAAdapter = {
+      ...adapter,
+      ...this.#adapterOf(adapter.userId, learned, model, {
+        scalingFactor: adapter.scalingFactor,
+        version: adapter.version + 1,
+        createdAt: adapter.createdAt,
+        updatedAt: now,
+        metadata: {
+          totalSamples: metadata.totalSamples + feedback.length,
+          avgLoss,
+          learningRate: hyperparameters.learningRate ?? this.#config.learningRate,
+          lastTrainedAt: now,
+          avgInferenceMs,
+        },
+      }),
+    };
+    if (this.#bank.bank !== undefined) {
+      // Without an adapter, the user's mean is what would be expected.
+      const userMean = predictions[0]?.predictedByUserMean ?? meanReward;
+      await this.#bank.remember(
+        patternOf({
+          sessionId: this.#sessionId,
+          learner: state.learner,
+          before: adapter,
+          after: updated,
+          batchSize: feedback.length,
+          hyperparameters,
+          hinted,
+          predictions,
+          lossWithoutAdapter: lossOf(null, interactions, userMean),
+          lossBefore: lossOf(learner.solve(state, model), interactions, meanReward),
+          lossAfter,
+          latencyMs: performance.now() - start,
+        }),
+      );
+    }
+    return updated;
+  }
+
+  /** The adapter as bytes: a safetensors file with a checksum, as the adapter store keeps it. */
+  serializeAdapter(adapter: UserLoRAAdapter): Uint8Array {
+    return encodeUserAdapter(adapter);
+  }
+
+  /**
+   * Reads what `serializeAdapter` wrote. Matrices are views of `bytes` where alignment allows.
+   * @throws CorruptObjectError when the bytes are not exactly what was written
+   */
+  deserializeAdapter(bytes: Uint8Array): UserLoRAAdapter {
+    return decodeUserAdapter(bytes);
+  }
+
+  /**
+   * The adapter that is nearest to the weighted mean of the adapters' functions; user 'merged', version 1. It is updated by the
+   * learner 'sgd', starting from its matrices.
+   * @param weights one per adapter, none negative; default: all equal
+   * @throws InvalidInputError
+   */
+  mergeAdapters(adapters: readonly UserLoRAAdapter[], weights?: readonly number[]): UserLoRAAdapter {
+    const merged = mergeLora(adapters.map(loraOf), weights);
+    const { embeddingDim, rank, scale, a } = merged.basis;
+    const matrices = { matrixA: a, matrixB: merged.b };
+    const now = this.#config.now();
+    const samples = adapters.reduce((sum, { metadata }) => sum + metadata.totalSamples, 0);
+    const loss = adapters.reduce((sum, { metadata }) => sum + metadata.avgLoss, 0) / adapters.length;
+    return {
+      userId: 'merged',
+      rank,
+      ...matrices,
+      scalingFactor: adapters[0]?.scalingFactor ?? scale * rank,
+      embeddingDim,
+      version: 1,
+      createdAt: now,
+      updatedAt: now,
+      fisherInformation: undefined,
+      metadata: {
+        totalSamples: samples,
+        avgLoss: loss,
+        learningRate: this.#config.learningRate,
+        lastTrainedAt: now,
+        performance: { avgInferenceMs: 0, sizeBytes: sizeBytesOf(matrices) },
+      },
+      offset: merged.offset,
+    };
+  }
+
+  /**
+   * Connects to a bank, in place of the one before, also while updates are under way.
+   * @throws InvalidInputError when it lacks one of the four methods
+   */
+  connectReasoningBank(bank: ReasoningBankInstance): void {
+    this.#bank.connect(bank);
+  }
+
+  /** Goes on without a bank, and forgets what the one before answered. */
+  disconnectReasoningBank(): void {
+    this.#bank.disconnect();
+  }
+
+  hasReasoningBank(): boolean {
+    return this.#bank.bank !== undefined;
+  }
+
+  clearReasoningBankCache(): void {
+    this.#bank.clearCache();
+  }
+
+  getReasoningBankStats(): ReasoningBankStats {
+    const { enabled, breaker, pending, dropped, cache } = this.#bank.stats();
+    return {
+      enabled,
+      sessionId: this.#sessionId,
+      cacheSize: cache.size,
+      cacheHitRate: cache.hitRate,
+      breaker,
+      pending,
+      dropped,
+    };
+  }
+
+  /**
+   * Lets the bank make skills of what it remembers: `autoConsolidate(minUses, minSuccessRate, lookbackDays)`.
+   * @param minSuccessRate share of a skill's episodes that succeeded. Default 0.85
+   * @param minUses episodes that a skill needs. Default 5
+   * @param lookbackDays Default 30
+   * @returns null without a bank
+   * @throws whatever the bank throws; UnavailableError when it does not say what it did
+   */
+  async consolidateAdaptationPatterns(
+    minSuccessRate = 0.85,
+    minUses = 5,
+    lookbackDays = 30,
+  ): Promise<{ skillsCreated: number } | null> {
+    if (this.#bank.bank === undefined) return null;
+    const answer = await this.#bank.consolidate(minUses, minSuccessRate, lookbackDays);
+    const skillsCreated = recordOf(answer)?.skillsCreated;
+    if (typeof skillsCreated !== 'number') {
+      throw new UnavailableError('the ReasoningBank did not say how many skills it created');
+    }
+    return { skillsCreated };
+  }
+
+  /**
+   * How the bank remembers adaptations like the user's; malformed patterns are left out one by one.
+   * @param topK at most so many. Default 5
+   * @returns null without a bank; numbers that a pattern does not tell are null
+   * @throws InvalidInputError
+   */
+  async getSimilarAdaptations(userId: string, topK = 5): Promise<SimilarAdaptation[] | null> {
+    checkUserId(userId);
+    if (!Number.isInteger(topK) || topK < 1)
+      throw new InvalidInputError('topK', `${topK}`, 'an integer of at least 1');
+    const patterns = await this.#bank.recall(`lora_adaptation_user_${userId}`, { ...QUERY, k: topK });
+    return patterns?.flatMap((pattern) => similarAdaptation(pattern) ?? []).slice(0, topK) ?? null;
+  }
+
+  #model(name: LearnerName): Model {
+    let model = this.#models.get(name);
+    if (model === undefined) {
+      model = this.#modelOf(name, hyperparametersOf(name, this.#config));
+      this.#models.set(name, model);
+    }
+    return model;
+  }
+
+  #modelOf(name: LearnerName, hyperparameters: Readonly<Record<string, number>>): Model {
+    return initialModel(name, this.#config.basis, hyperparameters, this.#config.meanReward);
+  }
+
+  #adapterOf(
+    userId: string,
+    state: LearnerState,
+    model: Model,
+    rest: Pick<UserLoRAAdapter, 'scalingFactor' | 'version' | 'createdAt' | 'updatedAt'> & {
+      metadata: Omit<UserLoRAAdapter['metadata'], 'performance'> & { avgInferenceMs: number };
+    },
+  ): UserLoRAAdapter {
+    const { basis, b, offset } = learnerOf(state.learner).solve(state, model);
+    const { avgInferenceMs, ...metadata } = rest.metadata;
+    const { rank, embeddingDim, a } = basis ?? this.#config.basis;
+    const matrices = { matrixA: a, matrixB: b };
+    return {
+      userId,
+      rank,
+      ...matrices,
+      scalingFactor: rest.scalingFactor,
+      embeddingDim,
+      version: rest.version,
+      createdAt: rest.createdAt,
+      updatedAt: rest.updatedAt,
+      fisherInformation: state.learner === 'sgd' && this.#config.useEWC ? fisherOf(state) : undefined,
+      metadata: { ...metadata, performance: { avgInferenceMs, sizeBytes: sizeBytesOf(matrices) } },
+      offset,
+      state,
+    };
+  }
+}
+
+/** @throws InvalidInputError naming the setting that is out of bounds */
+export function createLoRAPersonalizationEngine(config?: LoRAConfig): LoRAPersonalizationEngine {
+  return new LoRAPersonalizationEngine(config);
+}

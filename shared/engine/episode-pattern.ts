@@ -1,0 +1,68 @@
+import type { LearnerName } from '../lora/learner.ts';
+import type { PredictedReward } from '../lora/prequential.ts';
+import type { NewPattern } from '../reasoning-bank/bank.ts';
+import { taskOf } from '../reasoning-bank/context.ts';
+import { outcomeOf, rewardOf, succeeded } from '../reasoning-bank/outcome.ts';
+import type { UserLoRAAdapter } from './adapter.ts';
+
+/** What one update was and did. */
+export interface UpdateReport {
+  readonly sessionId: string;
+  readonly learner: LearnerName;
+  readonly before: UserLoRAAdapter;
+  readonly after: UserLoRAAdapter;
+  readonly batchSize: number;
+  readonly hyperparameters: Readonly<Record<string, number>>;
+  /** Whether the bank's advice moved a hyperparameter. */
+  readonly hinted: boolean;
+  readonly predictions: readonly PredictedReward[];
+  /** Mean losses of the update's feedback: before the step without and with the adapter, and after it. */
+  readonly lossWithoutAdapter: number;
+  readonly lossBefore: number;
+  readonly lossAfter: number;
+  readonly latencyMs: number;
+}
+
+/** The update as the ReasoningBank remembers it. Its outcome is measured before the step: what earlier steps were worth. */
+export function patternOf(report: UpdateReport): NewPattern {
+  const { before, after, learner, batchSize, predictions, lossBefore, lossAfter, lossWithoutAdapter } =
+    report;
+  const verdict = { loss: lossBefore, lossWithoutAdapter };
+  const success = succeeded(verdict);
+  const { rank, embeddingDim } = after;
+  const samplesSeen = before.metadata.totalSamples;
+  return {
+    sessionId: report.sessionId,
+    task: taskOf(after.userId, rank, samplesSeen),
+    input: JSON.stringify({
+      rank,
+      embeddingDim,
+      learner,
+      batchSize,
+      previousVersion: before.version,
+      previousLoss: before.metadata.avgLoss,
+      ...report.hyperparameters,
+      hinted: report.hinted,
+    }),
+    output: JSON.stringify({
+      newVersion: after.version,
+      avgLoss: after.metadata.avgLoss,
+      lossWithoutAdapter,
+      lossBefore,
+      lossAfter,
+      totalSamples: after.metadata.totalSamples,
+    }),
+    critique:
+      `${success ? 'The adapter predicted better' : 'The adapter predicted no better'} than no adapter: ` +
+      `loss ${lossBefore.toPrecision(3)} against ${lossWithoutAdapter.toPrecision(3)} before the step, ` +
+      `${lossAfter.toPrecision(3)} after it.`,
+    success,
+    reward: rewardOf(verdict),
+    latencyMs: report.latencyMs,
+    userId: after.userId,
+    version: after.version,
+    context: { learner, rank, embeddingDim, samplesSeen, batchSize, loss: lossBefore },
+    hyperparameters: report.hyperparameters,
+    outcome: outcomeOf(predictions),
+  };
+}

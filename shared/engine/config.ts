@@ -15,7 +15,7 @@ export interface LoRAConfig {
   scalingFactor?: number;
   /** 'bayesian' needs no step size and takes rank × embeddingDim up to 16,384. Default 'bayesian'. */
   learner?: LearnerName;
-  /** Step size of 'sgd', 1e-6 to 1. Default 0.1. */
+  /** Step size of 'sgd', 1e-6 to 10. Default 1. */
   learningRate?: number;
   /** Whether 'sgd' consolidates weights elastically. Default true. */
   useEWC?: boolean;
@@ -27,7 +27,7 @@ export interface LoRAConfig {
   priorVariance?: number;
   /** Mean reward of all users, 0 to 1: what is expected of a user of whom nothing is known. Default 0.5. */
   meanReward?: number;
-  /** What all adapters share. Default: made of `catalogue`, else random. */
+  /** What all adapters share. Default: made of `catalogue`, else random; for 'sgd' without a catalogue none. */
   basis?: Basis;
   /** Embeddings of items, to make the basis of. A basis made of them learns more than a random one. */
   catalogue?: readonly Float32Array[];
@@ -47,8 +47,11 @@ export interface LoRAConfig {
 
 /** A configuration with its defaults, checked. */
 export type ResolvedConfig = Required<
-  Omit<LoRAConfig, 'reasoningBank' | 'catalogue' | 'sessionId' | 'bankConnection'>
->;
+  Omit<LoRAConfig, 'reasoningBank' | 'basis' | 'catalogue' | 'sessionId' | 'bankConnection'>
+> & {
+  /** Null only for 'sgd', which then starts from a seeded A. */
+  readonly basis: Basis | null;
+};
 
 /** @throws InvalidInputError naming the setting that is out of bounds */
 export function resolveConfig(config: LoRAConfig): ResolvedConfig {
@@ -81,7 +84,7 @@ export function resolveConfig(config: LoRAConfig): ResolvedConfig {
     gradientClipThreshold: bounded('gradientClipThreshold'),
     priorVariance: number('priorVariance', config.priorVariance ?? 10, 0.01, 1000),
     meanReward: number('meanReward', config.meanReward ?? 0.5, 0, 1),
-    basis: basisOf(config, { rank, scalingFactor, seed }, embeddingDim),
+    basis: basisOf(config, learner, { rank, scalingFactor, seed }, embeddingDim),
     seed,
     enableReasoningBankCache: config.enableReasoningBankCache ?? true,
     now: config.now ?? (() => new Date()),
@@ -97,9 +100,11 @@ export function hyperparametersOf(learner: LearnerName, config: ResolvedConfig):
 
 function basisOf(
   { basis, catalogue }: LoRAConfig,
+  learner: LearnerName,
   options: { rank: number; scalingFactor: number; seed: number | string },
   embeddingDim: number,
-): Basis {
+): Basis | null {
+  if (learner === 'sgd' && basis === undefined && catalogue === undefined) return null;
   const { rank, scalingFactor } = options;
   const made =
     basis ??

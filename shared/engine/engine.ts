@@ -328,7 +328,8 @@ export class LoRAPersonalizationEngine {
   ): UserLoRAAdapter {
     const { basis, b, offset } = learnerOf(state.learner).solve(state, model);
     const { avgInferenceMs, ...metadata } = rest.metadata;
-    const { rank, embeddingDim, a } = basis ?? this.#config.basis;
+    // With a basis in force, or of the learner 'sgd', an adapter always has an A.
+    const { rank, embeddingDim, a } = basis!;
     const matrices = { matrixA: a, matrixB: b };
     return {
       userId,

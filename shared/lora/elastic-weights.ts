@@ -14,6 +14,13 @@ export const CONSOLIDATION_STEPS = 20;
 const FISHER_KEPT = 0.9;
 const KEPT_PER_STEP = FISHER_KEPT ** (1 / CONSOLIDATION_STEPS);
 
+export interface ElasticStepOptions {
+  readonly rate: number;
+  readonly strength: number;
+  readonly unit: number;
+  readonly consolidate: boolean;
+}
+
 /** A matrix that nothing ties yet. */
 export function elasticMatrix(values: Float32Array): ElasticMatrix {
   return { values, anchor: values, fisher: new Float32Array(values.length) };
@@ -27,23 +34,25 @@ export function elasticMatrix(values: Float32Array): ElasticMatrix {
  *
  * so it draws towards θ* without ever passing it, however large ηλF is. F comes from the data gradient alone and, from one
  * consolidation to the next, becomes γF plus the mean of g² (their eq. 5), a share at every step.
- * @param gradient g of the data loss, already clipped
- * @param options rate η, strength λ, and whether the result becomes the new anchor
+ * @param gradient of the data loss by unit·θ
+ * @param clip factor by which the gradient is shortened to g
+ * @param options rate η, strength λ, the unit, and whether the result becomes the new anchor
  */
 export function elasticStep(
   { values, anchor, fisher }: ElasticMatrix,
   gradient: Float64Array,
   clip: number,
-  { rate, strength, consolidate }: { rate: number; strength: number; consolidate: boolean },
+  { rate, strength, unit, consolidate }: ElasticStepOptions,
 ): ElasticMatrix {
   const nextValues = new Float32Array(values.length);
   const nextFisher = new Float32Array(values.length);
   const pull = rate * strength;
+  const step = rate / unit;
   for (let i = 0; i < values.length; i++) {
     const g = clip * gradient[i]!;
     const f = fisher[i]!;
     const tie = pull * f;
-    nextValues[i] = (values[i]! - rate * g + tie * anchor[i]!) / (1 + tie);
+    nextValues[i] = (values[i]! - step * g + tie * anchor[i]!) / (1 + tie);
     nextFisher[i] = KEPT_PER_STEP * f + (g * g) / CONSOLIDATION_STEPS;
   }
   return { values: nextValues, anchor: consolidate ? nextValues : anchor, fisher: nextFisher };

@@ -36,8 +36,8 @@ export interface SgdState {
 }
 
 export const SGD_HYPERPARAMETERS = {
-  /** Step size η. */
-  learningRate: { default: 0.1, minimum: 1e-6, maximum: 1 },
+  /** Step size η of A and s·B. */
+  learningRate: { default: 1, minimum: 1e-6, maximum: 10 },
   /** Largest norm of the gradient of A and B together; longer ones are shortened to it (Pascanu, Mikolov & Bengio 2013). */
   gradientClipThreshold: { default: 1, minimum: 1e-3, maximum: 100 },
   /** λ of elastic weight consolidation; 0 turns it off. */
@@ -98,10 +98,10 @@ export function trainSgd(
   };
   if (batch.count === 0) return { state: learned, predictions };
 
-  const gradient = regressionGradient(
-    { rank, scale, a: Float64Array.from(state.a.values), b: Float64Array.from(state.b.values) },
-    batch,
-  );
+  // By A and s·B, so that the same rate does the same at every scaling factor.
+  const a64 = Float64Array.from(state.a.values);
+  const b64 = Float64Array.from(state.b.values, (value) => scale * value);
+  const gradient = regressionGradient({ rank, scale: 1, a: a64, b: b64 }, batch);
   const norm = Math.hypot(vectorNorm(gradient.a), vectorNorm(gradient.b));
   const clip = norm > gradientClipThreshold ? gradientClipThreshold / norm : 1;
   const steps = state.steps + 1;
@@ -110,8 +110,8 @@ export function trainSgd(
     strength: ewcLambda,
     consolidate: steps % CONSOLIDATION_STEPS === 0,
   };
-  const a = elasticStep(state.a, gradient.a, clip, options);
-  const b = elasticStep(state.b, gradient.b, clip, options);
+  const a = elasticStep(state.a, gradient.a, clip, { ...options, unit: 1 });
+  const b = elasticStep(state.b, gradient.b, clip, { ...options, unit: scale });
   if (!Number.isFinite(vectorNorm(a.values)) || !Number.isFinite(vectorNorm(b.values))) {
     throw new InvalidInputError(
       'interactions',

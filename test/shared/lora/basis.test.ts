@@ -197,18 +197,15 @@ describe('randomBasis', () => {
     [16, 4, 58],
     [16, 64, 64],
     [300, 20, 64],
-  ])(
-    'has an orthonormal A and Π (d = %i, r = %i)',
-    (d, rank, p) => {
-      const basis = randomBasis(d, { rank, scalingFactor: rank, seed: 'x' });
-      expect(basis.projectionDim).toBe(p);
-      const columns = transpose(toRows(basis.projection, p));
-      expect(difference(gram(columns), identity(p).flat())).toBeLessThan(1e-5);
-      const rows = toRows(basis.a, d).slice(0, d);
-      const orthonormal = gram(rows.slice(0, Math.min(rank, d)));
-      expect(difference(orthonormal, identity(Math.min(rank, d)).flat())).toBeLessThan(1e-6);
-    },
-  );
+  ])('has an orthonormal A and Π (d = %i, r = %i)', (d, rank, p) => {
+    const basis = randomBasis(d, { rank, scalingFactor: rank, seed: 'x' });
+    expect(basis.projectionDim).toBe(p);
+    const columns = transpose(toRows(basis.projection, p));
+    expect(difference(gram(columns), identity(p).flat())).toBeLessThan(1e-5);
+    const rows = toRows(basis.a, d).slice(0, d);
+    const orthonormal = gram(rows.slice(0, Math.min(rank, d)));
+    expect(difference(orthonormal, identity(Math.min(rank, d)).flat())).toBeLessThan(1e-6);
+  });
 
   it('captures of items in all directions what their own leading features capture', () => {
     const random = createRandom('isotropic');

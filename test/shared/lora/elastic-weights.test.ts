@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { elasticMatrix, elasticStep } from '../../../shared/lora/elastic-weights.ts';
 
-const options = { rate: 0.5, strength: 4, consolidate: false };
+const options = { rate: 0.5, strength: 4, unit: 1, consolidate: false };
 
 describe('elasticStep', () => {
   it('minimises the linearised loss with the penalty: the documented closed form', () => {
@@ -18,6 +18,15 @@ describe('elasticStep', () => {
     expect(next.fisher[1]).toBeCloseTo(4 / 20, 6);
     expect(next.anchor).toBe(matrix.anchor);
     expect([...matrix.values]).toEqual([1, -2]);
+  });
+
+  it('steps by the unit that the gradient is by', () => {
+    const next = elasticStep(elasticMatrix(Float32Array.of(1)), Float64Array.of(1), 1, {
+      ...options,
+      unit: 0.25,
+    });
+    expect([...next.values]).toEqual([1 - 0.5 / 0.25]);
+    expect(next.fisher[0]).toBeCloseTo(1 / 20, 6);
   });
 
   it('makes the new parameters the anchor when told to', () => {

@@ -38,7 +38,7 @@ describe('20,000 updates', () => {
     const model: Model = {
       basis: null,
       prior: initialPrior(null, 1),
-      hyperparameters: { learningRate: 1, gradientClipThreshold: 100, ewcLambda: 1e6 },
+      hyperparameters: { learningRate: 10, gradientClipThreshold: 100, ewcLambda: 1e6 },
     };
     const pair = vectorOf(random, 16);
     const streams: ((n: number) => TrainingInteraction[])[] = [

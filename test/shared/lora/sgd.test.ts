@@ -66,17 +66,17 @@ describe('trainSgd', () => {
   });
 
   it('takes a first step that is known in closed form', () => {
-    // A sees the first axis only; B is zero, so ∂A is zero and ∂B = s·e·z with e = −x(r − m_u).
+    // A sees the first axis only; B is zero, so ∂A is zero, and by s·B it is e·z with e = −x(r − m_u).
     const a = axis(0);
     const start = sgdStateFrom({ embeddingDim: 16, rank: 1, scale: 0.5, a }, new Float32Array(16));
     const { state } = trainSgd(start, withRate(0.1), [
       { embedding: axis(0, 3), itemEffect: 0.05, reward: 0.9 },
     ]);
     expect(state.a.values).toEqual(a);
-    expect(difference(state.b.values, axis(0, 0.1 * 0.5 * (0.9 - 0.05 - 0.6)))).toBeLessThan(1e-7);
+    expect(difference(state.b.values, axis(0, (0.1 / 0.5) * (0.9 - 0.05 - 0.6)))).toBeLessThan(1e-7);
     // In raw form e = x − x·r.
     const raw = trainSgd(start, { ...withRate(0.1), target: 'raw' }, [liked(axis(0, 3), 0.9)]).state;
-    expect(difference(raw.b.values, axis(0, -0.1 * 0.5 * 0.1))).toBeLessThan(1e-7);
+    expect(difference(raw.b.values, axis(0, (-0.1 / 0.5) * 0.1))).toBeLessThan(1e-7);
   });
 
   it('predicts before it learns, with item effect and shrunken mean', () => {
@@ -112,6 +112,16 @@ describe('trainSgd', () => {
     const unclipped = trainSgd(start, withRate(0.2, { gradientClipThreshold: 100 }), [liked(axis(0), 0.65)])
       .state.b.values;
     expect(short).toEqual(unclipped);
+  });
+
+  it('learns the same function at every scaling factor', () => {
+    const random = createRandom('scales');
+    const event = rewardsOf(random, 6, 16);
+    const learned = (scale: number) => {
+      const { a, b } = trainTimes(createSgdState(model, { ...shape, scale }), 30, event);
+      return [...a.values, ...b.values.map((value) => scale * value)];
+    };
+    for (const scale of [0.01, 0.25, 100]) expect(difference(learned(scale), learned(1))).toBeLessThan(1e-4);
   });
 
   it('lowers the loss of what it trains on', () => {
@@ -184,8 +194,8 @@ describe('trainSgd', () => {
         () => trainSgd(start, model, [liked(new Float32Array(5), 1)]),
       ],
       [
-        'learningRate: found 2, expected a number from 0.000001 to 1',
-        () => trainSgd(start, withRate(2), [liked(axis(0), 1)]),
+        'learningRate: found 11, expected a number from 0.000001 to 10',
+        () => trainSgd(start, withRate(11), [liked(axis(0), 1)]),
       ],
       [
         'interactions: found a step out of the range of float32, expected a smaller learning rate',

@@ -18,13 +18,16 @@ export function outcomeOf(predictions: readonly PredictedReward[]): Outcome {
   };
 }
 
+/** Reward of an adapter that predicts as well as none: the least that the engine's queries ask for. */
+const REWARD_OF_NO_GAIN = 0.7;
+
 /**
- * An outcome as a number from 0 to 1, as the bank compares episodes: ℓ₀/(ℓ₀ + ℓ) for the loss ℓ with and ℓ₀ without the adapter. One
- * half when the adapter changed nothing, 1 when it predicted everything.
+ * An outcome as a number from 0 to 1, as the bank compares episodes: 0.7^(ℓ/ℓ₀) for the loss ℓ with and ℓ₀ without the adapter. 1 when
+ * the adapter predicted everything, 0.7 when it changed nothing, towards 0 the more harm it did.
  */
-export function rewardOf({ loss, lossWithoutAdapter }: Losses): number {
-  const both = loss + lossWithoutAdapter;
-  return both === 0 ? 0.5 : lossWithoutAdapter / both;
+export function rewardOf({ loss, lossWithoutAdapter }: Outcome): number {
+  if (loss === lossWithoutAdapter) return REWARD_OF_NO_GAIN;
+  return REWARD_OF_NO_GAIN ** (loss / lossWithoutAdapter);
 }
 
 /** Whether the adapter predicted what came better than the user's mean alone. */

@@ -25,7 +25,7 @@ const REWARD_OF_NO_GAIN = 0.7;
  * An outcome as a number from 0 to 1, as the bank compares episodes: 0.7^(ℓ/ℓ₀) for the loss ℓ with and ℓ₀ without the adapter. 1 when
  * the adapter predicted everything, 0.7 when it changed nothing, towards 0 the more harm it did.
  */
-export function rewardOf({ loss, lossWithoutAdapter }: Outcome): number {
+export function rewardOf({ loss, lossWithoutAdapter }: Losses): number {
   if (loss === lossWithoutAdapter) return REWARD_OF_NO_GAIN;
   return REWARD_OF_NO_GAIN ** (loss / lossWithoutAdapter);
 }

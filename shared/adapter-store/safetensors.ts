@@ -41,12 +41,21 @@ function dtypeOf(values: Tensor): Dtype {
 
 /** Encodes deterministically: the same tensors and metadata give the same bytes. */
 export function encodeTensors({ tensors, metadata }: TensorFile): Uint8Array {
+  const file = layOutTensors({ tensors, metadata: { ...metadata, sha256: NO_DIGEST } });
+  const header = file.subarray(0, tensorsStart(file));
+  const digestAt = header.indexOf(`"sha256":"${NO_DIGEST}"`) + '"sha256":"'.length;
+  file.write(createHash('sha256').update(file).digest('hex'), digestAt, 'latin1');
+  return file;
+}
+
+/** A plain safetensors file, without a checksum: what other software of the LoRA ecosystem reads. Deterministic. */
+export function layOutTensors({ tensors, metadata }: TensorFile): Buffer {
   const entries = Object.entries(tensors)
     .map(([name, { shape, values }]) => ({ name, shape, values, dtype: dtypeOf(values) }))
     .sort(
       (a, b) => DTYPE_ORDER.indexOf(a.dtype) - DTYPE_ORDER.indexOf(b.dtype) || (a.name < b.name ? -1 : 1),
     );
-  const header: Record<string, unknown> = { __metadata__: { ...metadata, sha256: NO_DIGEST } };
+  const header: Record<string, unknown> = { __metadata__: metadata };
   let offset = 0;
   for (const { name, shape, values, dtype } of entries) {
     header[name] = { dtype, shape, data_offsets: [offset, offset + values.byteLength] };
@@ -54,16 +63,15 @@ export function encodeTensors({ tensors, metadata }: TensorFile): Uint8Array {
   }
   const json = Buffer.from(JSON.stringify(header), 'utf8');
   const headerBytes = Math.ceil(json.length / 8) * 8;
-  const file = Buffer.alloc(8 + headerBytes + offset, ' ');
+  const file = Buffer.allocUnsafeSlow(8 + headerBytes + offset);
   file.writeBigUInt64LE(BigInt(headerBytes));
   json.copy(file, 8);
+  file.fill(' ', 8 + json.length, 8 + headerBytes);
   let at = 8 + headerBytes;
   for (const { values } of entries) {
     file.set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength), at);
     at += values.byteLength;
   }
-  const digestAt = file.indexOf(`"sha256":"${NO_DIGEST}"`) + '"sha256":"'.length;
-  file.write(createHash('sha256').update(file).digest('hex'), digestAt, 'latin1');
   return file;
 }
 
@@ -73,6 +81,19 @@ export function encodeTensors({ tensors, metadata }: TensorFile): Uint8Array {
  * @throws CorruptObjectError on any wrong length, header, shape, dtype, or checksum
  */
 export function decodeTensors(bytes: Uint8Array, key: string): TensorFile {
+  const { tensors, metadata } = readTensors(bytes, key);
+  const file = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const { sha256, ...rest } = metadata;
+  checkDigest(file, tensorsStart(file), sha256, (reason) => new CorruptObjectError(key, reason));
+  return { tensors, metadata: rest };
+}
+
+/**
+ * Reads any safetensors file of the dtypes F64, F32, F16, BF16 (as float32), U64, U32 and U8. Nothing but its form is checked.
+ * @param key names the object in errors
+ * @throws CorruptObjectError on any wrong length, header, shape or dtype
+ */
+export function readTensors(bytes: Uint8Array, key: string): TensorFile {
   const corrupt = (reason: string, cause?: unknown) => new CorruptObjectError(key, reason, { cause });
   if (bytes.byteLength < 8) throw corrupt(`${bytes.byteLength} bytes are too few for a safetensors file`);
   const file = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -80,37 +101,47 @@ export function decodeTensors(bytes: Uint8Array, key: string): TensorFile {
   if (declared > BigInt(Math.min(MAX_HEADER_BYTES, file.length - 8))) {
     throw corrupt(`the header claims ${declared} bytes of a file of ${file.length}`);
   }
-  const dataStart = 8 + Number(declared);
+  const dataStart = tensorsStart(file);
   const header = parseHeader(file.toString('utf8', 8, dataStart), corrupt);
-  const { __metadata__: metadata, ...declaredTensors } = header;
+  const { __metadata__: metadata = {}, ...declaredTensors } = header;
   if (!isStrings(metadata)) throw corrupt('__metadata__ is not an object of strings');
-  checkDigest(file, dataStart, metadata.sha256, corrupt);
 
   const tensors: Record<string, NamedTensor> = {};
   let end = 0;
   for (const [name, info] of Object.entries(declaredTensors)) {
     const { dtype, shape, offsets } = tensorInfo(name, info, corrupt);
     const length = shape.reduce((product, size) => product * size, 1);
-    const View = DTYPES[dtype];
-    if (offsets[1] - offsets[0] !== length * View.BYTES_PER_ELEMENT || dataStart + offsets[1] > file.length) {
+    const bytesPerElement = dtype === 'BF16' ? 2 : DTYPES[dtype].BYTES_PER_ELEMENT;
+    if (offsets[1] - offsets[0] !== length * bytesPerElement || dataStart + offsets[1] > file.length) {
       throw corrupt(
         `tensor ${name} of shape [${shape.join(', ')}] ${dtype} does not fill bytes ${offsets.join('..')}`,
       );
     }
-    const start = file.byteOffset + dataStart + offsets[0];
-    const buffer = file.buffer as ArrayBuffer;
-    const values =
-      start % View.BYTES_PER_ELEMENT === 0
-        ? new View(buffer, start, length)
-        : new View(buffer.slice(start, start + length * View.BYTES_PER_ELEMENT));
-    tensors[name] = { shape, values };
+    tensors[name] = { shape, values: tensorAt(file, dataStart + offsets[0], dtype, length) };
     end = Math.max(end, offsets[1]);
   }
   if (dataStart + end !== file.length) {
     throw corrupt(`${file.length - dataStart} bytes of tensors, expected ${end}`);
   }
-  const { sha256: _, ...rest } = metadata;
-  return { tensors, metadata: rest };
+  return { tensors, metadata };
+}
+
+function tensorsStart(file: Buffer): number {
+  return 8 + Number(file.readBigUInt64LE());
+}
+
+function tensorAt(file: Buffer, offset: number, dtype: Dtype | 'BF16', length: number): Tensor {
+  const start = file.byteOffset + offset;
+  const buffer = file.buffer as ArrayBuffer;
+  if (dtype === 'BF16') {
+    // The upper half of a float32.
+    const bits = Uint32Array.from({ length }, (_, i) => file.readUInt16LE(offset + 2 * i) << 16);
+    return new Float32Array(bits.buffer);
+  }
+  const View = DTYPES[dtype];
+  return start % View.BYTES_PER_ELEMENT === 0
+    ? new View(buffer, start, length)
+    : new View(buffer.slice(start, start + length * View.BYTES_PER_ELEMENT));
 }
 
 type Corrupt = (reason: string, cause?: unknown) => CorruptObjectError;
@@ -143,14 +174,14 @@ function tensorInfo(
   name: string,
   info: unknown,
   corrupt: Corrupt,
-): { dtype: Dtype; shape: number[]; offsets: [number, number] } {
+): { dtype: Dtype | 'BF16'; shape: number[]; offsets: [number, number] } {
   const { dtype, shape, data_offsets: offsets } = Object(info) as Record<string, unknown>;
-  if (typeof dtype !== 'string' || !Object.hasOwn(DTYPES, dtype))
+  if (typeof dtype !== 'string' || (dtype !== 'BF16' && !Object.hasOwn(DTYPES, dtype)))
     throw corrupt(`tensor ${name} has dtype ${String(dtype)}`);
   if (!isSizes(shape)) throw corrupt(`tensor ${name} has no valid shape`);
   if (!isSizes(offsets) || offsets.length !== 2 || offsets[0]! > offsets[1]!)
     throw corrupt(`tensor ${name} has no valid offsets`);
-  return { dtype: dtype as Dtype, shape, offsets: [offsets[0]!, offsets[1]!] };
+  return { dtype: dtype as Dtype | 'BF16', shape, offsets: [offsets[0]!, offsets[1]!] };
 }
 
 function isSizes(value: unknown): value is number[] {

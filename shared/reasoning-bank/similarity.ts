@@ -22,10 +22,7 @@ export interface Ranked {
 export function nearest(episodes: readonly Episode[], query: Query, k: number): Ranked[] {
   return episodes
     .map((episode) => {
-      const overlap = wordOverlap(
-        query.words,
-        wordsOf(`${taskOfEpisode(episode)} ${episode.report?.critique ?? ''}`),
-      );
+      const overlap = textOverlap(query.words, episode);
       const context = contextOfEpisode(episode);
       const similarity = sharesField(query.context, context)
         ? 1 / (1 + contextDistance(query.context, context))
@@ -47,6 +44,14 @@ export function nearest(episodes: readonly Episode[], query: Query, k: number): 
 /** The words of a text: runs of letters and digits, in lower case. */
 export function wordsOf(text: string): Set<string> {
   return new Set(text.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? []);
+}
+
+/** With the task, or with the task and the critique, whichever is more: the very task asked for is the best there can be. */
+function textOverlap(words: ReadonlySet<string>, episode: Episode): number {
+  const task = taskOfEpisode(episode);
+  const overlap = wordOverlap(words, wordsOf(task));
+  const critique = episode.report?.critique ?? '';
+  return critique === '' ? overlap : Math.max(overlap, wordOverlap(words, wordsOf(`${task} ${critique}`)));
 }
 
 function wordOverlap(a: ReadonlySet<string>, b: ReadonlySet<string>): number {

@@ -107,7 +107,9 @@ export function describeReasoningBank(
 
     it('finds each of many recent patterns by its own task', async () => {
       const users = Array.from({ length: 200 }, (_, i) => `user-${i}`);
-      for (const user of users) await bank.storePattern(pattern({ task: taskOf(user, 4, 10) }));
+      const critique = 'The adapter predicted better than no adapter.';
+      for (const user of users) await bank.storePattern(pattern({ task: taskOf(user, 4, 10), critique }));
+      for (let i = 0; i < 20; i++) await bank.storePattern(pattern({ task: taskOf('x', 4, 10) }));
       await under.settle();
       for (const user of users.slice(-40)) {
         const [best] = await bank.retrievePatterns(taskOf(user, 4, 10), { k: 1 });

@@ -1,0 +1,111 @@
+import { Worker } from 'node:worker_threads';
+import { BatchWriteItemCommand, CreateTableCommand, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import type { Episode } from '../../../shared/reasoning-bank/episode.ts';
+import { toItem } from '../../../shared/reasoning-bank/episode-item.ts';
+import { dynamoClient } from '../../../shared/runtime/clients/dynamodb.ts';
+import { TABLE } from '../../../shared/runtime/names.ts';
+
+/** Capacity that DynamoDB says it has counted. */
+export interface Units {
+  read: number;
+  write: number;
+}
+
+export interface MeasuredTable {
+  readonly client: DynamoDBClient;
+  readonly name: string;
+  /** Counts on; read it before and after. */
+  readonly units: Units;
+  /** Writes episodes by the batch, faster than one by one, and not counted. */
+  fill(episodes: readonly Episode[], storedAt: (index: number) => number): Promise<void>;
+  stop(): Promise<void>;
+}
+
+const NAME = 'bench';
+const BATCH = 25;
+const PARALLEL = 8;
+
+/** The ReasoningBank's table in a DynamoDB of its own thread, as a function on the local stack meets it. */
+export async function startTable(): Promise<MeasuredTable> {
+  const worker = new Worker(new URL('./dynamodb-worker.ts', import.meta.url));
+  const endpoint = await new Promise<string>((resolve, reject) => {
+    worker.once('message', resolve);
+    worker.once('error', reject);
+  });
+  const connect = () =>
+    dynamoClient({
+      endpoint,
+      region: 'us-east-1',
+      credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
+    });
+  const client = connect();
+  const filler = connect();
+  const units = { read: 0, write: 0 };
+  client.middlewareStack.add(
+    (next, { commandName }) =>
+      async (args) => {
+        const result = await next({ ...args, input: { ...args.input, ReturnConsumedCapacity: 'TOTAL' } });
+        const { ConsumedCapacity } = result.output as { ConsumedCapacity?: { CapacityUnits?: number } };
+        const kind = commandName === 'QueryCommand' || commandName === 'GetItemCommand' ? 'read' : 'write';
+        units[kind] += ConsumedCapacity?.CapacityUnits ?? 0;
+        return result;
+      },
+    { step: 'initialize' },
+  );
+  await filler.send(new CreateTableCommand(definition()));
+  return {
+    client,
+    name: NAME,
+    units,
+    async fill(episodes, storedAt) {
+      let next = 0;
+      const fillOn = async () => {
+        while (next < episodes.length) {
+          const from = next;
+          next += BATCH;
+          const requests = episodes
+            .slice(from, next)
+            .map((episode, i) => ({ PutRequest: { Item: toItem(episode, storedAt(from + i), 90) } }));
+          await filler.send(new BatchWriteItemCommand({ RequestItems: { [NAME]: requests } }));
+        }
+      };
+      await Promise.all(Array.from({ length: PARALLEL }, fillOn));
+    },
+    async stop() {
+      client.destroy();
+      filler.destroy();
+      await worker.terminate();
+    },
+  };
+}
+
+function definition() {
+  const { byCell, newcomers } = TABLE;
+  const keys = (partition: string, sort: string) => [
+    { AttributeName: partition, KeyType: 'HASH' as const },
+    { AttributeName: sort, KeyType: 'RANGE' as const },
+  ];
+  const names = new Set([
+    TABLE.partitionKey,
+    TABLE.sortKey,
+    ...[byCell, newcomers].flatMap(({ partitionKey, sortKey }) => [partitionKey, sortKey]),
+  ]);
+  return {
+    TableName: NAME,
+    BillingMode: 'PAY_PER_REQUEST' as const,
+    KeySchema: keys(TABLE.partitionKey, TABLE.sortKey),
+    AttributeDefinitions: [...names].map((AttributeName) => ({ AttributeName, AttributeType: 'S' as const })),
+    GlobalSecondaryIndexes: [
+      {
+        IndexName: byCell.index,
+        KeySchema: keys(byCell.partitionKey, byCell.sortKey),
+        Projection: { ProjectionType: 'ALL' as const },
+      },
+      {
+        IndexName: newcomers.index,
+        KeySchema: keys(newcomers.partitionKey, newcomers.sortKey),
+        Projection: { ProjectionType: 'INCLUDE' as const, NonKeyAttributes: [TABLE.expiresAt] },
+      },
+    ],
+  };
+}

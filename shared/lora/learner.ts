@@ -13,6 +13,8 @@ import {
 } from './sgd.ts';
 import type { Model, Training, TrainingInteraction } from './training.ts';
 
+export type { AdapterShape } from './sgd.ts';
+
 interface StateOf {
   readonly bayesian: BayesianState;
   readonly sgd: SgdState;

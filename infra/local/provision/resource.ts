@@ -98,7 +98,11 @@ export function functionOf(services: Services, reference: string, logicalId: str
  * The queue that an ARN refers to.
  * @throws InvalidConfigurationError naming the resource that refers to it when there is none
  */
-export function queueOf(services: Services, arn: string, logicalId: string) {
+export function queueOf(
+  services: Services,
+  arn: string,
+  logicalId: string,
+): NonNullable<ReturnType<LocalSqs['queueByArn']>> {
   const found = services.sqs.queueByArn(arn);
   if (found !== undefined) return found;
   throw new InvalidConfigurationError(`${logicalId}: found ${shown(arn)}, expected a queue of the template`);

@@ -1,0 +1,86 @@
+/**
+ * Attune as a library: the engine that makes, applies and trains adapters in-process, the mathematics under it, a ReasoningBank in
+ * memory, and the publisher of feedback events for a deployed stack. Nothing here imports an AWS SDK.
+ */
+
+export {
+  exportPeft,
+  importPeft,
+  type PeftFiles,
+} from './adapter-store/peft.ts';
+export type { AdapterMetadata, UserLoRAAdapter } from './engine/adapter.ts';
+export type { LoRAConfig, ResolvedConfig } from './engine/config.ts';
+export {
+  createLoRAPersonalizationEngine,
+  LoRAPersonalizationEngine,
+  type ReasoningBankStats,
+  type UserPreferences,
+} from './engine/engine.ts';
+export { type AdapterFeedback, createAdapterFeedback, type WatchEvent } from './engine/feedback.ts';
+export {
+  AttuneError,
+  ConflictError,
+  CorruptObjectError,
+  type ErrorCode,
+  InvalidConfigurationError,
+  InvalidInputError,
+  NotFoundError,
+  UnavailableError,
+} from './errors.ts';
+export { type EmbeddingInput, encodeEmbedding } from './feedback/embedding-codec.ts';
+export {
+  FeedbackPublisher,
+  type FeedbackPublisherOptions,
+  type PublishFailure,
+  type PublishOptions,
+  type PublishProgress,
+  type PublishReport,
+} from './feedback/publisher.ts';
+export type { FeedbackQueue, QueueEntry, RefusedEntry } from './feedback/queue.ts';
+export {
+  type Basis,
+  type BasisOptions,
+  basisFromEmbeddings,
+  type DownProjection,
+  randomBasis,
+} from './lora/basis.ts';
+export {
+  batchForward,
+  forward,
+  type LoraAdapter,
+  type LoraWeights,
+  queryScores,
+  userPart,
+} from './lora/forward.ts';
+export {
+  type AdapterShape,
+  initialModel,
+  type Learner,
+  type LearnerName,
+  type LearnerState,
+  learnerOf,
+  warmStart,
+} from './lora/learner.ts';
+export { type MergeableAdapter, mergeLora } from './lora/merge.ts';
+export {
+  type PredictedReward,
+  type PrequentialRecord,
+  type ServingMode,
+  servingMode,
+} from './lora/prequential.ts';
+export type { Model, Training, TrainingInteraction } from './lora/training.ts';
+export type {
+  NewPattern,
+  Pattern,
+  ReasoningBank,
+  ReasoningBankInstance,
+  RetrievalOptions,
+  Strategy,
+} from './reasoning-bank/bank.ts';
+export type { BankConnectionOptions, Degradation } from './reasoning-bank/bank-connection.ts';
+export { InMemoryEpisodeStore } from './reasoning-bank/in-memory-episode-store.ts';
+export type { SimilarAdaptation } from './reasoning-bank/recalled-pattern.ts';
+export {
+  StoredReasoningBank,
+  type StoredReasoningBankOptions,
+} from './reasoning-bank/stored-reasoning-bank.ts';

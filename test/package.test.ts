@@ -1,0 +1,117 @@
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+const run = promisify(execFile);
+const root = join(import.meta.dirname, '..');
+
+/** An application that has installed the packed package, and uses it from JavaScript and from TypeScript. */
+describe('the packed package', () => {
+  let folder: string;
+  let installed: string;
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'attune-package-'));
+    const { stdout } = await run('npm', ['pack', '--json', '--pack-destination', folder], { cwd: root });
+    // Lifecycle scripts may print before the report.
+    const [{ filename }] = JSON.parse(stdout.slice(stdout.indexOf('[\n')));
+    installed = join(folder, 'node_modules', 'attune');
+    await mkdir(installed, { recursive: true });
+    await run('tar', ['-xzf', join(folder, filename), '--strip-components=1', '-C', installed]);
+    // What npm would have fetched from the registry.
+    await symlink(join(root, 'node_modules'), join(installed, 'node_modules'));
+    await symlink(join(root, 'node_modules', '@types'), join(folder, 'node_modules', '@types'));
+    await writeFile(join(folder, 'package.json'), '{"type":"module"}');
+  }, 120_000);
+
+  afterAll(() => rm(folder, { recursive: true, force: true }));
+
+  it('holds built JavaScript and declarations, and no TypeScript source, test or AWS SDK import of the root', async () => {
+    const { stdout } = await run('find', [
+      installed,
+      '-name',
+      'node_modules',
+      '-prune',
+      '-o',
+      '-type',
+      'f',
+      '-print',
+    ]);
+    const files = stdout
+      .trim()
+      .split('\n')
+      .map((file) => file.slice(installed.length + 1));
+    expect(files).toContain('dist/shared/index.js');
+    expect(files).toContain('dist/shared/index.d.ts');
+    expect(files).toContain('dist/cli/attune.js');
+    expect(files.filter((file) => /(^|[^d])\.ts$|test\//.test(file) && !file.endsWith('.d.ts'))).toEqual([]);
+  });
+
+  it('trains an adapter from plain JavaScript', async () => {
+    const script = `
+      import { createAdapterFeedback, createLoRAPersonalizationEngine } from 'attune';
+      const engine = createLoRAPersonalizationEngine({ embeddingDim: 16 });
+      const x = Float32Array.from({ length: 16 }, (_, i) => Math.sin(i));
+      const feedback = [createAdapterFeedback({ completionRate: 1, rating: 5 }, x)];
+      const adapter = await engine.updateAdapter(engine.createAdapter('user'), feedback);
+      const back = engine.deserializeAdapter(engine.serializeAdapter(adapter));
+      console.log(JSON.stringify({ version: back.version, moved: engine.computeLoRAForward(x, back).some((y, i) => y !== x[i]) }));
+    `;
+    await writeFile(join(folder, 'app.js'), script);
+    const { stdout } = await run(process.execPath, ['app.js'], { cwd: folder });
+    expect(JSON.parse(stdout)).toEqual({ version: 2, moved: true });
+  });
+
+  it('loads no AWS SDK for that', async () => {
+    const script = `
+      import { registerHooks } from 'node:module';
+      const loaded = [];
+      registerHooks({ load: (url, context, next) => { loaded.push(url); return next(url, context); } });
+      await import('attune');
+      console.log(JSON.stringify({ modules: loaded.length, aws: loaded.filter((url) => url.includes('@aws-sdk')) }));
+    `;
+    await writeFile(join(folder, 'hooks.js'), script);
+    const { stdout } = await run(process.execPath, ['hooks.js'], { cwd: folder });
+    const { modules, aws } = JSON.parse(stdout);
+    expect(modules).toBeGreaterThan(10);
+    expect(aws).toEqual([]);
+  });
+
+  it('type-checks in an application that is strict', async () => {
+    await writeFile(
+      join(folder, 'app.ts'),
+      `import { createLoRAPersonalizationEngine, type UserLoRAAdapter } from 'attune';
+       const adapter: UserLoRAAdapter = createLoRAPersonalizationEngine().createAdapter('user');
+       const rank: number = adapter.rank;
+       // @ts-expect-error: a rank is no text
+       const wrong: string = adapter.rank;
+       export { rank, wrong };`,
+    );
+    const settings = {
+      strict: true,
+      module: 'nodenext',
+      target: 'esnext',
+      lib: ['esnext'],
+      types: ['node'],
+      noEmit: true,
+      exactOptionalPropertyTypes: true,
+    };
+    await writeFile(
+      join(folder, 'tsconfig.json'),
+      JSON.stringify({ compilerOptions: settings, files: ['app.ts'] }),
+    );
+    await run(join(root, 'node_modules', '.bin', 'tsc'), ['-p', folder], { cwd: folder });
+  });
+
+  it('has an executable that says its version', async () => {
+    const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'));
+    const { stdout } = await run(process.execPath, [
+      join(installed, 'dist', 'cli', 'attune.js'),
+      '--version',
+    ]);
+    expect(stdout.trim()).toBe(version);
+  });
+});

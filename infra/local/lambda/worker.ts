@@ -57,7 +57,7 @@ async function run(handler: Handler, { payload, requestId, limitMs }: ToInstance
     awsRequestId: requestId,
     logGroupName: `/aws/lambda/${functionName}`,
     logStreamName: 'local',
-    getRemainingTimeInMillis: () => Math.max(0, deadline - performance.now()),
+    getRemainingTimeInMillis: () => Math.max(0, Math.floor(deadline - performance.now())),
   };
   try {
     const result = await handler(JSON.parse(payload), context);

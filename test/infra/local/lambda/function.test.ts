@@ -63,6 +63,7 @@ describe('a function', () => {
       invokedFunctionArn: 'arn:aws:lambda:us-east-1:000000000000:function:probe',
       memoryLimitInMB: '128',
     });
+    expect(Number.isInteger(value.first)).toBe(true);
     expect(value.first).toBeLessThanOrEqual(5000);
     expect(value.first).toBeGreaterThan(4000);
     expect(value.first - value.later).toBeGreaterThanOrEqual(19);

@@ -6,6 +6,7 @@ import { ObjectStore } from '../../shared/adapter-store/objects.ts';
 import { PendingEpisodes } from '../../shared/adapter-store/pending-episodes.ts';
 import { Quarantine } from '../../shared/adapter-store/quarantine.ts';
 import { DynamoEpisodeStore } from '../../shared/reasoning-bank/dynamodb-episode-store.ts';
+import { guardedEpisodes } from '../../shared/reasoning-bank/guarded-episodes.ts';
 import { dynamoClient } from '../../shared/runtime/clients/dynamodb.ts';
 import { s3Client } from '../../shared/runtime/clients/s3.ts';
 import { METRIC } from '../../shared/runtime/names.ts';
@@ -25,10 +26,9 @@ export function createServices(
     settings,
     adapters: new AdapterStore(objects),
     cache: new AdapterCache(),
-    episodes: new DynamoEpisodeStore(dynamoClient(), {
-      table: settings.table,
-      ttlDays: settings.episodeTtlDays,
-    }),
+    episodes: guardedEpisodes(
+      new DynamoEpisodeStore(dynamoClient(), { table: settings.table, ttlDays: settings.episodeTtlDays }),
+    ),
     pending: new PendingEpisodes(objects),
     quarantine: new Quarantine(objects),
     learning: () => readSharedLearning(shared),

@@ -14,7 +14,7 @@ export interface UpdateUserServices {
   readonly settings: FunctionSettings;
   readonly adapters: AdapterStore;
   readonly cache: AdapterCache;
-  readonly episodes: EpisodeStore;
+  readonly episodes: Pick<EpisodeStore, 'store'>;
   readonly pending: PendingEpisodes;
   /** Epoch milliseconds. */
   readonly now: () => number;

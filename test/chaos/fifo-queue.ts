@@ -31,6 +31,8 @@ export class FifoQueue {
   readonly #random: Random;
   readonly #visibilityMs: number;
   #receipts = 0;
+  /** Messages that were received again. */
+  redelivered = 0;
 
   constructor(random: Random, visibilityMs: number) {
     this.#random = random;
@@ -57,6 +59,7 @@ export class FifoQueue {
       taken.push(...entries.slice(0, Math.min(10 - taken.length, 1 + this.#random.integer(10))));
     }
     for (const entry of taken) {
+      if (entry.receipt > 0) this.redelivered += 1;
       entry.receipt = ++this.#receipts;
       entry.visibleAt = now + this.#visibilityMs;
     }

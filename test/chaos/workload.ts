@@ -6,6 +6,7 @@ import { createRandom, type Random } from '../../shared/lora/random.ts';
 
 /** A message as it is put into the queue. */
 export interface WorkloadMessage {
+  readonly userId: string;
   readonly groupId: string;
   readonly body: string;
   /** What is to become of it: applied, found applied already, or put into quarantine with this code. */
@@ -48,7 +49,7 @@ export function createWorkload(options: WorkloadOptions): Workload {
     const eventId = `event ${n}`;
     const interactions = Array.from({ length: 1 + random.integer(3) }, () => interaction(random, items));
     const body = encodeFeedbackEvent({ eventId, userId, occurredAt: '2026-03-01T12:00:00Z', interactions });
-    const message: WorkloadMessage = { groupId, body, eventId, fate: 'applied' };
+    const message: WorkloadMessage = { userId, groupId, body, eventId, fate: 'applied' };
     messages.push(message);
     const earlier = sent.get(groupId) ?? [];
     sent.set(groupId, earlier);
@@ -91,7 +92,8 @@ function poison(n: number, context: PoisonContext): WorkloadMessage {
   };
   const made = make(event, context);
   const groupId = code === 'message-group' ? userKey(`not ${context.userId}`) : userKey(context.userId);
-  return { groupId, body: typeof made === 'string' ? made : JSON.stringify(made), fate: { code } };
+  const { userId } = context;
+  return { userId, groupId, body: typeof made === 'string' ? made : JSON.stringify(made), fate: { code } };
 }
 
 type PoisonEvent = { eventId: string; userId: string; interactions: object[] } & Record<string, unknown>;

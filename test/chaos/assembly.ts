@@ -1,0 +1,88 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build, type Plugin } from 'esbuild';
+import { readAssembly } from '../../infra/local/assembly.ts';
+import type { Template } from '../../infra/local/template.ts';
+import { synthesize } from '../../infra/synth.ts';
+import { settingsFromContext } from '../../shared/runtime/settings.ts';
+import { SAFEGUARDS, type Safeguard } from './safeguards.ts';
+
+const PROJECT = new URL('../../', import.meta.url);
+
+/** Small, so that time goes into faults and not into arithmetic. */
+export const CHAOS_SETTINGS = settingsFromContext({ embeddingDim: 16, embeddingModel: 'chaos', rank: 2 });
+
+/** Seconds of the function, and less of visibility: messages come again while the function still works on them. */
+const SHORT = { timeout: 3, visibility: 2, maxReceives: 1_000 };
+
+/** Milliseconds by which the clocks of function instances are wrong, either way. */
+export const CLOCK_SKEW_MS = 2_000;
+
+const SKEW = `{const off=(Math.random()*2-1)*${CLOCK_SKEW_MS},clock=Date.now;Date.now=()=>Math.round(clock()+off);}\n`;
+
+/**
+ * Synthesizes the stack as it is deployed, bundles included, but with short timeouts and clocks that are wrong.
+ * @param without a safeguard to take out of the bundle of update-adapters
+ */
+export async function synthesizeChaos(dir: string, without?: Safeguard): Promise<void> {
+  const { embeddingDim, embeddingModel, rank } = CHAOS_SETTINGS;
+  synthesize({ outdir: dir, settings: { embeddingDim, embeddingModel, rank } });
+  const assembly = await readAssembly(dir);
+  const { template } = assembly;
+  const update = shorten(template);
+  await writeFile(join(dir, 'Attune.template.json'), JSON.stringify(template));
+  const bundle = join(assembly.assetFolder(update), 'index.mjs');
+  if (without !== undefined) await bundleWithout(without, bundle);
+  await writeFile(bundle, SKEW + (await readFile(bundle, 'utf8')));
+}
+
+/** @returns the asset of the update function */
+function shorten(template: Template): string {
+  let asset: string | undefined;
+  for (const { Type, Properties = {} } of Object.values(template.Resources)) {
+    const properties = Properties as Record<string, unknown>;
+    if (Type === 'AWS::SQS::Queue' && properties.RedrivePolicy !== undefined) {
+      properties.VisibilityTimeout = SHORT.visibility;
+      Object.assign(properties.RedrivePolicy as object, { maxReceiveCount: SHORT.maxReceives });
+    }
+    if (Type !== 'AWS::Lambda::Function') continue;
+    if (properties.Description !== 'applies feedback events to adapters') continue;
+    properties.Timeout = SHORT.timeout;
+    asset = (properties.Code as { S3Key: string }).S3Key;
+  }
+  if (asset === undefined) throw new Error('the template has no function that applies feedback');
+  return asset;
+}
+
+async function bundleWithout(name: Safeguard, outfile: string): Promise<void> {
+  const safeguard = SAFEGUARDS[name];
+  const file = fileURLToPath(new URL(safeguard.file, PROJECT));
+  const sabotage: Plugin = {
+    name: 'sabotage',
+    setup({ onLoad }) {
+      onLoad({ filter: /\.ts$/ }, async ({ path }) => {
+        if (path !== file) return undefined;
+        const source = await readFile(path, 'utf8');
+        if (!source.includes(safeguard.find))
+          throw new Error(`${safeguard.file}: found no ${safeguard.find}`);
+        return { contents: source.replace(safeguard.find, safeguard.replace), loader: 'ts' };
+      });
+    },
+  };
+  await build({
+    entryPoints: [fileURLToPath(new URL('functions/update-adapters/handler.ts', PROJECT))],
+    outfile,
+    bundle: true,
+    minify: true,
+    platform: 'node',
+    target: 'node24',
+    format: 'esm',
+    mainFields: ['module', 'main'],
+    banner: {
+      js: "import { createRequire } from 'module';const require = createRequire(import.meta.url);",
+    },
+    logLevel: 'error',
+    plugins: [sabotage],
+  });
+}

@@ -1,0 +1,93 @@
+import { requestIdOf } from '../../infra/local/lambda/trace-id.ts';
+import { LocalStack } from '../../infra/local/local-stack.ts';
+import { AdapterStore } from '../../shared/adapter-store/adapter-store.ts';
+import { combine, learningObjects } from '../../shared/adapter-store/learning-objects.ts';
+import { ObjectStore } from '../../shared/adapter-store/objects.ts';
+import { SqsFeedbackQueue } from '../../shared/feedback/sqs-queue.ts';
+import { basisFromEmbeddings, coefficientCount } from '../../shared/lora/basis.ts';
+import { DynamoEpisodeStore } from '../../shared/reasoning-bank/dynamodb-episode-store.ts';
+import { itemKey } from '../../shared/reasoning-bank/episode.ts';
+import { initialSkills } from '../../shared/reasoning-bank/skills.ts';
+import { dynamoClient } from '../../shared/runtime/clients/dynamodb.ts';
+import { s3Client } from '../../shared/runtime/clients/s3.ts';
+import { sqsClient } from '../../shared/runtime/clients/sqs.ts';
+import { OUTPUT } from '../../shared/runtime/names.ts';
+import { environmentOf, settingsFromEnvironment } from '../../shared/runtime/settings.ts';
+import { CHAOS_SETTINGS } from './assembly.ts';
+import { type FaultProxyOptions, startFaultProxy } from './fault-proxy.ts';
+
+export interface ChaosStackOptions {
+  readonly assemblyDir: string;
+  readonly dataDir?: string;
+  readonly concurrency?: number;
+  /** What the proxies do; without it they only count. */
+  readonly faults?: Pick<FaultProxyOptions, 'decide'> & { readonly bankDown?: () => boolean };
+}
+
+/** The local stack with a proxy between its functions and S3 and DynamoDB, and stores that go past the proxies. */
+export async function startChaosStack({ assemblyDir, dataDir, concurrency = 4, faults }: ChaosStackOptions) {
+  const proxies: Awaited<ReturnType<typeof startFaultProxy>>[] = [];
+  const kill = (traceId: string) => stack.kill(requestIdOf(traceId) ?? '');
+  const decide = faults?.decide ?? (() => undefined);
+  const stack: LocalStack = await LocalStack.start({
+    assemblyDir,
+    ...(dataDir === undefined ? {} : { dataDir }),
+    schedules: false,
+    concurrency,
+    functionEndpoints: async (endpoints) => {
+      const s3 = await startFaultProxy({ service: 's3', target: endpoints.s3, decide, kill });
+      const dynamodb = await startFaultProxy({
+        service: 'dynamodb',
+        target: endpoints.dynamodb,
+        decide,
+        kill,
+        ...(faults?.bankDown === undefined ? {} : { down: faults.bankDown }),
+      });
+      proxies.push(s3, dynamodb);
+      return { ...endpoints, s3: s3.endpoint, dynamodb: dynamodb.endpoint };
+    },
+  });
+  const common = { region: 'us-east-1', credentials: { accessKeyId: 'local', secretAccessKey: 'local' } };
+  const sqs = sqsClient({ ...common, endpoint: stack.endpoints.sqs });
+  const s3 = s3Client({ ...common, endpoint: stack.endpoints.s3 });
+  const dynamodb = dynamoClient({ ...common, endpoint: stack.endpoints.dynamodb });
+  const output = (name: keyof typeof OUTPUT) => stack.outputs[OUTPUT[name]]!;
+  const settings = settingsFromEnvironment(
+    environmentOf({ ...CHAOS_SETTINGS, bucket: output('bucketName'), table: output('tableName') }),
+  );
+  const objects = new ObjectStore(s3, settings.bucket);
+  return {
+    stack,
+    settings,
+    sqs,
+    dynamodb,
+    objects,
+    output,
+    /** Every request of the functions so far. */
+    requests: () => proxies.flatMap(({ requests }) => requests),
+    queue: new SqsFeedbackQueue(sqs, output('feedbackQueueUrl')),
+    adapters: new AdapterStore(objects),
+    episodes: new DynamoEpisodeStore(dynamodb, { table: settings.table, ttlDays: settings.episodeTtlDays }),
+    async stop() {
+      await stack.stop();
+      await Promise.all(proxies.map((proxy) => proxy.close()));
+      for (const client of [sqs, s3, dynamodb]) client.destroy();
+    },
+  };
+}
+
+export type ChaosStack = Awaited<ReturnType<typeof startChaosStack>>;
+
+/** Writes a basis of the catalogue and skills with item effects, unless they are there, and returns what functions will read. */
+export async function provideLearning({ objects, settings }: ChaosStack, items: readonly Float32Array[]) {
+  const shared = learningObjects(objects, settings);
+  const { rank, scalingFactor, embeddingModel } = settings;
+  const basis = basisFromEmbeddings(items, { rank, scalingFactor, seed: 1 });
+  if ((await shared.basis.refresh()) === undefined) await shared.basis.write({ basis, embeddingModel });
+  const known = await shared.skills.refresh();
+  const sums = new Map(items.map((_, i) => [itemKey(`item ${i}`), { sum: (i % 7) - 3, count: 10 + i }]));
+  const first = initialSkills(basis.id, coefficientCount(basis));
+  const skills = known ?? { ...first, version: 1, items: { ...first.items, sums } };
+  if (known === undefined) await shared.skills.write(skills);
+  return combine(basis, skills);
+}

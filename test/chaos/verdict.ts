@@ -1,0 +1,115 @@
+import { GetQueueAttributesCommand } from '@aws-sdk/client-sqs';
+import { remainsOf } from '../../shared/adapter-store/forgetting.ts';
+import type { SharedLearning } from '../../shared/adapter-store/learning-objects.ts';
+import type { QuarantinedMessage } from '../../shared/adapter-store/quarantine.ts';
+import { eventKey } from '../../shared/adapter-store/recent-events.ts';
+import { PREFIX } from '../../shared/runtime/names.ts';
+import type { ChaosStack } from './chaos-stack.ts';
+import { expectedAdapters, learnedBytes } from './oracle.ts';
+import type { WorkloadMessage } from './workload.ts';
+
+/** What is wrong in the end; all zero when every event took effect exactly once, in order. */
+export interface Verdict {
+  /** Events without effect. */
+  lost: number;
+  /** Effects beyond the first. */
+  repeated: number;
+  /** Events that took effect after a later one of their user. */
+  reordered: number;
+  /** Effects in the wrong adapter, valid events in quarantine, poison outside of it or more than once. */
+  misplaced: number;
+  /** Adapters whose learned state differs from the oracle's in any byte. */
+  adaptersDiffering: number;
+  /** Messages in queues, and episodes that still wait. */
+  left: number;
+  /** Versions without exactly one episode, and events that are not in exactly one episode. */
+  episodesWrong: number;
+  /** Forgotten users of whom anything is kept. */
+  remembered: number;
+}
+
+export async function judge(
+  running: ChaosStack,
+  messages: readonly WorkloadMessage[],
+  learning: SharedLearning,
+  forgotten: ReadonlySet<string> = new Set(),
+): Promise<Verdict> {
+  const { adapters, episodes, objects, settings } = running;
+  const verdict: Verdict = {
+    lost: 0,
+    repeated: 0,
+    reordered: 0,
+    misplaced: 0,
+    adaptersDiffering: 0,
+    left: await messagesLeft(running),
+    episodesWrong: 0,
+    remembered: 0,
+  };
+  const expected = expectedAdapters(messages, learning, settings);
+  for await (const { key } of objects.list(PREFIX.adapters)) {
+    const userKey = key.slice(PREFIX.adapters.length);
+    if (!expected.has(userKey) && !forgotten.has(userKey)) verdict.misplaced += 1;
+  }
+  for (const userKey of forgotten) {
+    if ((await remainsOf(userKey, running)).length > 0) verdict.remembered += 1;
+  }
+  for (const [userKey, { eventIds, digest }] of expected) {
+    if (forgotten.has(userKey)) continue;
+    const adapter = (await adapters.load(userKey))?.adapter;
+    compareOrder(eventIds.map(eventKey), [...(adapter?.recentEvents ?? [])], verdict);
+    if (adapter === undefined || learnedBytes(adapter, learning) !== digest) verdict.adaptersDiffering += 1;
+    const stored = await Array.fromAsync(episodes.ofUser(userKey));
+    const versions = stored.map(({ version }) => version);
+    const complete =
+      versions.length === adapter?.version && versions.every((version, i) => version === i + 1);
+    const events = stored.reduce((sum, { context }) => sum + context.events, 0);
+    if (!complete || events !== eventIds.length) verdict.episodesWrong += 1;
+  }
+  await compareQuarantine(running, messages, verdict);
+  return verdict;
+}
+
+function compareOrder(expected: readonly bigint[], found: readonly bigint[], verdict: Verdict): void {
+  const place = new Map(expected.map((event, i) => [event, i]));
+  const seen = new Set<bigint>();
+  let furthest = -1;
+  for (const event of found) {
+    const at = place.get(event);
+    if (at === undefined) verdict.misplaced += 1;
+    else if (seen.has(event)) verdict.repeated += 1;
+    else if (at < furthest) verdict.reordered += 1;
+    seen.add(event);
+    furthest = Math.max(furthest, at ?? -1);
+  }
+  verdict.lost += expected.filter((event) => !seen.has(event)).length;
+}
+
+async function compareQuarantine(
+  { objects }: ChaosStack,
+  messages: readonly WorkloadMessage[],
+  verdict: Verdict,
+): Promise<void> {
+  const waiting = new Map<string, string>();
+  for (const { body, fate } of messages) if (typeof fate === 'object') waiting.set(body, fate.code);
+  for await (const { key } of objects.list(PREFIX.quarantine)) {
+    const found = await objects.get(key);
+    if (found === undefined || found === 'not-modified') continue;
+    const { body, code } = JSON.parse(Buffer.from(found.body).toString('utf8')) as QuarantinedMessage;
+    if (waiting.get(body) !== code) verdict.misplaced += 1;
+    waiting.delete(body);
+  }
+  verdict.misplaced += waiting.size;
+}
+
+async function messagesLeft({ sqs, output, objects }: ChaosStack): Promise<number> {
+  let left = (await Array.fromAsync(objects.list(PREFIX.pending))).length;
+  for (const queue of ['feedbackQueueUrl', 'deadLetterQueueUrl'] as const) {
+    const { Attributes = {} } = await sqs.send(
+      new GetQueueAttributesCommand({ QueueUrl: output(queue), AttributeNames: ['All'] }),
+    );
+    left +=
+      Number(Attributes.ApproximateNumberOfMessages) +
+      Number(Attributes.ApproximateNumberOfMessagesNotVisible);
+  }
+  return left;
+}

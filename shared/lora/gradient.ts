@@ -5,8 +5,8 @@ export interface RegressionBatch {
   readonly count: number;
   /** X, count×d, row-major. */
   readonly items: Float64Array;
-  /** T, count×d, row-major. */
-  readonly targets: Float64Array;
+  /** X − T, how far each item is past its target; count×d, row-major. */
+  readonly gaps: Float64Array;
 }
 
 /** A LoRA adapter in float64: A is r×d and B is d×r, both row-major. */
@@ -17,9 +17,8 @@ export interface AdapterMatrices {
   readonly b: Float64Array;
 }
 
-/** ∂loss/∂A, r×d, and ∂loss/∂B, d×r. */
+/** Where a gradient is put: ∂loss/∂A, r×d, and ∂loss/∂B, d×r. */
 export interface Gradient {
-  readonly loss: number;
   readonly a: Float64Array;
   readonly b: Float64Array;
 }
@@ -27,9 +26,14 @@ export interface Gradient {
 /**
  * Mean over the batch of ½|x + sBAx − t|², and its exact gradient. With z = sAx and e = x + Bz − t:
  * ∂/∂B = mean(e·zᵀ), ∂/∂A = mean(s·Bᵀe·xᵀ).
+ * @param out overwritten with the gradient
+ * @returns the loss
  */
-export function regressionGradient({ rank, scale, a, b }: AdapterMatrices, batch: RegressionBatch): Gradient {
-  const { count, items, targets } = batch;
+export function regressionGradient(
+  { rank, scale, a, b }: AdapterMatrices,
+  { count, items, gaps }: RegressionBatch,
+  out: Gradient,
+): number {
   const d = b.length / rank;
   const x = rows(items, d);
   const latent = new Float64Array(count * rank);
@@ -39,20 +43,18 @@ export function regressionGradient({ rank, scale, a, b }: AdapterMatrices, batch
   multiplyTransposed(rows(latent, rank), rows(b, rank), count, d, rank, 1, residual);
   let squares = 0;
   for (let i = 0; i < residual.length; i++) {
-    const e = residual[i]! + items[i]! - targets[i]!;
+    const e = residual[i]! + gaps[i]!;
     residual[i] = e;
     squares += e * e;
   }
 
   const e = rows(residual, d);
-  const gradientB = new Float64Array(d * rank);
-  multiplyTransposed(transposed(e), transposed(rows(latent, rank)), d, rank, count, 1 / count, gradientB);
+  multiplyTransposed(transposed(e), transposed(rows(latent, rank)), d, rank, count, 1 / count, out.b);
 
   const back = new Float64Array(count * rank);
   multiplyTransposed(e, transposed(rows(b, rank)), count, rank, d, scale / count, back);
-  const gradientA = new Float64Array(rank * d);
-  multiplyTransposed(transposed(rows(back, rank)), transposed(x), rank, d, count, 1, gradientA);
-  return { loss: squares / (2 * count), a: gradientA, b: gradientB };
+  multiplyTransposed(transposed(rows(back, rank)), transposed(x), rank, d, count, 1, out.a);
+  return squares / (2 * count);
 }
 
 function rows(values: Float64Array, columns: number): MatrixView {

@@ -2,7 +2,7 @@ import { InvalidInputError } from '../errors.ts';
 import { type DownProjection, vectorNorm } from './basis.ts';
 import { CONSOLIDATION_STEPS, type ElasticMatrix, elasticMatrix, elasticStep } from './elastic-weights.ts';
 import { type LoraAdapter, userPart } from './forward.ts';
-import { type RegressionBatch, regressionGradient } from './gradient.ts';
+import { type Gradient, type RegressionBatch, regressionGradient } from './gradient.ts';
 import { type Hyperparameter, resolveHyperparameters } from './hyperparameters.ts';
 import {
   NO_PREDICTIONS,
@@ -75,7 +75,7 @@ export function sgdStateFrom({ embeddingDim, rank, scale, a }: DownProjection, b
 /**
  * One step on the interactions of one feedback event, after predicting them. Every item counts as if of unit length; an item
  * that is zero says nothing.
- * @throws InvalidInputError when an interaction is malformed, or the step would leave float32; `state` is as it was
+ * @throws InvalidInputError when an interaction is malformed, or the state is not finite; `state` is as it was
  */
 export function trainSgd(
   state: SgdState,
@@ -99,10 +99,16 @@ export function trainSgd(
   if (batch.count === 0) return { state: learned, predictions };
 
   // By A and s·B, so that the same rate does the same at every scaling factor.
-  const a64 = Float64Array.from(state.a.values);
-  const b64 = Float64Array.from(state.b.values, (value) => scale * value);
-  const gradient = regressionGradient({ rank, scale: 1, a: a64, b: b64 }, batch);
-  const norm = Math.hypot(vectorNorm(gradient.a), vectorNorm(gradient.b));
+  const b = state.b.values;
+  const a64 = new Float64Array(state.a.values);
+  const b64 = new Float64Array(b.length);
+  for (let i = 0; i < b64.length; i++) b64[i] = scale * b[i]!;
+  const gradient = { a: new Float64Array(a64.length), b: new Float64Array(b64.length) };
+  regressionGradient({ rank, scale: 1, a: a64, b: b64 }, batch, gradient);
+  const norm = normOf(gradient);
+  if (!Number.isFinite(norm)) {
+    throw new InvalidInputError('state', 'a gradient that is not finite', 'finite parameters');
+  }
   const clip = norm > gradientClipThreshold ? gradientClipThreshold / norm : 1;
   const steps = state.steps + 1;
   const options = {
@@ -110,16 +116,11 @@ export function trainSgd(
     strength: ewcLambda,
     consolidate: steps % CONSOLIDATION_STEPS === 0,
   };
-  const a = elasticStep(state.a, gradient.a, clip, { ...options, unit: 1 });
-  const b = elasticStep(state.b, gradient.b, clip, { ...options, unit: scale });
-  if (!Number.isFinite(vectorNorm(a.values)) || !Number.isFinite(vectorNorm(b.values))) {
-    throw new InvalidInputError(
-      'interactions',
-      'a step out of the range of float32',
-      'a smaller learning rate',
-    );
-  }
-  return { state: { ...learned, a, b, steps }, predictions };
+  const next = {
+    a: elasticStep(state.a, gradient.a, clip, { ...options, unit: 1 }),
+    b: elasticStep(state.b, gradient.b, clip, { ...options, unit: scale }),
+  };
+  return { state: { ...learned, ...next, steps }, predictions };
 }
 
 /** The adapter as it is applied. Its offset is the user's shrunken mean reward over the mean reward of all. */
@@ -166,24 +167,39 @@ function regressionBatch(
   const d = state.embeddingDim;
   const userMean = shrunkenMean(state, model.prior.meanReward);
   const items = new Float64Array(interactions.length * d);
-  const targets = new Float64Array(interactions.length * d);
+  const gaps = new Float64Array(interactions.length * d);
   let count = 0;
   for (const interaction of interactions) {
     const { embedding, itemEffect } = interaction;
     const norm = vectorNorm(embedding);
     if (norm === 0) continue;
     const at = count * d;
-    for (let i = 0; i < d; i++) items[at + i] = embedding[i]! / norm;
+    const unit = 1 / norm;
     if ('target' in interaction) {
-      for (let i = 0; i < d; i++) targets[at + i] = interaction.target[i]! / norm;
+      const { target } = interaction;
+      for (let i = 0; i < d; i++) {
+        items[at + i] = unit * embedding[i]!;
+        gaps[at + i] = unit * (embedding[i]! - target[i]!);
+      }
     } else {
-      const wanted =
-        model.target === 'raw' ? interaction.reward : 1 + interaction.reward - itemEffect - userMean;
-      for (let i = 0; i < d; i++) targets[at + i] = wanted * items[at + i]!;
+      const { reward } = interaction;
+      const excess = model.target === 'raw' ? 1 - reward : userMean + itemEffect - reward;
+      for (let i = 0; i < d; i++) {
+        const x = unit * embedding[i]!;
+        items[at + i] = x;
+        gaps[at + i] = excess * x;
+      }
     }
     count += 1;
   }
-  return { count, items: items.subarray(0, count * d), targets: targets.subarray(0, count * d) };
+  return { count, items, gaps };
+}
+
+/** Euclidean norm of both together. */
+function normOf({ a, b }: Gradient): number {
+  let squares = 0;
+  for (let i = 0; i < a.length; i++) squares += a[i]! * a[i]! + b[i]! * b[i]!;
+  return Math.sqrt(squares);
 }
 
 function xavierUniform({ embeddingDim, rank }: AdapterShape): Float32Array {

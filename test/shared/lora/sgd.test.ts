@@ -198,7 +198,7 @@ describe('trainSgd', () => {
         () => trainSgd(start, withRate(11), [liked(axis(0), 1)]),
       ],
       [
-        'interactions: found a step out of the range of float32, expected a smaller learning rate',
+        'state: found a gradient that is not finite, expected finite parameters',
         () =>
           trainSgd(
             sgdStateFrom({ ...shape, a: new Float32Array(64).fill(Number.NaN) }, start.b.values),

@@ -1,0 +1,233 @@
+import { execFileSync } from 'node:child_process';
+import { parseArgs } from 'node:util';
+import {
+  decodeTensors,
+  encodeTensors,
+  layOutTensors,
+  readTensors,
+} from '../../shared/adapter-store/safetensors.ts';
+import { batchForward, forward, queryScores, userPart } from '../../shared/lora/forward.ts';
+import { initialPrior } from '../../shared/lora/prior.ts';
+import { createRandom, type Random } from '../../shared/lora/random.ts';
+import { sgdStateFrom, trainSgd } from '../../shared/lora/sgd.ts';
+import {
+  referenceBatch,
+  referenceEncode,
+  referenceForward,
+  referenceRank,
+  referenceScores,
+  referenceUpdate,
+} from './reference.ts';
+
+/**
+ * Times of the numeric kernels beside those of a straightforward reference, in one process and in turns:
+ * `npm run bench:kernels [-- --json] [--quick]`. Microseconds per operation, medians. `--quick` measures three sizes only.
+ */
+const DIMS = [64, 128, 384, 768, 1536];
+const RANKS = [4, 8, 16];
+const CANDIDATES = 500;
+const BATCH = 10;
+/** Items of one size that a benchmark goes through in turn, so that not one stays in the nearest cache. */
+const POOL = 32;
+
+const OPERATIONS = ['forward', 'batch', 'update', 'rank', 'score', 'encode'] as const;
+type Operation = (typeof OPERATIONS)[number];
+
+interface Row {
+  readonly operation: Operation;
+  readonly d: number;
+  readonly r: number;
+  readonly us: number;
+  readonly referenceUs: number;
+  readonly ratio: number;
+}
+
+/** Runs of one sample last about as long; enough samples for a steady median. */
+const SAMPLE_MS = 4;
+const SAMPLES = 15;
+
+const { values: options } = parseArgs({
+  options: {
+    json: { type: 'boolean', default: false },
+    quick: { type: 'boolean', default: false },
+    cold: { type: 'string' },
+  },
+});
+
+if (options.cold === undefined) main();
+else printCold(options.cold);
+
+function main(): void {
+  const sizes = DIMS.flatMap((d) => RANKS.map((r) => ({ d, r }))).filter(
+    (_, i) => !options.quick || i % 6 === 1,
+  );
+  const rows = sizes.flatMap(({ d, r }) => measure(d, r));
+  const speedup = Object.fromEntries(
+    OPERATIONS.map((operation) => {
+      const ratios = rows.filter((row) => row.operation === operation).map(({ ratio }) => Math.log(ratio));
+      return [operation, rounded(Math.exp(ratios.reduce((sum, value) => sum + value, 0) / ratios.length))];
+    }),
+  );
+  const objects = [measureObject(768, 8), measureObject(1536, 32)];
+  const cold = [coldStart(384, 8)];
+  if (options.json) {
+    write(JSON.stringify({ speedup, rows, objects, cold }));
+    return;
+  }
+  write('operation    d   r      µs  reference   ratio');
+  for (const { operation, d, r, us, referenceUs, ratio } of rows) {
+    const cells = [
+      `${d}`.padStart(6),
+      `${r}`.padStart(4),
+      us.toFixed(2).padStart(8),
+      referenceUs.toFixed(2).padStart(11),
+    ];
+    write(`${operation.padEnd(7)}${cells.join('')}${ratio.toFixed(2).padStart(8)}`);
+  }
+  write(`geometric means: ${OPERATIONS.map((operation) => `${operation} ${speedup[operation]}`).join(', ')}`);
+  for (const { bytes, viewUs, decodeUs, encodeUs } of objects) {
+    write(
+      `${bytes} bytes: read as views ${viewUs} µs; with the checksum: decode ${decodeUs}, encode ${encodeUs} µs`,
+    );
+  }
+  for (const { d, r, vectors, ms } of cold)
+    write(`first ${vectors} vectors in a fresh process, d=${d} r=${r}: ${ms} ms`);
+}
+
+function measure(d: number, r: number): Row[] {
+  const random = createRandom(`${d} ${r}`);
+  const [a, b] = [normals(random, r * d), normals(random, d * r)];
+  const scale = 1 / r;
+  const adapter = { basis: { embeddingDim: d, rank: r, scale, a }, b, offset: 0 };
+  const xs = Array.from({ length: CANDIDATES }, () => normals(random, d));
+  const query = normals(random, d);
+  const out = new Float32Array(d);
+  let turn = 0;
+  const next = () => xs[turn++ % POOL]!;
+
+  const tensors = { lora_A: { shape: [r, d], values: a }, lora_B: { shape: [d, r], values: b } };
+  const update = updates(random, d, r, scale);
+  const pairs: Record<Operation, [() => unknown, () => unknown]> = {
+    forward: [() => forward(adapter, next(), out), () => referenceForward(a, b, scale, r, next())],
+    batch: [() => batchForward(adapter, xs), () => referenceBatch(a, b, scale, r, xs)],
+    update,
+    rank: [() => queryScores(adapter, query, xs), () => referenceRank(a, b, scale, r, query, xs)],
+    score: [() => xs.map((x) => userPart(adapter, x)), () => referenceScores(a, b, scale, r, xs)],
+    encode: [() => layOutTensors({ tensors, metadata: { format: 'pt' } }), () => referenceEncode(a, b, r)],
+  };
+  return OPERATIONS.map((operation) => {
+    const [ours, reference] = pairs[operation];
+    const [us, referenceUs] = medians(ours, reference);
+    return { operation, d, r, us, referenceUs, ratio: rounded(referenceUs / us) };
+  });
+}
+
+/** An update of ten rewards by the learner 'sgd', and by the reference. */
+function updates(random: Random, d: number, r: number, scale: number): [() => unknown, () => unknown] {
+  const model = { basis: null, prior: initialPrior(null, 1) };
+  const state = sgdStateFrom(
+    { embeddingDim: d, rank: r, scale, a: normals(random, r * d) },
+    normals(random, d * r),
+  );
+  const items = Array.from({ length: BATCH }, () => normals(random, d));
+  const rewards = items.map(() => random.next());
+  const interactions = items.map((embedding, i) => ({ embedding, itemEffect: 0, reward: rewards[i]! }));
+  const reference = {
+    a: state.a.values,
+    b: state.b.values.map((value) => scale * value),
+    anchor: new Float32Array(2 * r * d),
+    fisher: new Float32Array(2 * r * d),
+  };
+  const targets = rewards.map((reward) => 0.5 + reward);
+  const numbers = { rate: 1, clip: 1, lambda: 0.5 };
+  return [
+    () => trainSgd(state, model, interactions),
+    () => referenceUpdate(reference, r, items, targets, numbers),
+  ];
+}
+
+function measureObject(d: number, r: number) {
+  const random = createRandom('object');
+  const tensors = {
+    lora_A: { shape: [r, d], values: normals(random, r * d) },
+    lora_B: { shape: [d, r], values: normals(random, d * r) },
+  };
+  const file = encodeTensors({ tensors, metadata: {} });
+  const [viewUs, decodeUs] = medians(
+    () => readTensors(file, 'x'),
+    () => decodeTensors(file, 'x'),
+  );
+  const [encodeUs] = medians(
+    () => encodeTensors({ tensors, metadata: {} }),
+    () => {},
+  );
+  return {
+    bytes: file.length,
+    viewUs: rounded(viewUs),
+    decodeUs: rounded(decodeUs),
+    encodeUs: rounded(encodeUs),
+  };
+}
+
+/** What a new container sees: the first vectors that go through the kernel, nothing compiled yet. Median of five processes. */
+function coldStart(d: number, r: number) {
+  const runs = Array.from({ length: 5 }, () =>
+    Number(
+      execFileSync(process.execPath, [import.meta.filename, '--cold', `${d},${r}`], { encoding: 'utf8' }),
+    ),
+  );
+  return { d, r, vectors: 100, ms: rounded(median(runs)) };
+}
+
+function printCold(size: string): void {
+  const [d = 384, r = 8] = size.split(',').map(Number);
+  const random = createRandom('cold');
+  const adapter = {
+    basis: { embeddingDim: d, rank: r, scale: 1, a: normals(random, r * d) },
+    b: normals(random, d * r),
+    offset: 0,
+  };
+  const xs = Array.from({ length: 100 }, () => normals(random, d));
+  const out = new Float32Array(d);
+  const start = performance.now();
+  for (const x of xs) forward(adapter, x, out);
+  write(`${performance.now() - start}`);
+}
+
+/** Median microseconds of both, sampled in turns so that what disturbs one disturbs the other. */
+function medians(ours: () => unknown, reference: () => unknown): [number, number] {
+  const counts = [ours, reference].map((run) => {
+    const start = performance.now();
+    let count = 0;
+    while (performance.now() - start < 5 * SAMPLE_MS || count < 3) {
+      run();
+      count += 1;
+    }
+    return Math.max(1, Math.ceil(count / 5));
+  });
+  const samples: [number[], number[]] = [[], []];
+  for (let sample = 0; sample < SAMPLES; sample++) {
+    for (const [which, run] of [ours, reference].entries()) {
+      const start = performance.now();
+      for (let n = 0; n < counts[which]!; n++) run();
+      samples[which]!.push(((performance.now() - start) * 1000) / counts[which]!);
+    }
+  }
+  return [median(samples[0]), median(samples[1])];
+}
+
+function median(values: number[]): number {
+  return values.toSorted((x, y) => x - y)[Math.floor(values.length / 2)]!;
+}
+
+function normals(random: Random, length: number): Float32Array {
+  return Float32Array.from({ length }, () => random.normal() / Math.sqrt(length));
+}
+
+function rounded(value: number): number {
+  return Number(value.toPrecision(3));
+}
+
+function write(line: string): void {
+  process.stdout.write(`${line}\n`);
+}

@@ -117,6 +117,15 @@ export function describeReasoningBank(
       }
     });
 
+    it('looks at the newest of many: 32 of each shard', async () => {
+      for (let version = 1; version <= 40; version++)
+        await bank.storePattern(pattern({ userId: 'ada', version }));
+      await under.settle();
+      const found = await bank.retrievePatterns('rank 4', { k: 40 });
+      expect(found.map(({ version }) => version)).toEqual(Array.from({ length: 32 }, (_, i) => 40 - i));
+      expect((await bank.stats()).episodes).toBe(40);
+    });
+
     it('answers free text by shared words', async () => {
       await store(
         pattern({ task: 'banana bread recipe with walnuts' }),

@@ -150,7 +150,7 @@ describe('the connection to a ReasoningBank', () => {
     connection.connect(bank);
     expect(await connection.remember({ ...PATTERN, task: 'first' })).toBe('pending');
     expect(await connection.remember({ ...PATTERN, task: 'second' })).toBe('stored');
-    await connection.flush();
+    await vi.advanceTimersByTimeAsync(0);
     const stored = bank.storePattern.mock.calls.map(([{ task }]) => task);
     expect(stored).toEqual(['first', 'second', 'first']);
     expect(connection.stats().pending).toBe(0);

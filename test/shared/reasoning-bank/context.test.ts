@@ -42,7 +42,14 @@ describe('the context in a text', () => {
   it('is the same question for adapters in like states, and names no user', () => {
     const context = { learner: 'sgd', rank: 4, embeddingDim: 64, samplesSeen: 20, batchSize: 5, loss: 0.03 };
     expect(queryOf(context)).toBe(queryOf({ ...context, samplesSeen: 30, loss: 0.02 }));
-    expect(queryOf(context)).not.toBe(queryOf({ ...context, samplesSeen: 40 }));
+    const others = [
+      { rank: 8 },
+      { embeddingDim: 128 },
+      { learner: 'bayesian' },
+      { samplesSeen: 40 },
+      { batchSize: 9 },
+    ];
+    for (const other of others) expect(queryOf({ ...context, ...other })).not.toBe(queryOf(context));
     expect(contextOf(queryOf(context))).toEqual({ ...context, samplesSeen: 16, batchSize: 4, loss: 2 ** -6 });
     expect(contextOf(queryOf({ ...context, loss: 1e-9 })).loss).toBeCloseTo(1e-9, 9);
   });

@@ -1,6 +1,7 @@
 import type { Hint, Skill } from './bank.ts';
 import type { Episode } from './episode.ts';
 import type { EpisodeStore } from './episode-store.ts';
+import type { PriorSummary } from './prior-summary.ts';
 
 /** What `StoredReasoningBank` rests on. Expired episodes are never returned or counted. */
 export interface BankStore extends EpisodeStore {
@@ -22,6 +23,9 @@ export interface BankStore extends EpisodeStore {
 
   /** What consolidation recommends for a cell: one small item, so that the update path can afford it. @throws UnavailableError */
   strategy(cell: string): Promise<CellStrategy | undefined>;
+
+  /** What the cell's skills are worth, as `recordSkills` was told last. @throws UnavailableError */
+  prior(cell: string): Promise<PriorSummary | undefined>;
 
   /** Replaces what was recommended. @throws UnavailableError */
   recordStrategy(strategy: CellStrategy): Promise<void>;

@@ -1,5 +1,6 @@
 import type { AdaptationContext } from './context.ts';
 import type { Outcome } from './episode.ts';
+import type { PriorSummary } from './prior-summary.ts';
 
 /**
  * The memory of training episodes, by its contract. `StoredReasoningBank` is Attune's own; the engine takes any object with the
@@ -132,6 +133,8 @@ export interface Strategy {
   readonly recommendation: string;
   /** What consolidation made of the task's cell. */
   readonly skills: readonly Skill[];
+  /** What new users of the cell start from; null before the first consolidation, and in banks that make no prior. */
+  readonly prior: PriorSummary | null;
 }
 
 export interface Hint {

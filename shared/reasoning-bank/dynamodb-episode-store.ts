@@ -9,8 +9,9 @@ import { type BankStore, type CellStrategy, MAX_CELLS } from './bank-store.ts';
 import { byNewest, DynamoTable } from './dynamodb-table.ts';
 import type { Episode } from './episode.ts';
 import { SHARDS, storedAtKey } from './episode-index.ts';
-import { fromItem, type Item, isEpisode, number, text, toItem, userOf } from './episode-item.ts';
+import { fromItem, type Item, isEpisode, text, toItem, userOf } from './episode-item.ts';
 import type { IndexedEpisode } from './episode-store.ts';
+import { type PriorSummary, summaryOf } from './prior-summary.ts';
 import type { Skills } from './skills.ts';
 
 export interface DynamoEpisodeStoreOptions {
@@ -108,8 +109,7 @@ export class DynamoEpisodeStore implements BankStore {
   }
 
   async strategy(cell: string): Promise<CellStrategy | undefined> {
-    const document = text((await this.#table.get(cellPartition(cell), STRATEGY)) ?? {}, 'strategy');
-    return document === '' ? undefined : (JSON.parse(document) as CellStrategy);
+    return this.#document<CellStrategy>(cell, STRATEGY, 'strategy');
   }
 
   async recordStrategy(strategy: CellStrategy): Promise<void> {
@@ -141,20 +141,18 @@ export class DynamoEpisodeStore implements BankStore {
   }
 
   async recordSkills(cell: string, skills: Skills): Promise<void> {
-    const { prior, items, evidence, progress } = skills;
-    const item = {
-      ...keyOf(cellPartition(cell), SKILLS),
-      version: number(skills.version),
-      priorVersion: number(skills.priorVersion),
-      noiseVariance: number(prior.noiseVariance),
-      meanReward: number(prior.meanReward),
-      items: number(items.sums.size),
-      episodes: number(progress.episodes),
-      consolidatedAt: number(progress.at),
-      ...(evidence === null ? {} : { evidence: { S: JSON.stringify(evidence) } }),
-    };
+    const item = { ...keyOf(cellPartition(cell), SKILLS), summary: { S: JSON.stringify(summaryOf(skills)) } };
     await this.#table.attempt('record skills', () => this.#table.put(item));
     if (skills.version === 1) await this.announce(cell);
+  }
+
+  async prior(cell: string): Promise<PriorSummary | undefined> {
+    return this.#document<PriorSummary>(cell, SKILLS, 'summary');
+  }
+
+  async #document<T>(cell: string, sort: string, attribute: string): Promise<T | undefined> {
+    const document = text((await this.#table.get(cellPartition(cell), sort)) ?? {}, attribute);
+    return document === '' ? undefined : (JSON.parse(document) as T);
   }
 
   /** So many of the newest of every shard, newest first over all. */

@@ -11,6 +11,7 @@ import {
   storedAtKey,
 } from './episode-index.ts';
 import type { IndexedEpisode } from './episode-store.ts';
+import { type PriorSummary, summaryOf } from './prior-summary.ts';
 import type { Skills } from './skills.ts';
 
 interface Row {
@@ -28,6 +29,7 @@ export class InMemoryEpisodeStore implements BankStore {
   readonly #newcomers = new Map<string, Row[]>();
   readonly #cells = new Set<string>();
   readonly #strategies = new Map<string, CellStrategy>();
+  readonly #priors = new Map<string, PriorSummary>();
   readonly #ttlDays: number;
   readonly #now: () => number;
 
@@ -122,8 +124,13 @@ export class InMemoryEpisodeStore implements BankStore {
     return removed;
   }
 
-  async recordSkills(cell: string, _skills: Skills): Promise<void> {
+  async recordSkills(cell: string, skills: Skills): Promise<void> {
+    this.#priors.set(cell, summaryOf(skills));
     await this.announce(cell);
+  }
+
+  async prior(cell: string): Promise<PriorSummary | undefined> {
+    return this.#priors.get(cell);
   }
 
   #newest(index: ReadonlyMap<string, Row[]>, cell: string, perShard: number): Row[] {

@@ -25,7 +25,7 @@ import {
   parseUserId,
 } from './pattern-schema.ts';
 import { nearest, type Query, wordsOf } from './similarity.ts';
-import { recommend } from './strategy.ts';
+import { priorInWords, recommend } from './strategy.ts';
 
 export interface StoredReasoningBankOptions {
   /** What queries and tasks leave unsaid. Default: learner bayesian, rank 4, embeddingDim 64. */
@@ -91,12 +91,16 @@ export class StoredReasoningBank implements ReasoningBank {
   async learnStrategy(task: string | AdaptationContext): Promise<Strategy> {
     const asked = this.#read(task);
     const cell = this.#cellOf(asked.context) ?? TEXT_CELL;
-    const [episodes, consolidated] = await Promise.all([
+    const [episodes, consolidated, prior = null] = await Promise.all([
       this.#store.newest(cell, PER_SHARD),
       this.#store.strategy(cell),
+      this.#store.prior(cell),
     ]);
+    const { recommendation, ...advice } = recommend(episodes, this.#hyperparameters);
     return {
-      ...recommend(episodes, this.#hyperparameters),
+      ...advice,
+      recommendation: [recommendation, ...priorInWords(prior)].join(' '),
+      prior,
       patterns: nearest(episodes, asked, SHOWN_PATTERNS).map(({ episode, similarity }) =>
         patternOf(episode, similarity),
       ),

@@ -2,6 +2,7 @@ import { armEffects } from './arm-effects.ts';
 import type { ArmEffect, Hint, Strategy } from './bank.ts';
 import type { Episode } from './episode.ts';
 import { writeHint } from './hints.ts';
+import type { PriorSummary } from './prior-summary.ts';
 
 /** Users that a value must have been tried on, and the default as well, before it is recommended. */
 const MIN_USERS = 10;
@@ -36,6 +37,14 @@ export function recommend(
     confidence: users / (users + HALF_CONFIDENCE_USERS),
     recommendation: hints.length > 0 ? hints.map(inWords).join(' ') : keepInWords(episodes.length, users),
   };
+}
+
+/** A sentence about what new users start from, in which there are no hints. */
+export function priorInWords(prior: PriorSummary | null): string[] {
+  const evidence = prior?.evidence ?? null;
+  if (prior === null || evidence === null) return [];
+  const { users, interactions } = evidence;
+  return [`New users start from what ${users} users showed in ${interactions} interactions.`];
 }
 
 function isBetter({ users, defaultUsers, interval }: ArmEffect): boolean {

@@ -3,6 +3,7 @@ import type { NewPattern } from '../../shared/reasoning-bank/bank.ts';
 import type { BankStore } from '../../shared/reasoning-bank/bank-store.ts';
 import { taskOf } from '../../shared/reasoning-bank/context.ts';
 import { parseHints } from '../../shared/reasoning-bank/hints.ts';
+import { initialSkills } from '../../shared/reasoning-bank/skills.ts';
 import { StoredReasoningBank } from '../../shared/reasoning-bank/stored-reasoning-bank.ts';
 
 /** A store for one test, empty. */
@@ -273,6 +274,35 @@ export function describeReasoningBank(
       now += 10 * DAY_MS;
       expect((await bank.autoConsolidate(5, 0.85, 5)).considered).toBe(0);
       expect((await bank.learnStrategy('rank 4')).skills).toEqual([]);
+    });
+
+    it('tells what new users start from, as consolidation of the deployed stack has recorded it', async () => {
+      expect((await bank.learnStrategy('rank 4')).prior).toBeNull();
+      const evidence = {
+        users: 92,
+        interactions: 4600,
+        validationUsers: 8,
+        logLikelihoodBefore: 0.1,
+        logLikelihoodAfter: 0.2,
+      };
+      const skills = { ...initialSkills('basis', 65), version: 1, priorVersion: 1, evidence };
+      await under.store.recordSkills('bayesian-r4-d64', skills);
+      const { prior, recommendation } = await bank.learnStrategy('rank 4');
+      expect(prior).toEqual({
+        skillsVersion: 1,
+        priorVersion: 1,
+        noiseVariance: 0.04,
+        meanReward: 0.5,
+        coefficientVariance: expect.closeTo(0.4, 12),
+        offsetVariance: 0.02,
+        items: 0,
+        episodes: 0,
+        consolidatedAt: 0,
+        evidence,
+      });
+      expect(recommendation).toContain('New users start from what 92 users showed in 4600 interactions.');
+      expect(parseHints(recommendation, { priorVariance: 10, learningRate: 0.1 })).toEqual({});
+      expect((await bank.stats()).cells).toEqual([]);
     });
 
     it.each([

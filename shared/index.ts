@@ -38,6 +38,7 @@ export {
 } from './feedback/publisher.ts';
 export type { FeedbackQueue, QueueEntry, RefusedEntry } from './feedback/queue.ts';
 export {
+  type AdapterShape,
   type Basis,
   type BasisOptions,
   basisFromEmbeddings,
@@ -53,7 +54,6 @@ export {
   userPart,
 } from './lora/forward.ts';
 export {
-  type AdapterShape,
   initialModel,
   type Learner,
   type LearnerName,

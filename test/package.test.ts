@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
+import { apiDocument } from '../docs/generate-api.ts';
+
 const run = promisify(execFile);
 const root = join(import.meta.dirname, '..');
 
@@ -104,6 +106,11 @@ describe('the packed package', () => {
       JSON.stringify({ compilerOptions: settings, files: ['app.ts'] }),
     );
     await run(join(root, 'node_modules', '.bin', 'tsc'), ['-p', folder], { cwd: folder });
+  });
+
+  it('is documented as it is: docs/api.md is what `npm run docs` makes of it', async () => {
+    const written = await readFile(join(root, 'docs', 'api.md'), 'utf8');
+    expect(apiDocument(join(installed, 'dist'))).toBe(written);
   });
 
   it('has an executable that says its version', async () => {

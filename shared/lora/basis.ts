@@ -15,6 +15,9 @@ export interface DownProjection {
   readonly a: Float32Array;
 }
 
+/** Sizes of an adapter. */
+export type AdapterShape = Omit<DownProjection, 'a'>;
+
 /**
  * What all adapters of a deployment share: the frozen LoRA matrix A, the leading uncentred principal directions of the item
  * embeddings, and the projection Π of a reward's features.

@@ -1,19 +1,10 @@
-import { type Basis, coefficientCount } from './basis.ts';
+import { type AdapterShape, type Basis, coefficientCount } from './basis.ts';
 import { type BayesianState, createBayesianState, solveWeights, train } from './bayesian.ts';
 import type { LoraAdapter } from './forward.ts';
 import { type Hyperparameter, resolveHyperparameters } from './hyperparameters.ts';
 import { initialPrior } from './prior.ts';
-import {
-  type AdapterShape,
-  createSgdState,
-  SGD_HYPERPARAMETERS,
-  type SgdState,
-  solveSgd,
-  trainSgd,
-} from './sgd.ts';
+import { createSgdState, SGD_HYPERPARAMETERS, type SgdState, solveSgd, trainSgd } from './sgd.ts';
 import type { Model, Training, TrainingInteraction } from './training.ts';
-
-export type { AdapterShape } from './sgd.ts';
 
 interface StateOf {
   readonly bayesian: BayesianState;

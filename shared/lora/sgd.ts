@@ -1,5 +1,5 @@
 import { InvalidInputError } from '../errors.ts';
-import { type DownProjection, vectorNorm } from './basis.ts';
+import { type AdapterShape, type DownProjection, vectorNorm } from './basis.ts';
 import { CONSOLIDATION_STEPS, type ElasticMatrix, elasticMatrix, elasticStep } from './elastic-weights.ts';
 import { type LoraAdapter, userPart } from './forward.ts';
 import { type Gradient, type RegressionBatch, regressionGradient } from './gradient.ts';
@@ -43,9 +43,6 @@ export const SGD_HYPERPARAMETERS = {
   /** λ of elastic weight consolidation; 0 turns it off. */
   ewcLambda: { default: 0.5, minimum: 0, maximum: 1e6 },
 } as const satisfies Record<string, Hyperparameter>;
-
-/** Sizes of an adapter. */
-export type AdapterShape = Omit<DownProjection, 'a'>;
 
 /**
  * A user of whom nothing is known: B = 0, and A that of the basis or, without one, Xavier-uniform with one seed for all users

@@ -1,12 +1,11 @@
-import { createLoRAPersonalizationEngine } from '../shared/engine/engine.ts';
-import { createAdapterFeedback } from '../shared/engine/feedback.ts';
-import { CATALOGUE, FILMS, person } from './world.ts';
+import { createAdapterFeedback, createLoRAPersonalizationEngine } from '../shared/index.ts';
+import { CATALOGUE, EMBEDDING_DIM, FILMS, person } from './world.ts';
 
 /** One user, no bank, no service: learn from what was watched, rank by it, keep it as bytes. */
 export async function basic(
   print: (line: string) => void,
 ): Promise<{ before: number; after: number; bytes: number }> {
-  const engine = createLoRAPersonalizationEngine({ embeddingDim: 64, catalogue: CATALOGUE });
+  const engine = createLoRAPersonalizationEngine({ embeddingDim: EMBEDDING_DIM, catalogue: CATALOGUE });
   const ada = person('ada');
   const drama = FILMS[0]!;
   const watched = createAdapterFeedback({ completionRate: 1, rating: 5, isRewatch: true }, drama.embedding);

@@ -1,6 +1,8 @@
-import { createLoRAPersonalizationEngine } from '../shared/engine/engine.ts';
-import { InMemoryEpisodeStore } from '../shared/reasoning-bank/in-memory-episode-store.ts';
-import { StoredReasoningBank } from '../shared/reasoning-bank/stored-reasoning-bank.ts';
+import {
+  createLoRAPersonalizationEngine,
+  InMemoryEpisodeStore,
+  StoredReasoningBank,
+} from '../shared/index.ts';
 import { CATALOGUE, person } from './world.ts';
 
 /** Adapters in like states ask the bank the same question, so most answers come from the cache. */

@@ -1,7 +1,10 @@
-import { createLoRAPersonalizationEngine } from '../shared/engine/engine.ts';
-import type { ConsolidationSummary, Skill } from '../shared/reasoning-bank/bank.ts';
-import { InMemoryEpisodeStore } from '../shared/reasoning-bank/in-memory-episode-store.ts';
-import { StoredReasoningBank } from '../shared/reasoning-bank/stored-reasoning-bank.ts';
+import {
+  type ConsolidationSummary,
+  createLoRAPersonalizationEngine,
+  InMemoryEpisodeStore,
+  type Skill,
+  StoredReasoningBank,
+} from '../shared/index.ts';
 import { CATALOGUE, person } from './world.ts';
 
 /** Many episodes become few skills: what was used often enough and succeeded often enough, and why the rest did not. */

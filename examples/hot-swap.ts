@@ -1,6 +1,8 @@
-import { createLoRAPersonalizationEngine } from '../shared/engine/engine.ts';
-import { InMemoryEpisodeStore } from '../shared/reasoning-bank/in-memory-episode-store.ts';
-import { StoredReasoningBank } from '../shared/reasoning-bank/stored-reasoning-bank.ts';
+import {
+  createLoRAPersonalizationEngine,
+  InMemoryEpisodeStore,
+  StoredReasoningBank,
+} from '../shared/index.ts';
 import { CATALOGUE, person } from './world.ts';
 
 /** Banks come and go while updates are under way; learning goes on, and no episode goes astray. */

@@ -1,7 +1,10 @@
-import type { LoRAConfig } from '../shared/engine/config.ts';
-import { createLoRAPersonalizationEngine, type LoRAPersonalizationEngine } from '../shared/engine/engine.ts';
-import { InMemoryEpisodeStore } from '../shared/reasoning-bank/in-memory-episode-store.ts';
-import { StoredReasoningBank } from '../shared/reasoning-bank/stored-reasoning-bank.ts';
+import {
+  createLoRAPersonalizationEngine,
+  InMemoryEpisodeStore,
+  type LoRAConfig,
+  type LoRAPersonalizationEngine,
+  StoredReasoningBank,
+} from '../shared/index.ts';
 import { CATALOGUE, person } from './world.ts';
 
 /** A learning rate that is far too small, and one that a few users try. */

@@ -1,7 +1,9 @@
-import { createLoRAPersonalizationEngine } from '../shared/engine/engine.ts';
-import type { BankStats } from '../shared/reasoning-bank/bank.ts';
-import { InMemoryEpisodeStore } from '../shared/reasoning-bank/in-memory-episode-store.ts';
-import { StoredReasoningBank } from '../shared/reasoning-bank/stored-reasoning-bank.ts';
+import {
+  type BankStats,
+  createLoRAPersonalizationEngine,
+  InMemoryEpisodeStore,
+  StoredReasoningBank,
+} from '../shared/index.ts';
 import { CATALOGUE, person } from './world.ts';
 
 /** The engine remembers every update in a ReasoningBank, and the bank tells what it knows. */

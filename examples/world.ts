@@ -1,4 +1,4 @@
-import type { AdapterFeedback } from '../shared/engine/feedback.ts';
+import type { AdapterFeedback } from '../shared/index.ts';
 import { createRandom } from '../shared/lora/random.ts';
 
 /** A made-up application for the examples: films of four genres, and people who like one of them. The same on every machine. */

@@ -70,14 +70,21 @@ export {
 } from './lora/prequential.ts';
 export type { Model, Training, TrainingInteraction } from './lora/training.ts';
 export type {
+  ArmEffect,
+  BankStats,
+  ConsolidationSummary,
+  Hint,
   NewPattern,
   Pattern,
   ReasoningBank,
   ReasoningBankInstance,
   RetrievalOptions,
+  Skill,
   Strategy,
 } from './reasoning-bank/bank.ts';
 export type { BankConnectionOptions, Degradation } from './reasoning-bank/bank-connection.ts';
+export type { AdaptationContext } from './reasoning-bank/context.ts';
+export { parseHints } from './reasoning-bank/hints.ts';
 export { InMemoryEpisodeStore } from './reasoning-bank/in-memory-episode-store.ts';
 export type { SimilarAdaptation } from './reasoning-bank/recalled-pattern.ts';
 export {

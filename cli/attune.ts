@@ -1,14 +1,29 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
+import { dlqCommand } from './dlq.ts';
 import { exitCodeOf, oneLine } from './exit.ts';
+import { exportCommand } from './export.ts';
+import { forgetCommand } from './forget.ts';
+import { historyCommand } from './history.ts';
 import { inspectCommand } from './inspect.ts';
 import { localCommand } from './local.ts';
 import { personalizeCommand } from './personalize.ts';
 import { publishCommand } from './publish.ts';
+import { rollbackCommand } from './rollback.ts';
 
 /** One file each; what a command needs beyond its options is imported when it runs. */
-const commands = [localCommand, publishCommand, personalizeCommand, inspectCommand];
+const commands = [
+  localCommand,
+  publishCommand,
+  personalizeCommand,
+  inspectCommand,
+  historyCommand,
+  rollbackCommand,
+  exportCommand,
+  forgetCommand,
+  dlqCommand,
+];
 
 function version(): string {
   // From cli/ in the sources, and from dist/cli/ in the package.
@@ -20,7 +35,7 @@ const program = new Command('attune')
   .description('A LoRA adapter for every user over your own embeddings, learned online from feedback.')
   .version(version());
 for (const command of commands) program.addCommand(command());
-for (const command of [program, ...program.commands]) {
+for (const command of [program, ...program.commands.flatMap((command) => [command, ...command.commands])]) {
   command.exitOverride().configureOutput({
     outputError: (text, write) => write(`attune: ${oneLine(text.replace(/^error: /, ''))}\n`),
   });

@@ -1,4 +1,5 @@
-import { ConflictError } from '../errors.ts';
+import * as z from 'zod';
+import { ConflictError, CorruptObjectError } from '../errors.ts';
 import { PREFIX } from '../runtime/names.ts';
 import type { Objects } from './objects.ts';
 
@@ -19,6 +20,12 @@ export interface QuarantinedMessage {
   readonly body: string;
 }
 
+/** A message in quarantine with the key to remove it by. */
+export interface QuarantinedEntry {
+  readonly key: string;
+  readonly message: QuarantinedMessage;
+}
+
 /** `quarantine/<user key or unknown>/<message id>` in the bucket; written once, expiring by the bucket's lifecycle rules. */
 export class Quarantine {
   readonly #objects: Objects;
@@ -37,5 +44,45 @@ export class Quarantine {
       if (error instanceof ConflictError) return 'known';
       throw error;
     }
+  }
+
+  /**
+   * Every message in quarantine, by key; with a user key only that user's.
+   * @throws UnavailableError, CorruptObjectError
+   */
+  async *all(userKey?: string): AsyncGenerator<QuarantinedEntry, void, undefined> {
+    const prefix = userKey === undefined ? PREFIX.quarantine : `${PREFIX.quarantine}${userKey}/`;
+    for await (const { key } of this.#objects.list(prefix)) {
+      const found = await this.#objects.get(key);
+      if (found === undefined || found === 'not-modified') continue;
+      yield { key, message: decode(found.body, key) };
+    }
+  }
+
+  /** What is not there counts as removed. @throws UnavailableError */
+  async remove(key: string): Promise<void> {
+    await this.#objects.delete(key);
+  }
+}
+
+const document = z.object({
+  messageId: z.string(),
+  userKey: z.string().optional(),
+  code: z.string(),
+  reason: z.string(),
+  messageGroupId: z.string().optional(),
+  sentAt: z.number(),
+  quarantinedAt: z.number(),
+  body: z.string(),
+});
+
+function decode(body: Uint8Array, key: string): QuarantinedMessage {
+  try {
+    const { userKey, messageGroupId, ...message } = document.parse(
+      JSON.parse(Buffer.from(body).toString('utf8')),
+    );
+    return { ...message, userKey, messageGroupId };
+  } catch (cause) {
+    throw new CorruptObjectError(key, 'not a quarantined message', { cause });
   }
 }

@@ -1,0 +1,122 @@
+import type { Command } from 'commander';
+import { OUTPUT } from '../shared/runtime/names.ts';
+import { resourceName } from './stack-outputs.ts';
+
+/** The options by which a command that works on one user's records, or on messages, finds its deployment. */
+export interface DeploymentOptions {
+  readonly outputs?: string;
+  readonly bucket?: string;
+  readonly table?: string;
+  readonly queueUrl?: string;
+  readonly deadLetterQueueUrl?: string;
+}
+
+const RESOURCES = {
+  bucket: ['--bucket <name>', 'the bucket of the adapters', OUTPUT.bucketName],
+  table: ['--table <name>', 'the table of the ReasoningBank', OUTPUT.tableName],
+  queueUrl: ['--queue-url <url>', 'the feedback queue', OUTPUT.feedbackQueueUrl],
+  deadLetterQueueUrl: ['--dead-letter-queue-url <url>', 'its dead-letter queue', OUTPUT.deadLetterQueueUrl],
+} as const;
+
+export type Resource = keyof typeof RESOURCES;
+
+/** Adds an option for each resource, and `--outputs`, which names them all. */
+export function withDeployment(command: Command, ...resources: Resource[]): Command {
+  for (const resource of resources) command.option(RESOURCES[resource][0], RESOURCES[resource][1]);
+  return command.option(
+    '--outputs <file>',
+    'take what is not named from the file of cdk deploy --outputs-file',
+  );
+}
+
+/**
+ * The stores of a deployment, as far as the command's options name its resources. `close` when done.
+ * @throws InvalidConfigurationError naming the first resource that no option names
+ */
+export async function openDeployment(options: DeploymentOptions) {
+  const nameOf = (resource: Resource) => {
+    const [flags, , output] = RESOURCES[resource];
+    return resourceName(options[resource], options.outputs, output, flags.split(' ')[0] ?? flags);
+  };
+  const [clients, stores, feedback] = await Promise.all([loadClients(), loadStores(), loadFeedback()]);
+  const open: { destroy(): void }[] = [];
+  const opened = <T extends { destroy(): void }>(client: T): T => {
+    open.push(client);
+    return client;
+  };
+  const sqs = (url: string) => {
+    const region = /^https?:\/\/sqs\.([a-z0-9-]+)\./.exec(url)?.[1];
+    return opened(clients.sqsClient(region === undefined ? {} : { region }));
+  };
+  return {
+    async bucket() {
+      const objects = new stores.ObjectStore(opened(clients.s3Client()), await nameOf('bucket'));
+      return {
+        objects,
+        adapters: new stores.AdapterStore(objects),
+        quarantine: new stores.Quarantine(objects),
+        pending: new stores.PendingEpisodes(objects),
+      };
+    },
+    async episodes() {
+      const table = await nameOf('table');
+      return new stores.DynamoEpisodeStore(opened(clients.dynamoClient()), { table, ttlDays: 1 });
+    },
+    async queue() {
+      const url = await nameOf('queueUrl');
+      return new feedback.SqsFeedbackQueue(sqs(url), url);
+    },
+    async deadLetters() {
+      const url = await nameOf('deadLetterQueueUrl');
+      return new feedback.DeadLetters(sqs(url), url);
+    },
+    close() {
+      for (const client of open) client.destroy();
+    },
+  };
+}
+
+export type Deployment = Awaited<ReturnType<typeof openDeployment>>;
+
+/** Runs a command's work on its deployment, and closes it whatever happens. */
+export async function onDeployment(
+  options: DeploymentOptions,
+  work: (deployment: Deployment) => Promise<void>,
+): Promise<void> {
+  const deployment = await openDeployment(options);
+  try {
+    await work(deployment);
+  } finally {
+    deployment.close();
+  }
+}
+
+// The SDK is loaded only by commands that need it.
+async function loadClients() {
+  const [{ s3Client }, { dynamoClient }, { sqsClient }] = await Promise.all([
+    import('../shared/runtime/clients/s3.ts'),
+    import('../shared/runtime/clients/dynamodb.ts'),
+    import('../shared/runtime/clients/sqs.ts'),
+  ]);
+  return { s3Client, dynamoClient, sqsClient };
+}
+
+async function loadStores() {
+  const [{ ObjectStore }, { AdapterStore }, { Quarantine }, { PendingEpisodes }, { DynamoEpisodeStore }] =
+    await Promise.all([
+      import('../shared/adapter-store/objects.ts'),
+      import('../shared/adapter-store/adapter-store.ts'),
+      import('../shared/adapter-store/quarantine.ts'),
+      import('../shared/adapter-store/pending-episodes.ts'),
+      import('../shared/reasoning-bank/dynamodb-episode-store.ts'),
+    ]);
+  return { ObjectStore, AdapterStore, Quarantine, PendingEpisodes, DynamoEpisodeStore };
+}
+
+async function loadFeedback() {
+  const [{ SqsFeedbackQueue }, { DeadLetters }] = await Promise.all([
+    import('../shared/feedback/sqs-queue.ts'),
+    import('../shared/feedback/dead-letters.ts'),
+  ]);
+  return { SqsFeedbackQueue, DeadLetters };
+}

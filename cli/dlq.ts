@@ -1,0 +1,179 @@
+import { Command, Option } from 'commander';
+import type { QuarantinedEntry } from '../shared/adapter-store/quarantine.ts';
+import { InvalidConfigurationError, NotFoundError } from '../shared/errors.ts';
+import type { DeadLetter } from '../shared/feedback/dead-letters.ts';
+import { drainDeadLetters, sendAgain } from '../shared/feedback/redrive.ts';
+import { userKey } from '../shared/feedback/user-key.ts';
+import { type Deployment, type DeploymentOptions, onDeployment, withDeployment } from './deployment.ts';
+import { EXIT, ExitError } from './exit.ts';
+import { printJson, printLine, printProblem } from './output.ts';
+
+type Source = 'dead-letters' | 'quarantine';
+
+interface SelectionOptions extends DeploymentOptions {
+  readonly from?: Source;
+  readonly user?: string;
+  readonly code?: string;
+  readonly all?: boolean;
+  readonly json?: boolean;
+}
+
+/** `attune dlq`: messages that had no effect, to look at, to send again, or to throw away. */
+export function dlqCommand(): Command {
+  const list = selecting(new Command('list'), 'list messages that had no effect').action(listMessages);
+  const show = withDeployment(
+    new Command('show')
+      .description('print one message with all that is known of it')
+      .argument('<message id>', 'see attune dlq list')
+      .action(showMessage),
+    'bucket',
+    'deadLetterQueueUrl',
+  );
+  const redrive = selecting(
+    new Command('redrive'),
+    "send messages to the feedback queue again, every user's in order; doing so twice is safe",
+  )
+    .option('--queue-url <url>', 'the feedback queue')
+    .action((options: SelectionOptions) => act(options, 'redriven'));
+  const purge = selecting(new Command('purge'), 'remove messages for good').action(
+    (options: SelectionOptions) => act(options, 'purged'),
+  );
+  for (const command of [redrive, purge]) command.option('--all', 'all that --from names, of every user');
+  const command = new Command('dlq').description(
+    'handle messages that had no effect: dead letters and quarantine',
+  );
+  for (const sub of [list, show, redrive, purge]) command.addCommand(sub);
+  return command;
+}
+
+function selecting(command: Command, description: string): Command {
+  command
+    .description(description)
+    .addOption(
+      new Option('--from <source>', 'only these; default: both').choices(['dead-letters', 'quarantine']),
+    )
+    .option('--user <id>', 'only messages of this user')
+    .option('--code <code>', 'only messages in quarantine with this code')
+    .option('--json', 'print the result as one line of JSON');
+  return withDeployment(command, 'bucket', 'deadLetterQueueUrl');
+}
+
+async function listMessages(options: SelectionOptions): Promise<void> {
+  await onDeployment(options, async (deployment) => {
+    const letters = await lookAt(deployment, options);
+    const quarantined = await quarantinedBy(deployment, options);
+    const messages = [
+      ...letters.map(({ receiptHandle: _, body, ...letter }) => ({
+        from: 'dead-letters',
+        ...letter,
+        bytes: sizeOf(body),
+      })),
+      ...quarantined.map(({ message: { body, ...message } }) => ({
+        from: 'quarantine',
+        ...message,
+        bytes: sizeOf(body),
+      })),
+    ];
+    if (options.json) return printJson(messages);
+    for (const message of messages) {
+      const why = 'reason' in message ? `${message.code}: ${message.reason}` : 'given back too often';
+      printLine(
+        `${message.from.padEnd(12)}  ${message.messageId}  ${new Date(message.sentAt).toISOString()}  ${why}`,
+      );
+    }
+    printLine(`${letters.length} dead letters within reach, ${quarantined.length} messages in quarantine`);
+  });
+}
+
+async function showMessage(messageId: string, options: DeploymentOptions): Promise<void> {
+  await onDeployment(options, async (deployment) => {
+    const quarantined = (await quarantinedBy(deployment, {})).find(
+      ({ message }) => message.messageId === messageId,
+    );
+    if (quarantined !== undefined) return printJson({ from: 'quarantine', ...quarantined.message });
+    const letter = (await lookAt(deployment, {})).find((candidate) => candidate.messageId === messageId);
+    if (letter === undefined) {
+      throw new NotFoundError(
+        `message ${messageId}: found neither in quarantine nor among the first dead letters of any user`,
+      );
+    }
+    const { receiptHandle: _, ...shown } = letter;
+    printJson({ from: 'dead-letters', ...shown });
+  });
+}
+
+async function act(options: SelectionOptions, done: 'redriven' | 'purged'): Promise<void> {
+  if (options.user === undefined && options.code === undefined && options.all !== true) {
+    throw new InvalidConfigurationError('found none of --user, --code and --all, expected one of them');
+  }
+  await onDeployment(options, async (deployment) => {
+    const queue = done === 'redriven' ? await deployment.queue() : undefined;
+    const count = { deadLetters: 0, quarantined: 0 };
+    const errors: unknown[] = [];
+    if (wants(options, 'dead-letters')) {
+      const drained = await drainDeadLetters(
+        await deployment.deadLetters(),
+        ({ groupId }) => isOf(groupId, options),
+        async (letter) => queue && sendAgain(letter, queue),
+      );
+      count.deadLetters = drained.handled;
+      errors.push(...drained.errors);
+    }
+    const { quarantine } = await deployment.bucket();
+    for (const { key, message } of await quarantinedBy(deployment, options)) {
+      // Under the user's own group, even where a wrong one was why it was refused.
+      const groupId = message.userKey ?? message.messageGroupId ?? userKey(message.messageId);
+      try {
+        if (queue !== undefined) await sendAgain({ ...message, groupId }, queue);
+        await quarantine.remove(key);
+        count.quarantined += 1;
+      } catch (error) {
+        errors.push(error);
+        break;
+      }
+    }
+    if (options.json) printJson({ [done]: count, failed: errors.length });
+    else printLine(`${done}: ${count.deadLetters} dead letters, ${count.quarantined} messages in quarantine`);
+    for (const error of errors) printProblem(error instanceof Error ? error.message : String(error));
+    if (errors.length > 0) throw new ExitError(EXIT.failed);
+  });
+}
+
+/** What can be received of the dead letters, left where it is. */
+async function lookAt(deployment: Deployment, options: SelectionOptions): Promise<DeadLetter[]> {
+  if (!wants(options, 'dead-letters')) return [];
+  const letters: DeadLetter[] = [];
+  await drainDeadLetters(
+    await deployment.deadLetters(),
+    (letter) => {
+      if (isOf(letter.groupId, options)) letters.push(letter);
+      return false;
+    },
+    async () => {},
+  );
+  return letters;
+}
+
+/** In the order in which they were sent. */
+async function quarantinedBy(deployment: Deployment, options: SelectionOptions): Promise<QuarantinedEntry[]> {
+  if (options.from === 'dead-letters') return [];
+  const { quarantine } = await deployment.bucket();
+  const key = options.user === undefined ? undefined : userKey(options.user);
+  const entries = await Array.fromAsync(quarantine.all(key));
+  return entries
+    .filter(({ message }) => options.code === undefined || message.code === options.code)
+    .sort((a, b) => a.message.sentAt - b.message.sentAt);
+}
+
+/** Dead letters have no code. */
+function wants({ from, code }: SelectionOptions, source: Source): boolean {
+  return (from === undefined || from === source) && (source === 'quarantine' || code === undefined);
+}
+
+function isOf(groupId: string, { user }: SelectionOptions): boolean {
+  return user === undefined || groupId === userKey(user);
+}
+
+function sizeOf(body: string): number {
+  return Buffer.byteLength(body);
+}

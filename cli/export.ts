@@ -1,0 +1,122 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Command, Option } from 'commander';
+import { adapterHistory } from '../shared/adapter-store/adapter-history.ts';
+import { encodeAdapter, type StoredAdapter } from '../shared/adapter-store/adapter-object.ts';
+import { exportPeft } from '../shared/adapter-store/peft.ts';
+import { InvalidConfigurationError, NotFoundError } from '../shared/errors.ts';
+import type { DeadLetter } from '../shared/feedback/dead-letters.ts';
+import { drainDeadLetters } from '../shared/feedback/redrive.ts';
+import { userKey } from '../shared/feedback/user-key.ts';
+import { type Deployment, type DeploymentOptions, onDeployment, withDeployment } from './deployment.ts';
+import { printJson, printLine } from './output.ts';
+
+interface ExportOptions extends DeploymentOptions {
+  readonly to: string;
+  readonly format: 'all' | 'peft';
+  readonly json?: boolean;
+}
+
+type Files = Record<string, string | Uint8Array>;
+
+/** `attune export`: all that is kept of a user, as files. */
+export function exportCommand(): Command {
+  const command = new Command('export')
+    .description('write everything that is kept of a user into a folder')
+    .argument('<user>', 'the user id')
+    .requiredOption('--to <folder>', 'the folder; created when it is missing')
+    .addOption(
+      new Option(
+        '--format <format>',
+        'all: everything; peft: the adapter alone, as Hugging Face PEFT reads it',
+      )
+        .choices(['all', 'peft'])
+        .default('all'),
+    )
+    .option('--json', 'print the names of the files as one line of JSON')
+    .action(exportUser);
+  return withDeployment(command, 'bucket', 'table', 'deadLetterQueueUrl');
+}
+
+async function exportUser(user: string, options: ExportOptions): Promise<void> {
+  await onDeployment(options, async (deployment) => {
+    const key = userKey(user);
+    const files = options.format === 'peft' ? await peft(key, deployment) : await everything(key, deployment);
+    if (Object.keys(files).length === 0) throw new NotFoundError(`user ${user}: found nothing`);
+    try {
+      await mkdir(options.to, { recursive: true });
+      for (const [name, content] of Object.entries(files)) await writeFile(join(options.to, name), content);
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      throw new InvalidConfigurationError(`--to ${options.to}: cannot be written (${reason})`, { cause });
+    }
+    if (options.json) printJson({ folder: options.to, files: Object.keys(files) });
+    else for (const name of Object.keys(files)) printLine(join(options.to, name));
+  });
+}
+
+async function peft(key: string, deployment: Deployment): Promise<Files> {
+  const { adapters } = await deployment.bucket();
+  const loaded = await adapters.load(key);
+  if (loaded === undefined) return {};
+  const { a, weights, embeddingDim, rank, scale } = loaded.adapter;
+  const basis = a.length === 0 ? null : { a, embeddingDim, rank, scale };
+  return { ...exportPeft({ basis, b: weights.b, offset: weights.offset }) };
+}
+
+/** Nothing is written for what there is nothing of. */
+async function everything(key: string, deployment: Deployment): Promise<Files> {
+  const { objects, pending, quarantine } = await deployment.bucket();
+  const episodes = await deployment.episodes();
+  const versions = await Array.fromAsync(adapterHistory(key, objects));
+  const deadLetters: DeadLetter[] = [];
+  await drainDeadLetters(
+    await deployment.deadLetters(),
+    // Looked at, and left where it is.
+    (letter) => {
+      if (letter.groupId === key) deadLetters.push(letter);
+      return false;
+    },
+    async () => {},
+  );
+  const waiting = (await Array.fromAsync(pending.all())).filter(({ episode }) => episode.userKey === key);
+  const quarantined = await Array.fromAsync(quarantine.all(key));
+  const lists: Record<string, readonly unknown[]> = {
+    'adapter-versions.jsonl': versions.map(({ adapter, versionId, bytes }) =>
+      described(adapter, versionId, bytes),
+    ),
+    'episodes.jsonl': await Array.fromAsync(episodes.ofUser(key)),
+    'pending-episodes.jsonl': waiting.map(({ episode }) => episode),
+    'quarantine.jsonl': quarantined.map(({ message }) => message),
+    'dead-letters.jsonl': deadLetters.map(({ receiptHandle: _, ...letter }) => letter),
+  };
+  const newest = versions[0]?.adapter;
+  return {
+    ...(newest === undefined ? {} : { 'adapter.safetensors': encodeAdapter(newest) }),
+    ...Object.fromEntries(
+      Object.entries(lists).flatMap(([name, entries]) =>
+        entries.length === 0 ? [] : [[name, entries.map((entry) => `${json(entry)}\n`).join('')]],
+      ),
+    ),
+  };
+}
+
+function described(adapter: StoredAdapter, versionId: string, bytes: number) {
+  const { version, createdAt, updatedAt, embeddingModel, state, recentEvents } = adapter;
+  return {
+    version,
+    versionId,
+    bytes,
+    createdAt: new Date(createdAt).toISOString(),
+    updatedAt: new Date(updatedAt).toISOString(),
+    embeddingModel,
+    learner: state.learner,
+    record: state.record,
+    recentEvents: [...recentEvents],
+  };
+}
+
+/** Keys of items and hashes of events are 64-bit integers, written as text. */
+function json(value: unknown): string {
+  return JSON.stringify(value, (_, entry: unknown) => (typeof entry === 'bigint' ? String(entry) : entry));
+}

@@ -1,0 +1,97 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { Command, InvalidArgumentError } from 'commander';
+import {
+  buryUser,
+  type Removed,
+  remainsOf,
+  removeUser,
+  type UserRecords,
+} from '../shared/adapter-store/forgetting.ts';
+import { UnavailableError } from '../shared/errors.ts';
+import { drainDeadLetters } from '../shared/feedback/redrive.ts';
+import { userKey } from '../shared/feedback/user-key.ts';
+import { type DeploymentOptions, onDeployment, withDeployment } from './deployment.ts';
+import { printJson, printLine } from './output.ts';
+
+/** The function's time limit, and a little more. */
+const SETTLE_SECONDS = 35;
+
+interface ForgetOptions extends DeploymentOptions {
+  readonly settle: number;
+  readonly json?: boolean;
+}
+
+/** `attune forget`: removes all that is kept of a user, and says what. */
+export function forgetCommand(): Command {
+  const command = new Command('forget')
+    .description('remove everything that is kept of a user, check that it is gone, and print a receipt')
+    .argument('<user>', 'the user id')
+    .option(
+      '--settle <seconds>',
+      'let updates finish that are under way, before removing what they wrote',
+      seconds,
+      SETTLE_SECONDS,
+    )
+    .option('--json', 'print the receipt as one line of JSON')
+    .action(forget);
+  return withDeployment(command, 'bucket', 'table', 'deadLetterQueueUrl');
+}
+
+async function forget(user: string, options: ForgetOptions): Promise<void> {
+  await onDeployment(options, async (deployment) => {
+    const records: UserRecords = { ...(await deployment.bucket()), episodes: await deployment.episodes() };
+    const deadLetters = await deployment.deadLetters();
+    const key = userKey(user);
+    const tombstone = await buryUser(key, records, Date.now());
+    const atOnce = await removeUser(key, records);
+    await delay(options.settle * 1000);
+    const removed = sum(atOnce, await removeUser(key, records));
+    const drained = await drainDeadLetters(
+      deadLetters,
+      ({ groupId }) => groupId === key,
+      async () => {},
+    );
+    const [error] = drained.errors;
+    if (error !== undefined) throw error;
+    const remains = await remainsOf(key, records);
+    if (remains.length > 0) {
+      throw new UnavailableError(`still there: ${remains.join(', ')}; run the command again`);
+    }
+    const receipt = {
+      userKey: key,
+      forgottenAt: new Date(tombstone.forgottenAt).toISOString(),
+      eventsAreDroppedUntil: new Date(tombstone.expiresAt).toISOString(),
+      removed: { ...removed, deadLetters: drained.handled },
+      verified: true,
+    };
+    if (options.json) return printJson(receipt);
+    printLine(`forgotten: user key ${key}`);
+    for (const [what, count] of Object.entries(receipt.removed)) {
+      printLine(`  ${String(count).padStart(6)} ${LABELS[what as keyof typeof LABELS]} removed`);
+    }
+    printLine('  read again: nothing is left but a tombstone');
+    printLine(`  events of this user are dropped until ${receipt.eventsAreDroppedUntil}`);
+  });
+}
+
+const LABELS = {
+  adapterVersions: 'versions of the adapter',
+  episodes: 'episodes',
+  pendingEpisodes: 'versions of pending episodes',
+  quarantined: 'versions of quarantined messages',
+  deadLetters: 'dead letters',
+} as const;
+
+function sum(a: Removed, b: Removed): Removed {
+  return {
+    adapterVersions: a.adapterVersions + b.adapterVersions,
+    episodes: a.episodes + b.episodes,
+    pendingEpisodes: a.pendingEpisodes + b.pendingEpisodes,
+    quarantined: a.quarantined + b.quarantined,
+  };
+}
+
+function seconds(text: string): number {
+  if (/^\d{1,4}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError('expected a whole number of seconds.');
+}

@@ -1,0 +1,47 @@
+import { Command } from 'commander';
+import { adapterHistory } from '../shared/adapter-store/adapter-history.ts';
+import { NotFoundError } from '../shared/errors.ts';
+import { userKey } from '../shared/feedback/user-key.ts';
+import { type DeploymentOptions, onDeployment, withDeployment } from './deployment.ts';
+import { printJson, printLine } from './output.ts';
+
+/** `attune history`: the versions of a user's adapter that can be rolled back to. */
+export function historyCommand(): Command {
+  const command = new Command('history')
+    .description("list the versions of a user's adapter that are kept, newest first")
+    .argument('<user>', 'the user id')
+    .option('--json', 'print them as one line of JSON')
+    .action(history);
+  return withDeployment(command, 'bucket');
+}
+
+async function history(user: string, options: DeploymentOptions & { json?: boolean }): Promise<void> {
+  await onDeployment(options, async (deployment) => {
+    const { objects } = await deployment.bucket();
+    const versions = [];
+    for await (const { adapter, bytes } of adapterHistory(userKey(user), objects)) {
+      const { version, updatedAt, state, lastEpisode } = adapter;
+      versions.push({
+        version,
+        updatedAt: new Date(updatedAt).toISOString(),
+        rewards: state.record.count,
+        // A rollback learns nothing: its last episode is that of the update before.
+        events: lastEpisode?.version === version ? lastEpisode.context.events : 0,
+        bytes,
+      });
+    }
+    if (versions.length === 0) throw new NotFoundError(`user ${user}: found no adapter`);
+    if (options.json) return printJson(versions);
+    printLine('version  updated                   events  rewards so far     bytes');
+    for (const { version, updatedAt, events, rewards, bytes } of versions) {
+      const columns = [
+        String(version).padStart(7),
+        updatedAt,
+        (events === 0 ? 'rollback' : String(events)).padStart(events === 0 ? 8 : 6),
+        String(rewards).padStart(events === 0 ? 12 : 14),
+        String(bytes).padStart(8),
+      ];
+      printLine(columns.join('  '));
+    }
+  });
+}

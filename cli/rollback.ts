@@ -1,0 +1,33 @@
+import { Command, InvalidArgumentError } from 'commander';
+import { rollBack } from '../shared/adapter-store/adapter-history.ts';
+import { userKey } from '../shared/feedback/user-key.ts';
+import { type DeploymentOptions, onDeployment, withDeployment } from './deployment.ts';
+import { printJson, printLine } from './output.ts';
+
+/** `attune rollback`: makes an earlier version of a user's adapter the newest. */
+export function rollbackCommand(): Command {
+  const command = new Command('rollback')
+    .description("make a new version of a user's adapter that has learned what an earlier one had")
+    .argument('<user>', 'the user id')
+    .requiredOption('--to <version>', 'the earlier version; see attune history', versionNumber)
+    .option('--json', 'print the result as one line of JSON')
+    .action(rollback);
+  return withDeployment(command, 'bucket');
+}
+
+async function rollback(
+  user: string,
+  options: DeploymentOptions & { to: number; json?: boolean },
+): Promise<void> {
+  await onDeployment(options, async (deployment) => {
+    const { version } = await rollBack(userKey(user), options.to, await deployment.bucket(), Date.now());
+    if (options.json) printJson({ version, learnedAs: options.to });
+    else
+      printLine(`version ${version} has learned what version ${options.to} had; later events go on from it`);
+  });
+}
+
+function versionNumber(text: string): number {
+  if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError('expected a version number.');
+}

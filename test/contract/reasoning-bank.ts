@@ -2,9 +2,11 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { NewPattern } from '../../shared/reasoning-bank/bank.ts';
 import type { BankStore } from '../../shared/reasoning-bank/bank-store.ts';
 import { taskOf } from '../../shared/reasoning-bank/context.ts';
+import type { Episode } from '../../shared/reasoning-bank/episode.ts';
 import { parseHints } from '../../shared/reasoning-bank/hints.ts';
 import { initialSkills } from '../../shared/reasoning-bank/skills.ts';
 import { StoredReasoningBank } from '../../shared/reasoning-bank/stored-reasoning-bank.ts';
+import { userKey } from '../../shared/runtime/user-key.ts';
 
 /** A store for one test, empty. */
 export interface BankStoreUnderTest {
@@ -150,6 +152,75 @@ export function describeReasoningBank(
       expect((await bank.stats()).episodes).toBe(0);
       expect((await bank.learnStrategy('rank 4')).patterns).toEqual([]);
       expect((await bank.autoConsolidate(1, 0, 365)).skillsCreated).toBe(0);
+    });
+
+    it('returns episodes of the update path in words', async () => {
+      const episode: Episode = {
+        userKey: userKey('ada'),
+        version: 3,
+        cell: 'bayesian-r4-d64',
+        committedAt: START - 5,
+        context: { events: 2, interactions: 5, samplesSeen: 10, skillsVersion: 1 },
+        outcome: { rewards: 5, meanReward: 0.5, loss: 0.02, lossWithoutAdapter: 0.04, lossOfWarmStart: 0.03 },
+        residuals: [{ itemKey: 2n ** 63n, residual: Math.fround(-0.1) }],
+      };
+      expect(await under.store.store(episode)).toBe('stored');
+      expect(await under.store.store({ ...episode, committedAt: START })).toBe('known');
+      await under.settle();
+      expect(await bank.retrievePatterns({ rank: 4, samplesSeen: 10, batchSize: 5, loss: 0.02 })).toEqual([
+        {
+          id: `${episode.userKey}#3`,
+          sessionId: 'bayesian-r4-d64',
+          task: `lora_adaptation_user_${episode.userKey}_rank_4_samples_10`,
+          input: '{"events":2,"interactions":5,"samplesSeen":10,"skillsVersion":1}',
+          output: JSON.stringify(episode.outcome),
+          critique: '',
+          success: true,
+          reward: expect.closeTo(0.7 ** 0.5, 12),
+          latencyMs: 0,
+          tokensUsed: 0,
+          similarity: 1,
+          userKey: episode.userKey,
+          version: 3,
+          committedAt: START - 5,
+          context: {
+            learner: 'bayesian',
+            rank: 4,
+            embeddingDim: 64,
+            samplesSeen: 10,
+            batchSize: 5,
+            loss: 0.02,
+          },
+          hyperparameters: {},
+          outcome: episode.outcome,
+        },
+      ]);
+      expect(await Array.fromAsync(under.store.ofUser(episode.userKey))).toEqual([episode]);
+      expect(await under.store.recent('bayesian-r4-d64', 1)).toEqual([episode]);
+      expect(await bank.forgetUser('ada')).toBe(1);
+    });
+
+    it('hands consolidation every episode after a watermark, once, in the order of storing', async () => {
+      for (let user = 0; user < 30; user++) {
+        for (const version of [2, 1]) await bank.storePattern(pattern({ userId: `user-${user}`, version }));
+      }
+      await under.settle();
+      const read = (watermarks: readonly string[], until: number) =>
+        Array.fromAsync(under.store.after('bayesian-r4-d64', watermarks, until));
+      const all = await read([], now + 1000);
+      expect(new Set(all.map(({ episode }) => `${episode.userKey} ${episode.version}`)).size).toBe(60);
+      for (const own of Map.groupBy(all, ({ episode }) => episode.userKey).values()) {
+        expect(own.map(({ episode }) => episode.version)).toEqual([2, 1]);
+      }
+      const watermarks: string[] = Array(16).fill('');
+      for (const { shard, position } of all) watermarks[shard] = position;
+      expect(await read(watermarks, now + 1000)).toEqual([]);
+      const until = now;
+      await store(pattern({ userId: 'late', version: 1 }));
+      expect(await read(watermarks, until)).toEqual([]);
+      expect((await read(watermarks, now + 1000)).map(({ episode }) => episode.userKey)).toEqual([
+        userKey('late'),
+      ]);
     });
 
     it('removes all episodes of a user, and nothing else', async () => {

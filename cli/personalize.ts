@@ -1,6 +1,7 @@
 import { Command, Option } from 'commander';
+import type { ExplainedError } from '../functions/personalize/http.ts';
 import type { PersonalizeAnswer } from '../functions/personalize/personalize.ts';
-import { InvalidInputError, UnavailableError } from '../shared/errors.ts';
+import { AttuneError, InvalidInputError, UnavailableError } from '../shared/errors.ts';
 import { OUTPUT } from '../shared/runtime/names.ts';
 import { interruption } from './exit.ts';
 import { readJsonLines } from './json-lines.ts';
@@ -74,13 +75,22 @@ async function invoke(functionName: string, request: object): Promise<Personaliz
     const response = await client.send(
       new InvokeCommand({ FunctionName: functionName, Payload: JSON.stringify(request) }),
     );
-    const payload = JSON.parse(Buffer.from(response.Payload ?? []).toString('utf8'));
-    if (response.FunctionError === undefined) return payload as PersonalizeAnswer;
-    const { errorType, errorMessage } = payload as { errorType?: string; errorMessage?: string };
-    if (errorType === 'InvalidInputError')
-      throw new InvalidInputError('candidates', String(errorMessage), 'a valid request');
-    throw new UnavailableError(`function ${functionName} failed: ${errorType}: ${errorMessage}`);
+    const payload = JSON.parse(Buffer.from(response.Payload ?? []).toString('utf8')) as
+      | PersonalizeAnswer
+      | { error: ExplainedError };
+    if (response.FunctionError !== undefined) {
+      throw new UnavailableError(`function ${functionName} failed: ${JSON.stringify(payload)}`);
+    }
+    if ('error' in payload) throw new RefusedRequestError(payload.error.message);
+    return payload;
   } finally {
     client.destroy();
   }
+}
+
+/** The function has explained what is wrong with the request. */
+class RefusedRequestError extends AttuneError {
+  override readonly name = 'RefusedRequestError';
+  readonly code = 'invalid-input';
+  readonly retryable = false;
 }

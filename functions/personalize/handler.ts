@@ -1,7 +1,7 @@
 import middy from '@middy/core';
 import { InvalidInputError } from '../../shared/errors.ts';
 import { createTelemetry } from '../../shared/runtime/telemetry.ts';
-import { bodyOf, failure, isHttp, ok } from './http.ts';
+import { bodyOf, explain, failure, isHttp, ok } from './http.ts';
 import { personalize } from './personalize.ts';
 import { parsePersonalizeRequest } from './request.ts';
 import { createServices } from './services.ts';
@@ -12,12 +12,19 @@ const services = createServices(process.env);
 const answer = async (payload: unknown) =>
   personalize(parsePersonalizeRequest(payload, services.settings), services);
 
-/** Answers the Function URL with HTTP responses, and Invoke with the answer itself or a function error. */
+/**
+ * Answers the Function URL with HTTP responses, and Invoke with the answer itself. A caller's mistake is answered as
+ * `{ error: { code, field, message } }`: thrown, it would count as an error of the function and stand in its log.
+ */
 export const handler = middy<unknown, unknown>().handler(async (payload) => {
-  if (!isHttp(payload)) return answer(payload);
+  const http = isHttp(payload);
   try {
-    return ok(await answer(bodyOf(payload)));
+    return http ? ok(await answer(bodyOf(payload))) : await answer(payload);
   } catch (error) {
+    if (!http) {
+      if (error instanceof InvalidInputError) return { error: explain(error) };
+      throw error;
+    }
     if (!(error instanceof InvalidInputError)) logger.error('personalize failed', { error });
     return failure(error);
   }

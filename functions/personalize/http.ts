@@ -35,11 +35,22 @@ export function ok(answer: unknown): APIGatewayProxyStructuredResultV2 {
   return { statusCode: 200, headers: { 'content-type': 'application/json' }, body: JSON.stringify(answer) };
 }
 
+/** What a caller did wrong. */
+export interface ExplainedError {
+  readonly code: string;
+  readonly field: string;
+  readonly message: string;
+}
+
+export function explain({ code, field, message }: InvalidInputError): ExplainedError {
+  return { code, field, message };
+}
+
 /** The caller's faults are explained, ours are only named. */
 export function failure(error: unknown): APIGatewayProxyStructuredResultV2 {
   const [statusCode, document] =
     error instanceof InvalidInputError
-      ? [400, { code: error.code, field: error.field, message: error.message }]
+      ? [400, explain(error)]
       : error instanceof AttuneError && error.retryable
         ? [503, { code: error.code, message: 'try again' }]
         : [500, { code: 'internal', message: 'internal error' }];

@@ -5,8 +5,8 @@ import type { SharedLearning } from '../../shared/adapter-store/learning-objects
 import { encodeEmbedding } from '../../shared/feedback/embedding-codec.ts';
 import { userKey } from '../../shared/feedback/user-key.ts';
 import { forward, type LoraAdapter, userPart } from '../../shared/lora/forward.ts';
-import { isSolvedFor, learnerOf, warmStart } from '../../shared/lora/learner.ts';
-import type { Model } from '../../shared/lora/training.ts';
+import { isSolvedFor, learnerOf, userMeanAlone, warmStart } from '../../shared/lora/learner.ts';
+import { servingMode } from '../../shared/lora/prequential.ts';
 import { effectOfItem } from '../../shared/reasoning-bank/skills.ts';
 import type { Candidate, PersonalizeRequest } from './request.ts';
 
@@ -21,7 +21,10 @@ export interface PersonalizeAnswer {
   /** 0 for a user without an adapter. */
   readonly adapterVersion: number;
   readonly skillsVersion: number;
-  /** What the answer rests on: the user's own adapter, what other users taught, or nothing yet. */
+  /**
+   * What the answer rests on: the user's own adapter; what other users taught, when the user has no adapter or it was shown not
+   * to help; or the embeddings as they are.
+   */
   readonly source: 'adapter' | 'warm-start' | 'base';
   readonly items: readonly (ScoredItem | EmbeddedItem)[];
 }
@@ -52,11 +55,12 @@ export async function personalize(
   { adapters, cache, learning }: PersonalizeServices,
 ): Promise<PersonalizeAnswer> {
   const key = userKey(userId);
-  const [{ skills, model }, loaded] = await Promise.all([learning(), adapters.load(key, cache.get(key))]);
+  const [shared, loaded] = await Promise.all([learning(), adapters.load(key, cache.get(key))]);
   if (loaded === undefined) cache.delete(key);
   else cache.set(key, loaded);
   const adapter = loaded?.adapter;
-  const lora = loraFor(adapter, model, skills.version);
+  const { skills, model } = shared;
+  const { source, lora } = servedWith(adapter, shared);
 
   const scored = ({ itemId, embedding }: Candidate, index: number): ScoredItem => {
     const base = model.prior.meanReward;
@@ -78,7 +82,7 @@ export async function personalize(
     userId,
     adapterVersion: adapter?.version ?? 0,
     skillsVersion: skills.version,
-    source: adapter !== undefined ? 'adapter' : skills.version > 0 ? 'warm-start' : 'base',
+    source,
     items:
       answer === 'embeddings'
         ? candidates.map(embedded)
@@ -86,10 +90,19 @@ export async function personalize(
   };
 }
 
-/** The adapter under what is in force now; of a user without one, the warm start. */
-function loraFor(adapter: StoredAdapter | undefined, model: Model, skillsVersion: number): LoraAdapter {
-  if (adapter === undefined) return warmStart(model);
+/** What a user is served with: the own adapter, unless there is none or the guard has found that it does not help. */
+function servedWith(
+  adapter: StoredAdapter | undefined,
+  { skills, model }: SharedLearning,
+): { source: PersonalizeAnswer['source']; lora: LoraAdapter } {
+  const fromOthers = { source: skills.version > 0 ? 'warm-start' : 'base', lora: warmStart(model) } as const;
+  if (adapter === undefined) return fromOthers;
   const { state } = adapter;
-  const upToDate = adapter.skillsVersion === skillsVersion && isSolvedFor(state, model);
-  return upToDate ? loraOf(adapter) : learnerOf(state.learner).solve(state, model);
+  const mode = servingMode(state.record);
+  if (mode === 'base') return { source: 'base', lora: userMeanAlone(state, model) };
+  if (mode === 'warm-start') return fromOthers;
+  const upToDate = adapter.skillsVersion === skills.version && isSolvedFor(state, model);
+  const lora = upToDate ? loraOf(adapter) : learnerOf(state.learner).solve(state, model);
+  // Without a basis there is an offset, but no taste yet.
+  return { source: lora.basis === null ? fromOthers.source : 'adapter', lora };
 }

@@ -1,3 +1,4 @@
+import { UnavailableError } from '../errors.ts';
 import type { Objects } from './objects.ts';
 
 /** One object that many users share, such as the basis. Written conditionally, read through a cache. */
@@ -29,12 +30,18 @@ export class SharedObject<T> {
   }
 
   /**
-   * The value, undefined when there is none. Concurrent callers share one request.
+   * The value, undefined when there is none. Concurrent callers share one request. While S3 does not answer, a value that was
+   * read before is still good: it is only older.
    * @throws CorruptObjectError, UnavailableError
    */
   async read(): Promise<T | undefined> {
-    if (this.#now() - this.#checkedAt > this.#maxAgeMs) await this.refresh();
-    return this.#cached?.value;
+    if (this.#now() - this.#checkedAt <= this.#maxAgeMs) return this.#cached?.value;
+    try {
+      return await this.refresh();
+    } catch (error) {
+      if (!(error instanceof UnavailableError) || this.#cached === undefined) throw error;
+      return this.#cached.value;
+    }
   }
 
   /** Asks S3, whatever the age of what is in memory. */

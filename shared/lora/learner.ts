@@ -2,6 +2,7 @@ import { type AdapterShape, type Basis, coefficientCount } from './basis.ts';
 import { type BayesianState, createBayesianState, solveWeights, train } from './bayesian.ts';
 import type { LoraAdapter } from './forward.ts';
 import { type Hyperparameter, resolveHyperparameters } from './hyperparameters.ts';
+import { shrunkenMean } from './prequential.ts';
 import { initialPrior } from './prior.ts';
 import { createSgdState, SGD_HYPERPARAMETERS, type SgdState, solveSgd, trainSgd } from './sgd.ts';
 import type { Model, Training, TrainingInteraction } from './training.ts';
@@ -70,6 +71,13 @@ export function isSolvedFor(state: LearnerState, { basis }: Model): boolean {
 /** The adapter of a user of whom nothing is known: the mean of the prior. */
 export function warmStart(model: Model): LoraAdapter {
   return LEARNERS.bayesian.solve(createBayesianState(model.basis), model);
+}
+
+/** What a user is served without any adapter: the embeddings as they are, and the user's shrunken mean reward. */
+export function userMeanAlone(state: LearnerState, { prior }: Model): LoraAdapter {
+  const rewards = state.learner === 'bayesian' ? state.statistics : state;
+  const offset = shrunkenMean(rewards, prior.meanReward) - prior.meanReward;
+  return { basis: null, b: new Float32Array(0), offset };
 }
 
 /** The model before anything was learned from other users. */

@@ -205,9 +205,7 @@ describe('the whole stack', () => {
     }
     const grouped = await running.objects.get(`${PREFIX.quarantine}${userKey('grace')}/${wrongGroup}`);
     expect(grouped).toBeDefined();
-    expect((await running.adapters.load(userKey('grace')))?.adapter.state.record.count).toBe(
-      bad.length + 1,
-    );
+    expect((await running.adapters.load(userKey('grace')))?.adapter.state.record.count).toBe(bad.length + 1);
     expect((await running.adapters.load(userKey('alan')))?.adapter.state.record.count).toBe(4);
     expect(running.stack.metrics.sum(METRIC.eventsQuarantined)).toBe(bad.length + 1);
     const { Attributes } = await running.sqs.send(
@@ -296,7 +294,7 @@ describe('the whole stack', () => {
     });
     expect(wrong.code).toBe(2);
     expect(wrong.stderr).toMatch(
-      /^attune: [^\n]*candidates\[0\]\.embedding: found 1 numbers, expected 16 numbers[^\n]*\n$/,
+      /^attune: candidates\[0\]\.embedding: found 1 numbers, expected 16 numbers\n$/,
     );
   });
 });

@@ -132,4 +132,32 @@ describe('personalize', () => {
     await personalize(request, warm);
     expect(warm.asked).toEqual([undefined, 'v1']);
   });
+
+  test('serves what helps: not an adapter that was shown to harm', async () => {
+    const adapter = trained();
+    const harmful = { count: 200, adapterLoss: 60, userMeanLoss: 20, warmStartLoss: 20 };
+    const squares = { adapterUserMeanSquares: 20, adapterWarmStartSquares: 20, warmStartUserMeanSquares: 1 };
+    const judged = (record: object): StoredAdapter => ({
+      ...adapter,
+      state: { ...adapter.state, record: { ...adapter.state.record, ...harmful, ...squares, ...record } },
+    });
+    const withSkills = combine(basis, { ...initialSkills(basis.id, basis.projectionDim + 1), version: 1 });
+    const newcomer = await personalize(request, services(undefined, withSkills));
+    const others = await personalize(request, services(judged({}), withSkills));
+    expect(others).toMatchObject({ source: 'warm-start', adapterVersion: 1 });
+    expect(others.items).toEqual(newcomer.items);
+
+    const worthless = judged({ warmStartLoss: 60, warmStartUserMeanSquares: 20 });
+    const asGiven = await personalize({ ...request, answer: 'embeddings' }, services(worthless, withSkills));
+    expect(asGiven.source).toBe('base');
+    asGiven.items.forEach((item, i) => {
+      expect(decodeEmbedding((item as { embedding: string }).embedding, DIM, 'y')).toEqual(
+        candidates[i]!.embedding,
+      );
+    });
+    const { items } = await personalize(request, services(worthless, withSkills));
+    const { rewardSum, count } =
+      adapter.state.learner === 'bayesian' ? adapter.state.statistics : adapter.state;
+    expect((items[0] as ScoredItem).parts!.user).toBeCloseTo((rewardSum + 20 * 0.5) / (count + 20) - 0.5, 12);
+  });
 });

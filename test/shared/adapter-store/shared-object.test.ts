@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { ObjectStore, WriteCondition } from '../../../shared/adapter-store/objects.ts';
 import { SharedObject } from '../../../shared/adapter-store/shared-object.ts';
-import { ConflictError } from '../../../shared/errors.ts';
+import { ConflictError, UnavailableError } from '../../../shared/errors.ts';
 
 const codec = {
   encode: (value: string) => Buffer.from(value),
@@ -72,5 +72,25 @@ describe('a shared object', () => {
     expect(await a.refresh()).toBe('second');
     await a.write('third');
     expect(await b.refresh()).toBe('third');
+  });
+
+  test('stays of use while S3 does not answer', async () => {
+    const { objects } = oneObject();
+    let time = 0;
+    let down = true;
+    const flaky = {
+      ...objects,
+      get: (...args: Parameters<ObjectStore['get']>) =>
+        down ? Promise.reject(new UnavailableError('S3 is down')) : objects.get(...args),
+    } as ObjectStore;
+    const object = new SharedObject(flaky, 'k', codec, { maxAgeMs: 100, now: () => time });
+    await expect(object.read()).rejects.toThrow(UnavailableError);
+    down = false;
+    await new SharedObject(objects, 'k', codec).write('one');
+    expect(await object.read()).toBe('one');
+    time = 101;
+    down = true;
+    expect(await object.read()).toBe('one');
+    await expect(object.refresh()).rejects.toThrow(UnavailableError);
   });
 });

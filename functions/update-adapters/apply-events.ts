@@ -2,8 +2,9 @@ import type { StoredAdapter } from '../../shared/adapter-store/adapter-object.ts
 import type { SharedLearning } from '../../shared/adapter-store/learning-objects.ts';
 import { eventKey, remember } from '../../shared/adapter-store/recent-events.ts';
 import type { FeedbackEvent } from '../../shared/feedback/event.ts';
-import type { PredictedReward, TrainingInteraction } from '../../shared/lora/bayesian.ts';
 import { type LearnerState, learnerOf } from '../../shared/lora/learner.ts';
+import type { PredictedReward } from '../../shared/lora/prequential.ts';
+import type { TrainingInteraction } from '../../shared/lora/training.ts';
 import { cellOf, type Episode, type ItemResidual, itemKey } from '../../shared/reasoning-bank/episode.ts';
 import { outcomeOf } from '../../shared/reasoning-bank/outcome.ts';
 import { effectOfItem } from '../../shared/reasoning-bank/skills.ts';

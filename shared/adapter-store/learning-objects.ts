@@ -1,6 +1,6 @@
 import { type Basis, coefficientCount } from '../lora/basis.ts';
-import type { Model } from '../lora/bayesian.ts';
 import { initialPrior } from '../lora/prior.ts';
+import type { Model } from '../lora/training.ts';
 import { cellOf } from '../reasoning-bank/episode.ts';
 import { initialSkills, type Skills } from '../reasoning-bank/skills.ts';
 import { PREFIX } from '../runtime/names.ts';

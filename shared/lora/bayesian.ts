@@ -14,10 +14,6 @@ import { dot } from './symmetric.ts';
 import { addTarget, emptyTargetSums, solveTargets, type TargetSums } from './target-regression.ts';
 import { checkInteractions, type Model, type Training, type TrainingInteraction } from './training.ts';
 
-export type { LoraWeights } from './forward.ts';
-export type { PredictedReward, PrequentialRecord } from './prequential.ts';
-export type { Model, TrainingInteraction } from './training.ts';
-
 /** An interaction that waits for the first basis. Vectors are divided by the item's length and rounded to float16. */
 export type WaitingInteraction =
   | { readonly embedding: Float16Array; readonly residualReward: number; readonly reward: number }

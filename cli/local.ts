@@ -112,7 +112,7 @@ async function run(
     assemblyDir,
     ...(options.data === undefined ? {} : { dataDir: options.data }),
     ...(options.port === undefined ? {} : { ports: portsFrom(options.port) }),
-    recordLogs: reportFailures,
+    recordLogs: failureReporter(),
   });
   onStarted(stack);
   const checkpoint = openCheckpoint(options.data, plan);
@@ -221,9 +221,16 @@ function portsFrom(first: number) {
   return { sqs: first, dynamodb: first + 1, s3: first + 2, lambda: first + 3 };
 }
 
-/** Functions log JSON; what they report as errors is a person's business, the rest is not. */
-function reportFailures(functionName: string, line: string): void {
-  if (line.includes('"level":"ERROR"')) printProblem(`${functionName}: ${line}`);
+/** Functions log JSON; what they report as errors is a person's business, and each kind only once. */
+function failureReporter(): (functionName: string, line: string) => void {
+  const reported = new Set<string>();
+  return (functionName, line) => {
+    if (!line.includes('"level":"ERROR"')) return;
+    const kind = `${functionName} ${/"(?:errorMessage|message)":"[^"]*"/.exec(line)?.[0]}`;
+    if (reported.has(kind)) return;
+    reported.add(kind);
+    printProblem(`${functionName} failed; what it was doing is tried again: ${line}`);
+  };
 }
 
 /** Where the stack answers, and how to look into it. */

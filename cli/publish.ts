@@ -12,6 +12,7 @@ interface PublishOptions {
   outputs?: string;
   embeddingDim?: number;
   embeddingModel?: string;
+  batchId?: string;
   json?: boolean;
 }
 
@@ -43,6 +44,10 @@ export function publishCommand(): Command {
       '--embedding-model <name>',
       'name the model, so that a deployment with another one refuses the events',
     )
+    .option(
+      '--batch-id <id>',
+      'publish the same file, unchanged, again under the same id after a failure or a stop: nothing counts twice',
+    )
     .option('--json', 'print the report as one line of JSON')
     .action(publish);
 }
@@ -61,6 +66,7 @@ async function publish(file: string, options: PublishOptions): Promise<void> {
     queue: new SqsFeedbackQueue(client, queueUrl),
     embeddingDim: options.embeddingDim,
     embeddingModel: options.embeddingModel,
+    ...(options.batchId === undefined ? {} : { newEventId: numberedIds(options.batchId) }),
   });
 
   const signal = interruption();
@@ -117,6 +123,12 @@ async function queueUrlOf(options: PublishOptions): Promise<string> {
   );
   if (URL.canParse(queueUrl)) return queueUrl;
   throw new InvalidConfigurationError(`--queue-url: found ${queueUrl}, expected a URL`);
+}
+
+/** The same file is cut into the same events in the same order, so a number is enough to know one again. */
+function numberedIds(batchId: string): () => string {
+  let next = 0;
+  return () => `${batchId}-${next++}`;
 }
 
 function wholeNumber(text: string): number {

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { InvokeCommand, type LambdaClient } from '@aws-sdk/client-lambda';
+import type { ExplainedError } from '../../functions/personalize/http.ts';
 import type { PersonalizeAnswer, ScoredItem } from '../../functions/personalize/personalize.ts';
 import { AdapterStore } from '../../shared/adapter-store/adapter-store.ts';
 import { type LearningObjects, readSharedLearning } from '../../shared/adapter-store/learning-objects.ts';
@@ -15,57 +16,81 @@ import type { HeldOutUser, ReplayPlan } from './plan.ts';
 export interface Ranking {
   /** Users with liked and disliked held-out items. */
   readonly users: number;
+  /** By the embeddings alone. */
   readonly aucBase: number;
+  /** As for somebody new, by what all users taught: item effects and the population prior. */
+  readonly aucShared: number;
+  /** By the user's own adapter as well. */
   readonly aucAdapted: number;
   /** 95 % bootstrap interval over users. */
-  readonly aucAdaptedInterval: { readonly low: number; readonly high: number };
+  readonly aucAdaptedInterval: Interval;
+  /** What the own adapter adds to what all users taught, with its interval. */
+  readonly aucGain: number;
+  readonly aucGainInterval: Interval;
   readonly ndcgBase: number;
+  readonly ndcgShared: number;
   readonly ndcgAdapted: number;
+}
+
+export interface Interval {
+  readonly low: number;
+  readonly high: number;
 }
 
 /** A held-out item is liked from this reward on: 4 of 5 stars. */
 const LIKED = 7 / 9 - 1e-9;
 
-/** Ranks every user's held-out items by what the personalize function answers, and by the embeddings alone. */
+/** Nobody has this id, so that it is answered as a new user is. */
+const SOMEBODY_NEW = 'attune-local-somebody-new';
+
+/** Ranks every user's held-out items by the embeddings alone, as for somebody new, and for the user: the latter two as personalize answers. */
 export async function rankHeldOut(
   plan: ReplayPlan,
   client: LambdaClient,
   functionName: string,
   onProgress: (users: number) => void,
 ): Promise<Ranking> {
-  const perUser: {
-    base: number | undefined;
-    adapted: number | undefined;
-    ndcgBase: number;
-    ndcgAdapted: number;
-  }[] = [];
-  for (const user of plan.heldOut) {
-    const adapted = await scoresOf(user, plan, client, functionName);
-    // Without an adapter y = x, and ⟨x, y⟩/⟨x, x⟩ is 1 for every item: no preference.
-    const base = user.interactions.map(() => 1);
-    const liked = user.interactions.map(({ reward }) => reward >= LIKED);
-    const gains = user.interactions.map(({ reward }) => 2 ** (0.5 + 4.5 * reward) - 1);
-    perUser.push({
-      base: aucByThreshold(base, liked),
-      adapted: aucByThreshold(adapted, liked),
-      ndcgBase: ndcg(base, gains) ?? 0,
-      ndcgAdapted: ndcg(adapted, gains) ?? 0,
-    });
-    onProgress(perUser.length);
+  const rankings: Record<'base' | 'shared' | 'adapted', (number | undefined)[]> = {
+    base: [],
+    shared: [],
+    adapted: [],
+  };
+  const ndcgs = { base: [] as number[], shared: [] as number[], adapted: [] as number[] };
+  for (const { userId, interactions } of plan.heldOut) {
+    const scores = {
+      // Without an adapter y = x, and ⟨x, y⟩/⟨x, x⟩ is 1 for every item: no preference.
+      base: interactions.map(() => 1),
+      shared: await scoresOf(SOMEBODY_NEW, interactions, plan, client, functionName),
+      adapted: await scoresOf(userId, interactions, plan, client, functionName),
+    };
+    const liked = interactions.map(({ reward }) => reward >= LIKED);
+    const gains = interactions.map(({ reward }) => 2 ** (0.5 + 4.5 * reward) - 1);
+    for (const by of ['base', 'shared', 'adapted'] as const) {
+      rankings[by].push(aucByThreshold(scores[by], liked));
+      ndcgs[by].push(ndcg(scores[by], gains) ?? 0);
+    }
+    onProgress(ndcgs.base.length);
   }
-  const both = perUser.flatMap(({ adapted }) => (adapted === undefined ? [] : [adapted]));
+  const adapted = rankings.adapted.filter((auc) => auc !== undefined);
+  const gain = rankings.adapted.flatMap((auc, i) => (auc === undefined ? [] : [auc - rankings.shared[i]!]));
+  const average = (values: readonly (number | undefined)[]) => mean(values) ?? Number.NaN;
   return {
-    users: both.length,
-    aucBase: mean(perUser.map(({ base }) => base)) ?? Number.NaN,
-    aucAdapted: mean(both) ?? Number.NaN,
-    aucAdaptedInterval: bootstrapInterval(both, { seed: 1 }),
-    ndcgBase: mean(perUser.map(({ ndcgBase }) => ndcgBase)) ?? Number.NaN,
-    ndcgAdapted: mean(perUser.map(({ ndcgAdapted }) => ndcgAdapted)) ?? Number.NaN,
+    users: adapted.length,
+    aucBase: average(rankings.base),
+    aucShared: average(rankings.shared),
+    aucAdapted: average(adapted),
+    aucAdaptedInterval: bootstrapInterval(adapted, { seed: 1 }),
+    aucGain: average(gain),
+    aucGainInterval: bootstrapInterval(gain, { seed: 1 }),
+    ndcgBase: average(ndcgs.base),
+    ndcgShared: average(ndcgs.shared),
+    ndcgAdapted: average(ndcgs.adapted),
   };
 }
 
 async function scoresOf(
-  { userId, interactions }: HeldOutUser,
+  userId: string,
+  interactions: HeldOutUser['interactions'],
   { items }: ReplayPlan,
   client: LambdaClient,
   functionName: string,
@@ -79,7 +104,8 @@ async function scoresOf(
   );
   const text = Buffer.from(response.Payload ?? []).toString('utf8');
   if (response.FunctionError !== undefined) throw new UnavailableError(`personalize failed: ${text}`);
-  const answer = JSON.parse(text) as PersonalizeAnswer;
+  const answer = JSON.parse(text) as PersonalizeAnswer | { error: ExplainedError };
+  if ('error' in answer) throw new UnavailableError(`personalize refused a request: ${answer.error.message}`);
   const scores = new Array<number>(interactions.length).fill(Number.NaN);
   for (const { index, score } of answer.items as readonly ScoredItem[]) scores[index] = score;
   return scores;

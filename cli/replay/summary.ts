@@ -4,7 +4,7 @@ import type { ReplayPlan } from './plan.ts';
 import type { Published } from './replay.ts';
 
 /** The result of `attune local`: the last line of `--json`. */
-export interface ReplaySummary {
+export interface ReplaySummary extends Omit<Ranking, 'users'> {
   readonly dataset: string;
   readonly users: number;
   readonly interactionsPublished: number;
@@ -20,11 +20,6 @@ export interface ReplaySummary {
   readonly eventsPerSecond: number | null;
   /** From sending an event to the commit of its update, milliseconds. */
   readonly eventToEffectMs: { readonly p50: number | null; readonly p95: number | null };
-  readonly aucBase: number;
-  readonly aucAdapted: number;
-  readonly aucAdaptedInterval: { readonly low: number; readonly high: number };
-  readonly ndcgBase: number;
-  readonly ndcgAdapted: number;
   /** Skills in force: the population prior, and the item effects. */
   readonly skills: number;
   readonly itemEffects: number;
@@ -97,9 +92,10 @@ export function describe(summary: ReplaySummary, plan: ReplayPlan, skills: Skill
     '',
     "  Each user's last interactions, never published, ranked by the personalize function:",
     '',
-    '                without adapter   with adapter',
-    `  AUC           ${n(s.aucBase, 3)}             ${n(s.aucAdapted, 3)}  [${n(s.aucAdaptedInterval.low, 3)}, ${n(s.aucAdaptedInterval.high, 3)}]`,
-    `  NDCG@10       ${n(s.ndcgBase, 3)}             ${n(s.ndcgAdapted, 3)}`,
+    '                embeddings alone   as for somebody new   with the own adapter',
+    `  AUC           ${n(s.aucBase, 3)}              ${n(s.aucShared, 3)}                 ${n(s.aucAdapted, 3)}  [${n(s.aucAdaptedInterval.low, 3)}, ${n(s.aucAdaptedInterval.high, 3)}]`,
+    `  NDCG@10       ${n(s.ndcgBase, 3)}              ${n(s.ndcgShared, 3)}                 ${n(s.ndcgAdapted, 3)}`,
+    `  The own adapter adds ${n(s.aucGain, 3)} [${n(s.aucGainInterval.low, 3)}, ${n(s.aucGainInterval.high, 3)}] of AUC to what all users taught (95 % interval over ${n(s.users)} users).`,
     '',
   ].join('\n');
 }

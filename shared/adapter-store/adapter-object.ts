@@ -27,7 +27,7 @@ export interface StoredAdapter {
   /** B and offset, solved under the skills of `skillsVersion`. */
   readonly weights: LoraWeights;
   readonly skillsVersion: number;
-  /** Hashes of the event ids applied last, oldest first; see {@link RecentEvents}. */
+  /** Hashes of the event ids applied last, oldest first; see recent-events.ts. */
   readonly recentEvents: BigUint64Array;
   /** Of the newest update, whose version an adapter that was rolled back has passed; null for adapters made by hand. */
   readonly lastEpisode: Episode | null;

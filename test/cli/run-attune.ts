@@ -1,7 +1,13 @@
-import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
 const ATTUNE = fileURLToPath(new URL('../../cli/attune.ts', import.meta.url));
+
+/** A test that fails or runs out of time leaves no process behind. */
+const running = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
 
 export interface Ended {
   readonly code: number | null;
@@ -15,6 +21,8 @@ export function runAttune(
   { env = {}, input = '', started }: RunOptions = {},
 ): Promise<Ended> {
   const child = spawn(process.execPath, [ATTUNE, ...args], { env: { ...process.env, ...env } });
+  running.add(child);
+  child.once('close', () => running.delete(child));
   let stdout = '';
   let stderr = '';
   child.stdout.setEncoding('utf8').on('data', (text) => {

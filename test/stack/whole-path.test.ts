@@ -1,9 +1,9 @@
-import { mkdtemp, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { InvokeCommand } from '@aws-sdk/client-lambda';
 import { GetQueueAttributesCommand, SendMessageCommand } from '@aws-sdk/client-sqs';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import type { ConsolidationReport } from '../../functions/consolidate-patterns/consolidate.ts';
 import type { PersonalizeAnswer, ScoredItem } from '../../functions/personalize/personalize.ts';
 import type { QuarantinedMessage } from '../../shared/adapter-store/quarantine.ts';
@@ -256,7 +256,9 @@ describe('the whole stack', () => {
   });
 
   it('is at the service of the command line', async () => {
-    const outputs = join(await mkdtemp(join(tmpdir(), 'attune-outputs-')), 'outputs.json');
+    const folder = await mkdtemp(join(tmpdir(), 'attune-outputs-'));
+    onTestFinished(() => rm(folder, { recursive: true, force: true }));
+    const outputs = join(folder, 'outputs.json');
     await writeFile(outputs, JSON.stringify({ Attune: running.stack.outputs }));
     const env = running.stack.environment;
     const lines = candidates.map((candidate) => JSON.stringify(candidate)).join('\n');
@@ -273,7 +275,9 @@ describe('the whole stack', () => {
       embedding: Array.from(items[1]!),
       reward: 1,
     });
-    const sent = await runAttune(['publish', '-', '--outputs', outputs], { env, input: feedback });
+    const again = ['publish', '-', '--outputs', outputs, '--batch-id', 'import 1'];
+    await runAttune(again, { env, input: feedback });
+    const sent = await runAttune(again, { env, input: feedback });
     expect(sent).toEqual({ code: 0, stdout: 'published 1 interactions in 1 events\n', stderr: '' });
     await running.stack.idle();
     const seen = await runAttune(['inspect', 'hedy', '--outputs', outputs, '--json'], { env });

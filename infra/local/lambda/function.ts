@@ -77,15 +77,24 @@ export class LocalFunction {
       return failed(requestId, { errorType: 'Stopped', errorMessage: 'the stack is stopping' });
     const generation = this.#generation;
     const instance = this.#takeWarm() ?? (await this.#start());
-    if (!(instance instanceof FunctionInstance)) return failed(requestId, instance);
+    if (!(instance instanceof FunctionInstance)) return this.#logged(failed(requestId, instance));
     this.#busy.set(requestId, instance);
     try {
-      return await instance.invoke(payload, requestId);
+      return this.#logged(await instance.invoke(payload, requestId));
     } finally {
       this.#busy.delete(requestId);
       if (instance.alive && generation === this.#generation && !this.#closed) this.#idle.push(instance);
       else await this.#end(instance);
     }
+  }
+
+  /** Lambda writes into the function's log what ended an invocation. */
+  #logged(result: InvocationResult): InvocationResult {
+    if (result.failed && !this.#closed) {
+      const { requestId, payload } = result;
+      this.#recordLine(JSON.stringify({ level: 'ERROR', requestId, message: JSON.parse(payload) }));
+    }
+    return result;
   }
 
   /** Request ids of the events that run now. */

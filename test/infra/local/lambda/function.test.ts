@@ -77,13 +77,16 @@ describe('a function', () => {
   });
 
   it('reports what it throws, and goes on with the next event', async () => {
-    const { invoke, coldStarts } = functionOf(
+    const { invoke, lines, coldStarts } = functionOf(
       'export const handler = async ({ bad }) => { if (bad) throw new RangeError("too far"); return "fine"; }',
     );
     const { failed, value } = await invoke({ bad: true });
     expect(failed).toBe(true);
     expect(value).toMatchObject({ errorType: 'RangeError', errorMessage: 'too far' });
     expect(value.trace[0]).toBe('RangeError: too far');
+    expect(lines.map((line) => JSON.parse(line))).toEqual([
+      { level: 'ERROR', requestId: 'request-1', message: value },
+    ]);
     expect(await invoke()).toEqual({ failed: false, value: 'fine' });
     expect(coldStarts).toHaveLength(1);
   });

@@ -3,7 +3,6 @@ import { InvalidInputError, UnavailableError } from '../errors.ts';
 import { batchForward, forward } from '../lora/forward.ts';
 import { resolveHyperparameters } from '../lora/hyperparameters.ts';
 import { initialModel, type LearnerName, type LearnerState, learnerOf } from '../lora/learner.ts';
-import { mergeLora } from '../lora/merge.ts';
 import { NO_PREDICTIONS } from '../lora/prequential.ts';
 import type { Model } from '../lora/training.ts';
 import type { ReasoningBankInstance } from '../reasoning-bank/bank.ts';
@@ -15,6 +14,7 @@ import { decodeUserAdapter, encodeUserAdapter } from './adapter-bytes.ts';
 import { hyperparametersOf, type LoRAConfig, type ResolvedConfig, resolveConfig } from './config.ts';
 import { patternOf } from './episode-pattern.ts';
 import { type AdapterFeedback, interactionsOf, lossOf } from './feedback.ts';
+import { mergeUserAdapters } from './merged-adapter.ts';
 
 /** What similar adaptations and advice are asked by: the seed's query. */
 const QUERY = { k: 5, minReward: 0.7, onlySuccesses: true } as const;
@@ -208,31 +208,8 @@ export class LoRAPersonalizationEngine {
    * @throws InvalidInputError
    */
   mergeAdapters(adapters: readonly UserLoRAAdapter[], weights?: readonly number[]): UserLoRAAdapter {
-    const merged = mergeLora(adapters.map(loraOf), weights);
-    const { embeddingDim, rank, scale, a } = merged.basis;
-    const matrices = { matrixA: a, matrixB: merged.b };
-    const now = this.#config.now();
-    const samples = adapters.reduce((sum, { metadata }) => sum + metadata.totalSamples, 0);
-    const loss = adapters.reduce((sum, { metadata }) => sum + metadata.avgLoss, 0) / adapters.length;
-    return {
-      userId: 'merged',
-      rank,
-      ...matrices,
-      scalingFactor: adapters[0]?.scalingFactor ?? scale * rank,
-      embeddingDim,
-      version: 1,
-      createdAt: now,
-      updatedAt: now,
-      fisherInformation: undefined,
-      metadata: {
-        totalSamples: samples,
-        avgLoss: loss,
-        learningRate: this.#config.learningRate,
-        lastTrainedAt: now,
-        performance: { avgInferenceMs: 0, sizeBytes: sizeBytesOf(matrices) },
-      },
-      offset: merged.offset,
-    };
+    const { now, learningRate } = this.#config;
+    return mergeUserAdapters(adapters, weights, { now: now(), learningRate });
   }
 
   /**

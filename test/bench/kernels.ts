@@ -43,8 +43,8 @@ interface Row {
 }
 
 /** Runs of one sample last about as long; enough samples for a steady median. */
-const SAMPLE_MS = 4;
-const SAMPLES = 15;
+const SAMPLE_MS = 2;
+const SAMPLES = 31;
 
 const { values: options } = parseArgs({
   options: {
@@ -117,6 +117,10 @@ function measure(d: number, r: number): Row[] {
   };
   return OPERATIONS.map((operation) => {
     const [ours, reference] = pairs[operation];
+    turn = 0;
+    const found = ours();
+    turn = 0;
+    requireAgreement(`${operation} d=${d} r=${r}`, found, reference());
     const [us, referenceUs] = medians(ours, reference);
     return { operation, d, r, us, referenceUs, ratio: rounded(referenceUs / us) };
   });
@@ -141,9 +145,33 @@ function updates(random: Random, d: number, r: number, scale: number): [() => un
   const targets = rewards.map((reward) => 0.5 + reward);
   const numbers = { rate: 1, clip: 1, lambda: 0.5 };
   return [
-    () => trainSgd(state, model, interactions),
-    () => referenceUpdate(reference, r, items, targets, numbers),
+    () => {
+      const { a, b } = trainSgd(state, model, interactions).state;
+      return [a.values, b.values, a.fisher, b.fisher];
+    },
+    () => {
+      const { a, b, fisher } = referenceUpdate(reference, r, items, targets, numbers);
+      return [a, b.map((value) => value / scale), fisher];
+    },
   ];
+}
+
+/** The two must do the same, or their times say nothing. */
+function requireAgreement(what: string, found: unknown, expected: unknown): void {
+  const [p, q] = [numbersOf(found), numbersOf(expected)];
+  const largest = q.reduce((most, value) => Math.max(most, Math.abs(value)), 1e-3);
+  const apart = p.length !== q.length || p.some((value, i) => !(Math.abs(value - q[i]!) <= 1e-4 * largest));
+  if (apart) throw new Error(`${what}: the kernel and the reference disagree`);
+}
+
+/** All numbers of a result, whether vector, list of vectors or bytes; of an update, A, s·B and their Fisher information. */
+function numbersOf(result: unknown): number[] {
+  if (ArrayBuffer.isView(result) || Array.isArray(result)) {
+    return Array.from(result as unknown as ArrayLike<unknown>).flatMap((entry) =>
+      typeof entry === 'number' ? entry : numbersOf(entry),
+    );
+  }
+  return Object.values(Object(result)).flatMap(numbersOf);
 }
 
 function measureObject(d: number, r: number) {
@@ -199,11 +227,11 @@ function medians(ours: () => unknown, reference: () => unknown): [number, number
   const counts = [ours, reference].map((run) => {
     const start = performance.now();
     let count = 0;
-    while (performance.now() - start < 5 * SAMPLE_MS || count < 3) {
+    while (performance.now() - start < 10 * SAMPLE_MS || count < 3) {
       run();
       count += 1;
     }
-    return Math.max(1, Math.ceil(count / 5));
+    return Math.max(1, Math.ceil(count / 10));
   });
   const samples: [number[], number[]] = [[], []];
   for (let sample = 0; sample < SAMPLES; sample++) {

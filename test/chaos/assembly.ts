@@ -1,14 +1,12 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build, type Plugin } from 'esbuild';
+import { build } from 'esbuild';
 import { readAssembly } from '../../infra/local/assembly.ts';
 import type { Template } from '../../infra/local/template.ts';
 import { synthesize } from '../../infra/synth.ts';
 import { settingsFromContext } from '../../shared/runtime/settings.ts';
-import { SAFEGUARDS, type Safeguard } from './safeguards.ts';
-
-const PROJECT = new URL('../../', import.meta.url);
+import { type Safeguard, sabotage } from './safeguards.ts';
 
 /** Small, so that time goes into faults and not into arithmetic. */
 export const CHAOS_SETTINGS = settingsFromContext({ embeddingDim: 16, embeddingModel: 'chaos', rank: 2 });
@@ -55,23 +53,9 @@ function shorten(template: Template): string {
   return asset;
 }
 
-async function bundleWithout(name: Safeguard, outfile: string): Promise<void> {
-  const safeguard = SAFEGUARDS[name];
-  const file = fileURLToPath(new URL(safeguard.file, PROJECT));
-  const sabotage: Plugin = {
-    name: 'sabotage',
-    setup({ onLoad }) {
-      onLoad({ filter: /\.ts$/ }, async ({ path }) => {
-        if (path !== file) return undefined;
-        const source = await readFile(path, 'utf8');
-        if (!source.includes(safeguard.find))
-          throw new Error(`${safeguard.file}: found no ${safeguard.find}`);
-        return { contents: source.replace(safeguard.find, safeguard.replace), loader: 'ts' };
-      });
-    },
-  };
+async function bundleWithout(safeguard: Safeguard, outfile: string): Promise<void> {
   await build({
-    entryPoints: [fileURLToPath(new URL('functions/update-adapters/handler.ts', PROJECT))],
+    entryPoints: [fileURLToPath(new URL('../../functions/update-adapters/handler.ts', import.meta.url))],
     outfile,
     bundle: true,
     minify: true,
@@ -83,6 +67,6 @@ async function bundleWithout(name: Safeguard, outfile: string): Promise<void> {
       js: "import { createRequire } from 'module';const require = createRequire(import.meta.url);",
     },
     logLevel: 'error',
-    plugins: [sabotage],
+    plugins: [sabotage(safeguard)],
   });
 }

@@ -14,7 +14,7 @@ import { sqsClient } from '../../shared/runtime/clients/sqs.ts';
 import { OUTPUT } from '../../shared/runtime/names.ts';
 import { environmentOf, settingsFromEnvironment } from '../../shared/runtime/settings.ts';
 import { CHAOS_SETTINGS } from './assembly.ts';
-import { type FaultProxyOptions, startFaultProxy } from './fault-proxy.ts';
+import { type FaultProxyOptions, type SeenRequest, startFaultProxy } from './fault-proxy.ts';
 
 export interface ChaosStackOptions {
   readonly assemblyDir: string;
@@ -27,6 +27,8 @@ export interface ChaosStackOptions {
 /** The local stack with a proxy between its functions and S3 and DynamoDB, and stores that go past the proxies. */
 export async function startChaosStack({ assemblyDir, dataDir, concurrency = 4, faults }: ChaosStackOptions) {
   const proxies: Awaited<ReturnType<typeof startFaultProxy>>[] = [];
+  const requests: SeenRequest[] = [];
+  const record = (seen: SeenRequest) => requests.push(seen);
   const kill = (traceId: string) => stack.kill(requestIdOf(traceId) ?? '');
   const decide = faults?.decide ?? (() => undefined);
   const stack: LocalStack = await LocalStack.start({
@@ -35,10 +37,11 @@ export async function startChaosStack({ assemblyDir, dataDir, concurrency = 4, f
     schedules: false,
     concurrency,
     functionEndpoints: async (endpoints) => {
-      const s3 = await startFaultProxy({ service: 's3', target: endpoints.s3, decide, kill });
+      const s3 = await startFaultProxy({ service: 's3', target: endpoints.s3, record, decide, kill });
       const dynamodb = await startFaultProxy({
         service: 'dynamodb',
         target: endpoints.dynamodb,
+        record,
         decide,
         kill,
         ...(faults?.bankDown === undefined ? {} : { down: faults.bankDown }),
@@ -64,7 +67,7 @@ export async function startChaosStack({ assemblyDir, dataDir, concurrency = 4, f
     objects,
     output,
     /** Every request of the functions so far. */
-    requests: () => proxies.flatMap(({ requests }) => requests),
+    requests: requests as readonly SeenRequest[],
     queue: new SqsFeedbackQueue(sqs, output('feedbackQueueUrl')),
     adapters: new AdapterStore(objects),
     episodes: new DynamoEpisodeStore(dynamodb, { table: settings.table, ttlDays: settings.episodeTtlDays }),

@@ -21,6 +21,8 @@ export interface FaultProxyOptions {
   readonly service: Service;
   /** Endpoint of the service. */
   readonly target: string;
+  /** Takes every request, in order. */
+  readonly record: (seen: SeenRequest) => void;
   readonly decide: (seen: SeenRequest) => RequestFault | undefined;
   /** Ends the function instance that made the request. */
   readonly kill: (traceId: string) => void;
@@ -34,7 +36,7 @@ const STUBBORN_TRIES = 3;
 /** An HTTP proxy that lets requests fail in the ways in which a network and a service can. */
 export async function startFaultProxy(options: FaultProxyOptions) {
   const agent = new Agent({ keepAlive: true });
-  const requests: SeenRequest[] = [];
+  let refusals = 0;
   const stubborn = new Map<string, { fault: RequestFault; tries: number }>();
 
   const faultOf = (seen: SeenRequest): RequestFault | undefined => {
@@ -43,14 +45,14 @@ export async function startFaultProxy(options: FaultProxyOptions) {
     const fault = options.decide(seen);
     // Every second refusal outlasts the SDK's own tries and reaches the function.
     const refused = fault === 'throttled' || fault === 'server-error' || fault === 'connection-reset';
-    if (refused && requests.length % 2 === 0) stubborn.set(seen.callId, { fault, tries: STUBBORN_TRIES });
+    if (refused && ++refusals % 2 === 0) stubborn.set(seen.callId, { fault, tries: STUBBORN_TRIES });
     return fault;
   };
 
   const serve = async (incoming: IncomingMessage, response: ServerResponse): Promise<void> => {
     const seen = describe(incoming, options.service);
     const body = await bytesOf(incoming);
-    requests.push(seen);
+    options.record(seen);
     if (options.down?.()) return refuse(response, options.service, 'server-error');
     const fault = faultOf(seen);
     switch (fault) {
@@ -91,8 +93,6 @@ export async function startFaultProxy(options: FaultProxyOptions) {
   const endpoint = await listen(server, options.service, 0);
   return {
     endpoint,
-    /** Every request since the start. */
-    requests: requests as readonly SeenRequest[],
     async close() {
       agent.destroy();
       await closeServer(server);

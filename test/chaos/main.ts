@@ -3,12 +3,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { synthesizeChaos } from './assembly.ts';
+import { runKills } from './kill.ts';
 import { type ChaosReport, runChaos } from './run.ts';
 import { SAFEGUARDS, type Safeguard } from './safeguards.ts';
 
-const USAGE = `npm run chaos -- [--events N] [--seed N | A..B] [--without SAFEGUARD] [--json]
+const USAGE = `npm run chaos -- [--events N] [--seed N | A..B] [--without SAFEGUARD] [--kills N] [--json]
   --events   events with an effect per seed; default 400
   --seed     default 1
+  --kills    instead of faults: kill the whole stack so often, with durable data
   --without  take a safeguard out first: ${Object.keys(SAFEGUARDS).join(', ')}`;
 
 const WRONG = [
@@ -29,20 +31,22 @@ function optionsOf(args: string[]) {
       events: { type: 'string', default: '400' },
       seed: { type: 'string', default: '1' },
       without: { type: 'string' },
+      kills: { type: 'string', default: '0' },
       json: { type: 'boolean', default: false },
     },
   });
   const [first, last = first] = values.seed.split('..').map(Number);
   const events = Number(values.events);
-  if (![first, last, events].every(Number.isSafeInteger))
-    throw new Error('--events, --seed: expected whole numbers');
+  const kills = Number(values.kills);
+  if (![first, last, events, kills].every(Number.isSafeInteger))
+    throw new Error('--events, --seed, --kills: expected whole numbers');
   if (values.without !== undefined && !Object.hasOwn(SAFEGUARDS, values.without)) {
     throw new Error(
       `--without: found ${values.without}, expected one of ${Object.keys(SAFEGUARDS).join(', ')}`,
     );
   }
   const seeds = Array.from({ length: last! - first! + 1 }, (_, i) => first! + i);
-  return { seeds, events, without: values.without as Safeguard | undefined, json: values.json };
+  return { seeds, events, kills, without: values.without as Safeguard | undefined, json: values.json };
 }
 
 function say(report: ChaosReport): void {
@@ -65,19 +69,22 @@ try {
   await synthesizeChaos(assemblyDir, options.without);
   const reports: ChaosReport[] = [];
   for (const seed of options.seeds) {
-    const report = await runChaos({ assemblyDir, seed, events: options.events });
+    const { events, kills } = options;
+    const report = await (kills > 0
+      ? runKills({ assemblyDir, seed, events, kills })
+      : runChaos({ assemblyDir, seed, events }));
     say(report);
     reports.push(report);
   }
   const add = (name: (typeof WRONG)[number]) => reports.reduce((sum, report) => sum + report[name], 0);
   const totals = Object.fromEntries(WRONG.map((name) => [name, add(name)]));
   const faults: Record<string, number> = {};
-  const kills: Record<string, number> = {};
+  const killedAt: Record<string, number> = {};
   for (const report of reports) {
     for (const [kind, count] of Object.entries(report.faults)) faults[kind] = (faults[kind] ?? 0) + count;
-    for (const [at, count] of Object.entries(report.kills)) kills[at] = (kills[at] ?? 0) + count;
+    for (const [at, count] of Object.entries(report.killedAt)) killedAt[at] = (killedAt[at] ?? 0) + count;
   }
-  const summary = { seeds: options.seeds, events: options.events, ...totals, faults, kills };
+  const summary = { seeds: options.seeds, events: options.events, ...totals, faults, killedAt };
   process.stdout.write(`${JSON.stringify(summary, null, options.json ? 0 : 2)}\n`);
   process.exitCode = WRONG.every((name) => totals[name] === 0) ? 0 : 1;
 } finally {

@@ -30,7 +30,7 @@ export interface ChaosReport extends Verdict {
   readonly seconds: number;
   readonly faults: Readonly<Record<string, number>>;
   /** The awaits of the update path before and after which an instance was killed. */
-  readonly kills: Readonly<Record<string, number>>;
+  readonly killedAt: Readonly<Record<string, number>>;
 }
 
 /** Share of requests that fail; of a long run less, since every kill costs a cold start. */
@@ -116,7 +116,7 @@ export async function runChaos({
       ...verdict,
       seconds: Math.round((performance.now() - startedAt) / 100) / 10,
       faults: Object.fromEntries([...faults.counts].sort()),
-      kills: Object.fromEntries([...faults.kills].sort()),
+      killedAt: Object.fromEntries([...faults.kills].sort()),
     };
   } finally {
     await running.stop();

@@ -5,19 +5,12 @@ import type { QuarantinedMessage } from '../../shared/adapter-store/quarantine.t
 import { eventKey } from '../../shared/adapter-store/recent-events.ts';
 import { PREFIX } from '../../shared/runtime/names.ts';
 import type { ChaosStack } from './chaos-stack.ts';
+import { compareOrder, type OrderFaults } from './compare-order.ts';
 import { expectedAdapters, learnedBytes } from './oracle.ts';
 import type { WorkloadMessage } from './workload.ts';
 
 /** What is wrong in the end; all zero when every event took effect exactly once, in order. */
-export interface Verdict {
-  /** Events without effect. */
-  lost: number;
-  /** Effects beyond the first. */
-  repeated: number;
-  /** Events that took effect after a later one of their user. */
-  reordered: number;
-  /** Effects in the wrong adapter, valid events in quarantine, poison outside of it or more than once. */
-  misplaced: number;
+export interface Verdict extends OrderFaults {
   /** Adapters whose learned state differs from the oracle's in any byte. */
   adaptersDiffering: number;
   /** Messages in queues, and episodes that still wait. */
@@ -67,21 +60,6 @@ export async function judge(
   }
   await compareQuarantine(running, messages, verdict);
   return verdict;
-}
-
-function compareOrder(expected: readonly bigint[], found: readonly bigint[], verdict: Verdict): void {
-  const place = new Map(expected.map((event, i) => [event, i]));
-  const seen = new Set<bigint>();
-  let furthest = -1;
-  for (const event of found) {
-    const at = place.get(event);
-    if (at === undefined) verdict.misplaced += 1;
-    else if (seen.has(event)) verdict.repeated += 1;
-    else if (at < furthest) verdict.reordered += 1;
-    seen.add(event);
-    furthest = Math.max(furthest, at ?? -1);
-  }
-  verdict.lost += expected.filter((event) => !seen.has(event)).length;
 }
 
 async function compareQuarantine(

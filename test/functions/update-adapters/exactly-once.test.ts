@@ -1,121 +1,75 @@
-import { setImmediate as turn } from 'node:timers/promises';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
-import { processBatch } from '../../../functions/update-adapters/process-batch.ts';
-import type { QuarantinedMessage } from '../../../shared/adapter-store/quarantine.ts';
-import { eventKey } from '../../../shared/adapter-store/recent-events.ts';
-import { createRandom } from '../../../shared/lora/random.ts';
-import type { Episode } from '../../../shared/reasoning-bank/episode.ts';
-import { PREFIX } from '../../../shared/runtime/names.ts';
-import { type FifoBatch, FifoQueue } from '../../chaos/fifo-queue.ts';
-import { expectedAdapters, learnedBytes } from '../../chaos/oracle.ts';
-import { createWorkload, newMessageId } from '../../chaos/workload.ts';
-import { type Call, Container, createWorld, type Fault, SETTINGS, type World } from './container.ts';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { SAFEGUARDS, type Safeguard, sabotage } from '../../chaos/safeguards.ts';
+import type { Fault } from './container.ts';
+import { deliverWithFaults, FAULTS, type FaultyDelivery, type Wrongs } from './faulty-delivery.ts';
 
-const FAULTS: readonly Fault[] = [
-  'unavailable',
-  'lost',
-  'lost-retried',
-  'conflict',
-  'kill-before',
-  'kill-after',
-  'hang',
-  'freeze',
-];
+// Hundreds of deliveries each.
+vi.setConfig({ testTimeout: 60_000 });
 
-/** Delivers everything to containers that fail at random, two batches at a time, until the queue is empty. */
-async function runWithFaults(world: World, queue: FifoQueue, seed: number): Promise<Map<Fault, number>> {
-  const random = createRandom(`faults ${seed}`);
-  const injected = new Map<Fault, number>();
-  let calm = 0;
-  const decide = (call: Call): Fault => {
-    if (calm > 0 || random.next() > 0.15) return 'none';
-    const fault = FAULTS[random.integer(FAULTS.length)]!;
-    // A 412 without another writer is only conceivable where there are others.
-    if (fault === 'conflict' && call !== 'put adapters/') return 'none';
-    if (fault === 'lost-retried' && !call.startsWith('put')) return 'none';
-    injected.set(fault, (injected.get(fault) ?? 0) + 1);
-    return fault;
-  };
-  const containers: Container[] = [];
-  let now = 0;
-
-  const deliver = async (slot: number, batch: FifoBatch): Promise<void> => {
-    let container = containers[slot];
-    if (container === undefined || container.dead) {
-      container = new Container(world, decide, () => 1_000 + now);
-      containers[slot] = container;
-    }
-    container.time = new AbortController();
-    const report = await Promise.race([
-      processBatch(batch.messages, { ...container.services, signal: container.time.signal }),
-      container.killed.then(() => undefined),
-    ]);
-    // The answer may get lost on its way, and with it the news that the batch is done.
-    if (report !== undefined && (calm > 0 || random.next() > 0.05))
-      queue.settle(batch, new Set(report.failed));
-    if (random.next() < 0.5) for (const thaw of container.frozen.splice(0)) thaw();
-  };
-
-  for (let round = 0; queue.size > 0; round++) {
-    if (round > 2_000) throw new Error('the queue does not empty');
-    calm = round > 200 ? 1 : 0;
-    const first = queue.receive(now);
-    // Visibility sometimes ends while the batch is still at work, and another container gets the same messages.
-    if (random.next() < 0.2) now += 40;
-    const second = queue.receive(now);
-    await Promise.all([deliver(0, first), deliver(1, second)]);
-    now += 10;
-  }
-  calm = 1;
-  for (const container of containers) for (const thaw of container.frozen.splice(0)) thaw();
-  for (let i = 0; i < 20; i++) await turn();
-  return injected;
-}
-
-async function run(seed: number) {
-  const workload = createWorkload({ seed, events: 60, users: 4, ...SETTINGS });
-  const world = createWorld(workload.items);
-  const queue = new FifoQueue(createRandom(`queue ${seed}`), 30);
-  for (const { groupId, body } of workload.messages) {
-    queue.send({ messageId: newMessageId(), groupId, body, sentAt: 0 });
-  }
-  const injected = await runWithFaults(world, queue, seed);
-  return { workload, world, injected };
-}
+const NOTHING_WRONG: Wrongs = {
+  lost: 0,
+  repeated: 0,
+  reordered: 0,
+  misplaced: 0,
+  adaptersDiffering: 0,
+  episodesWrong: 0,
+  quarantineWrong: 0,
+  remembered: 0,
+};
 
 test('whatever fails, every event takes effect exactly once, in its order, and leaves one episode per version', async () => {
   const injected = new Map<Fault, number>();
   await fc.assert(
     fc.asyncProperty(fc.integer({ min: 0, max: 1e9 }), async (seed) => {
-      const { workload, world, injected: faults } = await run(seed);
+      const { wrongs, injected: faults } = await deliverWithFaults(seed);
       for (const [fault, count] of faults) injected.set(fault, (injected.get(fault) ?? 0) + count);
-
-      const expected = expectedAdapters(workload.messages, world.learning, SETTINGS);
-      const pending = world.objects.documents<Episode>(PREFIX.pending);
-      for (const [userKey, { eventIds, digest }] of expected) {
-        const adapter = (await world.adapters.load(userKey))?.adapter;
-        expect([...(adapter?.recentEvents ?? [])]).toEqual(eventIds.map(eventKey));
-        expect(learnedBytes(adapter!, world.learning)).toBe(digest);
-
-        const stored = await Array.fromAsync(world.episodes.ofUser(userKey));
-        const waiting = pending.filter((episode) => episode.userKey === userKey);
-        const versions = new Set([...stored, ...waiting].map(({ version }) => version));
-        expect([...versions].sort((a, b) => a - b)).toEqual(
-          Array.from({ length: adapter!.version }, (_, i) => i + 1),
-        );
-      }
-      const adapters = await Array.fromAsync(world.objects.list(PREFIX.adapters));
-      expect(adapters).toHaveLength(expected.size);
-
-      const quarantined = world.objects.documents<QuarantinedMessage>(PREFIX.quarantine);
-      const poison = workload.messages.filter(({ fate }) => typeof fate === 'object');
-      expect(quarantined.map(({ body }) => body).sort()).toEqual(poison.map(({ body }) => body).sort());
-      for (const { body, fate } of poison) {
-        expect(fate).toEqual({ code: quarantined.find((message) => message.body === body)?.code });
-      }
+      expect(wrongs).toEqual(NOTHING_WRONG);
     }),
-    { numRuns: 60 },
+    { numRuns: 40 },
   );
   for (const fault of FAULTS) expect(injected.get(fault), fault).toBeGreaterThan(0);
 });
+
+describe('the same with a safeguard taken out of the source', () => {
+  const symptoms: Record<Safeguard, (keyof Wrongs)[]> = {
+    'if-match': ['lost', 'adaptersDiffering'],
+    'id-ring': ['repeated', 'adaptersDiffering'],
+    'group-stop': ['lost', 'adaptersDiffering'],
+    'episode-idempotence': ['episodesWrong'],
+    tombstone: ['remembered'],
+  };
+  test.for(Object.keys(SAFEGUARDS) as Safeguard[])('fails without %s', async (safeguard) => {
+    const deliver = await bundledWithout(safeguard);
+    const total = { ...NOTHING_WRONG };
+    const isSilent = () => symptoms[safeguard].some((symptom) => total[symptom] === 0);
+    for (let seed = 1; seed <= 15 && isSilent(); seed++) {
+      const { wrongs } = await deliver(seed);
+      for (const kind of Object.keys(total) as (keyof Wrongs)[]) total[kind] += wrongs[kind];
+    }
+    for (const symptom of symptoms[safeguard]) expect(total[symptom], symptom).toBeGreaterThan(0);
+  });
+});
+
+async function bundledWithout(safeguard: Safeguard): Promise<(seed: number) => Promise<FaultyDelivery>> {
+  const folder = mkdtempSync(join(tmpdir(), 'attune-without-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const outfile = join(folder, `${safeguard}.mjs`);
+  await build({
+    entryPoints: [fileURLToPath(new URL('faulty-delivery.ts', import.meta.url))],
+    outfile,
+    bundle: true,
+    platform: 'node',
+    target: 'node24',
+    format: 'esm',
+    logLevel: 'error',
+    plugins: [sabotage(safeguard)],
+  });
+  const module: { deliverWithFaults: typeof deliverWithFaults } = await import(outfile);
+  return module.deliverWithFaults;
+}

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
+import { basisCommand } from './basis.ts';
 import { dlqCommand } from './dlq.ts';
 import { exitCodeOf, oneLine } from './exit.ts';
 import { exportCommand } from './export.ts';
@@ -17,6 +18,7 @@ const commands = [
   localCommand,
   publishCommand,
   personalizeCommand,
+  basisCommand,
   inspectCommand,
   historyCommand,
   rollbackCommand,

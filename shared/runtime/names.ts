@@ -62,4 +62,6 @@ export const OUTPUT = {
   consolidateFunctionName: 'ConsolidateFunctionName',
   personalizeFunctionName: 'PersonalizeFunctionName',
   personalizeUrl: 'PersonalizeUrl',
+  /** JSON of what commands need to know of the deployment's learner; see learningSettingsOf in settings.ts. */
+  learningSettings: 'LearningSettings',
 } as const;

@@ -121,6 +121,17 @@ export type DeploymentSettings = Readonly<z.output<typeof deployment>>;
 /** What every function reads from its environment. */
 export type FunctionSettings = Readonly<z.output<typeof environment>>;
 
+/** What makes adapters, basis and skills of a deployment fit each other. */
+export type LearningSettings = Pick<
+  DeploymentSettings,
+  'embeddingDim' | 'embeddingModel' | 'rank' | 'scalingFactor' | 'learner'
+>;
+
+export function learningSettingsOf(settings: LearningSettings): LearningSettings {
+  const { embeddingDim, embeddingModel, rank, scalingFactor, learner } = settings;
+  return { embeddingDim, embeddingModel, rank, scalingFactor, learner };
+}
+
 /** The names of all settings of a deployment. */
 export const SETTINGS: readonly string[] = Object.keys(deployment.shape);
 

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { InvokeCommand } from '@aws-sdk/client-lambda';
 import { GetQueueAttributesCommand, SendMessageCommand } from '@aws-sdk/client-sqs';
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ConsolidationReport } from '../../functions/consolidate-patterns/consolidate.ts';
 import type { PersonalizeAnswer, ScoredItem } from '../../functions/personalize/personalize.ts';
 import type { QuarantinedMessage } from '../../shared/adapter-store/quarantine.ts';
@@ -11,7 +11,6 @@ import { aucByThreshold } from '../../shared/datasets/ranking-metrics.ts';
 import { encodeEmbedding } from '../../shared/feedback/embedding-codec.ts';
 import { encodeFeedbackEvent, type FeedbackEventInput } from '../../shared/feedback/event.ts';
 import { userKey } from '../../shared/feedback/user-key.ts';
-import { basisFromEmbeddings } from '../../shared/lora/basis.ts';
 import { createRandom } from '../../shared/lora/random.ts';
 import { cellOf } from '../../shared/reasoning-bank/episode.ts';
 import { METRIC, PREFIX } from '../../shared/runtime/names.ts';
@@ -26,13 +25,28 @@ const items = Array.from({ length: 60 }, () =>
 );
 
 let running: Awaited<ReturnType<typeof startWholeStack>>;
+let folder: string;
+/** As `cdk deploy --outputs-file` writes it. */
+let outputs: string;
+const command = (args: readonly string[], input = '') =>
+  runAttune([...args, '--outputs', outputs], { env: running.stack.environment, input });
+
 beforeAll(async () => {
   running = await startWholeStack();
-  const { rank, scalingFactor, embeddingModel } = SETTINGS;
-  const basis = basisFromEmbeddings(items, { rank, scalingFactor, seed: 1 });
-  await running.learning.basis.write({ basis, embeddingModel });
+  folder = await mkdtemp(join(tmpdir(), 'attune-outputs-'));
+  outputs = join(folder, 'outputs.json');
+  await writeFile(outputs, JSON.stringify({ Attune: running.stack.outputs }));
+  const catalogue = items.map((item) => JSON.stringify({ embedding: encodeEmbedding(item) })).join('\n');
+  const built = await command(['basis', 'build', '-'], catalogue);
+  expect(built).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(/^basis [0-9a-f]{16} of 60 items, rank 4/),
+  });
 });
-afterAll(() => running?.stop());
+afterAll(async () => {
+  await running?.stop();
+  await rm(folder, { recursive: true, force: true });
+});
 
 /** Someone who likes what points along the first axis. */
 const tasteOf = (item: Float32Array) => (item[0]! > 0 ? 0.9 : 0.1);
@@ -256,49 +270,38 @@ describe('the whole stack', () => {
   });
 
   it('is at the service of the command line', async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'attune-outputs-'));
-    onTestFinished(() => rm(folder, { recursive: true, force: true }));
-    const outputs = join(folder, 'outputs.json');
-    await writeFile(outputs, JSON.stringify({ Attune: running.stack.outputs }));
-    const env = running.stack.environment;
     const lines = candidates.map((candidate) => JSON.stringify(candidate)).join('\n');
-    const asked = await runAttune(['personalize', '-', '--user', 'ada', '--outputs', outputs, '--json'], {
-      env,
-      input: lines,
-    });
+    const asked = await command(['personalize', '-', '--user', 'ada', '--json'], lines);
     expect(asked).toMatchObject({ code: 0, stderr: '' });
     expect(JSON.parse(asked.stdout)).toEqual((await personalize({ userId: 'ada', candidates })).answer);
 
-    const feedback = JSON.stringify({
-      userId: 'hedy',
-      itemId: 'item-1',
-      embedding: Array.from(items[1]!),
-      reward: 1,
-    });
-    const again = ['publish', '-', '--outputs', outputs, '--batch-id', 'import 1'];
-    await runAttune(again, { env, input: feedback });
-    const sent = await runAttune(again, { env, input: feedback });
+    const feedback = { userId: 'hedy', itemId: 'item-1', embedding: Array.from(items[1]!), reward: 1 };
+    const again = ['publish', '-', '--batch-id', 'import 1'];
+    await command(again, JSON.stringify(feedback));
+    const sent = await command(again, JSON.stringify(feedback));
     expect(sent).toEqual({ code: 0, stdout: 'published 1 interactions in 1 events\n', stderr: '' });
     await running.stack.idle();
-    const seen = await runAttune(['inspect', 'hedy', '--outputs', outputs, '--json'], { env });
-    expect(JSON.parse(seen.stdout)).toMatchObject({
-      userKey: userKey('hedy'),
-      version: 1,
-      rewards: 1,
-      skillsVersion: 1,
-    });
-    const missing = await runAttune(['inspect', 'nobody', '--outputs', outputs], { env });
-    expect(missing).toMatchObject({
-      code: 2,
-      stderr: expect.stringMatching(/^attune: user nobody: found no adapter/),
-    });
-    const wrong = await runAttune(['personalize', '-', '--user', 'ada', '--outputs', outputs], {
-      env,
-      input: '{"embedding":[1]}',
-    });
+    const seen = await command(['inspect', 'hedy', '--json']);
+    const expected = { userKey: userKey('hedy'), version: 1, rewards: 1, skillsVersion: 1 };
+    expect(JSON.parse(seen.stdout)).toMatchObject(expected);
+  });
+
+  it('answers mistakes at the command line with one line', async () => {
+    const missing = await command(['inspect', 'nobody']);
+    expect(missing.code).toBe(2);
+    expect(missing.stderr).toMatch(/^attune: user nobody: found no adapter[^\n]*\n$/);
+    const wrong = await command(['personalize', '-', '--user', 'ada'], '{"embedding":[1]}');
     expect(wrong.code).toBe(2);
-    expect(wrong.stderr).toMatch(
-      /^attune: candidates\[0\]\.embedding: found 1 numbers, expected 16 numbers\n$/,
+    expect(wrong.stderr).toBe('attune: candidates[0].embedding: found 1 numbers, expected 16 numbers\n');
+    const other = await command(
+      ['basis', 'build', '-'],
+      JSON.stringify({ embedding: Array.from(items[0]!) }),
     );
+    expect(other.code).toBe(2);
+    expect(other.stderr).toMatch(
+      /^attune: this deployment has learned under basis [0-9a-f]{16}: expected none[^\n]*\n$/,
+    );
+    const short = await command(['basis', 'build', '-'], '{"embedding":[1]}');
+    expect(short.stderr).toBe('attune: - line 1, embedding: found 1 numbers, expected 16 numbers\n');
   });
 });

@@ -1,0 +1,115 @@
+import { Command } from 'commander';
+import { ConflictError, InvalidConfigurationError, InvalidInputError } from '../shared/errors.ts';
+import { decodeEmbedding, type EmbeddingInput } from '../shared/feedback/embedding-codec.ts';
+import { OUTPUT } from '../shared/runtime/names.ts';
+import {
+  type LearningSettings,
+  learningSettingsOf,
+  settingsFromContext,
+} from '../shared/runtime/settings.ts';
+import { type DeploymentOptions, onDeployment, withDeployment } from './deployment.ts';
+import { interruption } from './exit.ts';
+import { readJsonLines } from './json-lines.ts';
+import { createProgress, printJson, printLine } from './output.ts';
+import { stackOutput } from './stack-outputs.ts';
+
+interface BuildOptions extends DeploymentOptions {
+  readonly outputs: string;
+  readonly seed: string;
+  readonly json?: boolean;
+}
+
+/** `attune basis`: the directions that the adapters of a deployment share. */
+export function basisCommand(): Command {
+  const build = withDeployment(
+    new Command('build')
+      .description(
+        'make the basis of a catalogue and put it beside the adapters; do this before the first feedback',
+      )
+      .argument(
+        '<items.jsonl>',
+        'lines of {"embedding"}, one for each item, other fields are passed over; - is stdin',
+      )
+      .option('--seed <text>', 'of the randomized eigenvectors', '1')
+      .option('--json', 'print the result as one line of JSON')
+      .action(buildBasis),
+    'bucket',
+  );
+  return new Command('basis').description('the directions that all adapters share').addCommand(build);
+}
+
+async function buildBasis(file: string, options: BuildOptions): Promise<void> {
+  const settings = await learningSettings(options.outputs);
+  const [{ basisFromEmbeddings }, { learningObjects }] = await Promise.all([
+    import('../shared/lora/basis.ts'),
+    import('../shared/adapter-store/learning-objects.ts'),
+  ]);
+  const embeddings = await readEmbeddings(file, settings.embeddingDim);
+  const { rank, scalingFactor, embeddingModel } = settings;
+  const basis = basisFromEmbeddings(embeddings, { rank, scalingFactor, seed: options.seed });
+  await onDeployment(options, async (deployment) => {
+    const { objects } = await deployment.bucket();
+    const stored = learningObjects(objects, settings).basis;
+    const inForce = await stored.refresh();
+    if (inForce !== undefined && inForce.basis.id !== basis.id) {
+      throw new InvalidConfigurationError(
+        `this deployment has learned under basis ${inForce.basis.id}: expected none, or the same catalogue again`,
+      );
+    }
+    if (inForce === undefined) await create(() => stored.write({ basis, embeddingModel }));
+  });
+  if (options.json) return printJson({ basis: basis.id, items: embeddings.length, ...settings });
+  printLine(
+    `basis ${basis.id} of ${embeddings.length} items, rank ${rank}, ${basis.projectionDim} coefficients per user`,
+  );
+}
+
+async function create(write: () => Promise<void>): Promise<void> {
+  try {
+    await write();
+  } catch (error) {
+    if (!(error instanceof ConflictError)) throw error;
+    throw new InvalidConfigurationError('another basis was put there at the same time', { cause: error });
+  }
+}
+
+async function readEmbeddings(file: string, embeddingDim: number): Promise<Float32Array[]> {
+  const signal = interruption();
+  const progress = createProgress('reading', 'items');
+  const embeddings: Float32Array[] = [];
+  try {
+    for await (const { line, value, fault } of readJsonLines(file, signal)) {
+      const at = `${file} line ${line}`;
+      if (fault !== undefined)
+        throw new InvalidInputError(at, fault.replace(/^found |, expected.*$/g, ''), 'a JSON object');
+      const { embedding } = value as { embedding?: EmbeddingInput };
+      if (typeof embedding !== 'string' && !Array.isArray(embedding)) {
+        throw new InvalidInputError(
+          `${at}, embedding`,
+          typeof embedding,
+          'base64 of little-endian float32, or numbers',
+        );
+      }
+      embeddings.push(decodeEmbedding(embedding, embeddingDim, `${at}, embedding`));
+      progress.update(embeddings.length);
+    }
+  } finally {
+    progress.stop();
+  }
+  signal.throwIfAborted();
+  return embeddings;
+}
+
+async function learningSettings(outputs: string | undefined): Promise<LearningSettings> {
+  if (outputs === undefined) {
+    throw new InvalidConfigurationError('found no --outputs, expected the file of cdk deploy --outputs-file');
+  }
+  const text = await stackOutput(outputs, OUTPUT.learningSettings);
+  try {
+    return learningSettingsOf(settingsFromContext(JSON.parse(text)));
+  } catch (cause) {
+    throw new InvalidInputError(`${outputs}, ${OUTPUT.learningSettings}`, text, 'settings of a deployment', {
+      cause,
+    });
+  }
+}

@@ -108,8 +108,12 @@ export function readTensors(bytes: Uint8Array, key: string): TensorFile {
 
   const tensors: Record<string, NamedTensor> = {};
   let end = 0;
-  for (const [name, info] of Object.entries(declaredTensors)) {
-    const { dtype, shape, offsets } = tensorInfo(name, info, corrupt);
+  // In the order of their bytes: tensors that shared bytes could be copied into far more memory than the file takes.
+  const infos = Object.entries(declaredTensors)
+    .map(([name, info]) => ({ name, ...tensorInfo(name, info, corrupt) }))
+    .sort((a, b) => a.offsets[0] - b.offsets[0] || a.offsets[1] - b.offsets[1]);
+  for (const { name, dtype, shape, offsets } of infos) {
+    if (offsets[0] !== end) throw corrupt(`tensor ${name} starts at byte ${offsets[0]}, expected ${end}`);
     const length = shape.reduce((product, size) => product * size, 1);
     const bytesPerElement = dtype === 'BF16' ? 2 : DTYPES[dtype].BYTES_PER_ELEMENT;
     if (offsets[1] - offsets[0] !== length * bytesPerElement || dataStart + offsets[1] > file.length) {
@@ -118,7 +122,7 @@ export function readTensors(bytes: Uint8Array, key: string): TensorFile {
       );
     }
     tensors[name] = { shape, values: tensorAt(file, dataStart + offsets[0], dtype, length) };
-    end = Math.max(end, offsets[1]);
+    end = offsets[1];
   }
   if (dataStart + end !== file.length) {
     throw corrupt(`${file.length - dataStart} bytes of tensors, expected ${end}`);

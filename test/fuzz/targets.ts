@@ -1,0 +1,210 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { readJsonLines } from '../../cli/json-lines.ts';
+import { stackOutput } from '../../cli/stack-outputs.ts';
+import { bodyOf, failure, isHttp } from '../../functions/personalize/http.ts';
+import { parsePersonalizeRequest } from '../../functions/personalize/request.ts';
+import { applyEvents } from '../../functions/update-adapters/apply-events.ts';
+import { processBatch } from '../../functions/update-adapters/process-batch.ts';
+import { readAssembly } from '../../infra/local/assembly.ts';
+import { encodeAdapter } from '../../shared/adapter-store/adapter-object.ts';
+import { decodePlace } from '../../shared/adapter-store/adapter-store.ts';
+import { decodeBasis, encodeBasis } from '../../shared/adapter-store/basis-object.ts';
+import { decodeTensors, encodeTensors, readTensors } from '../../shared/adapter-store/safetensors.ts';
+import { decodeSkills, encodeSkills } from '../../shared/adapter-store/skills-object.ts';
+import { encodeTombstone } from '../../shared/adapter-store/tombstone.ts';
+import { loadRatings } from '../../shared/datasets/ratings.ts';
+import { AttuneError } from '../../shared/errors.ts';
+import { encodeEmbedding } from '../../shared/feedback/embedding-codec.ts';
+import { parseFeedbackEvent } from '../../shared/feedback/event.ts';
+import { userKey } from '../../shared/feedback/user-key.ts';
+import { createRandom } from '../../shared/lora/random.ts';
+import { OUTPUT } from '../../shared/runtime/names.ts';
+import { createWorkload, poisonOfEveryKind } from '../chaos/workload.ts';
+import { Container, createWorld, SETTINGS } from '../functions/update-adapters/container.ts';
+
+/** Something that takes bytes from outside. */
+export interface Target {
+  /** How many of a thousand cases it gets. */
+  readonly share: number;
+  /** Valid input, to start from. */
+  readonly seeds: readonly Uint8Array[];
+  /**
+   * Takes the bytes, or refuses them with an `AttuneError`.
+   * @throws any other error when that is a defect
+   */
+  run(bytes: Uint8Array): void | Promise<void>;
+}
+
+/** What refuses bytes says so by an error of its own; every other error is a defect. */
+async function refusing(work: () => unknown): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    if (!(error instanceof AttuneError)) throw error;
+    if (error.message.length > 2_000) throw new Error(`a message of ${error.message.length} characters`);
+  }
+}
+
+const workload = createWorkload({ seed: 'fuzz', events: 6, users: 1, ...SETTINGS });
+const { learning } = createWorld(workload.items);
+const valid = workload.messages.filter(({ fate }) => fate === 'applied').map(({ body }) => body);
+const events = valid.map((body) => parseFeedbackEvent(body, SETTINGS));
+const { adapter } = applyEvents(undefined, events, learning, {
+  userKey: userKey('u'),
+  settings: SETTINGS,
+  now: 1_000,
+});
+const candidates = workload.items
+  .slice(0, 3)
+  .map((item, i) => ({ itemId: `item ${i}`, embedding: encodeEmbedding(item) }));
+const request = { userId: 'ada', candidates, answer: 'scores', explain: true, embeddingModel: 'test-model' };
+const adapterFile = decodeTensors(encodeAdapter(adapter!), 'seed');
+const json = (value: unknown) => Buffer.from(JSON.stringify(value));
+
+/** One message between two good ones of its user: it is applied or in quarantine, and they are applied. */
+async function handle(bytes: Uint8Array): Promise<void> {
+  const body = Buffer.from(bytes).toString('utf8');
+  const world = createWorld(workload.items);
+  const container = new Container(world);
+  const groupId = workload.messages[0]!.groupId;
+  const [first, , last] = valid;
+  const batch = [first!, body, last!].map((text, i) => ({
+    messageId: `m${i}`,
+    groupId,
+    sentAt: 0,
+    body: text,
+  }));
+  const report = await processBatch(batch, { ...container.services, signal: container.time.signal });
+  if (report.failed.length > 0) throw container.failures[0];
+  const handled = report.applied.length + report.duplicates + report.quarantined.length;
+  if (handled !== 3 || report.applied.length < 2) throw new Error(`handled ${JSON.stringify(report)}`);
+  const [quarantined] = world.objects.documents<{ body: string }>('quarantine/');
+  if (quarantined !== undefined && quarantined.body !== body) throw new Error('the body was changed');
+}
+
+function personalize(bytes: Uint8Array): Promise<void> {
+  const body = Buffer.from(bytes).toString('utf8');
+  const http = { requestContext: { http: { method: 'POST' } }, body, isBase64Encoded: false };
+  return refusing(() => {
+    if (!isHttp(http)) throw new Error('not HTTP');
+    try {
+      return parsePersonalizeRequest(bodyOf(http), SETTINGS);
+    } catch (error) {
+      const { statusCode } = failure(error);
+      if (statusCode !== 400) throw new Error(`status ${statusCode} for ${error}`);
+      throw error;
+    }
+  });
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'attune-fuzz-'));
+process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+
+/** @param name of the file that the reader is to find */
+function file(name: string, read: (path: string) => unknown): Target['run'] {
+  return (bytes) => {
+    writeFileSync(join(folder, name), bytes);
+    return refusing(() => read(join(folder, name)));
+  };
+}
+
+const csv = {
+  'movies.csv':
+    'movieId,title,genres\n1,"Toy, Story (1995)",Adventure|Comedy\n2,Heat (1995),(no genres listed)\n',
+  'ratings.csv': 'userId,movieId,rating,timestamp\n1,1,4.0,964982703\n2,2,0.5,964981247\n',
+};
+for (const [name, content] of Object.entries(csv)) writeFileSync(join(folder, name), content);
+
+function csvFile(name: keyof typeof csv): Target['run'] {
+  return async (bytes) => {
+    await file(name, () => loadRatings(folder))(bytes);
+    writeFileSync(join(folder, name), csv[name]);
+  };
+}
+
+export const TARGETS: Readonly<Record<string, Target>> = {
+  handler: {
+    share: 300,
+    seeds: [
+      ...valid,
+      ...poisonOfEveryKind('user 0 of seed fuzz', { seed: 1, events: 1, ...SETTINGS }).map(
+        ({ body }) => body,
+      ),
+    ].map((body) => Buffer.from(body)),
+    run: handle,
+  },
+  personalize: {
+    share: 250,
+    seeds: [json(request), json({ userId: 'u', candidates: [{ embedding: [...workload.items[0]!] }] })],
+    run: personalize,
+  },
+  'adapter object': {
+    share: 150,
+    seeds: [
+      encodeAdapter(adapter!),
+      encodeTombstone({ userKey: userKey('u'), forgottenAt: 1, expiresAt: 2 }),
+    ],
+    run: (bytes) => refusing(() => decodePlace(bytes, '"etag"', 'adapters/u')),
+  },
+  // With a checksum that is right.
+  'adapter content': {
+    share: 50,
+    seeds: [Buffer.from(adapterFile.metadata.attune!)],
+    run: (bytes) => {
+      const attune = Buffer.from(bytes).toString('utf8');
+      const file = encodeTensors({ ...adapterFile, metadata: { ...adapterFile.metadata, attune } });
+      return refusing(() => decodePlace(file, '"etag"', 'adapters/u'));
+    },
+  },
+  'shared objects': {
+    share: 50,
+    seeds: [
+      encodeBasis({ basis: learning.basis!, embeddingModel: 'm' }),
+      encodeSkills({ ...learning.skills, version: 1 }),
+    ],
+    run: (bytes) =>
+      refusing(() => decodeBasis(bytes, 'basis/b')).then(() =>
+        refusing(() => decodeSkills(bytes, 'skills/s')),
+      ),
+  },
+  // Without a checksum in the way.
+  safetensors: {
+    share: 140,
+    seeds: [
+      encodeTensors({
+        tensors: {
+          a: { shape: [2, 2], values: Float32Array.of(1, 2, 3, 4) },
+          b: { shape: [3], values: Uint8Array.of(1, 2, 3) },
+        },
+        metadata: { format: 'pt' },
+      }),
+    ],
+    run: (bytes) => refusing(() => readTensors(bytes, 'file')),
+  },
+  'json lines': {
+    share: 20,
+    seeds: [Buffer.from(`\ufeff${JSON.stringify({ userId: 'u' })}\r\n\n[1]\n{"a":`)],
+    run: file('lines.jsonl', async (path) => {
+      for await (const line of readJsonLines(path, AbortSignal.timeout(60_000))) void line;
+    }),
+  },
+  'stack outputs': {
+    share: 10,
+    seeds: [json({ Attune: { [OUTPUT.bucketName]: 'bucket' } })],
+    run: file('outputs.json', (path) => stackOutput(path, OUTPUT.bucketName)),
+  },
+  assembly: {
+    share: 10,
+    seeds: [json({ artifacts: { A: { type: 'aws:cloudformation:stack', properties: { stackName: 'A' } } } })],
+    run: file('manifest.json', () => readAssembly(folder)),
+  },
+  'movies.csv': { share: 10, seeds: [Buffer.from(csv['movies.csv'])], run: csvFile('movies.csv') },
+  'ratings.csv': { share: 10, seeds: [Buffer.from(csv['ratings.csv'])], run: csvFile('ratings.csv') },
+};
+
+/** A stream of cases for a target that is the same for the same seed. */
+export function randomOf(target: string, seed: number) {
+  return createRandom(`fuzz ${target} ${seed}`);
+}

@@ -83,7 +83,7 @@ function text(random: Random): string {
 }
 
 function arbitrary(random: Random, depth: number): unknown {
-  if (depth === 0 || random.next() < 0.4) return pick(random, NASTY);
+  if (depth === 0 || random.next() < 0.4) return structuredClone(pick(random, NASTY));
   const size = random.integer(4);
   if (random.next() < 0.5) return Array.from({ length: size }, () => arbitrary(random, depth - 1));
   return Object.fromEntries(
@@ -143,7 +143,7 @@ function edit(random: Random, root: object): void {
   else if (kind === 1) parent[key] = [parent[key], parent[key]];
   else if (kind === 2) parent[key] = arbitrary(random, 3);
   else if (kind === 3 && Array.isArray(parent)) parent.push(structuredClone(parent[0]));
-  else parent[key] = pick(random, NASTY);
+  else parent[key] = structuredClone(pick(random, NASTY));
 }
 
 function pick<T>(random: Random, values: readonly T[]): T {

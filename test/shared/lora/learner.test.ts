@@ -1,6 +1,16 @@
 import { describe, expect, it } from 'vitest';
+import { features } from '../../../shared/lora/basis.ts';
 import { userPart } from '../../../shared/lora/forward.ts';
-import { initialModel, LEARNER_NAMES, type LearnerState, learnerOf } from '../../../shared/lora/learner.ts';
+import {
+  initialModel,
+  isSolvedFor,
+  LEARNER_NAMES,
+  type LearnerState,
+  learnerOf,
+  userMeanAlone,
+  warmStart,
+} from '../../../shared/lora/learner.ts';
+import { dot } from '../../../shared/lora/symmetric.ts';
 import { unpack } from './dense.ts';
 import { arbitraryBasis, createRandom, rewardsOf } from './fixtures.ts';
 
@@ -37,6 +47,41 @@ describe.each(LEARNER_NAMES)('the learner %s', (name) => {
     }
     const loss = predictions.reduce((sum, p) => sum + (p.reward - p.predicted) ** 2, 0);
     expect(loss).toBeLessThan(0.05 * 6 * 0.4 ** 2);
+  });
+});
+
+describe('what a user is served without the own adapter', () => {
+  const mean = Float64Array.from({ length: 7 }, (_, i) => i / 10);
+  const prior = { ...initialModel('bayesian', basis, {}, 0.6).prior, mean };
+
+  it('is the mean of the prior as the warm start', () => {
+    const x = rewardsOf(random, 1, 8)[0]!.embedding;
+    const psi = new Float64Array(7);
+    features(basis, x, psi);
+    const adapter = warmStart({ basis, prior });
+    expect(userPart(adapter, x)).toBeCloseTo(dot(psi, mean), 6);
+    expect(adapter.basis).toBe(basis);
+  });
+
+  it.each(LEARNER_NAMES)("is the user's shrunken mean reward alone as the base (%s)", (name) => {
+    const model = initialModel(name, basis, {}, 0.6);
+    const event = rewardsOf(random, 5, 8).map((r) => ({ ...r, reward: 1 }));
+    const state = learnerOf(name).train(learnerOf(name).create(model, shape), model, event).state;
+    const adapter = userMeanAlone(state, model);
+    expect(adapter).toMatchObject({ basis: null, b: new Float32Array(0) });
+    expect(0.6 + adapter.offset).toBeCloseTo((5 + 20 * 0.6) / 25, 12);
+  });
+});
+
+describe('isSolvedFor', () => {
+  it('asks the Bayesian learner for its basis, and gradient descent for nothing', () => {
+    const model = initialModel('bayesian', basis, {});
+    const other = initialModel('bayesian', arbitraryBasis(random, { d: 8, p: 6 }), {});
+    const nobody = initialModel('bayesian', null, {});
+    const state = learnerOf('bayesian').create(model, shape);
+    expect([model, other, nobody].map((m) => isSolvedFor(state, m))).toEqual([true, false, false]);
+    expect(isSolvedFor(learnerOf('bayesian').create(nobody, shape), nobody)).toBe(true);
+    expect(isSolvedFor(learnerOf('sgd').create(model, shape), other)).toBe(true);
   });
 });
 

@@ -76,6 +76,21 @@ describe('mergeLora', () => {
     );
   });
 
+  it('does not take two A for one because they begin alike', () => {
+    const random = createRandom('alike');
+    const first = adapterOf(random, 6, 2);
+    const a = first.basis.a.slice();
+    a[11] = 5;
+    const pair = [first, adapterOf(random, 6, 2, a)];
+    const merged = mergeLora(pair);
+    expect(
+      difference(
+        product(toRows(merged.basis.a, 6), transpose(toRows(merged.basis.a, 6))).flat(),
+        [1, 0, 0, 1],
+      ),
+    ).toBeLessThan(1e-6);
+  });
+
   it('is nearest to the weighted mean of the functions when A differs', () => {
     fc.assert(
       fc.property(fc.integer(), (seed) => {

@@ -65,6 +65,22 @@ describe('trainSgd', () => {
     expect(trainSgd(state, model, event).predictions).toEqual([]);
   });
 
+  it('takes each item of an event with its own target', () => {
+    const start = createSgdState(model, shape);
+    const event = [3, 5].map((i) => ({ embedding: axis(i, 2), itemEffect: 0, target: axis(i + 1) }));
+    const { state } = trainSgd(start, withRate(0.1), event);
+    // B is zero, so e = x − t at unit length, and by s·B the step is −η·mean(e·zᵀ).
+    const expected = range(64).map((at) => {
+      const [i, k] = [Math.floor(at / 4), at % 4];
+      const steps = event.map(({ embedding, target }) => {
+        const column = embedding.indexOf(2);
+        return ((embedding[i]! - target[i]!) / 2) * start.a.values[k * 16 + column]!;
+      });
+      return -0.1 * ((steps[0]! + steps[1]!) / 2);
+    });
+    expect(difference(state.b.values, expected)).toBeLessThan(1e-7);
+  });
+
   it('takes a first step that is known in closed form', () => {
     // A sees the first axis only; B is zero, so ∂A is zero, and by s·B it is e·z with e = −x(r − m_u).
     const a = axis(0);

@@ -21,9 +21,13 @@ const SKEW = `{const off=(Math.random()*2-1)*${CLOCK_SKEW_MS},clock=Date.now;Dat
 
 /**
  * Synthesizes the stack as it is deployed, bundles included, but with short timeouts and clocks that are wrong.
- * @param without a safeguard to take out of the bundle of update-adapters
+ * @param options.without a safeguard to take out of the bundle of update-adapters
+ * @param options.skewed whether clocks are wrong; default true
  */
-export async function synthesizeChaos(dir: string, without?: Safeguard): Promise<void> {
+export async function synthesizeChaos(
+  dir: string,
+  { without, skewed = true }: { without?: Safeguard | undefined; skewed?: boolean } = {},
+): Promise<void> {
   const { embeddingDim, embeddingModel, rank } = CHAOS_SETTINGS;
   synthesize({ outdir: dir, settings: { embeddingDim, embeddingModel, rank } });
   const assembly = await readAssembly(dir);
@@ -32,7 +36,7 @@ export async function synthesizeChaos(dir: string, without?: Safeguard): Promise
   await writeFile(join(dir, 'Attune.template.json'), JSON.stringify(template));
   const bundle = join(assembly.assetFolder(update), 'index.mjs');
   if (without !== undefined) await bundleWithout(without, bundle);
-  await writeFile(bundle, SKEW + (await readFile(bundle, 'utf8')));
+  if (skewed) await writeFile(bundle, SKEW + (await readFile(bundle, 'utf8')));
 }
 
 /** @returns the asset of the update function */

@@ -20,15 +20,18 @@ export interface ChaosStackOptions {
   readonly assemblyDir: string;
   readonly dataDir?: string;
   readonly concurrency?: number;
+  /** Takes every request of the functions; by default they are kept in `requests`. */
+  readonly record?: (seen: SeenRequest) => void;
   /** What the proxies do; without it they only count. */
   readonly faults?: Pick<FaultProxyOptions, 'decide'> & { readonly bankDown?: () => boolean };
 }
 
 /** The local stack with a proxy between its functions and S3 and DynamoDB, and stores that go past the proxies. */
-export async function startChaosStack({ assemblyDir, dataDir, concurrency = 4, faults }: ChaosStackOptions) {
+export async function startChaosStack(options: ChaosStackOptions) {
+  const { assemblyDir, dataDir, concurrency = 4, faults } = options;
   const proxies: Awaited<ReturnType<typeof startFaultProxy>>[] = [];
   const requests: SeenRequest[] = [];
-  const record = (seen: SeenRequest) => requests.push(seen);
+  const record = options.record ?? ((seen: SeenRequest) => requests.push(seen));
   const kill = (traceId: string) => stack.kill(requestIdOf(traceId) ?? '');
   const decide = faults?.decide ?? (() => undefined);
   const stack: LocalStack = await LocalStack.start({

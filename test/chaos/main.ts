@@ -66,7 +66,7 @@ try {
 }
 const assemblyDir = await mkdtemp(join(tmpdir(), 'attune-chaos-'));
 try {
-  await synthesizeChaos(assemblyDir, options.without);
+  await synthesizeChaos(assemblyDir, { without: options.without });
   const reports: ChaosReport[] = [];
   for (const seed of options.seeds) {
     const { events, kills } = options;

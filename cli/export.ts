@@ -79,14 +79,14 @@ async function everything(key: string, deployment: Deployment): Promise<Files> {
     },
     async () => {},
   );
-  const waiting = (await Array.fromAsync(pending.all())).filter(({ episode }) => episode.userKey === key);
+  const waiting = (await Array.fromAsync(pending.list(key))).flatMap(({ episode }) => episode ?? []);
   const quarantined = await Array.fromAsync(quarantine.all(key));
   const lists: Record<string, readonly unknown[]> = {
     'adapter-versions.jsonl': versions.map(({ adapter, versionId, bytes }) =>
       described(adapter, versionId, bytes),
     ),
     'episodes.jsonl': await Array.fromAsync(episodes.ofUser(key)),
-    'pending-episodes.jsonl': waiting.map(({ episode }) => episode),
+    'pending-episodes.jsonl': waiting,
     'quarantine.jsonl': quarantined.map(({ message }) => message),
     'dead-letters.jsonl': deadLetters.map(({ receiptHandle: _, ...letter }) => letter),
   };

@@ -138,6 +138,7 @@ async function run(
       clients.lambda,
       stack.outputs[OUTPUT.personalizeFunctionName]!,
       (users) => ranked.update(users, plan.heldOut.length),
+      signal,
     ).finally(() => ranked.stop());
     const learned = await readLearnedState(clients.objects, clients.learning);
     const skills = await clients.learning.skills.read();

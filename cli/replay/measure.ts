@@ -12,24 +12,27 @@ import { solveWeights } from '../../shared/lora/bayesian.ts';
 import { PREFIX } from '../../shared/runtime/names.ts';
 import type { HeldOutUser, ReplayPlan } from './plan.ts';
 
-/** How well held-out items are ranked; means over users. */
+/**
+ * How well held-out items are ranked; means over users. Who liked all held-out items, or none, has no AUC; where that is
+ * everybody, there is none at all: null.
+ */
 export interface Ranking {
   /** Users with liked and disliked held-out items. */
   readonly users: number;
   /** By the embeddings alone. */
-  readonly aucBase: number;
+  readonly aucBase: number | null;
   /** As for somebody new, by what all users taught: item effects and the population prior. */
-  readonly aucShared: number;
+  readonly aucShared: number | null;
   /** By the user's own adapter as well. */
-  readonly aucAdapted: number;
+  readonly aucAdapted: number | null;
   /** 95 % bootstrap interval over users. */
-  readonly aucAdaptedInterval: Interval;
+  readonly aucAdaptedInterval: Interval | null;
   /** What the own adapter adds to what all users taught, with its interval. */
-  readonly aucGain: number;
-  readonly aucGainInterval: Interval;
-  readonly ndcgBase: number;
-  readonly ndcgShared: number;
-  readonly ndcgAdapted: number;
+  readonly aucGain: number | null;
+  readonly aucGainInterval: Interval | null;
+  readonly ndcgBase: number | null;
+  readonly ndcgShared: number | null;
+  readonly ndcgAdapted: number | null;
 }
 
 export interface Interval {
@@ -43,13 +46,20 @@ const LIKED = 7 / 9 - 1e-9;
 /** Nobody has this id, so that it is answered as a new user is. */
 const SOMEBODY_NEW = 'attune-local-somebody-new';
 
-/** Ranks every user's held-out items by the embeddings alone, as for somebody new, and for the user: the latter two as personalize answers. */
+/**
+ * Ranks every user's held-out items by the embeddings alone, as for somebody new, and for the user: the latter two as
+ * personalize answers.
+ * @throws UnavailableError when personalize fails; the signal's reason when it is aborted
+ */
 export async function rankHeldOut(
   plan: ReplayPlan,
   client: LambdaClient,
   functionName: string,
   onProgress: (users: number) => void,
+  signal: AbortSignal,
 ): Promise<Ranking> {
+  const scoresFor = (userId: string, interactions: HeldOutUser['interactions']) =>
+    scoresOf(userId, interactions, plan, client, functionName, signal);
   const rankings: Record<'base' | 'shared' | 'adapted', (number | undefined)[]> = {
     base: [],
     shared: [],
@@ -57,11 +67,12 @@ export async function rankHeldOut(
   };
   const ndcgs = { base: [] as number[], shared: [] as number[], adapted: [] as number[] };
   for (const { userId, interactions } of plan.heldOut) {
+    signal.throwIfAborted();
     const scores = {
       // Without an adapter y = x, and ⟨x, y⟩/⟨x, x⟩ is 1 for every item: no preference.
       base: interactions.map(() => 1),
-      shared: await scoresOf(SOMEBODY_NEW, interactions, plan, client, functionName),
-      adapted: await scoresOf(userId, interactions, plan, client, functionName),
+      shared: await scoresFor(SOMEBODY_NEW, interactions),
+      adapted: await scoresFor(userId, interactions),
     };
     const liked = interactions.map(({ reward }) => reward >= LIKED);
     const gains = interactions.map(({ reward }) => 2 ** (0.5 + 4.5 * reward) - 1);
@@ -73,15 +84,17 @@ export async function rankHeldOut(
   }
   const adapted = rankings.adapted.filter((auc) => auc !== undefined);
   const gain = rankings.adapted.flatMap((auc, i) => (auc === undefined ? [] : [auc - rankings.shared[i]!]));
-  const average = (values: readonly (number | undefined)[]) => mean(values) ?? Number.NaN;
+  const average = (values: readonly (number | undefined)[]) => mean(values) ?? null;
+  const interval = (values: readonly number[]) =>
+    values.length === 0 ? null : bootstrapInterval(values, { seed: 1 });
   return {
     users: adapted.length,
     aucBase: average(rankings.base),
     aucShared: average(rankings.shared),
     aucAdapted: average(adapted),
-    aucAdaptedInterval: bootstrapInterval(adapted, { seed: 1 }),
+    aucAdaptedInterval: interval(adapted),
     aucGain: average(gain),
-    aucGainInterval: bootstrapInterval(gain, { seed: 1 }),
+    aucGainInterval: interval(gain),
     ndcgBase: average(ndcgs.base),
     ndcgShared: average(ndcgs.shared),
     ndcgAdapted: average(ndcgs.adapted),
@@ -94,6 +107,7 @@ async function scoresOf(
   { items }: ReplayPlan,
   client: LambdaClient,
   functionName: string,
+  abortSignal: AbortSignal,
 ): Promise<number[]> {
   const candidates = interactions.map(({ itemId }) => ({
     itemId,
@@ -101,6 +115,7 @@ async function scoresOf(
   }));
   const response = await client.send(
     new InvokeCommand({ FunctionName: functionName, Payload: JSON.stringify({ userId, candidates }) }),
+    { abortSignal },
   );
   const text = Buffer.from(response.Payload ?? []).toString('utf8');
   if (response.FunctionError !== undefined) throw new UnavailableError(`personalize failed: ${text}`);

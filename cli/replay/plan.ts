@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { type DatasetInteraction, type FeedbackDataset, holdOut } from '../../shared/datasets/dataset.ts';
 import type { FeedbackEventInput } from '../../shared/feedback/event.ts';
+import { userKey } from '../../shared/feedback/user-key.ts';
 
 /** What is published when, and what is kept back to rank at the end. */
 export interface ReplayPlan {
@@ -42,7 +43,8 @@ export function planReplay(dataset: FeedbackDataset, eventsPerUser = Number.POSI
       events.push({ at, event: eventOf(userId, start / INTERACTIONS_PER_EVENT, part, at, dataset.items) });
     }
   }
-  events.sort((a, b) => a.at - b.at || (a.event.eventId < b.event.eventId ? -1 : 1));
+  // The sort is stable, so that a user's events stay in order.
+  events.sort((a, b) => a.at - b.at || inOrderOfText(a.event.userId, b.event.userId));
   const inOrder = events.map(({ event }) => event);
   return {
     dataset: dataset.name,
@@ -63,7 +65,8 @@ function eventOf(
   items: FeedbackDataset['items'],
 ): FeedbackEventInput {
   return {
-    eventId: `${userId}-${String(index).padStart(4, '0')}`,
+    // Of the user's key, because a user id may be as long as an event id.
+    eventId: `${userKey(userId).slice(0, 32)}-${String(index).padStart(4, '0')}`,
     userId,
     occurredAt: new Date(at).toISOString(),
     interactions: interactions.map(({ itemId, reward }) => ({
@@ -72,6 +75,10 @@ function eventOf(
       embedding: items.get(itemId)!,
     })),
   };
+}
+
+function inOrderOfText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
 }
 
 function roundsOf(events: readonly FeedbackEventInput[]): FeedbackEventInput[][] {

@@ -1,5 +1,5 @@
 import type { Skills } from '../../shared/reasoning-bank/skills.ts';
-import type { LearnedState, Ranking } from './measure.ts';
+import type { Interval, LearnedState, Ranking } from './measure.ts';
 import type { ReplayPlan } from './plan.ts';
 import type { Published } from './replay.ts';
 
@@ -73,6 +73,8 @@ export function describe(summary: ReplaySummary, plan: ReplayPlan, skills: Skill
       ? '–'
       : value.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits });
   const s = summary;
+  const range = (interval: Interval | null) =>
+    `[${n(interval?.low ?? null, 3)}, ${n(interval?.high ?? null, 3)}]`;
   const prior =
     skills?.evidence == null
       ? 'no population prior yet'
@@ -93,9 +95,9 @@ export function describe(summary: ReplaySummary, plan: ReplayPlan, skills: Skill
     "  Each user's last interactions, never published, ranked by the personalize function:",
     '',
     '                embeddings alone   as for somebody new   with the own adapter',
-    `  AUC           ${n(s.aucBase, 3)}              ${n(s.aucShared, 3)}                 ${n(s.aucAdapted, 3)}  [${n(s.aucAdaptedInterval.low, 3)}, ${n(s.aucAdaptedInterval.high, 3)}]`,
+    `  AUC           ${n(s.aucBase, 3)}              ${n(s.aucShared, 3)}                 ${n(s.aucAdapted, 3)}  ${range(s.aucAdaptedInterval)}`,
     `  NDCG@10       ${n(s.ndcgBase, 3)}              ${n(s.ndcgShared, 3)}                 ${n(s.ndcgAdapted, 3)}`,
-    `  The own adapter adds ${n(s.aucGain, 3)} [${n(s.aucGainInterval.low, 3)}, ${n(s.aucGainInterval.high, 3)}] of AUC to what all users taught (95 % interval over ${n(s.users)} users).`,
+    `  The own adapter adds ${n(s.aucGain, 3)} ${range(s.aucGainInterval)} of AUC to what all users taught (95 % interval over ${n(s.users)} users).`,
     '',
   ].join('\n');
 }

@@ -3,6 +3,9 @@ import { join } from 'node:path';
 import { CsvError, parse } from 'csv-parse/sync';
 import { InvalidInputError, NotFoundError, shown } from '../errors.ts';
 
+/** What the id of a user or an item may have, in Unicode code points: the limit of feedback events. */
+const ID_CHARACTERS = 128;
+
 /** One star rating. */
 export interface Rating {
   readonly userId: string;
@@ -144,6 +147,10 @@ function readContent(folder: string, file: string): Buffer | undefined {
 
 function identifier(text: string, place: string): string {
   if (text === '') throw new InvalidInputError(place, 'an empty field', 'an id');
+  if (/\p{Cc}/u.test(text) || Array.from(text).length > ID_CHARACTERS) {
+    const expected = `an id of at most ${ID_CHARACTERS} characters, without control characters`;
+    throw new InvalidInputError(place, shown(text), expected);
+  }
   return text;
 }
 

@@ -57,8 +57,8 @@ describe('attune local', () => {
     expect(undisturbed.duplicates).toBeGreaterThan(0);
     expect(undisturbed.aucAdapted).toBeGreaterThan(0.55);
     expect(undisturbed.aucShared).toBeGreaterThan(0.5);
-    expect(undisturbed.aucGain).toBeCloseTo(undisturbed.aucAdapted - undisturbed.aucShared, 12);
-    expect(undisturbed.ndcgAdapted).toBeGreaterThan(undisturbed.ndcgBase);
+    expect(undisturbed.aucGain).toBeCloseTo(undisturbed.aucAdapted! - undisturbed.aucShared!, 12);
+    expect(undisturbed.ndcgAdapted).toBeGreaterThan(undisturbed.ndcgBase!);
     expect(undisturbed.coldStartMs).toBeGreaterThan(0);
     expect(undisturbed.eventToEffectMs.p95).toBeGreaterThanOrEqual(undisturbed.eventToEffectMs.p50!);
   }, 120_000);

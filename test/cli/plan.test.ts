@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { planReplay } from '../../cli/replay/plan.ts';
 import { simulate } from '../../shared/datasets/simulator.ts';
+import { encodeFeedbackEvent } from '../../shared/feedback/event.ts';
 
 const dataset = simulate({ users: 30, items: 200, interactionsPerUser: 50, embeddingDim: 16, seed: 3 });
 
@@ -31,6 +32,16 @@ describe('the plan of a replay', () => {
       .rounds.flat()
       .map(({ eventId }) => eventId);
     expect(new Set(ids).size).toBe(ids.length);
+  });
+
+  test('makes events that the queue takes, however long the ids of its users are', () => {
+    const users = dataset.users.map(({ interactions }, i) => ({
+      userId: `${'\u{1F600}'.repeat(126)}${i + 10}`,
+      interactions,
+    }));
+    const events = planReplay({ ...dataset, users }).rounds.flat();
+    expect(new Set(events.map(({ eventId }) => eventId)).size).toBe(30 * 8);
+    for (const event of events) expect(() => encodeFeedbackEvent(event, 16)).not.toThrow();
   });
 
   test('grows its rounds and leaves no small remainder', () => {

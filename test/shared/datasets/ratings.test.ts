@@ -46,6 +46,12 @@ describe('loadRatings', () => {
     expect([...loadRatings(folder).movies.keys()]).toEqual(['0012', '12']);
   });
 
+  it('takes ids of 128 characters, as a feedback event does', () => {
+    const id = '\u{1F600}'.repeat(128);
+    write({ 'ratings.csv': `userId,movieId,rating,timestamp\n${id},${id},4,1\n` });
+    expect(loadRatings(folder).ratings).toEqual([{ userId: id, itemId: id, rating: 4, timestamp: 1 }]);
+  });
+
   it('finds no tags where there is no tags.csv', () => {
     rmSync(join(folder, 'tags.csv'));
     expect(loadRatings(folder).tags).toEqual([]);
@@ -83,6 +89,15 @@ describe('loadRatings', () => {
       /ratings\.csv line 3, userId: found an empty field, expected an id/,
     ],
     ['ratings.csv', `${RATINGS}7,,4,964982703\n`, /ratings\.csv line 3, movieId: found an empty field/],
+    [
+      'ratings.csv',
+      `${RATINGS}${'u'.repeat(129)},2,4,964982703\n`,
+      /ratings\.csv line 3, userId: found "u+\.\.\., expected an id of at most 128 characters, without control characters/,
+    ],
+    ['ratings.csv', `${RATINGS}7\u0007,2,4,964982703\n`, /ratings\.csv line 3, userId: found "7\\u0007"/],
+    ['ratings.csv', `${RATINGS}7,${'m'.repeat(129)},4,964982703\n`, /ratings\.csv line 3, movieId: found "m/],
+    ['movies.csv', `${MOVIES}${'m'.repeat(129)},A,Drama\n`, /movies\.csv line 3, movieId: found "m/],
+    ['tags.csv', `${TAGS}7,a\tb,x,1\n`, /tags\.csv line 3, movieId: found "a\\tb"/],
     ['ratings.csv', `${RATINGS}7,2,4\n`, /ratings\.csv line 3: found 3 fields \("7,2,4"\), expected 4/],
     ['ratings.csv', `${RATINGS}\r\n7,2,x,1\r\n`, /ratings\.csv line 4, rating/],
     [

@@ -1,0 +1,35 @@
+import { expect, test } from 'vitest';
+import { planReplay } from '../../cli/replay/plan.ts';
+import { describe, summarize } from '../../cli/replay/summary.ts';
+import { simulate } from '../../shared/datasets/simulator.ts';
+
+const plan = planReplay(
+  simulate({ users: 4, items: 50, interactionsPerUser: 20, embeddingDim: 16, seed: 1 }),
+);
+
+test('the summary shows a dash for what could not be measured', () => {
+  const summary = summarize(
+    plan,
+    { interactions: 0, events: 0, sentTwice: 0, seconds: 0, consolidations: 0 },
+    { adapters: 4, interactions: 64, updates: 16, digest: 'd' },
+    {
+      users: 0,
+      aucBase: null,
+      aucShared: null,
+      aucAdapted: null,
+      aucAdaptedInterval: null,
+      aucGain: null,
+      aucGainInterval: null,
+      ndcgBase: 1,
+      ndcgShared: 0.75,
+      ndcgAdapted: 0.5,
+    },
+    undefined,
+    { duplicates: 0, quarantined: 0, deadLettered: 0, delaysMs: [], coldStartsMs: [] },
+  );
+  expect(JSON.parse(JSON.stringify(summary))).toMatchObject({ aucAdapted: null, aucAdaptedInterval: null });
+  const text = describe(summary, plan, undefined);
+  expect(text).toMatch(/^ {2}AUC +– +– +– {2}\[–, –\]$/m);
+  expect(text).toMatch(/^ {2}NDCG@10 +1\.000 +0\.750 +0\.500$/m);
+  expect(text).toContain('The own adapter adds – [–, –] of AUC');
+});

@@ -5,8 +5,9 @@ import {
   type SharedLearning,
 } from '../../shared/adapter-store/learning-objects.ts';
 import type { PendingEpisodes } from '../../shared/adapter-store/pending-episodes.ts';
-import { coefficientCount } from '../../shared/lora/basis.ts';
-import { adoptBasis } from '../../shared/lora/bayesian.ts';
+import { ConflictError, CorruptObjectError } from '../../shared/errors.ts';
+import { type Basis, coefficientCount } from '../../shared/lora/basis.ts';
+import { adoptBasis, type BayesianState } from '../../shared/lora/bayesian.ts';
 import { initialPrior } from '../../shared/lora/prior.ts';
 import {
   MAX_FITTED_USERS,
@@ -26,6 +27,8 @@ export interface ConsolidationServices {
   readonly pending: PendingEpisodes;
   /** Epoch milliseconds. */
   readonly now: () => number;
+  /** An object that is not what it should be is left out, and left where it is: it must not keep all others from being learned. */
+  readonly onCorrupt: (error: CorruptObjectError) => void;
 }
 
 export interface ConsolidationRequest {
@@ -36,8 +39,8 @@ export interface ConsolidationRequest {
 }
 
 export interface ConsolidationReport {
-  /** `too-little-new` changes nothing: the next run finds the same episodes again. */
-  readonly status: 'consolidated' | 'nothing-new' | 'too-little-new';
+  /** All but `consolidated` change nothing: the next run finds the same episodes again. `superseded`: another run was first. */
+  readonly status: 'consolidated' | 'nothing-new' | 'too-little-new' | 'superseded';
   readonly newEpisodes: number;
   readonly pendingStored: number;
   /** 1 for a new population prior, 1 for new item effects. */
@@ -58,7 +61,7 @@ const DAY_MS = 86_400_000;
 /**
  * Makes skills of what was learned since the last run: item effects, and a population prior where it beats the one in force.
  * Both stand in one object that is written once, conditionally: a crash anywhere leaves the old skills in force.
- * @throws ConflictError when another run was first; UnavailableError, CorruptObjectError
+ * @throws UnavailableError; CorruptObjectError when the skills or the basis themselves are corrupt
  */
 export async function consolidate(
   services: ConsolidationServices,
@@ -99,7 +102,12 @@ export async function consolidate(
     progress: { ...progress, at: now() },
     evidence: accepted ? proposal.evidence : skills.evidence,
   };
-  await learning.skills.write(next);
+  try {
+    await learning.skills.write(next);
+  } catch (error) {
+    if (error instanceof ConflictError) return { ...unchanged, status: 'superseded' };
+    throw error;
+  }
   await episodes.recordSkills(cell, next);
   const itemsLearned = found.some(({ episode }) => episode.residuals.length > 0);
   return {
@@ -119,9 +127,13 @@ function describe(skills: Skills) {
   return { skillsVersion: version, items: items.sums.size, evidence, priorAccepted: false };
 }
 
-async function storePending({ pending, episodes }: ConsolidationServices): Promise<number> {
+async function storePending({ pending, episodes, onCorrupt }: ConsolidationServices): Promise<number> {
   let stored = 0;
-  for await (const { key, episode } of pending.all()) {
+  for await (const { key, episode, error } of pending.list()) {
+    if (error !== undefined) {
+      onCorrupt(error);
+      continue;
+    }
     await episodes.store(episode);
     await pending.remove(key);
     stored += 1;
@@ -131,18 +143,29 @@ async function storePending({ pending, episodes }: ConsolidationServices): Promi
 
 /** The sums of the users who came last, under the basis in force. */
 async function sampleUsers(
-  { cell, episodes, adapters }: ConsolidationServices,
+  { cell, episodes, adapters, onCorrupt }: ConsolidationServices,
   { model }: SharedLearning,
 ): Promise<SampledUser[]> {
   const userKeys = await episodes.newcomers(cell, SAMPLED_NEWCOMERS);
   const sample: SampledUser[] = [];
+  const load = (userKey: string) =>
+    adapters.load(userKey).catch((error) => {
+      if (!(error instanceof CorruptObjectError)) throw error;
+      onCorrupt(error);
+      return undefined;
+    });
   for (let at = 0; at < userKeys.length; at += PARALLEL_READS) {
-    const read = userKeys.slice(at, at + PARALLEL_READS).map((userKey) => adapters.load(userKey));
-    for (const loaded of await Promise.all(read)) {
+    for (const loaded of await Promise.all(userKeys.slice(at, at + PARALLEL_READS).map(load))) {
       if (loaded === undefined) continue;
       const { userKey, state } = loaded.adapter;
+      if (state.learner !== 'bayesian' || !isOfBasis(state, model.basis)) continue;
       sample.push({ userKey, statistics: adoptBasis(state, model).statistics });
     }
   }
   return sample;
+}
+
+/** Whether the state's sums are of this basis, or can still be made of it. */
+function isOfBasis({ basisId }: BayesianState, basis: Basis | null): boolean {
+  return basisId === null || basisId === basis?.id;
 }

@@ -5,10 +5,11 @@ import { type ConsolidationReport, consolidate } from './consolidate.ts';
 import { parseConsolidationRequest } from './request.ts';
 import { createServices } from './services.ts';
 
-const { logger, metrics } = createTelemetry();
-const services = createServices(process.env);
+const telemetry = createTelemetry();
+const services = createServices(process.env, telemetry);
 
 export const handler = middy<unknown, ConsolidationReport>().handler(async (payload) => {
+  const { logger, metrics } = telemetry;
   const report = await consolidate(services, parseConsolidationRequest(payload));
   logger.info('consolidation', { report });
   metrics.addMetric(METRIC.consolidations, MetricUnit.Count, 1);

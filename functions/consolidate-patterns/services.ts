@@ -6,11 +6,16 @@ import { DynamoEpisodeStore } from '../../shared/reasoning-bank/dynamodb-episode
 import { cellOf } from '../../shared/reasoning-bank/episode.ts';
 import { dynamoClient } from '../../shared/runtime/clients/dynamodb.ts';
 import { s3Client } from '../../shared/runtime/clients/s3.ts';
+import { METRIC } from '../../shared/runtime/names.ts';
 import { settingsFromEnvironment } from '../../shared/runtime/settings.ts';
+import { MetricUnit, type Telemetry } from '../../shared/runtime/telemetry.ts';
 import type { ConsolidationServices } from './consolidate.ts';
 
 /** What the function works with, made once per container. */
-export function createServices(env: Record<string, string | undefined>): ConsolidationServices {
+export function createServices(
+  env: Record<string, string | undefined>,
+  { logger, metrics }: Telemetry,
+): ConsolidationServices {
   const settings = settingsFromEnvironment(env);
   const objects = new ObjectStore(s3Client(), settings.bucket);
   return {
@@ -23,5 +28,9 @@ export function createServices(env: Record<string, string | undefined>): Consoli
     }),
     pending: new PendingEpisodes(objects),
     now: Date.now,
+    onCorrupt: (error) => {
+      metrics.addMetric(METRIC.corruptObjects, MetricUnit.Count, 1);
+      logger.error('left out of consolidation', { error });
+    },
   };
 }

@@ -1,6 +1,7 @@
 import type { AdapterCache } from '../../shared/adapter-store/adapter-cache.ts';
 import { loraOf, type StoredAdapter } from '../../shared/adapter-store/adapter-object.ts';
 import type { AdapterStore } from '../../shared/adapter-store/adapter-store.ts';
+import { fitsDeployment } from '../../shared/adapter-store/compatibility.ts';
 import type { SharedLearning } from '../../shared/adapter-store/learning-objects.ts';
 import { encodeEmbedding } from '../../shared/feedback/embedding-codec.ts';
 import { userKey } from '../../shared/feedback/user-key.ts';
@@ -8,9 +9,11 @@ import { forward, type LoraAdapter, userPart } from '../../shared/lora/forward.t
 import { isSolvedFor, learnerOf, userMeanAlone, warmStart } from '../../shared/lora/learner.ts';
 import { servingMode } from '../../shared/lora/prequential.ts';
 import { effectOfItem } from '../../shared/reasoning-bank/skills.ts';
+import type { FunctionSettings } from '../../shared/runtime/settings.ts';
 import type { Candidate, PersonalizeRequest } from './request.ts';
 
 export interface PersonalizeServices {
+  readonly settings: FunctionSettings;
   readonly adapters: AdapterStore;
   readonly cache: AdapterCache;
   readonly learning: () => Promise<SharedLearning>;
@@ -52,14 +55,15 @@ export interface EmbeddedItem {
  */
 export async function personalize(
   { userId, candidates, answer, explain }: PersonalizeRequest,
-  { adapters, cache, learning }: PersonalizeServices,
+  { settings, adapters, cache, learning }: PersonalizeServices,
 ): Promise<PersonalizeAnswer> {
   const key = userKey(userId);
   const [shared, loaded] = await Promise.all([learning(), adapters.load(key, cache.get(key))]);
   if (loaded === undefined) cache.delete(key);
   else cache.set(key, loaded);
-  const adapter = loaded?.adapter;
   const { skills, model } = shared;
+  const adapter =
+    loaded !== undefined && isOfUse(loaded.adapter, shared, settings) ? loaded.adapter : undefined;
   const { source, lora } = servedWith(adapter, shared);
 
   const scored = ({ itemId, embedding }: Candidate, index: number): ScoredItem => {
@@ -88,6 +92,13 @@ export async function personalize(
         ? candidates.map(embedded)
         : candidates.map(scored).sort((a, b) => b.score - a.score || a.index - b.index),
   };
+}
+
+/** What was learned under other settings or another basis says nothing of these embeddings. */
+function isOfUse(adapter: StoredAdapter, { basis }: SharedLearning, settings: FunctionSettings): boolean {
+  const { state } = adapter;
+  const otherBasis = state.learner === 'bayesian' && state.basisId !== null && state.basisId !== basis?.id;
+  return fitsDeployment(adapter, settings) && !otherBasis;
 }
 
 /** What a user is served with: the own adapter, unless there is none or the guard has found that it does not help. */

@@ -1,4 +1,5 @@
 import type { StoredAdapter } from '../../shared/adapter-store/adapter-object.ts';
+import { fitsDeployment } from '../../shared/adapter-store/compatibility.ts';
 import type { SharedLearning } from '../../shared/adapter-store/learning-objects.ts';
 import { eventKey, remember } from '../../shared/adapter-store/recent-events.ts';
 import type { FeedbackEvent } from '../../shared/feedback/event.ts';
@@ -42,7 +43,8 @@ export function applyEvents(
   const { skills, model } = learning;
   const scale = settings.scalingFactor / settings.rank;
   const shape = { embeddingDim: settings.embeddingDim, rank: settings.rank, scale };
-  let state: LearnerState = previous?.state ?? learnerOf(settings.learner).create(model, shape);
+  const continued = previous !== undefined && fitsDeployment(previous, settings) ? previous : undefined;
+  let state: LearnerState = continued?.state ?? learnerOf(settings.learner).create(model, shape);
   const learner = learnerOf(state.learner);
   const samplesSeen = state.record.count;
   const predictions: PredictedReward[] = [];
@@ -65,7 +67,7 @@ export function applyEvents(
       if (itemId === undefined) return;
       residuals.push({
         itemKey: itemKey(itemId),
-        residual: Math.fround(training.predictions[i]!.itemResidual),
+        residual: Math.fround(bounded(training.predictions[i]!.itemResidual)),
       });
     });
   }
@@ -105,4 +107,9 @@ export function applyEvents(
     lastEpisode: episode,
   };
   return { adapter, applied, duplicates };
+}
+
+/** Rewards lie in [0, 1]: a larger residual is the fault of the prediction, and no user may move an item by more than that. */
+function bounded(residual: number): number {
+  return Math.min(1, Math.max(-1, residual));
 }

@@ -1,7 +1,12 @@
+import * as z from 'zod';
 import { ConflictError, CorruptObjectError } from '../errors.ts';
 import { type Episode, packResiduals, unpackResiduals } from '../reasoning-bank/episode.ts';
 import { PREFIX } from '../runtime/names.ts';
 import type { Objects } from './objects.ts';
+
+export type PendingEpisode =
+  | { readonly key: string; readonly episode: Episode; readonly error?: undefined }
+  | { readonly key: string; readonly error: CorruptObjectError; readonly episode?: undefined };
 
 /** Episodes that the ReasoningBank did not take in time: `pending/<user key>/<version>`, until consolidation stores them. */
 export class PendingEpisodes {
@@ -25,12 +30,15 @@ export class PendingEpisodes {
     }
   }
 
-  /** Every pending episode with the key to remove it by. @throws CorruptObjectError, UnavailableError */
-  async *all(): AsyncIterable<{ key: string; episode: Episode }> {
-    for await (const { key } of this.#objects.list(PREFIX.pending)) {
+  /**
+   * The pending episodes of everyone, or of one user, with the key to remove each by; for an object that is none, the error.
+   * @throws UnavailableError
+   */
+  async *list(userKey = ''): AsyncIterable<PendingEpisode> {
+    for await (const { key } of this.#objects.list(`${PREFIX.pending}${userKey}`)) {
       const found = await this.#objects.get(key);
       if (found === undefined || found === 'not-modified') continue;
-      yield { key, episode: decode(found.body, key) };
+      yield { key, ...decode(found.body, key) };
     }
   }
 
@@ -39,13 +47,27 @@ export class PendingEpisodes {
   }
 }
 
-function decode(body: Uint8Array, key: string): Episode {
+const count = z.int().min(0);
+const pendingEpisode = z.object({
+  userKey: z.string().regex(/^[0-9a-f]{64}$/),
+  version: z.int().min(1),
+  cell: z.string().min(1),
+  committedAt: count,
+  context: z.object({ events: count, interactions: count, samplesSeen: count, skillsVersion: count }),
+  outcome: z.object({
+    rewards: count,
+    meanReward: z.number(),
+    loss: z.number(),
+    lossWithoutAdapter: z.number(),
+    lossOfWarmStart: z.number(),
+  }),
+  residuals: z.base64().transform((text) => unpackResiduals(Buffer.from(text, 'base64'))),
+});
+
+function decode(body: Uint8Array, key: string): { episode: Episode } | { error: CorruptObjectError } {
   try {
-    const document = JSON.parse(Buffer.from(body).toString('utf8')) as Omit<Episode, 'residuals'> & {
-      residuals: string;
-    };
-    return { ...document, residuals: unpackResiduals(Buffer.from(document.residuals, 'base64')) };
+    return { episode: pendingEpisode.parse(JSON.parse(Buffer.from(body).toString('utf8'))) };
   } catch (cause) {
-    throw new CorruptObjectError(key, 'not a pending episode', { cause });
+    return { error: new CorruptObjectError(key, 'not a pending episode', { cause }) };
   }
 }

@@ -38,7 +38,10 @@ export function takeIn(
 ): { items: ItemEffects; progress: Progress } {
   const sums = new Map<bigint, ItemSums>(items.sums);
   let squares = items.squares;
-  for (const episode of found.map(({ episode }) => episode).sort(byUserAndVersion)) {
+  const inOrder = found.map(({ episode }) => episode).sort(byUserAndVersion);
+  // An index may hold an episode twice, when its write was cut off and done again; it counts once.
+  const each = inOrder.filter((episode, i) => i === 0 || byUserAndVersion(inOrder[i - 1]!, episode) !== 0);
+  for (const episode of each) {
     for (const { itemKey, residual } of episode.residuals) {
       const { sum, count } = sums.get(itemKey) ?? { sum: 0, count: 0 };
       sums.set(itemKey, { sum: sum + residual, count: count + 1 });
@@ -77,19 +80,13 @@ export function proposePrior(
   const users = sample
     .filter(({ statistics }) => statistics.count > 0)
     .sort((a, b) => (a.userKey < b.userKey ? -1 : 1));
-  const fitted = users
-    .filter(({ userKey }) => process.env.X?.includes('v') || !isValidationUser(userKey))
-    .slice(0, MAX_FITTED_USERS);
+  const fitted = users.filter(({ userKey }) => !isValidationUser(userKey)).slice(0, MAX_FITTED_USERS);
   const validation = users.filter(({ userKey }) => isValidationUser(userKey));
-  if (fitted.length === 0 || (!process.env.X?.includes('a') && validation.length === 0)) return undefined;
+  if (fitted.length === 0 || validation.length === 0) return undefined;
   const sums = fitted.map(({ statistics }) => statistics);
   const interactions = sums.reduce((sum, { count }) => sum + count, 0);
   const meanReward = sums.reduce((sum, { rewardSum }) => sum + rewardSum, 0) / interactions;
-  const prior = populationPrior(
-    sums,
-    process.env.X?.includes('g') ? current : { ...current, meanReward },
-    base,
-  );
+  const prior = populationPrior(sums, { ...current, meanReward }, base);
   const evidence: Evidence = {
     users: fitted.length,
     interactions,
@@ -97,11 +94,7 @@ export function proposePrior(
     logLikelihoodBefore: perReward(validation, current),
     logLikelihoodAfter: perReward(validation, prior),
   };
-  return {
-    prior,
-    evidence,
-    better: process.env.X?.includes('a') || evidence.logLikelihoodAfter > evidence.logLikelihoodBefore,
-  };
+  return { prior, evidence, better: evidence.logLikelihoodAfter > evidence.logLikelihoodBefore };
 }
 
 function perReward(users: readonly SampledUser[], prior: PreparedPrior): number {

@@ -50,6 +50,7 @@ export const METRIC = {
   episodesPending: 'EpisodesPending',
   consolidations: 'Consolidations',
   skillsCreated: 'SkillsCreated',
+  corruptObjects: 'CorruptObjects',
 } as const;
 
 /** Outputs of the stack, which clients and the local stack read. */

@@ -63,6 +63,7 @@ function services(adapter: StoredAdapter | undefined, learning = combine(basis, 
   };
   return {
     asked,
+    settings,
     adapters: store as AdapterStore,
     cache: new AdapterCache(),
     learning: async () => learning,
@@ -159,5 +160,15 @@ describe('personalize', () => {
     const { rewardSum, count } =
       adapter.state.learner === 'bayesian' ? adapter.state.statistics : adapter.state;
     expect((items[0] as ScoredItem).parts!.user).toBeCloseTo((rewardSum + 20 * 0.5) / (count + 20) - 0.5, 12);
+  });
+
+  test('does not serve what was learned under other settings or another basis', async () => {
+    const other = basisFromEmbeddings(embeddings, { rank: 4, scalingFactor: 1, seed: 2 });
+    const newcomer = await personalize(request, services(undefined, combine(other, undefined)));
+    expect(await personalize(request, services(trained(), combine(other, undefined)))).toEqual(newcomer);
+    for (const change of [{ embeddingModel: 'new' }, { rank: 3 }, { scalingFactor: 2 }]) {
+      const changed = { ...services(trained()), settings: { ...settings, ...change } };
+      expect(await personalize(request, changed)).toMatchObject({ source: 'base', adapterVersion: 0 });
+    }
   });
 });

@@ -69,3 +69,43 @@ test('the newest two thousand events are remembered, in order, and at least 1,02
   expect(applyEvents(adapter, [event('e40')], learning, OPTIONS).duplicates).toHaveLength(1);
   expect(applyEvents(adapter, [event('e0')], learning, OPTIONS).applied).toHaveLength(1);
 });
+
+test('a user starts anew under settings that what was learned does not fit, without forgetting what was applied', () => {
+  const before = applyEvents(undefined, [event('e1'), event('e2')], learning, OPTIONS).adapter!;
+  for (const change of [{ embeddingModel: 'another' }, { scalingFactor: SETTINGS.scalingFactor * 2 }]) {
+    const settings = { ...SETTINGS, ...change };
+    const { adapter, duplicates } = applyEvents(before, [event('e2'), event('e3')], learning, {
+      ...OPTIONS,
+      settings,
+    });
+    expect(duplicates.map(({ eventId }) => eventId)).toEqual(['e2']);
+    expect(adapter).toMatchObject({
+      version: 2,
+      createdAt: before.createdAt,
+      embeddingModel: settings.embeddingModel,
+    });
+    expect(adapter!.state.record.count).toBe(1);
+  }
+});
+
+test('no user can move an item by more than a reward can', () => {
+  const far = event('e1');
+  const wild = { ...before(far), state: wildState(before(far)) };
+  const { adapter } = applyEvents(wild, [event('e2')], learning, OPTIONS);
+  const residuals = adapter!.lastEpisode!.residuals.map(({ residual }) => residual);
+  expect(residuals.length).toBeGreaterThan(0);
+  expect(residuals.every((residual) => Math.abs(residual) === 1)).toBe(true);
+});
+
+function before(first: ReturnType<typeof event>): StoredAdapter {
+  return applyEvents(undefined, [first], learning, OPTIONS).adapter!;
+}
+
+/** Sums of somebody who is expected to give everything a reward far outside [0, 1]. */
+function wildState({ state }: StoredAdapter): StoredAdapter['state'] {
+  if (state.learner !== 'bayesian') throw new Error('expected the default learner');
+  return {
+    ...state,
+    statistics: { ...state.statistics, moment: state.statistics.moment.map((value) => value * 1e6) },
+  };
+}

@@ -1,0 +1,188 @@
+import { describe, expect, test } from 'vitest';
+import {
+  type ConsolidationRequest,
+  type ConsolidationServices,
+  consolidate,
+} from '../../../functions/consolidate-patterns/consolidate.ts';
+import { applyEvents } from '../../../functions/update-adapters/apply-events.ts';
+import { AdapterStore, adapterKey } from '../../../shared/adapter-store/adapter-store.ts';
+import { learningObjects, readSharedLearning } from '../../../shared/adapter-store/learning-objects.ts';
+import { PendingEpisodes } from '../../../shared/adapter-store/pending-episodes.ts';
+import type { CorruptObjectError } from '../../../shared/errors.ts';
+import { basisFromEmbeddings } from '../../../shared/lora/basis.ts';
+import { createRandom } from '../../../shared/lora/random.ts';
+import { cellOf, itemKey } from '../../../shared/reasoning-bank/episode.ts';
+import { InMemoryEpisodeStore } from '../../../shared/reasoning-bank/in-memory-episode-store.ts';
+import { userKey } from '../../../shared/runtime/user-key.ts';
+import { SETTINGS } from '../update-adapters/container.ts';
+import { MemoryObjects } from '../update-adapters/memory-objects.ts';
+
+const random = createRandom('consolidate');
+const items = Array.from({ length: 40 }, () =>
+  Float32Array.from({ length: SETTINGS.embeddingDim }, (_, i) => (i === 0 ? 2 : random.normal())),
+);
+const FORCED: ConsolidationRequest = { force: true, settleSeconds: 0 };
+
+/** A deployment in memory whose users all like what points along the second axis. */
+async function createDeployment() {
+  let time = 1_000_000;
+  const now = () => time;
+  const objects = new MemoryObjects();
+  const episodes = new InMemoryEpisodeStore({ now });
+  const learning = learningObjects(objects, SETTINGS, { maxAgeMs: 0 });
+  const basis = basisFromEmbeddings(items, { rank: SETTINGS.rank, scalingFactor: 1, seed: 1 });
+  await learning.basis.write({ basis, embeddingModel: SETTINGS.embeddingModel });
+  const adapters = new AdapterStore(objects);
+  const pending = new PendingEpisodes(objects);
+  const corrupt: CorruptObjectError[] = [];
+  const services: ConsolidationServices = {
+    cell: cellOf(SETTINGS),
+    learning,
+    adapters,
+    episodes,
+    pending,
+    now,
+    onCorrupt: (error) => corrupt.push(error),
+  };
+  const feedback = async (userId: string, index: number, { late = false } = {}) => {
+    time += 10;
+    const key = userKey(userId);
+    const interactions = Array.from({ length: 5 }, (_, i) => {
+      const item = (index * 5 + i) % items.length;
+      return { itemId: `item ${item}`, embedding: items[item]!, reward: items[item]![1]! > 0 ? 0.9 : 0.2 };
+    });
+    const event = {
+      schemaVersion: 1,
+      eventId: `${index}`,
+      userId,
+      occurredAt: '2026-01-01T00:00:00Z',
+      interactions,
+    } as const;
+    const loaded = await adapters.load(key);
+    const { adapter } = applyEvents(loaded?.adapter, [event], await readSharedLearning(learning), {
+      userKey: key,
+      settings: SETTINGS,
+      now: time,
+    });
+    await adapters.commit(adapter!, loaded?.etag);
+    await (late ? pending.put(adapter!.lastEpisode!) : episodes.store(adapter!.lastEpisode!));
+  };
+  const crowd = async (users: number, events = 2) => {
+    for (let user = 0; user < users; user++)
+      for (let event = 0; event < events; event++) await feedback(`user ${user}`, event);
+  };
+  const pass = (milliseconds: number) => {
+    time += milliseconds;
+  };
+  return { objects, episodes, learning, adapters, services, corrupt, feedback, crowd, pass };
+}
+
+describe('consolidation', () => {
+  test('puts a prior in force that predicts unseen users better, and counts every item', async () => {
+    const { services, crowd, learning, pass } = await createDeployment();
+    await crowd(40);
+    pass(1);
+    const report = await consolidate(services, FORCED);
+    expect(report).toMatchObject({
+      status: 'consolidated',
+      newEpisodes: 80,
+      skillsVersion: 1,
+      priorAccepted: true,
+    });
+    expect(report.evidence!.users + report.evidence!.validationUsers).toBe(40);
+    expect(report.evidence!.logLikelihoodAfter).toBeGreaterThan(report.evidence!.logLikelihoodBefore);
+    const skills = (await learning.skills.refresh())!;
+    expect(skills.priorVersion).toBe(1);
+    const { sums } = skills.items;
+    expect(sums.size).toBe(10);
+    expect(sums.get(itemKey('item 0'))!.count).toBe(40);
+  });
+
+  test('does nothing when nothing is new, and continues behind what it has taken in', async () => {
+    const { services, crowd, feedback, learning, pass } = await createDeployment();
+    await crowd(12);
+    pass(1);
+    await consolidate(services, FORCED);
+    const before = await learning.skills.refresh();
+    expect(await consolidate(services, FORCED)).toMatchObject({ status: 'nothing-new', skillsVersion: 1 });
+    expect(await learning.skills.refresh()).toEqual(before);
+    await feedback('user 0', 2);
+    pass(1);
+    expect(await consolidate(services, FORCED)).toMatchObject({
+      status: 'consolidated',
+      newEpisodes: 1,
+      skillsVersion: 2,
+    });
+    expect((await learning.skills.refresh())!.progress.episodes).toBe(25);
+  });
+
+  test('waits until there is a quarter more, or a day has passed', async () => {
+    const { services, crowd, feedback, pass } = await createDeployment();
+    const scheduled = { force: false, settleSeconds: 0 };
+    await crowd(50);
+    pass(1);
+    expect((await consolidate(services, scheduled)).status).toBe('consolidated');
+    for (let i = 2; i < 26; i++) await feedback('user 0', i);
+    pass(1);
+    expect(await consolidate(services, scheduled)).toMatchObject({
+      status: 'too-little-new',
+      newEpisodes: 24,
+      skillsVersion: 1,
+    });
+    await feedback('user 0', 26);
+    pass(1);
+    expect(await consolidate(services, scheduled)).toMatchObject({ status: 'consolidated', newEpisodes: 25 });
+    await feedback('user 0', 27);
+    pass(86_400_000);
+    expect(await consolidate(services, scheduled)).toMatchObject({ status: 'consolidated', newEpisodes: 1 });
+  });
+
+  test('leaves out what was stored a moment ago, for the next run', async () => {
+    const { services, crowd, pass } = await createDeployment();
+    await crowd(10);
+    expect((await consolidate(services, { force: true, settleSeconds: 10 })).status).toBe('nothing-new');
+    pass(10_001);
+    expect((await consolidate(services, { force: true, settleSeconds: 10 })).newEpisodes).toBe(20);
+  });
+
+  test('stores pending episodes first, and only then removes them', async () => {
+    const { services, feedback, objects, pass } = await createDeployment();
+    await feedback('ada', 0, { late: true });
+    const failing = {
+      ...services,
+      episodes: Object.assign(Object.create(services.episodes), {
+        store: () => Promise.reject(new Error('down')),
+      }),
+    };
+    await expect(consolidate(failing, FORCED)).rejects.toThrow('down');
+    const waiting = () => [...objects.contents.keys()].filter((key) => key.startsWith('pending/'));
+    expect(waiting()).toHaveLength(1);
+    await consolidate(services, FORCED);
+    pass(1);
+    expect(waiting()).toEqual([]);
+    expect(await consolidate(services, FORCED)).toMatchObject({ status: 'consolidated', newEpisodes: 1 });
+  });
+
+  test('is not kept from all others by what is corrupt', async () => {
+    const { services, crowd, objects, corrupt, pass } = await createDeployment();
+    await crowd(30);
+    pass(1);
+    const broken = adapterKey(userKey('user 3'));
+    await objects.put(broken, objects.contents.get(broken)!.body.slice(0, 100));
+    const garbage = [`pending/${userKey('x')}/1`, `pending/${userKey('y')}/1`];
+    await objects.put(garbage[0]!, Buffer.from('garbage'));
+    await objects.put(garbage[1]!, Buffer.from('{"residuals":""}'));
+    expect(await consolidate(services, FORCED)).toMatchObject({ status: 'consolidated', newEpisodes: 60 });
+    expect(corrupt.map(({ key }) => key).sort()).toEqual([broken, ...garbage].sort());
+  });
+
+  test('changes nothing when another run was first', async () => {
+    const { services, crowd, objects, learning, pass } = await createDeployment();
+    await crowd(20);
+    pass(1);
+    const run = () => consolidate({ ...services, learning: learningObjects(objects, SETTINGS) }, FORCED);
+    const reports = await Promise.all([run(), run()]);
+    expect(reports.map(({ status }) => status).sort()).toEqual(['consolidated', 'superseded']);
+    expect((await learning.skills.refresh())!.progress.episodes).toBe(40);
+  });
+});

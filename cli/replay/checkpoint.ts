@@ -1,9 +1,12 @@
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { InvalidConfigurationError } from '../../shared/errors.ts';
+import * as z from 'zod';
+import { InvalidConfigurationError, shown } from '../../shared/errors.ts';
 import type { ReplayPlan } from './plan.ts';
 
 const FILE = 'replay.json';
+
+const saved = z.object({ plan: z.string(), roundsDone: z.int().min(0) });
 
 /** How many rounds of a replay are behind it, consolidation included; kept beside the data of the stack. */
 export interface Checkpoint {
@@ -13,7 +16,7 @@ export interface Checkpoint {
 
 /**
  * @param dataDir undefined: nothing is kept
- * @throws InvalidConfigurationError when the folder holds another replay
+ * @throws InvalidConfigurationError when the folder holds another replay, or a checkpoint that no replay wrote
  */
 export function openCheckpoint(dataDir: string | undefined, plan: ReplayPlan): Checkpoint {
   if (dataDir === undefined) return { roundsDone: 0, save() {} };
@@ -24,20 +27,38 @@ export function openCheckpoint(dataDir: string | undefined, plan: ReplayPlan): C
       `--data ${dataDir}: found a replay of other events, expected an empty folder or the options it was begun with`,
     );
   }
+  const roundsDone = found?.roundsDone ?? 0;
+  if (roundsDone > plan.rounds.length) {
+    throw new InvalidConfigurationError(
+      `${file}: found round ${roundsDone}, expected at most ${plan.rounds.length}`,
+    );
+  }
   return {
-    roundsDone: found?.roundsDone ?? 0,
-    save(roundsDone) {
-      writeFileSync(`${file}.new`, JSON.stringify({ plan: plan.id, roundsDone }));
+    roundsDone,
+    save(done) {
+      writeFileSync(`${file}.new`, JSON.stringify({ plan: plan.id, roundsDone: done }));
       renameSync(`${file}.new`, file);
     },
   };
 }
 
-function read(file: string): { plan: string; roundsDone: number } | undefined {
+function read(file: string): z.output<typeof saved> | undefined {
+  let found: unknown;
   try {
-    return JSON.parse(readFileSync(file, 'utf8')) as { plan: string; roundsDone: number };
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw new InvalidConfigurationError(`${file}: found no readable checkpoint`, { cause: error });
+    found = JSON.parse(readFileSync(file, 'utf8'));
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw noCheckpoint(file, cause instanceof SyntaxError ? 'no JSON' : String(cause), cause);
   }
+  const result = saved.safeParse(found);
+  if (!result.success) throw noCheckpoint(file, shown(found), result.error);
+  return result.data;
+}
+
+function noCheckpoint(file: string, found: string, cause: unknown): InvalidConfigurationError {
+  return new InvalidConfigurationError(
+    `${file}: found ${found}, expected a checkpoint of attune local: ` +
+      'its plan, and roundsDone as an integer from 0',
+    { cause },
+  );
 }

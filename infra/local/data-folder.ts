@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { InvalidConfigurationError } from '../../shared/errors.ts';
 
+const SQLITE_BUSY = 5;
+
 /** A data folder that this process has for itself. */
 export interface DataFolder {
   /** The folder of one service in it. */
@@ -24,10 +26,10 @@ export function takeDataFolder(path: string): DataFolder {
     lock.exec('BEGIN EXCLUSIVE');
   } catch (error) {
     lock.close();
-    throw new InvalidConfigurationError(
-      `data folder ${path}: found it in use by another local stack (process ${holderOf(path)}), expected a free one`,
-      { cause: error },
-    );
+    const fault = isBusy(error)
+      ? `found it in use by another local stack (process ${holderOf(path)}), expected a free one`
+      : `found that ${join(path, 'lock')} cannot be locked (${reasonOf(error)}), expected the file of a local stack`;
+    throw new InvalidConfigurationError(`data folder ${path}: ${fault}`, { cause: error });
   }
   writeFileSync(join(path, 'pid'), `${process.pid}\n`);
   return {
@@ -42,12 +44,20 @@ function openLock(path: string): DatabaseSync {
     writeFileSync(join(path, 'lock'), '', { flag: 'a' });
     return new DatabaseSync(join(path, 'lock'));
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
     throw new InvalidConfigurationError(
-      `data folder ${path}: found it not writable (${reason}), expected a folder to write to`,
+      `data folder ${path}: found it not writable (${reasonOf(error)}), expected a folder to write to`,
       { cause: error },
     );
   }
+}
+
+/** Of SQLite's result code the low byte is the primary one: https://www.sqlite.org/rescode.html. */
+function isBusy(error: unknown): boolean {
+  return error instanceof Error && 'errcode' in error && (Number(error.errcode) & 0xff) === SQLITE_BUSY;
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function holderOf(path: string): string {

@@ -41,3 +41,12 @@ it('a data folder that cannot be written is refused', () => {
   mkdirSync(join(blocked, 'lock'));
   expect(() => takeDataFolder(blocked)).toThrow(/found it not writable \(EISDIR/);
 });
+
+it('a data folder whose lock is no lock is refused for that, not as in use', () => {
+  const path = temporaryFolder();
+  writeFileSync(join(path, 'lock'), 'garbage '.repeat(1000));
+  expect(() => takeDataFolder(path)).toThrow(InvalidConfigurationError);
+  expect(() => takeDataFolder(path)).toThrow(
+    `data folder ${path}: found that ${join(path, 'lock')} cannot be locked (file is not a database), expected the file of a local stack`,
+  );
+});

@@ -1,4 +1,5 @@
 import { InvalidConfigurationError } from '../../shared/errors.ts';
+import { CRON_FIELDS, type CronField, cronValue } from '../../shared/runtime/schedule-expression.ts';
 
 /** When a schedule runs next: epoch milliseconds strictly after `after`, or undefined when it never runs again. */
 export type NextRun = (after: number) => number | undefined;
@@ -42,36 +43,18 @@ function at(expression: string, argument: string): NextRun {
   return (after) => (time > after ? time : undefined);
 }
 
-interface Field {
-  readonly name: string;
-  readonly min: number;
-  readonly max: number;
-  /** Names of the values from `min` on. */
-  readonly words?: readonly string[];
-}
-
-const MONTHS = ['JAN', 'FEB', 'MAR', 'APR', 'MAY', 'JUN', 'JUL', 'AUG', 'SEP', 'OCT', 'NOV', 'DEC'];
-const WEEKDAYS = ['SUN', 'MON', 'TUE', 'WED', 'THU', 'FRI', 'SAT'];
-const FIELDS: readonly Field[] = [
-  { name: 'minutes', min: 0, max: 59 },
-  { name: 'hours', min: 0, max: 23 },
-  { name: 'day of month', min: 1, max: 31 },
-  { name: 'month', min: 1, max: 12, words: MONTHS },
-  { name: 'day of week', min: 1, max: 7, words: WEEKDAYS },
-  { name: 'year', min: 1970, max: 2199 },
-];
 const LAST_YEAR = 2199;
 
 function cron(expression: string, argument: string): NextRun {
   const texts = argument.trim().split(/\s+/);
   const dayTexts = [texts[2], texts[4]];
-  if (texts.length !== FIELDS.length || dayTexts.filter((text) => text === '?').length !== 1) {
+  if (texts.length !== CRON_FIELDS.length || dayTexts.filter((text) => text === '?').length !== 1) {
     throw new InvalidConfigurationError(
       `schedule: found ${expression}, expected six fields, with ? as either day of month or day of week`,
     );
   }
   const lastDayOfMonth = texts[2] === 'L';
-  const sets = FIELDS.map((field, i) => {
+  const sets = CRON_FIELDS.map((field, i) => {
     const text = texts[i] ?? '';
     const isDay = i === 2 || i === 4;
     if (isDay && (text === '?' || (i === 2 && lastDayOfMonth))) return undefined;
@@ -102,13 +85,13 @@ function cron(expression: string, argument: string): NextRun {
 }
 
 /** The values that a field of lists, ranges, steps and names stands for. */
-function valuesOf(expression: string, field: Field, text: string): ReadonlySet<number> {
+function valuesOf(expression: string, field: CronField, text: string): ReadonlySet<number> {
   const values = new Set<number>();
   for (const part of text.split(',')) {
     const [, span = '', step = '1'] =
       /^(\*|[A-Z0-9]+(?:-[A-Z0-9]+)?)(?:\/([1-9]\d*))?$/.exec(part.toUpperCase()) ?? [];
     const [from, to = part.includes('/') ? field.max : from] =
-      span === '*' ? [field.min, field.max] : span.split('-').map((word) => numberOf(field, word));
+      span === '*' ? [field.min, field.max] : span.split('-').map((word) => cronValue(field, word));
     if (from === undefined || to === undefined || !(from >= field.min && to <= field.max && from <= to)) {
       throw new InvalidConfigurationError(
         `schedule: found ${part} as ${field.name} in ${expression}, expected ${field.min}..${field.max}, ` +
@@ -118,10 +101,4 @@ function valuesOf(expression: string, field: Field, text: string): ReadonlySet<n
     for (let value = from; value <= to; value += Number(step)) values.add(value);
   }
   return values;
-}
-
-function numberOf(field: Field, word: string): number {
-  const index = field.words?.indexOf(word) ?? -1;
-  if (index >= 0) return field.min + index;
-  return /^\d+$/.test(word) ? Number(word) : Number.NaN;
 }

@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { InvalidConfigurationError, shown } from '../errors.ts';
 import { ENV } from './names.ts';
+import { isRecurringSchedule } from './schedule-expression.ts';
 
 /** Settings arrive as JSON (cdk.json) or as text (`-c`, environment); text counts only as a plain decimal number. */
 const decimal = /^-?\d+(\.\d+)?(e[+-]?\d+)?$/;
@@ -13,10 +14,10 @@ function integer(minimum: number, maximum: number) {
   return numeric(z.number({ error }).refine(inRange, { error, abort: true }));
 }
 
-function positive(maximum: number) {
-  const error = `a number above 0, at most ${maximum}`;
+function number(minimum: number, maximum: number) {
+  const error = `a number from ${minimum} to ${maximum}`;
   return numeric(
-    z.number({ error }).refine((value) => value > 0 && value <= maximum, { error, abort: true }),
+    z.number({ error }).refine((value) => value >= minimum && value <= maximum, { error, abort: true }),
   );
 }
 
@@ -33,41 +34,13 @@ const learning = {
   /** Rank r of the adapters. */
   rank: integer(1, 64),
   /** LoRA's alpha: an adapter adds (scalingFactor / rank)·B·A·x. */
-  scalingFactor: positive(1024),
+  scalingFactor: number(0.001, 1024),
   learner: z.enum(['bayesian'], { error: '"bayesian"' }),
   /** Days until an episode leaves the ReasoningBank. */
   episodeTtlDays: integer(1, 3650),
 };
 
-/** Lowest and highest number that each of the six fields of an EventBridge cron expression takes. */
-const cronRanges = [
-  [0, 59],
-  [0, 23],
-  [1, 31],
-  [1, 12],
-  [1, 7],
-  [1970, 2199],
-] as const;
-
-/** Whether EventBridge Scheduler takes the expression, as far as syntax and ranges tell. */
-function isSchedule(expression: string): boolean {
-  if (/^rate\([1-9]\d{0,5} (minute|hour|day)s?\)$/.test(expression)) return true;
-  const fields = /^cron\(([^()]*)\)$/.exec(expression)?.[1]?.split(' ');
-  if (fields?.length !== cronRanges.length) return false;
-  // AWS leaves exactly one of day-of-month and day-of-week open with `?`.
-  if ((fields[2] === '?') === (fields[4] === '?')) return false;
-  return cronRanges.every(([lowest, highest], position) => {
-    const field = fields[position] ?? '';
-    if (field === '?') return position === 2 || position === 4;
-    if (!/^(\*|[0-9A-Z]+)([-/,#][0-9A-Z]+)*$/.test(field)) return false;
-    return (field.match(/\d+/g) ?? []).every((n) => {
-      const isStep = field.includes(`/${n}`);
-      return isStep ? Number(n) >= 1 : Number(n) >= lowest && Number(n) <= highest;
-    });
-  });
-}
-
-const schedule = z.string({ error: 'a schedule such as rate(1 hour)' }).refine(isSchedule, {
+const schedule = z.string({ error: 'a schedule such as rate(1 hour)' }).refine(isRecurringSchedule, {
   error: 'rate(<n> minutes|hours|days) or a cron(...) of six fields, as EventBridge Scheduler takes',
 });
 
@@ -94,7 +67,7 @@ const deployment = z
     /** Who is told when an alarm goes off. Without it, alarms only show in CloudWatch. */
     alarmEmail: text(/^[^\s@]+@[^\s@]+\.[^\s@]+$/, 'an e-mail address').optional(),
     /** Monthly cost of the AWS account, in US dollars, from which `alarmEmail` is warned. */
-    monthlyBudget: positive(1_000_000).optional(),
+    monthlyBudget: number(0.01, 1_000_000).optional(),
   })
   .refine((s) => s.rank * s.embeddingDim <= 16_384, {
     path: ['rank'],

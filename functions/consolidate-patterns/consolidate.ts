@@ -12,6 +12,7 @@ import { initialPrior } from '../../shared/lora/prior.ts';
 import {
   MAX_FITTED_USERS,
   nextDue,
+  type Proposal,
   proposePrior,
   type SampledUser,
   takeIn,
@@ -90,8 +91,8 @@ export async function consolidate(
   }
 
   const { items, progress } = takeIn(skills, found);
-  const base = initialPrior(inForce.basis?.id ?? null, coefficientCount(inForce.basis));
-  const proposal = proposePrior(skills.prior, base, await sampleUsers(services, inForce));
+  const fits = force || progress.episodes >= nextDue(progress.fittedEpisodes);
+  const proposal = fits ? await fitPrior(services, inForce) : undefined;
   const version = skills.version + 1;
   const accepted = proposal?.better === true;
   const next: Skills = {
@@ -99,7 +100,7 @@ export async function consolidate(
     prior: accepted ? proposal.prior : skills.prior,
     priorVersion: accepted ? version : skills.priorVersion,
     items,
-    progress: { ...progress, at: now() },
+    progress: { ...progress, fittedEpisodes: fits ? progress.episodes : progress.fittedEpisodes, at: now() },
     evidence: accepted ? proposal.evidence : skills.evidence,
   };
   try {
@@ -139,6 +140,14 @@ async function storePending({ pending, episodes, onCorrupt }: ConsolidationServi
     stored += 1;
   }
   return stored;
+}
+
+async function fitPrior(
+  services: ConsolidationServices,
+  inForce: SharedLearning,
+): Promise<Proposal | undefined> {
+  const base = initialPrior(inForce.basis?.id ?? null, coefficientCount(inForce.basis));
+  return proposePrior(inForce.skills.prior, base, await sampleUsers(services, inForce));
 }
 
 /** The sums of the users who came last, under the basis in force. */

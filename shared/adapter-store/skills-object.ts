@@ -20,6 +20,7 @@ const content = z.strictObject({
   progress: z.strictObject({
     watermarks: z.array(z.string()),
     episodes: count,
+    fittedEpisodes: count,
     at: count,
   }),
   evidence: z
@@ -29,6 +30,7 @@ const content = z.strictObject({
       validationUsers: count,
       logLikelihoodBefore: z.number(),
       logLikelihoodAfter: z.number(),
+      gainInterval: z.strictObject({ low: z.number(), high: z.number() }),
     })
     .nullable(),
 });

@@ -67,6 +67,9 @@ export interface Proposal {
   readonly better: boolean;
 }
 
+/** Steps of expectation maximisation per fit. The next fit goes on from the result, so a few are enough. */
+const EM_STEPS = 3;
+
 /**
  * Fits a new prior to users outside the validation fold and compares it with the current one on those inside, by the marginal
  * likelihood of their rewards. Undefined when either part is empty.
@@ -86,20 +89,35 @@ export function proposePrior(
   const sums = fitted.map(({ statistics }) => statistics);
   const interactions = sums.reduce((sum, { count }) => sum + count, 0);
   const meanReward = sums.reduce((sum, { rewardSum }) => sum + rewardSum, 0) / interactions;
-  const prior = populationPrior(sums, { ...current, meanReward }, base);
-  const evidence: Evidence = {
-    users: fitted.length,
-    interactions,
-    validationUsers: validation.length,
-    logLikelihoodBefore: perReward(validation, current),
-    logLikelihoodAfter: perReward(validation, prior),
+  let prior: PreparedPrior = { ...current, meanReward };
+  for (let step = 0; step < EM_STEPS; step++) prior = populationPrior(sums, prior, base);
+  const compared = compare(current, prior, validation);
+  return {
+    prior,
+    evidence: { users: fitted.length, interactions, validationUsers: validation.length, ...compared },
+    better: compared.logLikelihoodAfter > compared.logLikelihoodBefore,
   };
-  return { prior, evidence, better: evidence.logLikelihoodAfter > evidence.logLikelihoodBefore };
 }
 
-function perReward(users: readonly SampledUser[], prior: PreparedPrior): number {
-  const rewards = users.reduce((sum, { statistics }) => sum + statistics.count, 0);
-  return users.reduce((sum, { statistics }) => sum + logMarginalLikelihood(statistics, prior), 0) / rewards;
+/** Mean log marginal likelihood per reward under both priors, and the 95 % interval of the difference, by users. */
+function compare(current: PreparedPrior, proposed: PreparedPrior, users: readonly SampledUser[]) {
+  const scored = users.map(({ statistics }) => ({
+    rewards: statistics.count,
+    before: logMarginalLikelihood(statistics, current),
+    after: logMarginalLikelihood(statistics, proposed),
+  }));
+  const total = (value: (user: (typeof scored)[number]) => number) =>
+    scored.reduce((sum, user) => sum + value(user), 0);
+  const rewards = total((user) => user.rewards);
+  const gain = total(({ before, after }) => after - before) / rewards;
+  // A ratio of sums over users, whose error is that of its residuals (Cochran, Sampling Techniques, 1977, ch. 6).
+  const squares = total((user) => (user.after - user.before - gain * user.rewards) ** 2);
+  const error = 1.96 * (Math.sqrt(squares) / rewards);
+  return {
+    logLikelihoodBefore: total(({ before }) => before) / rewards,
+    logLikelihoodAfter: total(({ after }) => after) / rewards,
+    gainInterval: { low: gain - error, high: gain + error },
+  };
 }
 
 function byUserAndVersion(a: Episode, b: Episode): number {

@@ -33,6 +33,8 @@ export interface Progress {
   /** Index position of the last episode taken in, per shard; see docs/reasoning-bank.md. */
   readonly watermarks: readonly string[];
   readonly episodes: number;
+  /** Episodes at the last attempt to fit a prior. */
+  readonly fittedEpisodes: number;
   /** When the last run that changed anything ended, epoch milliseconds. */
   readonly at: number;
 }
@@ -45,10 +47,12 @@ export interface Evidence {
   readonly validationUsers: number;
   readonly logLikelihoodBefore: number;
   readonly logLikelihoodAfter: number;
+  /** 95 % interval of the gain, by users. */
+  readonly gainInterval: { readonly low: number; readonly high: number };
 }
 
 export const NO_ITEM_EFFECTS: ItemEffects = { sums: new Map(), shrinkage: 20, squares: 0 };
-const NO_PROGRESS: Progress = { watermarks: [], episodes: 0, at: 0 };
+const NO_PROGRESS: Progress = { watermarks: [], episodes: 0, fittedEpisodes: 0, at: 0 };
 
 /** What everyone starts from before the first consolidation. */
 export function initialSkills(basisId: string | null, coefficients: number): Skills {

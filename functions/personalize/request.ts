@@ -39,8 +39,10 @@ const schema = z.strictObject(
         }),
         { error: candidateCount },
       )
-      .min(1, { error: candidateCount })
-      .max(PERSONALIZE_LIMITS.candidates, { error: candidateCount }),
+      // Not min and max: those look at the length of whatever has one, be it an array or not.
+      .refine(({ length }) => length >= 1 && length <= PERSONALIZE_LIMITS.candidates, {
+        error: candidateCount,
+      }),
     answer: z.enum(['scores', 'embeddings'], { error: '"scores" or "embeddings"' }).default('scores'),
     explain: z.boolean({ error: 'true or false' }).default(false),
     embeddingModel: z.string().optional(),

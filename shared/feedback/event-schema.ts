@@ -82,8 +82,11 @@ export const eventSchema = z.strictObject(
     ...header,
     interactions: z
       .array(interactionSchema, `an array of 1 to ${LIMITS.interactions} interactions`)
-      .min(1, `1 to ${LIMITS.interactions} interactions`)
-      .max(LIMITS.interactions, `1 to ${LIMITS.interactions} interactions`),
+      // Not min and max: those look at the length of whatever has one, be it an array or not.
+      .refine(({ length }) => length >= 1 && length <= LIMITS.interactions, {
+        error: `1 to ${LIMITS.interactions} interactions`,
+        params: { reason: 'limit' },
+      }),
   },
   'an object',
 );

@@ -22,7 +22,9 @@ const integer = (minimum: number, maximum: number) => {
 
 const name = (maximum: number) => {
   const error = `1 to ${maximum} characters`;
-  return z.string({ error }).min(1, { error }).max(maximum, { error });
+  // Not min and max: those look at the length of whatever has one, be it a string or not.
+  const fits = ({ length }: string) => length >= 1 && length <= maximum;
+  return z.string({ error }).refine(fits, { error, abort: true });
 };
 
 const textError = `text of at most ${MAX_TEXT_BYTES} bytes`;

@@ -36,8 +36,8 @@ export const SAFEGUARDS = {
   'episode-idempotence': [
     {
       file: 'shared/reasoning-bank/episode-item.ts',
-      find: "String(version).padStart(10, '0')",
-      replace: "String(version).padStart(10, '0') + Math.random()",
+      find: "[version.padStart(VERSION_DIGITS, '0'), ...id]",
+      replace: "[version.padStart(VERSION_DIGITS, '0'), Math.random()]",
     },
     {
       file: 'shared/reasoning-bank/in-memory-episode-store.ts',

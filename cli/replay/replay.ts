@@ -8,6 +8,7 @@ import type { FeedbackQueue } from '../../shared/feedback/queue.ts';
 import { userKey } from '../../shared/feedback/user-key.ts';
 import { basisFromEmbeddings } from '../../shared/lora/basis.ts';
 import { METRIC, OUTPUT } from '../../shared/runtime/names.ts';
+import { orAborted } from '../../shared/runtime/or-aborted.ts';
 import type { DeploymentSettings } from '../../shared/runtime/settings.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import type { ReplayPlan } from './plan.ts';
@@ -64,13 +65,14 @@ export async function replay(plan: ReplayPlan, services: ReplayServices): Promis
     const startedAt = performance.now();
     const published = await publishRound(round, services, behind);
     total.sentTwice += await sendAgain(round, services.queue);
-    await untilIdle(stack, signal);
+    await orAborted(stack.idle(), signal);
     total.seconds += (performance.now() - startedAt) / 1000;
     behind += round.length;
     total.interactions += published.interactions;
     total.events += published.events;
     onProgress(behind, 'consolidating');
-    await stack.invoke(stack.outputs[OUTPUT.consolidateFunctionName]!, { force: true, settleSeconds: 0 });
+    const consolidate = stack.outputs[OUTPUT.consolidateFunctionName]!;
+    await orAborted(stack.invoke(consolidate, { force: true, settleSeconds: 0 }), signal);
     total.consolidations += 1;
     // Warm functions would use the skills they know for some seconds more; a replay is to be the same every time.
     await stack.recycle();
@@ -128,15 +130,4 @@ function handled({ metrics }: LocalStack): number {
     metrics.sum(METRIC.eventsDuplicate) +
     metrics.sum(METRIC.eventsQuarantined)
   );
-}
-
-async function untilIdle(stack: LocalStack, signal: AbortSignal): Promise<void> {
-  let stop = () => {};
-  const aborted = new Promise<never>((_, reject) => {
-    const abort = () => reject(signal.reason);
-    signal.addEventListener('abort', abort, { once: true });
-    stop = () => signal.removeEventListener('abort', abort);
-  });
-  signal.throwIfAborted();
-  await Promise.race([stack.idle(), aborted]).finally(stop);
 }

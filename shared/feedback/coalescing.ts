@@ -1,5 +1,13 @@
+import { shown } from '../errors.ts';
+import { untilAborted } from '../runtime/or-aborted.ts';
 import type { OutgoingMessage } from './delivery.ts';
-import { assembleEvent, type EventHeader, encodeInteraction, type InteractionInput } from './event.ts';
+import {
+  assembleEvent,
+  type EventHeader,
+  encodeInteraction,
+  type InteractionInput,
+  InvalidEventError,
+} from './event.ts';
 import { LIMITS } from './event-schema.ts';
 
 /** One interaction of any user, as an application publishes it. */
@@ -8,6 +16,8 @@ export interface PublishedInteraction extends InteractionInput {
   /** ISO 8601 with offset; the time of publishing when absent. */
   readonly occurredAt?: string | undefined;
 }
+
+const INTERACTION = 'an object with userId, embedding and one of reward, watch, target';
 
 export interface CoalescingOptions {
   readonly embeddingDim: number | undefined;
@@ -18,7 +28,11 @@ export interface CoalescingOptions {
   readonly bufferBytes: number;
   readonly signal: AbortSignal | undefined;
   /** Called with what breaks the contract; the rest goes on. */
-  readonly refuse: (interaction: PublishedInteraction, position: number, error: unknown) => void;
+  readonly refuse: (
+    interaction: PublishedInteraction | null | undefined,
+    position: number,
+    error: unknown,
+  ) => void;
 }
 
 interface OpenMessage {
@@ -40,9 +54,12 @@ export async function* coalesced(
   const open = new Map<string, OpenMessage>();
   let held = 0;
   let position = -1;
-  for await (const input of interactions) {
-    if (options.signal?.aborted) break;
+  for await (const input of untilAborted(interactions, options.signal)) {
     position++;
+    if (input === null || typeof input !== 'object') {
+      options.refuse(input, position, new InvalidEventError('', shown(input), INTERACTION, 'schema'));
+      continue;
+    }
     const { userId, occurredAt = options.now().toISOString(), ...interaction } = input;
     let message = open.get(userId);
     let encoded: string;

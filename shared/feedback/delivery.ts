@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { AttuneError } from '../errors.ts';
+import { orAborted } from '../runtime/or-aborted.ts';
 import { BATCH_LIMITS, type FeedbackQueue, type QueueEntry } from './queue.ts';
 import { userKey } from './user-key.ts';
 
@@ -42,6 +43,8 @@ interface Halt {
   readonly reason: string;
 }
 
+const ABORTED: Halt = { code: 'aborted', reason: 'publishing was stopped' };
+
 /**
  * Sends messages in batches, in order within each user: a user's next message is sent only after the queue accepted
  * the one before, so a batch has one message of each user. Entries that failed are tried again with exponential
@@ -83,7 +86,7 @@ export class Delivery {
   }
 
   #enqueue(message: OutgoingMessage): void {
-    if (this.#options.signal?.aborted) this.#halt ??= { code: 'aborted', reason: 'publishing was stopped' };
+    if (this.#options.signal?.aborted) this.#halt ??= ABORTED;
     const refusal = this.#halt ?? this.#blocked.get(message.userId);
     if (refusal !== undefined) {
       this.#options.onFailed(message, refusal.code, refusal.reason);
@@ -97,18 +100,21 @@ export class Delivery {
 
   async #sendNextBatch(): Promise<void> {
     if (this.#options.signal?.aborted) {
-      this.#stop({ code: 'aborted', reason: 'publishing was stopped' });
+      this.#stop(ABORTED);
       return;
     }
     const batch = this.#nextBatch();
     let attempt: number;
     try {
-      const { failed } = await this.#queue.sendBatch(
-        batch.map(({ message }, index) => entryOf(message, index)),
-      );
+      const entries = batch.map(({ message }, index) => entryOf(message, index));
+      const { failed } = await orAborted(this.#queue.sendBatch(entries), this.#options.signal);
       this.#failedRequests = 0;
       attempt = this.#settle(batch, new Map(failed.map((entry) => [entry.id, entry])));
     } catch (error) {
+      if (this.#options.signal?.aborted) {
+        this.#stop(ABORTED);
+        return;
+      }
       attempt = ++this.#failedRequests;
       const code = error instanceof AttuneError ? error.code : 'unavailable';
       const hopeless = error instanceof AttuneError && !error.retryable;

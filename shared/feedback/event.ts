@@ -103,6 +103,14 @@ export function parseFeedbackEvent(
  * @throws InvalidEventError
  */
 export function encodeFeedbackEvent(event: FeedbackEventInput, embeddingDim?: number): string {
+  const given: unknown = event;
+  if (given === null || typeof given !== 'object') {
+    throw new InvalidEventError('', shown(given), 'an object', 'schema');
+  }
+  if (!Array.isArray(event.interactions)) {
+    const expected = `an array of 1 to ${LIMITS.interactions} interactions`;
+    throw new InvalidEventError('interactions', shown(event.interactions), expected, 'schema');
+  }
   const count = event.interactions.length;
   if (count < 1 || count > LIMITS.interactions) {
     throw new InvalidEventError(

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { shown } from '../errors.ts';
+import { untilAborted } from '../runtime/or-aborted.ts';
 import { coalesced, type PublishedInteraction } from './coalescing.ts';
 import { Delivery, type OutgoingMessage } from './delivery.ts';
 import { encodeFeedbackEvent, type FeedbackEventInput, InvalidEventError } from './event.ts';
@@ -97,7 +98,7 @@ export class FeedbackPublisher {
         bufferBytes,
         signal: options.signal,
         refuse: (interaction, position, error) =>
-          fail({ userId: nameOf(interaction.userId), interactions: 1, position, ...refusalOf(error) }),
+          fail({ userId: nameOf(interaction?.userId), interactions: 1, position, ...refusalOf(error) }),
       }),
     );
   }
@@ -152,20 +153,28 @@ async function* encoded(
   fail: (failure: PublishFailure) => void,
 ): AsyncGenerator<OutgoingMessage> {
   let position = -1;
-  for await (const event of events) {
-    if (signal?.aborted) break;
+  for await (const event of untilAborted(events, signal)) {
     position++;
-    const { eventId, userId } = event;
-    const message = { eventId, userId: nameOf(userId), interactions: event.interactions.length, position };
     let body: string;
     try {
       body = encodeFeedbackEvent(event, embeddingDim);
     } catch (error) {
-      fail({ ...message, ...refusalOf(error) });
+      fail({ ...namesOf(event), position, ...refusalOf(error) });
       continue;
     }
-    yield { ...message, body };
+    const { eventId, userId, interactions } = event;
+    yield { eventId, userId, interactions: interactions.length, position, body };
   }
+}
+
+/** What can be said of an event that was refused, whatever it is. */
+function namesOf(event: Partial<FeedbackEventInput> | null | undefined) {
+  const { eventId, userId, interactions } = event ?? {};
+  return {
+    ...(typeof eventId === 'string' ? { eventId } : {}),
+    userId: nameOf(userId),
+    interactions: Array.isArray(interactions) ? interactions.length : 0,
+  };
 }
 
 /** @throws everything that is not a refusal of the input */

@@ -1,8 +1,9 @@
+import { getEventListeners } from 'node:events';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { InvalidConfigurationError, UnavailableError } from '../../../shared/errors.ts';
 import type { PublishedInteraction } from '../../../shared/feedback/coalescing.ts';
-import { parseFeedbackEvent } from '../../../shared/feedback/event.ts';
+import { type FeedbackEventInput, parseFeedbackEvent } from '../../../shared/feedback/event.ts';
 import { FeedbackPublisher, type FeedbackPublisherOptions } from '../../../shared/feedback/publisher.ts';
 import {
   BATCH_LIMITS,
@@ -200,6 +201,21 @@ describe('publishing interactions', () => {
     expect(queue.itemsByUser()).toEqual({ a: ['1', '6'] });
   });
 
+  test('reports what is no interaction at all, and sends the rest', async () => {
+    const queue = new ScriptedQueue();
+    const input = [null, 7, 'ab', undefined, [], of('a', '1')] as PublishedInteraction[];
+    const report = await publisher(queue).publish(input);
+    expect(report).toMatchObject({ interactions: 1, events: 1 });
+    expect(
+      report.failed.map(({ position, code, interactions }) => ({ position, code, interactions })),
+    ).toEqual([0, 1, 2, 3, 4].map((position) => ({ position, code: 'schema', interactions: 1 })));
+    expect(report.failed[0]).toMatchObject({
+      userId: 'nothing',
+      message:
+        'input: found null, expected an object with userId, embedding and one of reward, watch, target',
+    });
+  });
+
   test('tells the progress after every request', async () => {
     const seen: unknown[] = [];
     await publisher(new ScriptedQueue()).publish([...many('a', 150), of('b', '1')], {
@@ -323,6 +339,64 @@ describe('retrying', () => {
   });
 });
 
+describe('stopping while something hangs', () => {
+  const never = new Promise<never>(() => {});
+
+  test('reports the messages of a request that does not end', async () => {
+    const stop = new AbortController();
+    const queue = { sendBatch: () => never };
+    const published = publisher(queue).publish([of('a', '1'), of('b', '2')], { signal: stop.signal });
+    setImmediate(() => stop.abort());
+    const report = await published;
+    expect(report).toMatchObject({ interactions: 0, events: 0 });
+    expect(report.failed).toMatchObject([
+      { userId: 'a', position: 0, code: 'aborted', message: 'publishing was stopped' },
+      { userId: 'b', position: 1, code: 'aborted' },
+    ]);
+  });
+
+  test('reports the interactions that it holds when the source does not go on, and ends the source', async () => {
+    const stop = new AbortController();
+    const queue = new ScriptedQueue();
+    let ended = false;
+    let read = 0;
+    const source: AsyncIterableIterator<PublishedInteraction> = {
+      [Symbol.asyncIterator]: () => source,
+      next: () => (read++ === 0 ? Promise.resolve({ value: of('a', '1') }) : never),
+      return: () => {
+        ended = true;
+        return never;
+      },
+    };
+    const published = publisher(queue).publish(source, { signal: stop.signal });
+    setImmediate(() => stop.abort());
+    expect(await published).toMatchObject({
+      interactions: 0,
+      failed: [{ userId: 'a', position: 0, interactions: 1, code: 'aborted' }],
+    });
+    expect({ ended, requests: queue.requests.length }).toEqual({ ended: true, requests: 0 });
+  });
+
+  test('ends where no ready-made event comes', async () => {
+    const stop = new AbortController();
+    async function* source() {
+      yield await never;
+    }
+    const published = publisher(new ScriptedQueue()).publishEvents(source(), { signal: stop.signal });
+    setImmediate(() => stop.abort());
+    expect(await published).toEqual({ interactions: 0, events: 0, failed: [] });
+  });
+
+  test('leaves no listener on the signal', async () => {
+    const { signal } = new AbortController();
+    async function* source() {
+      yield* many('a', 200);
+    }
+    await publisher(new ScriptedQueue()).publish(source(), { signal });
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
+  });
+});
+
 test('whatever fails, each user gets a beginning of what was published, in order, and the rest is reported', async () => {
   const answers = fc.infiniteStream(
     fc.constantFrom<Answer>('accept', 'accept', 'fail', 'refuse', new UnavailableError('')),
@@ -375,6 +449,41 @@ describe('publishing ready-made events', () => {
     expect(queue.itemsByUser()).toEqual({ a: ['1', '3'], b: ['4'] });
     expect(report).toMatchObject({ interactions: 3, events: 3 });
     expect(report.failed).toMatchObject([{ eventId: '2', userId: 'a', position: 1, code: 'limit' }]);
+  });
+
+  test('reports what is no event at all, and sends the rest', async () => {
+    const queue = new ScriptedQueue();
+    const { interactions: _, ...bare } = event('2', 'a');
+    const input = [
+      event('1', 'a'),
+      bare,
+      null,
+      { ...event('3', 'a'), interactions: 'ab' },
+      7,
+      event('4', 'a'),
+    ];
+    const report = await publisher(queue).publishEvents(input as FeedbackEventInput[]);
+    expect(queue.itemsByUser()).toEqual({ a: ['1', '4'] });
+    const expected = 'an array of 1 to 100 interactions';
+    expect(report.failed).toEqual([
+      {
+        eventId: '2',
+        userId: 'a',
+        interactions: 0,
+        position: 1,
+        code: 'schema',
+        message: `interactions: found nothing, expected ${expected}`,
+      },
+      {
+        userId: 'nothing',
+        interactions: 0,
+        position: 2,
+        code: 'schema',
+        message: 'input: found null, expected an object',
+      },
+      expect.objectContaining({ position: 3, message: `interactions: found "ab", expected ${expected}` }),
+      expect.objectContaining({ position: 4, message: 'input: found 7, expected an object' }),
+    ]);
   });
 
   test('has one message of a user under way at a time', async () => {

@@ -1,9 +1,10 @@
 #!/usr/bin/env node
+import './node-version.ts';
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { basisCommand } from './basis.ts';
 import { dlqCommand } from './dlq.ts';
-import { exitCodeOf, oneLine } from './exit.ts';
+import { exitCodeOf, oneLine, outliveReaders } from './exit.ts';
 import { exportCommand } from './export.ts';
 import { forgetCommand } from './forget.ts';
 import { historyCommand } from './history.ts';
@@ -43,6 +44,7 @@ for (const command of [program, ...program.commands.flatMap((command) => [comman
   });
 }
 
+outliveReaders();
 try {
   await program.parseAsync();
 } catch (error) {

@@ -33,9 +33,21 @@ export function oneLine(text: string): string {
   return text.trim().replace(/\s*[\r\n]+\s*/g, ' ');
 }
 
-/** Aborts at the first Ctrl-C or SIGTERM, so that a command can end in order; a second one ends the process at once. */
+/** What writing fails with once the reader of a pipe, or the terminal, is gone. */
+const READER_GONE = ['EPIPE', 'EIO', 'ERR_STREAM_DESTROYED'];
+
+/** Lets a command finish, and clear up, although nobody reads any more what it prints. */
+export function outliveReaders(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (!READER_GONE.includes(error.code ?? '')) throw error;
+    });
+  }
+}
+
+/** Aborts at the first Ctrl-C, SIGTERM or hang-up, so that a command can end in order; a second one ends the process at once. */
 export function interruption(): AbortSignal {
   const controller = new AbortController();
-  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => controller.abort());
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(name, () => controller.abort());
   return controller.signal;
 }

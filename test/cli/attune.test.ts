@@ -37,6 +37,26 @@ describe('the command line', () => {
     expect(await runAttune(args)).toEqual({ code: 2, stdout: '', stderr: `attune: ${line}\n` });
   });
 
+  test('says which Node it needs under an older one, before it loads anything else', async () => {
+    const older =
+      'Object.defineProperty(process, "version", { value: "v20.19.2" });' +
+      'Object.defineProperty(process, "versions", { value: { ...process.versions, node: "20.19.2" } });' +
+      'delete globalThis.Float16Array;';
+    const { code, stdout, stderr } = await runAttune(['--version'], {
+      env: { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(older)}` },
+    });
+    expect({ code, stdout, stderr }).toEqual({
+      code: 2,
+      stdout: '',
+      stderr: 'attune needs Node 24 or newer, found v20.19.2\n',
+    });
+  });
+
+  test('ends quietly when nobody reads what it prints', async () => {
+    const { code, stderr } = await runAttune(['--help'], { started: (child) => child.stdout.destroy() });
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  });
+
   test('shows where an error came from when debugging', async () => {
     const { code, stderr } = await runAttune(['publish', '/nowhere.jsonl', ...queue], {
       env: { ATTUNE_DEBUG: '1' },

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -91,6 +91,20 @@ describe('attune local', () => {
     });
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   }, 120_000);
+
+  test.each(['SIGTERM', 'SIGHUP'] as const)(
+    'leaves nothing behind when ended by %s',
+    async (name) => {
+      const temporary = mkdtempSync(join(folder, 'tmp-'));
+      const { code, stderr } = await runAttune(['local', '--users', '5'], {
+        env: { TMPDIR: temporary },
+        started: (child) =>
+          child.stdout.on('data', (text) => String(text).includes('Synthesizing') && child.kill(name)),
+      });
+      expect({ code, stderr, left: readdirSync(temporary) }).toEqual({ code: 130, stderr: '', left: [] });
+    },
+    60_000,
+  );
 
   test('answers a port in use with one line and exit code 2', async () => {
     const server = createServer().listen(0, '127.0.0.1');

@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { InvalidConfigurationError } from '../../../shared/errors.ts';
+import { listen } from '../listen.ts';
 import { readBody } from './body.ts';
 import type { BucketSettings } from './bucket.ts';
 import { applyExpirations, utcDay } from './lifecycle.ts';
@@ -51,17 +52,13 @@ export async function startS3({ dataDir, port = 0, now = Date.now }: LocalS3Opti
   });
   // Longer than clients keep idle connections, so that none is closed just as a request is sent on it.
   server.keepAliveTimeout = 120_000;
-  try {
-    await listen(server, port);
-  } catch (error) {
+  const endpoint = await listen(server, 's3', port).catch((error: unknown) => {
     table.close();
     throw error;
-  }
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('the server has no port');
+  });
   let closing: Promise<void> | undefined;
   return {
-    endpoint: `http://127.0.0.1:${address.port}`,
+    endpoint,
     createBucket(name, settings) {
       if (table.bucket(name)?.versioned && !settings.versioned) {
         throw new InvalidConfigurationError(
@@ -135,19 +132,6 @@ async function databaseFile(dataDir: string): Promise<string> {
     });
   }
   return join(dataDir, 's3.sqlite');
-}
-
-function listen(server: Server, port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (cause) =>
-      reject(
-        new InvalidConfigurationError(`port ${port}: found ${cause.message}, expected a free port`, {
-          cause,
-        }),
-      ),
-    );
-    server.listen(port, '127.0.0.1', resolve);
-  });
 }
 
 /** Lets running requests end, but waits no longer than a second for a client that stalls. */

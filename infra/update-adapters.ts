@@ -34,7 +34,7 @@ export class UpdateAdapters extends AttuneFunction {
     adapters.allowObjects(this, ['s3:GetObject'], [PREFIX.basis, PREFIX.skills]);
     adapters.allowObjects(this, ['s3:PutObject'], [PREFIX.quarantine, PREFIX.pending]);
     adapters.allowListing(this);
-    bank.allowItems(this, ['dynamodb:GetItem', 'dynamodb:PutItem']);
+    bank.allowItems(this, ['dynamodb:PutItem']);
     Validations.of(this).acknowledge(
       {
         id: 'Serverless-LambdaDLQ',

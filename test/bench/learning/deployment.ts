@@ -1,0 +1,172 @@
+import {
+  type ConsolidationReport,
+  type ConsolidationServices,
+  consolidate,
+} from '../../../functions/consolidate-patterns/consolidate.ts';
+import { personalize, type ScoredItem } from '../../../functions/personalize/personalize.ts';
+import { updateUser } from '../../../functions/update-adapters/update-user.ts';
+import { AdapterCache } from '../../../shared/adapter-store/adapter-cache.ts';
+import { AdapterStore } from '../../../shared/adapter-store/adapter-store.ts';
+import { learningObjects, readSharedLearning } from '../../../shared/adapter-store/learning-objects.ts';
+import { PendingEpisodes } from '../../../shared/adapter-store/pending-episodes.ts';
+import type { FeedbackEvent } from '../../../shared/feedback/event.ts';
+import { userKey } from '../../../shared/feedback/user-key.ts';
+import { type Basis, coefficientCount } from '../../../shared/lora/basis.ts';
+import { initialPrior } from '../../../shared/lora/prior.ts';
+import { nextDue } from '../../../shared/reasoning-bank/consolidation.ts';
+import { cellOf, type Outcome } from '../../../shared/reasoning-bank/episode.ts';
+import { InMemoryEpisodeStore } from '../../../shared/reasoning-bank/in-memory-episode-store.ts';
+import { initialSkills } from '../../../shared/reasoning-bank/skills.ts';
+import type { FunctionSettings } from '../../../shared/runtime/settings.ts';
+import { MemoryObjects } from './memory-objects.ts';
+
+export interface DeploymentOptions {
+  readonly embeddingDim: number;
+  /** null: consolidation learns one. */
+  readonly basis: Basis | null;
+  /** g0, known from the start. */
+  readonly meanReward: number;
+  /** τ² of the prior before anyone is known; default 10. */
+  readonly priorVariance?: number;
+  /** When consolidation runs, if ever. */
+  readonly consolidation: Consolidation;
+}
+
+/**
+ * `hourly`: as deployed, at every full hour of the data's own time; the function itself decides whether that is worth anything.
+ * `by-count`: as soon as the episodes have grown by the 1.25 rule, whatever the time.
+ */
+export type Consolidation = 'hourly' | 'by-count' | 'never';
+
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+
+/** The functions' own use cases on stores in memory: the same code that runs in Lambda, without the network. */
+export class MemoryDeployment {
+  readonly objects = new MemoryObjects();
+  readonly settings: FunctionSettings;
+  readonly #services: ConsolidationServices;
+  readonly #cache = new AdapterCache(1024 * 1024 * 1024);
+  readonly #consolidation: Consolidation;
+  #now = 1;
+  #updates = 0;
+  #consolidatedUpdates = 0;
+  #consolidatedAt = 0;
+  #outcome: Outcome | undefined;
+
+  private constructor({ embeddingDim, consolidation }: DeploymentOptions) {
+    this.settings = {
+      embeddingDim,
+      embeddingModel: 'benchmark',
+      rank: 4,
+      scalingFactor: 1,
+      learner: 'bayesian',
+      episodeTtlDays: 90,
+      bucket: 'memory',
+      table: 'memory',
+    };
+    this.#consolidation = consolidation;
+    const now = () => this.#now;
+    this.#services = {
+      cell: cellOf(this.settings),
+      learning: learningObjects(this.objects, this.settings, { maxAgeMs: 1, now }),
+      adapters: new AdapterStore(this.objects),
+      // Ratings of twenty years are played in a minute, and none of them expires.
+      episodes: new InMemoryEpisodeStore({ ttlDays: 36_500, now }),
+      pending: new PendingEpisodes(this.objects),
+      onCorrupt: (error) => {
+        throw error;
+      },
+      now,
+    };
+  }
+
+  static async create(options: DeploymentOptions): Promise<MemoryDeployment> {
+    const deployment = new MemoryDeployment(options);
+    const { learning } = deployment.#services;
+    const { basis, meanReward, priorVariance } = options;
+    if (basis !== null) {
+      await learning.basis.refresh();
+      await learning.basis.write({ basis, embeddingModel: deployment.settings.embeddingModel });
+    }
+    const basisId = basis?.id ?? null;
+    const prior = initialPrior(basisId, coefficientCount(basis), {
+      meanReward,
+      relativeVariance: priorVariance,
+    });
+    await learning.skills.refresh();
+    await learning.skills.write({ ...initialSkills(basisId, coefficientCount(basis)), version: 1, prior });
+    return deployment;
+  }
+
+  /** Runs consolidation where it was due, then applies one event as the update function does. */
+  async update(event: FeedbackEvent): Promise<Outcome> {
+    const occurredAt = Date.parse(event.occurredAt);
+    if (this.#consolidation === 'hourly') await this.#runSchedule(occurredAt);
+    this.#now = Math.max(this.#now + 1, occurredAt);
+    const { learning, adapters, episodes, pending, now } = this.#services;
+    this.#outcome = undefined;
+    await updateUser(userKey(event.userId), [event], await readSharedLearning(learning), {
+      settings: this.settings,
+      adapters,
+      cache: this.#cache,
+      pending,
+      now,
+      episodes: {
+        store: (episode) => {
+          this.#outcome = episode.outcome;
+          return episodes.store(episode);
+        },
+      },
+      backOff: async () => {},
+      onConflict: () => {},
+      onPending: (error) => {
+        throw error;
+      },
+    });
+    this.#updates += 1;
+    if (this.#consolidation === 'by-count' && this.#updates >= nextDue(this.#consolidatedUpdates)) {
+      await this.consolidate();
+    }
+    return this.#outcome!;
+  }
+
+  /** The first of the hourly runs before `until` that finds enough; those that find too little change nothing. */
+  async #runSchedule(until: number): Promise<void> {
+    if (this.#updates === this.#consolidatedUpdates) return;
+    const nextHour = fullHourFrom(this.#now + 1);
+    const enough = this.#updates >= nextDue(this.#consolidatedUpdates);
+    const run = enough ? nextHour : Math.max(nextHour, fullHourFrom(this.#consolidatedAt + DAY_MS));
+    if (run > until) return;
+    this.#now = run;
+    await this.consolidate();
+  }
+
+  async consolidate(force = false): Promise<ConsolidationReport> {
+    this.#now += 1;
+    const report = await consolidate(this.#services, { force, settleSeconds: 0 });
+    this.#consolidatedUpdates = this.#updates;
+    this.#consolidatedAt = this.#now;
+    this.#now += 1;
+    return report;
+  }
+
+  /** Predicted rewards as the personalize function answers them, in the order of the candidates. */
+  async scores(
+    userId: string,
+    candidates: readonly { itemId?: string; embedding: Float32Array }[],
+  ): Promise<number[]> {
+    const { learning, adapters } = this.#services;
+    const answer = await personalize(
+      { userId, candidates, answer: 'scores', explain: false },
+      { settings: this.settings, adapters, cache: this.#cache, learning: () => readSharedLearning(learning) },
+    );
+    const scores = new Array<number>(candidates.length).fill(0);
+    for (const { index, score } of answer.items as readonly ScoredItem[]) scores[index] = score;
+    return scores;
+  }
+}
+
+function fullHourFrom(time: number): number {
+  return Math.ceil(time / HOUR_MS) * HOUR_MS;
+}

@@ -1,0 +1,135 @@
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { basename, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { exitCodeOf } from '../../../cli/exit.ts';
+import { createProgress, printJson, printLine, printProblem } from '../../../cli/output.ts';
+import type { EmbeddingKind } from '../../../shared/datasets/item-embeddings.ts';
+import { loadRatings } from '../../../shared/datasets/ratings.ts';
+import { missedBars } from './bars.ts';
+import { type Figures, figuresOf } from './figures.ts';
+import { picture } from './picture.ts';
+import { PRIOR_VARIANCES, playSplit, type SplitResult } from './rows.ts';
+import { table } from './table.ts';
+
+/** `npm run bench:learning -- --ratings <folder>…`: what the bank is worth on real ratings. See docs/learning.md. */
+interface Options {
+  ratings: string[];
+  embeddings: EmbeddingKind;
+  splits: number;
+  quick?: boolean;
+  json?: boolean;
+  write: boolean;
+}
+
+const DOCS = fileURLToPath(new URL('../../../docs/benchmarks/', import.meta.url));
+/** Rows of a full run and of a quick one. */
+const ROWS = { full: PRIOR_VARIANCES.length + 10, quick: 8 };
+const QUICK_USERS = 100;
+
+const program = new Command('bench:learning')
+  .requiredOption('--ratings <folder...>', 'folders with ratings.csv, movies.csv and perhaps tags.csv')
+  .addOption(
+    new Option('--embeddings <kind>', 'of the items').choices(['hybrid', 'content']).default('hybrid'),
+  )
+  .option('--splits <n>', 'how often users are split into halves', splitCount, 3)
+  .option('--quick', 'one split, 100 users, and exit code 1 when the bank is worth too little')
+  .option('--json', 'print the result as one line of JSON, the last on stdout')
+  .option('--no-write', 'leave docs/benchmarks as it is')
+  .exitOverride();
+
+try {
+  program.parse();
+  for (const folder of program.opts<Options>().ratings) await measure(folder, program.opts<Options>());
+} catch (error) {
+  process.exitCode = exitCodeOf(error);
+}
+
+async function measure(folder: string, { embeddings, splits, quick = false, json, write }: Options) {
+  const name = basename(resolve(folder));
+  const data = loadRatings(folder);
+  const seeds = Array.from({ length: quick ? 1 : splits }, (_, i) => i + 1);
+  const progress = createProgress(`${name}, ${embeddings}`, 'rows');
+  const total = seeds.length * (quick ? ROWS.quick : ROWS.full);
+  let begun = 0;
+  const results: SplitResult[] = [];
+  for (const seed of seeds) {
+    results.push(
+      await playSplit(data, {
+        kind: embeddings,
+        seed,
+        quick,
+        ...(quick ? { users: QUICK_USERS } : {}),
+        onRow: () => progress.update(begun++, total),
+      }),
+    );
+  }
+  progress.stop();
+
+  const figures = figuresOf(results);
+  printLine(describe(name, embeddings, results, figures));
+  if (write && !quick) {
+    mkdirSync(DOCS, { recursive: true });
+    const file = `${DOCS}learning-${name}-${embeddings}`;
+    writeFileSync(`${file}.md`, page(name, embeddings, results, figures));
+    writeFileSync(`${file}.svg`, picture(`${name}, ${embeddings} embeddings`, figures.rows));
+  }
+  const missed = quick ? missedBars(figures) : [];
+  for (const bar of missed) printProblem(bar);
+  if (missed.length > 0) process.exitCode = 1;
+  if (json) {
+    printJson({
+      rows: figures.rows.map(({ curve: _, ...row }) => row),
+      data: name,
+      embeddings,
+      splits: seeds.length,
+      priorVariance: figures.priorVariance,
+      harm: figures.harm,
+      sha: commit(),
+    });
+  }
+}
+
+function describe(name: string, kind: string, results: readonly SplitResult[], figures: Figures): string {
+  const users = results.map((result) => result.users).join(' + ');
+  const updates = results.reduce((sum, result) => sum + result.updates, 0).toLocaleString('en-US');
+  const harm =
+    figures.harm === null
+      ? ''
+      : `\nWith one user in twenty lying, the p10 of the others changes by ${(figures.harm * 100).toFixed(2)} %.\n`;
+  return `
+${name}, ${kind} embeddings: ${users} users online in ${results.length} splits, ${updates} updates.
+Changes and gains are against no-bank (τ² = ${figures.priorVariance}, the best in hindsight), those of control against no-adapter;
+intervals are 95 %, by users.
+
+${table(figures)}
+${harm}`;
+}
+
+function page(name: string, kind: string, results: readonly SplitResult[], figures: Figures): string {
+  return `# ${name}, ${kind} embeddings
+${describe(name, kind, results, figures)}
+![Loss over updates](learning-${name}-${kind}.svg)
+
+Made by \`npm run bench:learning -- --ratings <folder of ${name}> --embeddings ${kind} --splits ${results.length}\`; the rows are
+explained in [learning.md](../learning.md).
+`;
+}
+
+/** Commit of the code that was measured; null outside a clone. */
+function commit(): string | null {
+  try {
+    return execFileSync('git', ['rev-parse', 'HEAD'], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    }).trim();
+  } catch {
+    return null;
+  }
+}
+
+function splitCount(text: string): number {
+  if (/^[1-9]\d?$/.test(text)) return Number(text);
+  throw new InvalidArgumentError('expected a whole number from 1 to 99.');
+}

@@ -44,16 +44,18 @@ export function downProject(
   }
 }
 
-/** `downProject` of two vectors at a time, which share the loads of A. */
-function downProjectPair(
+/** `downProject` of three vectors at a time, which share the loads of A: as many sums as there are registers for. */
+function downProjectThree(
   a: Float32Array,
   x: Float32Array,
   y: Float32Array,
-  d: number,
+  w: Float32Array,
   rank: number,
-  zx: Float64Array,
-  zy: Float64Array,
+  zX: Float64Array,
+  zY: Float64Array,
+  zW: Float64Array,
 ): void {
+  const d = x.length;
   let k = 0;
   for (; k + 4 <= rank; k += 4) {
     const row0 = k * d;
@@ -68,41 +70,57 @@ function downProjectPair(
     let y1 = 0;
     let y2 = 0;
     let y3 = 0;
+    let w0 = 0;
+    let w1 = 0;
+    let w2 = 0;
+    let w3 = 0;
     for (let i = 0; i < d; i++) {
       const xi = x[i]!;
       const yi = y[i]!;
+      const wi = w[i]!;
       const a0 = a[row0 + i]!;
-      const a1 = a[row1 + i]!;
-      const a2 = a[row2 + i]!;
-      const a3 = a[row3 + i]!;
       x0 += a0 * xi;
       y0 += a0 * yi;
+      w0 += a0 * wi;
+      const a1 = a[row1 + i]!;
       x1 += a1 * xi;
       y1 += a1 * yi;
+      w1 += a1 * wi;
+      const a2 = a[row2 + i]!;
       x2 += a2 * xi;
       y2 += a2 * yi;
+      w2 += a2 * wi;
+      const a3 = a[row3 + i]!;
       x3 += a3 * xi;
       y3 += a3 * yi;
+      w3 += a3 * wi;
     }
-    zx[k] = x0;
-    zx[k + 1] = x1;
-    zx[k + 2] = x2;
-    zx[k + 3] = x3;
-    zy[k] = y0;
-    zy[k + 1] = y1;
-    zy[k + 2] = y2;
-    zy[k + 3] = y3;
+    zX[k] = x0;
+    zX[k + 1] = x1;
+    zX[k + 2] = x2;
+    zX[k + 3] = x3;
+    zY[k] = y0;
+    zY[k + 1] = y1;
+    zY[k + 2] = y2;
+    zY[k + 3] = y3;
+    zW[k] = w0;
+    zW[k + 1] = w1;
+    zW[k + 2] = w2;
+    zW[k + 3] = w3;
   }
   for (; k < rank; k++) {
     const row = k * d;
     let sumX = 0;
     let sumY = 0;
+    let sumW = 0;
     for (let i = 0; i < d; i++) {
       sumX += a[row + i]! * x[i]!;
       sumY += a[row + i]! * y[i]!;
+      sumW += a[row + i]! * w[i]!;
     }
-    zx[k] = sumX;
-    zy[k] = sumY;
+    zX[k] = sumX;
+    zY[k] = sumY;
+    zW[k] = sumW;
   }
 }
 
@@ -133,31 +151,39 @@ function upProject(
   }
 }
 
-/** `upProject` of two vectors at a time, which share the loads of B. */
-function upProjectPair(
+/** `upProject` of three vectors at a time, which share the loads of B. */
+function upProjectThree(
   b: Float32Array,
   scale: number,
-  zx: Float64Array,
-  zy: Float64Array,
+  zX: Float64Array,
+  zY: Float64Array,
+  zW: Float64Array,
   x: Float32Array,
   y: Float32Array,
+  w: Float32Array,
   rank: number,
   outX: Float32Array,
   outY: Float32Array,
+  outW: Float32Array,
 ): void {
   const d = x.length;
   let fromX = x;
   let fromY = y;
+  let fromW = w;
   let k = 0;
-  for (; k + 4 <= rank; k += 4, fromX = outX, fromY = outY) {
-    const x0 = scale * zx[k]!;
-    const x1 = scale * zx[k + 1]!;
-    const x2 = scale * zx[k + 2]!;
-    const x3 = scale * zx[k + 3]!;
-    const y0 = scale * zy[k]!;
-    const y1 = scale * zy[k + 1]!;
-    const y2 = scale * zy[k + 2]!;
-    const y3 = scale * zy[k + 3]!;
+  for (; k + 4 <= rank; k += 4, fromX = outX, fromY = outY, fromW = outW) {
+    const x0 = scale * zX[k]!;
+    const x1 = scale * zX[k + 1]!;
+    const x2 = scale * zX[k + 2]!;
+    const x3 = scale * zX[k + 3]!;
+    const y0 = scale * zY[k]!;
+    const y1 = scale * zY[k + 1]!;
+    const y2 = scale * zY[k + 2]!;
+    const y3 = scale * zY[k + 3]!;
+    const w0 = scale * zW[k]!;
+    const w1 = scale * zW[k + 1]!;
+    const w2 = scale * zW[k + 2]!;
+    const w3 = scale * zW[k + 3]!;
     for (let i = 0, at = k; i < d; i++, at += rank) {
       const b0 = b[at]!;
       const b1 = b[at + 1]!;
@@ -165,21 +191,25 @@ function upProjectPair(
       const b3 = b[at + 3]!;
       outX[i] = fromX[i]! + (x0 * b0 + x1 * b1) + (x2 * b2 + x3 * b3);
       outY[i] = fromY[i]! + (y0 * b0 + y1 * b1) + (y2 * b2 + y3 * b3);
+      outW[i] = fromW[i]! + (w0 * b0 + w1 * b1) + (w2 * b2 + w3 * b3);
     }
   }
-  for (; k < rank; k++, fromX = outX, fromY = outY) {
-    const xk = scale * zx[k]!;
-    const yk = scale * zy[k]!;
+  for (; k < rank; k++, fromX = outX, fromY = outY, fromW = outW) {
+    const xk = scale * zX[k]!;
+    const yk = scale * zY[k]!;
+    const wk = scale * zW[k]!;
     for (let i = 0, at = k; i < d; i++, at += rank) {
       outX[i] = fromX[i]! + xk * b[at]!;
       outY[i] = fromY[i]! + yk * b[at]!;
+      outW[i] = fromW[i]! + wk * b[at]!;
     }
   }
 }
 
 /** Latent vectors of the item at hand; at most 64 ranks. */
 const latent = new Float64Array(64);
-const otherLatent = new Float64Array(64);
+const second = new Float64Array(64);
+const third = new Float64Array(64);
 
 /** out = x + s·B·A·x. `out` may be `x`. */
 export function adapt(
@@ -204,13 +234,14 @@ export function adaptBatch(
   outs: readonly Float32Array[],
 ): void {
   let n = 0;
-  for (; n + 2 <= xs.length; n += 2) {
+  for (; n + 3 <= xs.length; n += 3) {
     const x = xs[n]!;
     const y = xs[n + 1]!;
-    downProjectPair(a, x, y, x.length, rank, latent, otherLatent);
-    upProjectPair(b, scale, latent, otherLatent, x, y, rank, outs[n]!, outs[n + 1]!);
+    const w = xs[n + 2]!;
+    downProjectThree(a, x, y, w, rank, latent, second, third);
+    upProjectThree(b, scale, latent, second, third, x, y, w, rank, outs[n]!, outs[n + 1]!, outs[n + 2]!);
   }
-  if (n < xs.length) adapt(a, b, scale, rank, xs[n]!, outs[n]!);
+  for (; n < xs.length; n++) adapt(a, b, scale, rank, xs[n]!, outs[n]!);
 }
 
 /** s·⟨x, B·A·x⟩/⟨x, x⟩, what the adapter adds to the score of x; 0 for a zero vector. */

@@ -145,6 +145,8 @@ describe('train', () => {
     const basis = arbitraryBasis(createRandom(1));
     const state = createBayesianState(basis);
     expect(state).toMatchObject({ learner: 'bayesian', basisId: basis.id, targets: null, waiting: [] });
+    const event = rewardsOf(createRandom(2), 2, 5);
+    expect(train(state, { basis, prior: initialPrior(basis.id, 4) }, event).state.waiting).toEqual([]);
     expect(state.statistics.moment).toHaveLength(4);
     const model = { basis, prior: initialPrior(basis.id, 4) };
     expect(solveWeights(state, model)).toEqual({ b: new Float32Array(10), offset: 0 });

@@ -155,6 +155,7 @@ describe('posteriorMean and logMarginalLikelihood', () => {
     expect(() => posteriorMean(impossible, prior)).toThrow(
       'statistics: found sums that no finite interactions have',
     );
+    expect(() => posteriorMean(impossible, prior)).toThrow('expected a positive semidefinite G');
     expect(() => populationPrior([{ ...impossible, count: 1 }], prior, prior)).toThrow(InvalidInputError);
   });
 });
@@ -232,7 +233,9 @@ describe('preparePrior', () => {
       noiseVariance: 0.1,
       meanReward: 0.5,
     };
-    expect(() => preparePrior(prior)).toThrow('expected a covariance of order 2');
+    const message =
+      'prior.covariance: found a matrix that is not positive definite, expected a covariance of order 2';
+    expect(() => preparePrior(prior)).toThrow(message);
   });
 });
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { LocalStack } from '../infra/local/local-stack.ts';
-import { NotFoundError } from '../shared/errors.ts';
+import { NotFoundError, UnavailableError } from '../shared/errors.ts';
 import { METRIC, OUTPUT } from '../shared/runtime/names.ts';
 import { EXIT, ExitError, interruption } from './exit.ts';
 import { createProgress, printJson, printLine, printProblem } from './output.ts';
@@ -62,20 +62,27 @@ async function local(options: LocalOptions): Promise<void> {
       'attune local: found no infra/app.ts, expected to run in a clone of the repository',
     );
   }
-  const signal = interruption();
+  const interrupted = interruption();
+  const fault = new AbortController();
+  const signal = AbortSignal.any([interrupted, fault.signal]);
   const assemblyDir = await mkdtemp(join(tmpdir(), 'attune-'));
   let stack: LocalStack | undefined;
   try {
-    stack = await run(options, assemblyDir, signal, (started) => {
+    stack = await run(options, assemblyDir, signal, fault, (started) => {
       stack = started;
     });
     if (options.keep) await untilInterrupted(signal);
+    fault.signal.throwIfAborted();
   } catch (error) {
-    if (!signal.aborted) throw error;
+    fault.signal.throwIfAborted();
+    if (!interrupted.aborted) throw error;
     throw new ExitError(EXIT.interrupted);
   } finally {
-    await stack?.stop();
-    await rm(assemblyDir, { recursive: true, force: true });
+    try {
+      await stack?.stop();
+    } finally {
+      await rm(assemblyDir, { recursive: true, force: true });
+    }
   }
 }
 
@@ -83,6 +90,7 @@ async function run(
   options: LocalOptions,
   assemblyDir: string,
   signal: AbortSignal,
+  fault: AbortController,
   onStarted: (stack: LocalStack) => void,
 ): Promise<LocalStack> {
   const say = options.json ? () => {} : printLine;
@@ -107,12 +115,18 @@ async function run(
 
   say('Synthesizing the stack and bundling its functions ...');
   await synthesizeAssembly(assemblyDir, signal);
-  const { LocalStack } = await import('../infra/local/local-stack.ts');
+  const { LocalStack, STACK_LOG } = await import('../infra/local/local-stack.ts');
+  const reportFailure = failureReporter();
   const stack = await LocalStack.start({
     assemblyDir,
     ...(options.data === undefined ? {} : { dataDir: options.data }),
     ...(options.port === undefined ? {} : { ports: portsFrom(options.port) }),
-    recordLogs: failureReporter(),
+    recordLogs(name, line) {
+      // Without its disk the stack cannot go on; a function that fails is tried again.
+      if (name === STACK_LOG)
+        fault.abort(new UnavailableError(`the local stack failed: ${JSON.parse(line).message}`));
+      else reportFailure(name, line);
+    },
   });
   onStarted(stack);
   const checkpoint = openCheckpoint(options.data, plan);

@@ -10,8 +10,10 @@ import { basisFromEmbeddings } from '../../shared/lora/basis.ts';
 import { METRIC, OUTPUT } from '../../shared/runtime/names.ts';
 import { orAborted } from '../../shared/runtime/or-aborted.ts';
 import type { DeploymentSettings } from '../../shared/runtime/settings.ts';
+import { printProblem } from '../output.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import type { ReplayPlan } from './plan.ts';
+import { watchForStall } from './stall.ts';
 
 export interface ReplayServices {
   readonly stack: LocalStack;
@@ -57,6 +59,13 @@ export async function provideBasis(
  * @throws UnavailableError when events could not be published or a function failed; the signal's reason when it is aborted
  */
 export async function replay(plan: ReplayPlan, services: ReplayServices): Promise<Published> {
+  const { stack } = services;
+  const advance = { progress: () => handled(stack), inFlight: () => stack.unfinishedMessages };
+  const stopWatching = watchForStall(advance, printProblem);
+  return replayRounds(plan, services).finally(stopWatching);
+}
+
+async function replayRounds(plan: ReplayPlan, services: ReplayServices): Promise<Published> {
   const { stack, checkpoint, signal, onProgress } = services;
   const total = { interactions: 0, events: 0, sentTwice: 0, seconds: 0, consolidations: 0 };
   let behind = plan.rounds.slice(0, checkpoint.roundsDone).reduce((sum, round) => sum + round.length, 0);

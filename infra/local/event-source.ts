@@ -26,6 +26,8 @@ export class EventSource {
   readonly #target: LocalFunction;
   readonly #settings: EventSourceSettings;
   readonly #queueByArn: (arn: string) => Queue | undefined;
+  /** Takes what went wrong with the queue itself, such as a full disk; the messages stay in flight. */
+  readonly #reportFault: (error: unknown) => void;
   readonly #batches = new Set<Promise<void>>();
   #stopping = false;
   #polling: Promise<void> = Promise.resolve();
@@ -35,21 +37,23 @@ export class EventSource {
     target: LocalFunction,
     settings: EventSourceSettings,
     queueByArn: (arn: string) => Queue | undefined,
+    reportFault: (error: unknown) => void,
   ) {
     this.#queue = queue;
     this.#target = target;
     this.#settings = settings;
     this.#queueByArn = queueByArn;
+    this.#reportFault = reportFault;
   }
 
   start(): void {
     this.#polling = this.#poll();
   }
 
-  /** Whether no message is visible, delayed or in flight. */
-  get drained(): boolean {
+  /** How many messages are visible, delayed or in flight. */
+  get unfinished(): number {
     const { ready, delayed, inflight } = this.#queue.inspectMessages();
-    return ready.length + delayed.length + inflight.length === 0;
+    return ready.length + delayed.length + inflight.length;
   }
 
   /** Receives no more; resolves when the batches that are being processed are done. */
@@ -66,12 +70,21 @@ export class EventSource {
         await Promise.race(this.#batches);
         continue;
       }
-      const messages = this.#queue.dequeue(this.#settings.batchSize, undefined, this.#queueByArn);
+      let messages: readonly Received[];
+      try {
+        messages = this.#queue.dequeue(this.#settings.batchSize, undefined, this.#queueByArn);
+      } catch (error) {
+        this.#reportFault(error);
+        await this.#queue.waitForMessages(1);
+        continue;
+      }
       if (messages.length === 0) {
         await this.#queue.waitForMessages(20);
         continue;
       }
-      const batch = this.#process(messages).finally(() => this.#batches.delete(batch));
+      const batch = this.#process(messages)
+        .catch(this.#reportFault)
+        .finally(() => this.#batches.delete(batch));
       this.#batches.add(batch);
     }
   }

@@ -23,7 +23,7 @@ export interface LocalStackOptions {
   readonly dataDir?: string;
   /** Ports on 127.0.0.1; default 0, which chooses free ones. */
   readonly ports?: Partial<Record<keyof Endpoints, number>>;
-  /** Takes every line that a function prints. */
+  /** Takes every line that a function prints, and by the name of `STACK_LOG` what the stack itself failed at. */
   readonly recordLogs?: (functionName: string, line: string) => void;
   /** Events that one function runs at the same time; default: the number of processors, but at least 2. */
   readonly concurrency?: number;
@@ -34,6 +34,9 @@ export interface LocalStackOptions {
   /** Default: the system's clock. Goes for schedules, asynchronous retries and the expiry of objects. */
   readonly clock?: Clock;
 }
+
+/** The name by which the stack logs its own failures: JSON with `level` ERROR and `message`. */
+export const STACK_LOG = 'local-stack';
 
 /** How long `stop` waits for running invocations. */
 const GRACE_MS = 10_000;
@@ -133,6 +136,10 @@ export class LocalStack {
         metrics.record(line);
         options.recordLogs?.(name, line);
       },
+      reportFault: (error) => {
+        const message = error instanceof Error ? error.message : String(error);
+        options.recordLogs?.(STACK_LOG, JSON.stringify({ level: 'ERROR', message }));
+      },
       recordColdStart: (coldStart) => coldStarts.push(coldStart),
       asyncEvents,
       functions,
@@ -197,12 +204,17 @@ export class LocalStack {
 
   /** What {@link idle} waits for. Queues and invocations are all in this process, so this is a look at one moment. */
   get isIdle(): boolean {
-    const { eventSources, functions, asyncEvents } = this.#services;
+    const { functions, asyncEvents } = this.#services;
     return (
-      eventSources.every((source) => source.drained) &&
+      this.unfinishedMessages === 0 &&
       [...functions.values()].every((target) => !target.busy) &&
       !asyncEvents.busy
     );
+  }
+
+  /** Messages that are visible, delayed or in flight in the queues that a function reads. */
+  get unfinishedMessages(): number {
+    return this.#services.eventSources.reduce((sum, source) => sum + source.unfinished, 0);
   }
 
   /**

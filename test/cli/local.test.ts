@@ -15,6 +15,10 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
+/** Node keeps a cache of compiled code there as well. */
+const assembliesIn = (temporary: string) =>
+  readdirSync(temporary).filter((name) => name.startsWith('attune-'));
+
 const summaryOf = ({ stdout }: Ended): ReplaySummary => JSON.parse(stdout.trimEnd().split('\n').at(-1)!);
 
 /** Runs the replay, but kills it with SIGKILL as soon as `rounds` of its rounds are done. */
@@ -101,7 +105,7 @@ describe('attune local', () => {
         started: (child) =>
           child.stdout.on('data', (text) => String(text).includes('Synthesizing') && child.kill(name)),
       });
-      expect({ code, stderr, left: readdirSync(temporary) }).toEqual({ code: 130, stderr: '', left: [] });
+      expect({ code, stderr, left: assembliesIn(temporary) }).toEqual({ code: 130, stderr: '', left: [] });
     },
     60_000,
   );

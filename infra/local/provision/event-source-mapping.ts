@@ -27,6 +27,7 @@ export const eventSourceMapping: Provisioner = (resource, services) => {
       partialFailures: properties.FunctionResponseTypes.length > 0,
     },
     services.sqs.queueByArn,
+    services.reportFault,
   );
   if (properties.Enabled) services.eventSources.push(source);
   return { ref: resource.logicalId, attributes: { Id: resource.logicalId } };

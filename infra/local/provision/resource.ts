@@ -24,6 +24,8 @@ export interface Services {
   /** Upper bound of the events that one function runs at the same time. */
   readonly concurrency: number;
   readonly recordLine: (functionName: string, line: string) => void;
+  /** Takes what the stack itself failed at, such as writing to a full disk. */
+  readonly reportFault: (error: unknown) => void;
   readonly recordColdStart: (coldStart: ColdStart) => void;
   readonly asyncEvents: AsyncEvents;
   readonly functions: Map<string, LocalFunction>;

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { EventSource, type EventSourceSettings } from '../../../infra/local/event-source.ts';
 import type { LocalFunction } from '../../../infra/local/lambda/function.ts';
 import { type LocalSqs, type Queue, startSqs } from '../../../infra/local/sqs.ts';
@@ -61,10 +61,12 @@ function consume(
     },
   } as unknown as LocalFunction;
   const defaults = { batchSize: 10, concurrency: 2, partialFailures: true };
-  const source = new EventSource(queue, target, { ...defaults, ...settings }, sqs.queueByArn);
+  const faults: unknown[] = [];
+  const reportFault = (error: unknown) => faults.push(error);
+  const source = new EventSource(queue, target, { ...defaults, ...settings }, sqs.queueByArn, reportFault);
   sources.push(source);
   source.start();
-  return { source, batches, bodies: () => batches.flat().map(({ body }) => body) };
+  return { source, batches, faults, bodies: () => batches.flat().map(({ body }) => body) };
 }
 
 const left = () => {
@@ -79,7 +81,7 @@ describe('an event source', () => {
   it('hands a message over as Lambda does', async () => {
     await send('user-1', 'hello', { kind: { DataType: 'String', StringValue: 'feedback' } });
     const { batches, source } = consume(() => ({}));
-    await expect.poll(() => source.drained).toBe(true);
+    await expect.poll(() => source.unfinished).toBe(0);
     expect(batches).toEqual([
       [
         {
@@ -111,7 +113,7 @@ describe('an event source', () => {
   it('keeps the order of each group, in batches of at most its size', async () => {
     for (const body of ['1', '2', '3']) for (const group of ['a', 'b', 'c']) await send(group, group + body);
     const { batches, bodies, source } = consume(() => ({}), { batchSize: 2 });
-    await expect.poll(() => source.drained).toBe(true);
+    await expect.poll(() => source.unfinished).toBe(0);
     expect(Math.max(...batches.map((batch) => batch.length))).toBe(2);
     for (const group of ['a', 'b', 'c']) {
       const ofGroup = bodies().filter((body) => body.startsWith(group));
@@ -138,7 +140,7 @@ describe('an event source', () => {
       },
       { batchSize: 1, concurrency: 3 },
     );
-    await expect.poll(() => source.drained).toBe(true);
+    await expect.poll(() => source.unfinished).toBe(0);
     expect(most).toBe(3);
   });
 
@@ -149,8 +151,24 @@ describe('an event source', () => {
     );
     await expect.poll(left).toEqual({ ready: [], inflight: ['b'] });
     expect(batches).toHaveLength(1);
-    expect(source.drained).toBe(false);
+    expect(source.unfinished).toBe(1);
   });
+
+  it.each(['dequeue', 'deleteMessage'] as const)(
+    'reports that it could not %s, and goes on',
+    async (operation) => {
+      const full = new Error('database or disk is full');
+      vi.spyOn(queue, operation).mockImplementationOnce(() => {
+        throw full;
+      });
+      await send('a', '1');
+      await send('b', '2');
+      const { faults, bodies } = consume(() => ({}), { batchSize: 1, concurrency: 1 });
+      await expect.poll(() => bodies().toSorted(), { timeout: 5000 }).toEqual(['1', '2']);
+      await expect.poll(left).toEqual({ ready: [], inflight: operation === 'dequeue' ? [] : ['1'] });
+      expect(faults).toEqual([full]);
+    },
+  );
 
   it('leaves a failed message until its visibility timeout, then tries again, and then the dead-letter queue has it', async () => {
     queue.setAttributes({ VisibilityTimeout: '1' });
@@ -160,7 +178,7 @@ describe('an event source', () => {
     const { bodies, source } = consume((records) =>
       failures(...records.filter((r) => r.body === 'poison').map((r) => r.messageId)),
     );
-    await expect.poll(() => source.drained, { timeout: 5000 }).toBe(true);
+    await expect.poll(() => source.unfinished, { timeout: 5000 }).toBe(0);
     expect(bodies()).toEqual(['poison', 'poison', 'good']);
     expect(performance.now() - startedAt).toBeGreaterThan(2000);
     expect(deadLetters.inspectMessages().ready.map(({ body }) => body)).toEqual(['poison']);
@@ -190,13 +208,13 @@ describe('an event source', () => {
   ])('takes the whole batch as done when the answer is %s', async (_, answer) => {
     await send('a', 'a');
     const { source } = consume(() => answer);
-    await expect.poll(() => source.drained).toBe(true);
+    await expect.poll(() => source.unfinished).toBe(0);
   });
 
   it('without partial failures heeds only whether the function failed', async () => {
     await send('a', 'a');
     const { source } = consume((records) => failures(records[0]?.messageId), { partialFailures: false });
-    await expect.poll(() => source.drained).toBe(true);
+    await expect.poll(() => source.unfinished).toBe(0);
   });
 
   it('finishes its batches when it is stopped, and receives no more', async () => {

@@ -86,7 +86,10 @@ async function start(options: Partial<LocalStackOptions> = {}) {
   const lines: string[] = [];
   const stack = await LocalStack.start({
     assemblyDir: options.assemblyDir ?? assembly(),
-    recordLogs: (_, line) => lines.push(line),
+    recordLogs: (_, line) => {
+      // What the function printed itself, without what ended an invocation.
+      if (!line.startsWith('{"level":"ERROR"')) lines.push(line);
+    },
     ...options,
   });
   onTestFinished(() => stack.stop());

@@ -61,8 +61,8 @@ export class ConsolidatePatterns extends Construct {
   }
 
   private permit({ adapters, bank }: ConsolidatePatternsProps): void {
-    adapters.allowObjects(this.function, ['s3:GetObject'], [PREFIX.adapters, PREFIX.basis]);
-    adapters.allowObjects(this.function, ['s3:GetObject', 's3:PutObject'], [PREFIX.skills]);
+    adapters.allowObjects(this.function, ['s3:GetObject'], [PREFIX.adapters]);
+    adapters.allowObjects(this.function, ['s3:GetObject', 's3:PutObject'], [PREFIX.basis, PREFIX.skills]);
     adapters.allowObjects(this.function, ['s3:GetObject', 's3:DeleteObject'], [PREFIX.pending]);
     adapters.allowListing(this.function);
     bank.allowItems(this.function, ['dynamodb:PutItem']);

@@ -5,23 +5,24 @@ import {
   type SharedLearning,
 } from '../../shared/adapter-store/learning-objects.ts';
 import type { PendingEpisodes } from '../../shared/adapter-store/pending-episodes.ts';
-import { ConflictError, CorruptObjectError } from '../../shared/errors.ts';
-import { type Basis, coefficientCount } from '../../shared/lora/basis.ts';
-import { adoptBasis, type BayesianState } from '../../shared/lora/bayesian.ts';
+import { ConflictError, type CorruptObjectError } from '../../shared/errors.ts';
+import { coefficientCount } from '../../shared/lora/basis.ts';
 import { initialPrior } from '../../shared/lora/prior.ts';
 import {
   MAX_FITTED_USERS,
   nextDue,
   type Proposal,
   proposePrior,
-  type SampledUser,
   takeIn,
 } from '../../shared/reasoning-bank/consolidation.ts';
 import type { EpisodeStore, IndexedEpisode } from '../../shared/reasoning-bank/episode-store.ts';
 import type { Evidence, Skills } from '../../shared/reasoning-bank/skills.ts';
+import type { FunctionSettings } from '../../shared/runtime/settings.ts';
+import { basisOfFeedback, loadStates, statisticsUnder } from './sample.ts';
 
 export interface ConsolidationServices {
   readonly cell: string;
+  readonly settings: FunctionSettings;
   readonly learning: LearningObjects;
   readonly adapters: AdapterStore;
   readonly episodes: EpisodeStore;
@@ -52,11 +53,12 @@ export interface ConsolidationReport {
   readonly evidence: Evidence | null;
   /** Whether the proposed prior is now in force. */
   readonly priorAccepted: boolean;
+  /** Whether this run made the basis, of the items that users gave feedback on. */
+  readonly basisLearned: boolean;
 }
 
 const SAMPLED_NEWCOMERS = Math.ceil(MAX_FITTED_USERS * 1.25);
 const MAX_EPISODES_PER_RUN = 50_000;
-const PARALLEL_READS = 16;
 const DAY_MS = 86_400_000;
 
 /**
@@ -92,13 +94,21 @@ export async function consolidate(
 
   const { items, progress } = takeIn(skills, found);
   const fits = force || progress.episodes >= nextDue(progress.fittedEpisodes);
-  const proposal = fits ? await fitPrior(services, inForce) : undefined;
+  let learned: Awaited<ReturnType<typeof learnFromUsers>> | undefined;
+  try {
+    learned = fits ? await learnFromUsers(services, inForce) : undefined;
+  } catch (error) {
+    if (error instanceof ConflictError) return { ...unchanged, status: 'superseded' };
+    throw error;
+  }
+  const proposal = learned?.proposal;
+  const { prior, priorVersion } = (learned?.shared ?? inForce).skills;
   const version = skills.version + 1;
   const accepted = proposal?.better === true;
   const next: Skills = {
     version,
-    prior: accepted ? proposal.prior : skills.prior,
-    priorVersion: accepted ? version : skills.priorVersion,
+    prior: accepted ? proposal.prior : prior,
+    priorVersion: accepted ? version : priorVersion,
     items,
     progress: { ...progress, fittedEpisodes: fits ? progress.episodes : progress.fittedEpisodes, at: now() },
     evidence: accepted ? proposal.evidence : skills.evidence,
@@ -120,12 +130,19 @@ export async function consolidate(
     items: items.sums.size,
     evidence: proposal?.evidence ?? null,
     priorAccepted: accepted,
+    basisLearned: learned !== undefined && learned.shared.basis !== inForce.basis,
   };
 }
 
 function describe(skills: Skills) {
   const { version, items, evidence } = skills;
-  return { skillsVersion: version, items: items.sums.size, evidence, priorAccepted: false };
+  return {
+    skillsVersion: version,
+    items: items.sums.size,
+    evidence,
+    priorAccepted: false,
+    basisLearned: false,
+  };
 }
 
 async function storePending({ pending, episodes, onCorrupt }: ConsolidationServices): Promise<number> {
@@ -142,39 +159,19 @@ async function storePending({ pending, episodes, onCorrupt }: ConsolidationServi
   return stored;
 }
 
-async function fitPrior(
-  services: ConsolidationServices,
+/** Fits a prior to the users who came last; before that, a basis, when there is none and enough waits for one. */
+async function learnFromUsers(
+  { cell, learning, episodes, adapters, settings, onCorrupt }: ConsolidationServices,
   inForce: SharedLearning,
-): Promise<Proposal | undefined> {
-  const base = initialPrior(inForce.basis?.id ?? null, coefficientCount(inForce.basis));
-  return proposePrior(inForce.skills.prior, base, await sampleUsers(services, inForce));
-}
-
-/** The sums of the users who came last, under the basis in force. */
-async function sampleUsers(
-  { cell, episodes, adapters, onCorrupt }: ConsolidationServices,
-  { model }: SharedLearning,
-): Promise<SampledUser[]> {
-  const userKeys = await episodes.newcomers(cell, SAMPLED_NEWCOMERS);
-  const sample: SampledUser[] = [];
-  const load = (userKey: string) =>
-    adapters.load(userKey).catch((error) => {
-      if (!(error instanceof CorruptObjectError)) throw error;
-      onCorrupt(error);
-      return undefined;
-    });
-  for (let at = 0; at < userKeys.length; at += PARALLEL_READS) {
-    for (const loaded of await Promise.all(userKeys.slice(at, at + PARALLEL_READS).map(load))) {
-      if (loaded === undefined) continue;
-      const { userKey, state } = loaded.adapter;
-      if (state.learner !== 'bayesian' || !isOfBasis(state, model.basis)) continue;
-      sample.push({ userKey, statistics: adoptBasis(state, model).statistics });
-    }
+): Promise<{ shared: SharedLearning; proposal: Proposal | undefined }> {
+  const newcomers = await episodes.newcomers(cell, SAMPLED_NEWCOMERS);
+  const states = await loadStates(newcomers, adapters, settings, onCorrupt);
+  let shared = inForce;
+  const learnedBasis = shared.basis === null ? basisOfFeedback(states, settings) : undefined;
+  if (learnedBasis !== undefined) {
+    await learning.basis.write({ basis: learnedBasis, embeddingModel: settings.embeddingModel });
+    shared = combine(learnedBasis, inForce.skills);
   }
-  return sample;
-}
-
-/** Whether the state's sums are of this basis, or can still be made of it. */
-function isOfBasis({ basisId }: BayesianState, basis: Basis | null): boolean {
-  return basisId === null || basisId === basis?.id;
+  const base = initialPrior(shared.basis?.id ?? null, coefficientCount(shared.basis));
+  return { shared, proposal: proposePrior(shared.skills.prior, base, statisticsUnder(shared.model, states)) };
 }

@@ -20,6 +20,7 @@ export function createServices(
   const objects = new ObjectStore(s3Client(), settings.bucket);
   return {
     cell: cellOf(settings),
+    settings,
     learning: learningObjects(objects, settings),
     adapters: new AdapterStore(objects),
     episodes: new DynamoEpisodeStore(dynamoClient(), {

@@ -61,6 +61,7 @@ describe('the whole of what each role may do', () => {
         ...logging('ConsolidatePatternsFunctionLogs'),
         's3:GetObject AdaptersBucket/adapters/*',
         's3:GetObject AdaptersBucket/basis/*',
+        's3:PutObject AdaptersBucket/basis/*',
         's3:GetObject AdaptersBucket/skills/*',
         's3:PutObject AdaptersBucket/skills/*',
         's3:GetObject AdaptersBucket/pending/*',

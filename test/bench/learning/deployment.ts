@@ -69,6 +69,7 @@ export class MemoryDeployment {
     const now = () => this.#now;
     this.#services = {
       cell: cellOf(this.settings),
+      settings: this.settings,
       learning: learningObjects(this.objects, this.settings, { maxAgeMs: 1, now }),
       adapters: new AdapterStore(this.objects),
       // Ratings of twenty years are played in a minute, and none of them expires.

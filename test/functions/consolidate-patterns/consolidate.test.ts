@@ -37,6 +37,7 @@ async function createDeployment() {
   const corrupt: CorruptObjectError[] = [];
   const services: ConsolidationServices = {
     cell: cellOf(SETTINGS),
+    settings: SETTINGS,
     learning,
     adapters,
     episodes,

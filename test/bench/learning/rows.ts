@@ -20,7 +20,8 @@ export interface SplitOptions {
   readonly users?: number;
   /** Only the rows that the bars need. */
   readonly quick?: boolean;
-  readonly onRow: (name: string) => void;
+  /** Called before every row. */
+  readonly onRow: () => void;
 }
 
 export interface SplitResult {
@@ -45,7 +46,7 @@ export async function playSplit(data: RatingsData, options: SplitOptions): Promi
 
   const rows = new Map<string, readonly UserResult[]>();
   const play = async (name: string, run: () => Promise<readonly UserResult[]>) => {
-    onRow(name);
+    onRow();
     rows.set(name, await run());
   };
   await play('no-adapter', () => runContender(split, userMeans(meanReward)));

@@ -1,10 +1,10 @@
-import { existsSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { LocalStack } from '../infra/local/local-stack.ts';
-import { NotFoundError, UnavailableError } from '../shared/errors.ts';
+import { InvalidConfigurationError, NotFoundError, UnavailableError } from '../shared/errors.ts';
 import { METRIC, OUTPUT } from '../shared/runtime/names.ts';
 import { EXIT, ExitError, interruption } from './exit.ts';
 import { createProgress, printJson, printLine, printProblem } from './output.ts';
@@ -17,6 +17,7 @@ interface LocalOptions {
   data?: string;
   port?: number;
   keep?: boolean;
+  outputs?: string;
   json?: boolean;
 }
 
@@ -52,6 +53,10 @@ export function localCommand(): Command {
       wholeNumber(65_532, 1_024),
     )
     .option('--keep', 'stay up afterwards, until Ctrl-C')
+    .option(
+      '--outputs <file>',
+      'write the names of the resources, as cdk deploy --outputs-file does, for the other commands',
+    )
     .option('--json', 'print the result as one line of JSON, the last on stdout')
     .action(local);
 }
@@ -129,6 +134,7 @@ async function run(
     },
   });
   onStarted(stack);
+  if (options.outputs !== undefined) writeOutputs(options.outputs, { [settings.stackName]: stack.outputs });
   const checkpoint = openCheckpoint(options.data, plan);
   const clients = await connect(stack, settings);
   try {
@@ -230,6 +236,14 @@ async function connect(stack: LocalStack, settings: { learner: string; rank: num
       for (const client of [queueClient, s3, lambda]) client.destroy();
     },
   };
+}
+
+function writeOutputs(file: string, outputs: object): void {
+  try {
+    writeFileSync(file, `${JSON.stringify(outputs, null, 2)}\n`);
+  } catch (cause) {
+    throw new InvalidConfigurationError(`--outputs ${file}: found no file that can be written`, { cause });
+  }
 }
 
 function portsFrom(first: number) {

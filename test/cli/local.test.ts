@@ -89,11 +89,13 @@ describe('attune local', () => {
   }, 180_000);
 
   test('shuts down in order when interrupted', async () => {
-    const { code, stderr } = await runAttune(['local', '--users', '5', '--keep'], {
+    const outputs = join(folder, 'outputs.json');
+    const { code, stderr } = await runAttune(['local', '--users', '5', '--keep', '--outputs', outputs], {
       started: (child) =>
         child.stdout.on('data', (text) => String(text).includes('Ctrl-C') && child.kill('SIGINT')),
     });
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(JSON.parse(readFileSync(outputs, 'utf8')).Attune.BucketName).toMatch(/^attune-/);
   }, 120_000);
 
   test.each(['SIGTERM', 'SIGHUP'] as const)(

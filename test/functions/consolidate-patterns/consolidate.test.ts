@@ -24,14 +24,14 @@ const items = Array.from({ length: 40 }, () =>
 const FORCED: ConsolidationRequest = { force: true, settleSeconds: 0 };
 
 /** A deployment in memory whose users all like what points along the second axis. */
-async function createDeployment() {
+async function createDeployment({ withBasis = true } = {}) {
   let time = 1_000_000;
   const now = () => time;
   const objects = new MemoryObjects();
   const episodes = new InMemoryEpisodeStore({ now });
   const learning = learningObjects(objects, SETTINGS, { maxAgeMs: 0 });
   const basis = basisFromEmbeddings(items, { rank: SETTINGS.rank, scalingFactor: 1, seed: 1 });
-  await learning.basis.write({ basis, embeddingModel: SETTINGS.embeddingModel });
+  if (withBasis) await learning.basis.write({ basis, embeddingModel: SETTINGS.embeddingModel });
   const adapters = new AdapterStore(objects);
   const pending = new PendingEpisodes(objects);
   const corrupt: CorruptObjectError[] = [];
@@ -65,8 +65,9 @@ async function createDeployment() {
       settings: SETTINGS,
       now: time,
     });
-    await adapters.commit(adapter!, loaded?.etag);
-    await (late ? pending.put(adapter!.lastEpisode!) : episodes.store(adapter!.lastEpisode!));
+    if (adapter === undefined) return;
+    await adapters.commit(adapter, loaded?.etag);
+    await (late ? pending.put(adapter.lastEpisode!) : episodes.store(adapter.lastEpisode!));
   };
   const crowd = async (users: number, events = 2) => {
     for (let user = 0; user < users; user++)
@@ -185,5 +186,28 @@ describe('consolidation', () => {
     const reports = await Promise.all([run(), run()]);
     expect(reports.map(({ status }) => status).sort()).toEqual(['consolidated', 'superseded']);
     expect((await learning.skills.refresh())!.progress.episodes).toBe(40);
+  });
+
+  test('makes a basis of the feedback where no catalogue was given, and trains what waited for it', async () => {
+    const { services, crowd, feedback, learning, adapters, pass } = await createDeployment({
+      withBasis: false,
+    });
+    await crowd(9, 14);
+    pass(1);
+    expect(await consolidate(services, FORCED)).toMatchObject({ basisLearned: false });
+    expect(await learning.basis.refresh()).toBeUndefined();
+
+    await crowd(14, 14);
+    pass(1);
+    expect(await consolidate(services, FORCED)).toMatchObject({ basisLearned: true });
+    const { basis } = (await learning.basis.refresh())!;
+    expect(basis).toMatchObject({ embeddingDim: SETTINGS.embeddingDim, rank: SETTINGS.rank });
+    await feedback('user 10', 14);
+    const { state } = (await adapters.load(userKey('user 10')))!.adapter;
+    expect(state).toMatchObject({ learner: 'bayesian', basisId: basis.id, waiting: [] });
+    expect(state.learner === 'bayesian' && state.statistics.count).toBe(15 * 5);
+    pass(1);
+    expect(await consolidate(services, FORCED)).toMatchObject({ basisLearned: false });
+    expect((await learning.basis.refresh())!.basis.id).toBe(basis.id);
   });
 });

@@ -67,8 +67,8 @@ export interface Proposal {
   readonly better: boolean;
 }
 
-/** Steps of expectation maximisation per fit. The next fit goes on from the result, so a few are enough. */
-const EM_STEPS = 3;
+/** Steps of expectation maximisation per fit; the next fit goes on from the result. More changed nothing. */
+const EM_STEPS = 6;
 
 /**
  * Fits a new prior to users outside the validation fold and compares it with the current one on those inside, by the marginal

@@ -13,6 +13,7 @@ import { localCommand } from './local.ts';
 import { personalizeCommand } from './personalize.ts';
 import { publishCommand } from './publish.ts';
 import { rollbackCommand } from './rollback.ts';
+import { upliftCommand } from './uplift.ts';
 
 /** One file each; what a command needs beyond its options is imported when it runs. */
 const commands = [
@@ -26,6 +27,7 @@ const commands = [
   exportCommand,
   forgetCommand,
   dlqCommand,
+  upliftCommand,
 ];
 
 function version(): string {

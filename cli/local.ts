@@ -19,6 +19,7 @@ interface LocalOptions {
   keep?: boolean;
   outputs?: string;
   json?: boolean;
+  transfer: 'on' | 'off';
 }
 
 /** Simulated items, when there is no data set. */
@@ -51,6 +52,11 @@ export function localCommand(): Command {
       '--port <n>',
       'first of four ports: SQS, DynamoDB, S3, Lambda; default: free ones',
       wholeNumber(65_532, 1_024),
+    )
+    .addOption(
+      new Option('--transfer <on|off>', 'whether users profit from what others taught')
+        .choices(['on', 'off'])
+        .default('on'),
     )
     .option('--keep', 'stay up afterwards, until Ctrl-C')
     .option(
@@ -106,6 +112,7 @@ async function run(
     { openCheckpoint },
     { provideBasis, replay },
     { rankHeldOut, readLearnedState },
+    { newcomersLoss },
     { describe, summarize },
   ] = await Promise.all([
     import('./replay/assembly.ts'),
@@ -113,13 +120,15 @@ async function run(
     import('./replay/checkpoint.ts'),
     import('./replay/replay.ts'),
     import('./replay/measure.ts'),
+    import('./replay/newcomers.ts'),
     import('./replay/summary.ts'),
   ]);
-  const settings = projectSettings();
+  const overrides = { transfer: options.transfer };
+  const settings = projectSettings(overrides);
   const plan = planReplay(await datasetOf(options, settings.embeddingDim), options.eventsPerUser);
 
   say('Synthesizing the stack and bundling its functions ...');
-  await synthesizeAssembly(assemblyDir, signal);
+  await synthesizeAssembly(assemblyDir, signal, overrides);
   const { LocalStack, STACK_LOG } = await import('../infra/local/local-stack.ts');
   const reportFailure = failureReporter();
   const stack = await LocalStack.start({
@@ -171,6 +180,7 @@ async function run(
       coldStartsMs: stack.coldStarts
         .filter((start) => start.functionName === updateFunction)
         .map(({ initMs }) => initMs),
+      newcomers: await newcomersLoss(plan, clients.episodes),
     });
     say(describe(summary, plan, skills));
     if (options.keep) sayWhere(stack, options.json === true);
@@ -196,16 +206,20 @@ async function connect(stack: LocalStack, settings: { learner: string; rank: num
     { sqsClient },
     { s3Client },
     { lambdaClient },
+    { dynamoClient },
     { SqsFeedbackQueue },
     { ObjectStore },
+    { DynamoEpisodeStore },
     { learningObjects },
     sqs,
   ] = await Promise.all([
     import('../shared/runtime/clients/sqs.ts'),
     import('../shared/runtime/clients/s3.ts'),
     import('../shared/runtime/clients/lambda.ts'),
+    import('../shared/runtime/clients/dynamodb.ts'),
     import('../shared/feedback/sqs-queue.ts'),
     import('../shared/adapter-store/objects.ts'),
+    import('../shared/reasoning-bank/dynamodb-episode-store.ts'),
     import('../shared/adapter-store/learning-objects.ts'),
     import('@aws-sdk/client-sqs'),
   ]);
@@ -217,10 +231,12 @@ async function connect(stack: LocalStack, settings: { learner: string; rank: num
   const queueClient = sqsClient({ ...common, endpoint: stack.endpoints.sqs });
   const s3 = s3Client({ ...common, endpoint: stack.endpoints.s3 });
   const lambda = lambdaClient({ ...common, endpoint: stack.endpoints.lambda });
+  const dynamodb = dynamoClient({ ...common, endpoint: stack.endpoints.dynamodb });
   const objects = new ObjectStore(s3, stack.outputs[OUTPUT.bucketName]!);
   return {
     lambda,
     objects,
+    episodes: new DynamoEpisodeStore(dynamodb, { table: stack.outputs[OUTPUT.tableName]!, ttlDays: 1 }),
     queue: new SqsFeedbackQueue(queueClient, stack.outputs[OUTPUT.feedbackQueueUrl]!),
     learning: learningObjects(objects, settings),
     async deadLetters(): Promise<number> {
@@ -233,7 +249,7 @@ async function connect(stack: LocalStack, settings: { learner: string; rank: num
       return Number(Attributes?.ApproximateNumberOfMessages ?? 0);
     },
     close() {
-      for (const client of [queueClient, s3, lambda]) client.destroy();
+      for (const client of [queueClient, s3, lambda, dynamodb]) client.destroy();
     },
   };
 }

@@ -41,6 +41,7 @@ export function addDashboard(
           bank.table.metricConsumedWriteCapacityUnits(),
         ),
       ],
+      [graph('What adapters are worth', METRICS.lossChange, METRICS.rewardDifference)],
       [
         graph('Invocations', ...functions.map((fn) => fn.metricInvocations())),
         graph('Errors', ...functions.map((fn) => fn.metricErrors())),

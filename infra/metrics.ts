@@ -23,4 +23,6 @@ export const METRICS = {
   episodesPending: metric(METRIC.episodesPending, 'Sum'),
   consolidations: metric(METRIC.consolidations, 'Sum'),
   skillsCreated: metric(METRIC.skillsCreated, 'Sum'),
+  lossChange: metric(METRIC.lossChange, 'Average'),
+  rewardDifference: metric(METRIC.rewardDifference, 'Average'),
 } as const;

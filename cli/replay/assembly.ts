@@ -6,15 +6,18 @@ import { type DeploymentSettings, settingsFromContext } from '../../shared/runti
 
 const PROJECT = new URL('../../', import.meta.url);
 
+/** Settings that replace those of cdk.json. */
+export type SettingOverrides = Partial<Pick<DeploymentSettings, 'transfer'>>;
+
 /**
  * The settings of cdk.json, which the local stack has in common with the deployed one.
  * @throws InvalidConfigurationError
  */
-export function projectSettings(): DeploymentSettings {
+export function projectSettings(overrides: SettingOverrides = {}): DeploymentSettings {
   const { context } = JSON.parse(readFileSync(new URL('cdk.json', PROJECT), 'utf8')) as {
     context: { attune?: Record<string, unknown> };
   };
-  return settingsFromContext(context.attune ?? {});
+  return settingsFromContext({ ...context.attune, ...overrides });
 }
 
 /**
@@ -22,12 +25,19 @@ export function projectSettings(): DeploymentSettings {
  * @param outdir folder for the cloud assembly
  * @throws InvalidConfigurationError, UnavailableError with what the CDK app printed
  */
-export async function synthesizeAssembly(outdir: string, signal: AbortSignal): Promise<void> {
+export async function synthesizeAssembly(
+  outdir: string,
+  signal: AbortSignal,
+  overrides: SettingOverrides = {},
+): Promise<void> {
+  const context = Object.entries(overrides).map(([setting, value]) => [`attune:${setting}`, value]);
   const app = spawn(process.execPath, ['infra/app.ts'], {
     cwd: fileURLToPath(PROJECT),
     env: {
       ...process.env,
       CDK_OUTDIR: outdir,
+      // As the CDK command line hands on its -c options.
+      CDK_CONTEXT_JSON: JSON.stringify(Object.fromEntries(context)),
       AWS_EC2_METADATA_DISABLED: 'true',
       CDK_DISABLE_CLI_TELEMETRY: 'true',
     },

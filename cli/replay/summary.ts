@@ -1,5 +1,6 @@
 import type { Skills } from '../../shared/reasoning-bank/skills.ts';
 import type { Interval, LearnedState, Ranking } from './measure.ts';
+import type { NewcomersLoss } from './newcomers.ts';
 import type { ReplayPlan } from './plan.ts';
 import type { Published } from './replay.ts';
 
@@ -27,6 +28,8 @@ export interface ReplaySummary extends Omit<Ranking, 'users'> {
   /** Loading the code of update-adapters in a new container, median, milliseconds. */
   readonly coldStartMs: number | null;
   readonly learnedState: string;
+  /** The second half of the users, who came when others had taught the bank. */
+  readonly newcomers: NewcomersLoss;
 }
 
 export function summarize(
@@ -41,6 +44,7 @@ export function summarize(
     deadLettered: number;
     delaysMs: readonly number[];
     coldStartsMs: readonly number[];
+    newcomers: NewcomersLoss;
   },
 ): ReplaySummary {
   const { users: _, ...figures } = ranking;
@@ -63,6 +67,7 @@ export function summarize(
     consolidations: published.consolidations,
     coldStartMs: quantile(counted.coldStartsMs, 0.5),
     learnedState: learned.digest,
+    newcomers: counted.newcomers,
   };
 }
 
@@ -90,6 +95,7 @@ export function describe(summary: ReplaySummary, plan: ReplayPlan, skills: Skill
     `  refused       ${n(s.quarantined)} in quarantine, ${n(s.deadLettered)} dead letters`,
     `  adapters      ${n(s.adapters)} in S3 after ${n(s.updates)} updates, each remembered as an episode in DynamoDB`,
     `  skills        ${prior}; effects of ${n(s.itemEffects)} items`,
+    `  newcomers     the ${n(s.newcomers.users)} users who came last were predicted with a squared error of ${n(s.newcomers.loss, 4)} in their first ten updates (${n(s.newcomers.lossWithoutAdapter, 4)} without adapters)`,
     `  speed         ${n(s.eventsPerSecond)} events/s; from sending to effect ${n(s.eventToEffectMs.p50)} ms (median), ${n(s.eventToEffectMs.p95)} ms (95 %); cold start ${n(s.coldStartMs)} ms`,
     '',
     "  Each user's last interactions, never published, ranked by the personalize function:",

@@ -4,6 +4,7 @@ import {
   type LearningObjects,
   type SharedLearning,
 } from '../../shared/adapter-store/learning-objects.ts';
+import type { Lease } from '../../shared/adapter-store/lease.ts';
 import type { PendingEpisodes } from '../../shared/adapter-store/pending-episodes.ts';
 import { ConflictError, type CorruptObjectError } from '../../shared/errors.ts';
 import { coefficientCount } from '../../shared/lora/basis.ts';
@@ -16,7 +17,9 @@ import {
   takeIn,
 } from '../../shared/reasoning-bank/consolidation.ts';
 import type { EpisodeStore, IndexedEpisode } from '../../shared/reasoning-bank/episode-store.ts';
+import { isHeldOut } from '../../shared/reasoning-bank/holdout.ts';
 import type { Evidence, Skills } from '../../shared/reasoning-bank/skills.ts';
+import { type Uplift, upliftOf } from '../../shared/reasoning-bank/uplift.ts';
 import type { FunctionSettings } from '../../shared/runtime/settings.ts';
 import { basisOfFeedback, loadStates, statisticsUnder } from './sample.ts';
 
@@ -27,6 +30,7 @@ export interface ConsolidationServices {
   readonly adapters: AdapterStore;
   readonly episodes: EpisodeStore;
   readonly pending: PendingEpisodes;
+  readonly lease: Pick<Lease, 'take' | 'release'>;
   /** Epoch milliseconds. */
   readonly now: () => number;
   /** An object that is not what it should be is left out, and left where it is: it must not keep all others from being learned. */
@@ -34,15 +38,18 @@ export interface ConsolidationServices {
 }
 
 export interface ConsolidationRequest {
-  /** Consolidate whatever is new, even if it is little. Default false. */
+  /** Consolidate whatever is new, even if it is little or another run seems to be at it. Default false. */
   readonly force: boolean;
   /** Leave out episodes stored in the last so many seconds: their neighbours may still be on the way. Default 10. */
   readonly settleSeconds: number;
 }
 
 export interface ConsolidationReport {
-  /** All but `consolidated` change nothing: the next run finds the same episodes again. `superseded`: another run was first. */
-  readonly status: 'consolidated' | 'nothing-new' | 'too-little-new' | 'superseded';
+  /**
+   * All but `consolidated` change nothing: the next run finds the same episodes again. `running`: another run is at it;
+   * `superseded`: another run was first.
+   */
+  readonly status: 'consolidated' | 'nothing-new' | 'too-little-new' | 'running' | 'superseded';
   readonly newEpisodes: number;
   readonly pendingStored: number;
   /** 1 for a new population prior, 1 for new item effects. */
@@ -55,11 +62,15 @@ export interface ConsolidationReport {
   readonly priorAccepted: boolean;
   /** Whether this run made the basis, of the items that users gave feedback on. */
   readonly basisLearned: boolean;
+  /** What adapters were worth in the new episodes. */
+  readonly uplift: Uplift;
 }
 
 const SAMPLED_NEWCOMERS = Math.ceil(MAX_FITTED_USERS * 1.25);
 const MAX_EPISODES_PER_RUN = 50_000;
 const DAY_MS = 86_400_000;
+/** Longer than the function may run. */
+const LEASE_MS = 6 * 60_000;
 
 /**
  * Makes skills of what was learned since the last run: item effects, and a population prior where it beats the one in force.
@@ -70,7 +81,7 @@ export async function consolidate(
   services: ConsolidationServices,
   { force, settleSeconds }: ConsolidationRequest,
 ): Promise<ConsolidationReport> {
-  const { cell, learning, episodes, now } = services;
+  const { cell, settings, learning, episodes, lease, now } = services;
   const startedAt = now();
   const pendingStored = await storePending(services);
   const [storedBasis, stored] = await Promise.all([learning.basis.refresh(), learning.skills.refresh()]);
@@ -85,22 +96,49 @@ export async function consolidate(
     found.push(episode);
     if (found.length === MAX_EPISODES_PER_RUN) break;
   }
-  const unchanged = { newEpisodes: found.length, pendingStored, skillsCreated: 0, ...describe(skills) };
+  const unchanged = {
+    newEpisodes: found.length,
+    pendingStored,
+    skillsCreated: 0,
+    ...describe(skills),
+    uplift: upliftOf(
+      found.map(({ episode }) => episode),
+      (userKey) => isHeldOut(userKey, settings.holdout),
+    ),
+  };
   if (found.length === 0) return { ...unchanged, status: 'nothing-new' };
   const { episodes: before, at } = skills.progress;
   if (!force && before + found.length < nextDue(before) && startedAt - at < DAY_MS) {
     return { ...unchanged, status: 'too-little-new' };
   }
 
-  const { items, progress } = takeIn(skills, found);
-  const fits = force || progress.episodes >= nextDue(progress.fittedEpisodes);
-  let learned: Awaited<ReturnType<typeof learnFromUsers>> | undefined;
+  if (!(await lease.take(startedAt, LEASE_MS, force))) return { ...unchanged, status: 'running' };
   try {
-    learned = fits ? await learnFromUsers(services, inForce) : undefined;
+    const changed = await learn(services, inForce, found, force);
+    return { ...unchanged, ...changed, status: 'consolidated' };
   } catch (error) {
     if (error instanceof ConflictError) return { ...unchanged, status: 'superseded' };
     throw error;
+  } finally {
+    await lease.release();
   }
+}
+
+/**
+ * Takes in new episodes and writes what they make of the skills.
+ * @throws ConflictError when another run wrote first
+ */
+async function learn(
+  services: ConsolidationServices,
+  inForce: SharedLearning,
+  found: readonly IndexedEpisode[],
+  force: boolean,
+): Promise<Omit<ConsolidationReport, 'status' | 'newEpisodes' | 'pendingStored' | 'uplift'>> {
+  const { cell, learning, episodes, now } = services;
+  const { skills } = inForce;
+  const { items, progress } = takeIn(skills, found);
+  const fits = force || progress.episodes >= nextDue(progress.fittedEpisodes);
+  const learned = fits ? await learnFromUsers(services, inForce) : undefined;
   const proposal = learned?.proposal;
   const { prior, priorVersion } = (learned?.shared ?? inForce).skills;
   const version = skills.version + 1;
@@ -113,18 +151,10 @@ export async function consolidate(
     progress: { ...progress, fittedEpisodes: fits ? progress.episodes : progress.fittedEpisodes, at: now() },
     evidence: accepted ? proposal.evidence : skills.evidence,
   };
-  try {
-    await learning.skills.write(next);
-  } catch (error) {
-    if (error instanceof ConflictError) return { ...unchanged, status: 'superseded' };
-    throw error;
-  }
+  await learning.skills.write(next);
   await episodes.recordSkills(cell, next);
   const itemsLearned = found.some(({ episode }) => episode.residuals.length > 0);
   return {
-    status: 'consolidated',
-    newEpisodes: found.length,
-    pendingStored,
     skillsCreated: Number(accepted) + Number(itemsLearned),
     skillsVersion: version,
     items: items.sums.size,

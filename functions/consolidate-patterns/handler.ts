@@ -14,6 +14,9 @@ export const handler = middy<unknown, ConsolidationReport>().handler(async (payl
   logger.info('consolidation', { report });
   metrics.addMetric(METRIC.consolidations, MetricUnit.Count, 1);
   metrics.addMetric(METRIC.skillsCreated, MetricUnit.Count, report.skillsCreated);
+  const { loss, reward } = report.uplift;
+  if (loss.mean !== null) metrics.addMetric(METRIC.lossChange, MetricUnit.NoUnit, loss.mean);
+  if (reward.mean !== null) metrics.addMetric(METRIC.rewardDifference, MetricUnit.NoUnit, reward.mean);
   metrics.publishStoredMetrics();
   return report;
 });

@@ -1,5 +1,6 @@
 import { AdapterStore } from '../../shared/adapter-store/adapter-store.ts';
 import { learningObjects } from '../../shared/adapter-store/learning-objects.ts';
+import { Lease } from '../../shared/adapter-store/lease.ts';
 import { ObjectStore } from '../../shared/adapter-store/objects.ts';
 import { PendingEpisodes } from '../../shared/adapter-store/pending-episodes.ts';
 import { DynamoEpisodeStore } from '../../shared/reasoning-bank/dynamodb-episode-store.ts';
@@ -18,8 +19,9 @@ export function createServices(
 ): ConsolidationServices {
   const settings = settingsFromEnvironment(env);
   const objects = new ObjectStore(s3Client(), settings.bucket);
+  const cell = cellOf(settings);
   return {
-    cell: cellOf(settings),
+    cell,
     settings,
     learning: learningObjects(objects, settings),
     adapters: new AdapterStore(objects),
@@ -28,6 +30,7 @@ export function createServices(
       ttlDays: settings.episodeTtlDays,
     }),
     pending: new PendingEpisodes(objects),
+    lease: new Lease(objects, cell),
     now: Date.now,
     onCorrupt: (error) => {
       metrics.addMetric(METRIC.corruptObjects, MetricUnit.Count, 1);

@@ -8,6 +8,7 @@ import { userKey } from '../../shared/feedback/user-key.ts';
 import { forward, type LoraAdapter, userPart } from '../../shared/lora/forward.ts';
 import { isSolvedFor, learnerOf, userMeanAlone, warmStart } from '../../shared/lora/learner.ts';
 import { servingMode } from '../../shared/lora/prequential.ts';
+import { isHeldOut } from '../../shared/reasoning-bank/holdout.ts';
 import { effectOfItem } from '../../shared/reasoning-bank/skills.ts';
 import type { FunctionSettings } from '../../shared/runtime/settings.ts';
 import type { Candidate, PersonalizeRequest } from './request.ts';
@@ -26,9 +27,9 @@ export interface PersonalizeAnswer {
   readonly skillsVersion: number;
   /**
    * What the answer rests on: the user's own adapter; what other users taught, when the user has no adapter or it was shown not
-   * to help; or the embeddings as they are.
+   * to help; or the embeddings as they are, for users held out always.
    */
-  readonly source: 'adapter' | 'warm-start' | 'base';
+  readonly source: 'adapter' | 'warm-start' | 'base' | 'holdout';
   readonly items: readonly (ScoredItem | EmbeddedItem)[];
 }
 
@@ -64,11 +65,14 @@ export async function personalize(
   const { skills, model } = shared;
   const adapter =
     loaded !== undefined && isOfUse(loaded.adapter, shared, settings) ? loaded.adapter : undefined;
-  const { source, lora } = servedWith(adapter, shared);
+  const { source, lora } = isHeldOut(key, settings.holdout)
+    ? { source: 'holdout' as const, lora: baseFor(adapter, shared) }
+    : servedWith(adapter, shared);
 
   const scored = ({ itemId, embedding }: Candidate, index: number): ScoredItem => {
     const base = model.prior.meanReward;
-    const item = effectOfItem(skills.items, itemId);
+    // Held out means: as without Attune. All scores are then the same, and candidates stay in the order they came in.
+    const item = source === 'holdout' ? 0 : effectOfItem(skills.items, itemId);
     const user = userPart(lora, embedding);
     return {
       index,
@@ -116,4 +120,11 @@ function servedWith(
   const lora = upToDate ? loraOf(adapter) : learnerOf(state.learner).solve(state, model);
   // Without a basis there is an offset, but no taste yet.
   return { source: lora.basis === null ? fromOthers.source : 'adapter', lora };
+}
+
+/** The embeddings as they are, and the mean reward of the user, or of all where the user has none. */
+function baseFor(adapter: StoredAdapter | undefined, { model }: Pick<SharedLearning, 'model'>): LoraAdapter {
+  return adapter === undefined
+    ? { basis: null, b: new Float32Array(0), offset: 0 }
+    : userMeanAlone(adapter.state, model);
 }

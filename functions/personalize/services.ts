@@ -15,6 +15,6 @@ export function createServices(env: Record<string, string | undefined>): Persona
     settings,
     adapters: new AdapterStore(objects),
     cache: new AdapterCache(),
-    learning: () => readSharedLearning(shared),
+    learning: () => readSharedLearning(shared, settings),
   };
 }

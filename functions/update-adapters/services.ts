@@ -31,7 +31,7 @@ export function createServices(
     ),
     pending: new PendingEpisodes(objects),
     quarantine: new Quarantine(objects),
-    learning: () => readSharedLearning(shared),
+    learning: () => readSharedLearning(shared, settings),
     now: Date.now,
     backOff: (attempt) => delay(Math.random() * 25 * 2 ** attempt).then(() => undefined),
     onConflict: () => metrics.addMetric(METRIC.conflicts, MetricUnit.Count, 1),

@@ -44,9 +44,18 @@ export function learningObjects(
   };
 }
 
-/** Basis and skills as they are to be used together. A prior of another basis than the one in force is left out. */
-export async function readSharedLearning({ basis, skills }: LearningObjects): Promise<SharedLearning> {
-  const [storedBasis, storedSkills] = await Promise.all([basis.read(), skills.read()]);
+/**
+ * Basis and skills as they are to be used together. A prior of another basis than the one in force is left out; without transfer,
+ * all skills are.
+ */
+export async function readSharedLearning(
+  { basis, skills }: LearningObjects,
+  { transfer }: { readonly transfer: 'on' | 'off' } = { transfer: 'on' },
+): Promise<SharedLearning> {
+  const [storedBasis, storedSkills] = await Promise.all([
+    basis.read(),
+    transfer === 'on' ? skills.read() : undefined,
+  ]);
   return combine(storedBasis?.basis ?? null, storedSkills);
 }
 

@@ -10,6 +10,8 @@ export const ENV = {
   scalingFactor: 'ATTUNE_SCALING_FACTOR',
   learner: 'ATTUNE_LEARNER',
   episodeTtlDays: 'ATTUNE_EPISODE_TTL_DAYS',
+  transfer: 'ATTUNE_TRANSFER',
+  holdout: 'ATTUNE_HOLDOUT',
 } as const;
 
 /** Key prefixes of the bucket. User ids never stand in keys: a user is named by the SHA-256 of the id, in hex. */
@@ -50,6 +52,10 @@ export const METRIC = {
   episodesPending: 'EpisodesPending',
   consolidations: 'Consolidations',
   skillsCreated: 'SkillsCreated',
+  /** Test-then-train loss of adapters over the loss without them − 1. */
+  lossChange: 'LossChange',
+  /** Mean reward of users served with adapters less that of users held out. */
+  rewardDifference: 'RewardDifference',
   corruptObjects: 'CorruptObjects',
 } as const;
 

@@ -38,6 +38,10 @@ const learning = {
   learner: z.enum(['bayesian'], { error: '"bayesian"' }),
   /** Days until an episode leaves the ReasoningBank. */
   episodeTtlDays: integer(1, 3650),
+  /** Whether users profit from what others taught: with `off`, skills are learned but not used. */
+  transfer: z.enum(['on', 'off'], { error: '"on" or "off"' }),
+  /** Share of the users who are served without adapter, so that `attune uplift` can tell what adapters are worth. */
+  holdout: number(0, 0.5),
 };
 
 const schedule = z.string({ error: 'a schedule such as rate(1 hour)' }).refine(isRecurringSchedule, {
@@ -52,6 +56,8 @@ const deployment = z
     scalingFactor: learning.scalingFactor.default(1),
     learner: learning.learner.default('bayesian'),
     episodeTtlDays: learning.episodeTtlDays.default(90),
+    transfer: learning.transfer.default('on'),
+    holdout: learning.holdout.default(0),
     /** When consolidation runs. */
     consolidationSchedule: schedule.default('rate(1 hour)'),
     /** How many batches of feedback are applied at the same time, at most. */
@@ -86,8 +92,8 @@ const environment = z.object({
 
 /**
  * Settings of a deployment: what `cdk.json` and `-c` may say. Defaults: embeddingDim 64, embeddingModel default,
- * rank 4, scalingFactor 1, learner bayesian, episodeTtlDays 90, consolidationSchedule rate(1 hour), maxConcurrency 50,
- * tableMaxReadUnits and tableMaxWriteUnits 1000, stackName Attune; no alarmEmail, no monthlyBudget.
+ * rank 4, scalingFactor 1, learner bayesian, episodeTtlDays 90, transfer on, holdout 0, consolidationSchedule rate(1 hour),
+ * maxConcurrency 50, tableMaxReadUnits and tableMaxWriteUnits 1000, stackName Attune; no alarmEmail, no monthlyBudget.
  */
 export type DeploymentSettings = Readonly<z.output<typeof deployment>>;
 

@@ -25,7 +25,14 @@ test('the summary shows a dash for what could not be measured', () => {
       ndcgAdapted: 0.5,
     },
     undefined,
-    { duplicates: 0, quarantined: 0, deadLettered: 0, delaysMs: [], coldStartsMs: [] },
+    {
+      duplicates: 0,
+      quarantined: 0,
+      deadLettered: 0,
+      delaysMs: [],
+      coldStartsMs: [],
+      newcomers: { users: 0, loss: null, lossWithoutAdapter: null },
+    },
   );
   expect(JSON.parse(JSON.stringify(summary))).toMatchObject({ aucAdapted: null, aucAdaptedInterval: null });
   const text = describe(summary, plan, undefined);

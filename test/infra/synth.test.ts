@@ -70,6 +70,8 @@ describe('the environment of every function', () => {
       scalingFactor: 0.5,
       learner: 'bayesian',
       episodeTtlDays: 7,
+      transfer: 'off',
+      holdout: 0.05,
     };
     const functions = Object.values(synthesizedTemplate(settings).findResources('AWS::Lambda::Function'));
     expect(functions).toHaveLength(3);
@@ -136,6 +138,8 @@ test('each function is bundled into one ES module with a source map, and loads a
         ATTUNE_SCALING_FACTOR: '4',
         ATTUNE_LEARNER: 'bayesian',
         ATTUNE_EPISODE_TTL_DAYS: '90',
+        ATTUNE_TRANSFER: 'on',
+        ATTUNE_HOLDOUT: '0',
       },
     });
     expect([run.stdout, run.stderr]).toEqual(['function', '']);

@@ -8,6 +8,7 @@ import { updateUser } from '../../../functions/update-adapters/update-user.ts';
 import { AdapterCache } from '../../../shared/adapter-store/adapter-cache.ts';
 import { AdapterStore } from '../../../shared/adapter-store/adapter-store.ts';
 import { learningObjects, readSharedLearning } from '../../../shared/adapter-store/learning-objects.ts';
+import { Lease } from '../../../shared/adapter-store/lease.ts';
 import { PendingEpisodes } from '../../../shared/adapter-store/pending-episodes.ts';
 import type { FeedbackEvent } from '../../../shared/feedback/event.ts';
 import { userKey } from '../../../shared/feedback/user-key.ts';
@@ -62,6 +63,8 @@ export class MemoryDeployment {
       scalingFactor: 1,
       learner: 'bayesian',
       episodeTtlDays: 90,
+      transfer: 'on',
+      holdout: 0,
       bucket: 'memory',
       table: 'memory',
     };
@@ -75,6 +78,7 @@ export class MemoryDeployment {
       // Ratings of twenty years are played in a minute, and none of them expires.
       episodes: new InMemoryEpisodeStore({ ttlDays: 36_500, now }),
       pending: new PendingEpisodes(this.objects),
+      lease: new Lease(this.objects, cellOf(this.settings)),
       onCorrupt: (error) => {
         throw error;
       },

@@ -7,6 +7,7 @@ import {
 import { applyEvents } from '../../../functions/update-adapters/apply-events.ts';
 import { AdapterStore, adapterKey } from '../../../shared/adapter-store/adapter-store.ts';
 import { learningObjects, readSharedLearning } from '../../../shared/adapter-store/learning-objects.ts';
+import { Lease } from '../../../shared/adapter-store/lease.ts';
 import { PendingEpisodes } from '../../../shared/adapter-store/pending-episodes.ts';
 import type { CorruptObjectError } from '../../../shared/errors.ts';
 import { basisFromEmbeddings } from '../../../shared/lora/basis.ts';
@@ -42,6 +43,7 @@ async function createDeployment({ withBasis = true } = {}) {
     adapters,
     episodes,
     pending,
+    lease: new Lease(objects, cellOf(SETTINGS)),
     now,
     onCorrupt: (error) => corrupt.push(error),
   };
@@ -182,10 +184,36 @@ describe('consolidation', () => {
     const { services, crowd, objects, learning, pass } = await createDeployment();
     await crowd(20);
     pass(1);
-    const run = () => consolidate({ ...services, learning: learningObjects(objects, SETTINGS) }, FORCED);
+    const lease = { take: async () => true, release: async () => {} };
+    const run = () =>
+      consolidate({ ...services, lease, learning: learningObjects(objects, SETTINGS) }, FORCED);
     const reports = await Promise.all([run(), run()]);
     expect(reports.map(({ status }) => status).sort()).toEqual(['consolidated', 'superseded']);
     expect((await learning.skills.refresh())!.progress.episodes).toBe(40);
+  });
+
+  test('leaves the work to a run that is at it, until the lease of one that died expires', async () => {
+    const { services, crowd, objects, pass } = await createDeployment();
+    await crowd(20);
+    pass(1);
+    const dead = new Lease(objects, cellOf(SETTINGS));
+    expect(await dead.take(services.now(), 5_000, false)).toBe(true);
+    const scheduled = { force: false, settleSeconds: 0 };
+    expect(await consolidate(services, scheduled)).toMatchObject({ status: 'running', skillsVersion: 0 });
+    pass(5_000);
+    expect(await consolidate(services, scheduled)).toMatchObject({
+      status: 'consolidated',
+      skillsVersion: 1,
+    });
+    expect(await dead.take(services.now(), 5_000, false)).toBe(true);
+  });
+
+  test('works on what is new on demand, whoever holds the lease', async () => {
+    const { services, crowd, objects, pass } = await createDeployment();
+    await crowd(20);
+    pass(1);
+    await new Lease(objects, cellOf(SETTINGS)).take(services.now(), 5_000, false);
+    expect(await consolidate(services, FORCED)).toMatchObject({ status: 'consolidated' });
   });
 
   test('makes a basis of the feedback where no catalogue was given, and trains what waited for it', async () => {

@@ -28,6 +28,8 @@ const settings = {
   scalingFactor: 1,
   learner: 'bayesian',
   episodeTtlDays: 90,
+  transfer: 'on',
+  holdout: 0,
 } as const;
 const candidates: Candidate[] = embeddings
   .slice(30)
@@ -111,6 +113,21 @@ describe('personalize', () => {
       source: 'base',
       adapterVersion: 0,
     });
+  });
+
+  test('serves users held out as if there were no adapters and no item effects', async () => {
+    const skills = {
+      ...initialSkills(basis.id, basis.projectionDim + 1),
+      version: 1,
+      items: { sums: new Map([[itemKey('item 3'), { sum: 6, count: 10 }]]), shrinkage: 20, squares: 1 },
+    };
+    const on = { ...services(trained(), combine(basis, skills)), settings: { ...settings, holdout: 1 } };
+    const scored = await personalize(request, on);
+    expect(scored.source).toBe('holdout');
+    expect(scored.items.map(({ index }) => index)).toEqual(candidates.map((_, i) => i));
+    const { items } = await personalize({ ...request, answer: 'embeddings' }, on);
+    const [first] = items as readonly { embedding: string }[];
+    expect(decodeEmbedding(first!.embedding, DIM, 'y')).toEqual(candidates[0]!.embedding);
   });
 
   test('answers with embeddings whose own score is the user part', async () => {

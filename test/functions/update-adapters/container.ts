@@ -21,6 +21,8 @@ export const SETTINGS: FunctionSettings = {
   scalingFactor: 1,
   learner: 'bayesian',
   episodeTtlDays: 90,
+  transfer: 'on',
+  holdout: 0,
 };
 
 /** The services that containers share, in memory. */

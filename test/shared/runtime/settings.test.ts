@@ -16,6 +16,8 @@ describe('settings of a deployment', () => {
       scalingFactor: 1,
       learner: 'bayesian',
       episodeTtlDays: 90,
+      transfer: 'on',
+      holdout: 0,
       consolidationSchedule: 'rate(1 hour)',
       maxConcurrency: 50,
       tableMaxReadUnits: 1000,
@@ -57,6 +59,8 @@ describe('settings of a deployment', () => {
       { embeddingModel: 'a\nb' },
       'embeddingModel: found "a\\nb", expected 1 to 128 characters, none of them a control character',
     ],
+    [{ transfer: 'yes' }, 'transfer: found "yes", expected "on" or "off"'],
+    [{ holdout: 0.6 }, 'holdout: found 0.6, expected a number from 0 to 0.5'],
     [{ learner: 'sgd' }, 'learner: found "sgd", expected "bayesian"'],
     [{ episodeTtlDays: 0 }, 'episodeTtlDays: found 0, expected an integer from 1 to 3650'],
     [{ maxConcurrency: 1 }, 'maxConcurrency: found 1, expected an integer from 2 to 1000'],
@@ -139,6 +143,8 @@ describe('the environment of a function', () => {
     ATTUNE_SCALING_FACTOR: '4',
     ATTUNE_LEARNER: 'bayesian',
     ATTUNE_EPISODE_TTL_DAYS: '90',
+    ATTUNE_TRANSFER: 'on',
+    ATTUNE_HOLDOUT: '0',
   };
 
   test('is parsed to typed settings', () => {
@@ -151,6 +157,8 @@ describe('the environment of a function', () => {
       scalingFactor: 4,
       learner: 'bayesian',
       episodeTtlDays: 90,
+      transfer: 'on',
+      holdout: 0,
     });
   });
 
@@ -171,6 +179,8 @@ describe('the environment of a function', () => {
       scalingFactor: fc.double({ min: 0.001, max: 1024, noNaN: true }),
       learner: fc.constant('bayesian' as const),
       episodeTtlDays: fc.integer({ min: 1, max: 3650 }),
+      transfer: fc.constantFrom('on' as const, 'off' as const),
+      holdout: fc.double({ min: 0, max: 0.5, noNaN: true }),
       bucket: fc.constant('bucket'),
       table: fc.constant('table'),
     });

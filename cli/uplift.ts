@@ -1,0 +1,61 @@
+import { Command, InvalidArgumentError } from 'commander';
+import { NotFoundError } from '../shared/errors.ts';
+import { isHeldOut } from '../shared/reasoning-bank/holdout.ts';
+import type { Estimate } from '../shared/reasoning-bank/uplift.ts';
+import { type DeploymentOptions, onDeployment, withDeployment } from './deployment.ts';
+import { printJson, printLine } from './output.ts';
+
+interface UpliftOptions extends DeploymentOptions {
+  readonly cell: string;
+  readonly holdout: number;
+  readonly episodes: number;
+  readonly json?: boolean;
+}
+
+/** `attune uplift`: what adapters are worth in production. */
+export function upliftCommand(): Command {
+  const command = new Command('uplift')
+    .description('tell from the newest episodes what adapters are worth')
+    .option('--cell <name>', 'learner, rank and embedding length', 'bayesian-r4-d64')
+    .option('--holdout <share>', 'the deployment’s setting: share of users served without adapter', share, 0)
+    .option('--episodes <n>', 'read so many at most, the newest', wholeNumber, 5_000)
+    .option('--json', 'print the result as one line of JSON')
+    .action(uplift);
+  return withDeployment(command, 'table');
+}
+
+async function uplift(options: UpliftOptions): Promise<void> {
+  const { upliftOf } = await import('../shared/reasoning-bank/uplift.ts');
+  await onDeployment(options, async (deployment) => {
+    const episodes = await (await deployment.episodes()).recent(options.cell, options.episodes);
+    if (episodes.length === 0) throw new NotFoundError(`found no episodes of cell ${options.cell}`);
+    const found = upliftOf(episodes, (userKey) => isHeldOut(userKey, options.holdout));
+    if (options.json) return printJson({ episodes: episodes.length, ...found });
+    printLine(`${episodes.length} episodes of ${found.users} users, ${found.heldOutUsers} of them held out`);
+    printLine(`loss of predicted reward, adapters against none: ${percent(found.loss)}`);
+    printLine(`mean reward, served with adapters less held out:  ${plain(found.reward)}`);
+  });
+}
+
+function percent({ mean, low, high }: Estimate): string {
+  if (mean === null || low === null || high === null) return 'too few users to tell';
+  const shown = (value: number) => `${value > 0 ? '+' : ''}${(value * 100).toFixed(1)} %`;
+  return `${shown(mean)} [${shown(low)}, ${shown(high)}]`;
+}
+
+function plain({ mean, low, high }: Estimate): string {
+  if (mean === null || low === null || high === null) return 'too few users on either side to tell';
+  const shown = (value: number) => `${value > 0 ? '+' : ''}${value.toFixed(4)}`;
+  return `${shown(mean)} [${shown(low)}, ${shown(high)}]`;
+}
+
+function share(text: string): number {
+  const value = Number(text);
+  if (/^\d+(\.\d+)?$/.test(text) && value <= 0.5) return value;
+  throw new InvalidArgumentError('expected a number from 0 to 0.5.');
+}
+
+function wholeNumber(text: string): number {
+  if (/^[1-9]\d{0,4}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError('expected a whole number from 1 to 99999.');
+}

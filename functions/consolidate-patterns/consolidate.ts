@@ -12,8 +12,10 @@ import { initialPrior } from '../../shared/lora/prior.ts';
 import {
   MAX_FITTED_USERS,
   nextDue,
+  objectionTo,
   type Proposal,
   proposePrior,
+  type SampledUser,
   takeIn,
 } from '../../shared/reasoning-bank/consolidation.ts';
 import type { EpisodeStore, IndexedEpisode } from '../../shared/reasoning-bank/episode-store.ts';
@@ -54,6 +56,9 @@ export interface ConsolidationReport {
   readonly pendingStored: number;
   /** 1 for a new population prior, 1 for new item effects. */
   readonly skillsCreated: number;
+  /** Skills that the run tried to make, and those that did not come of it, with the reason. */
+  readonly considered: number;
+  readonly rejected: readonly Rejected[];
   readonly skillsVersion: number;
   readonly items: number;
   /** Of the proposed prior; null when there were too few users to propose one. */
@@ -66,11 +71,20 @@ export interface ConsolidationReport {
   readonly uplift: Uplift;
 }
 
+/** A population prior and item effects. */
+const SKILLS_PER_RUN = 2;
+
+export interface Rejected {
+  readonly what: 'population prior' | 'item effects';
+  readonly why: string;
+}
+
 const SAMPLED_NEWCOMERS = Math.ceil(MAX_FITTED_USERS * 1.25);
-const MAX_EPISODES_PER_RUN = 50_000;
+/** Episodes and their residuals that one run takes in at most, so that it fits into memory; the next one is due at once. */
+const MAX_TAKEN_IN = 300_000;
 const DAY_MS = 86_400_000;
 /** Longer than the function may run. */
-const LEASE_MS = 6 * 60_000;
+export const LEASE_MS = 6 * 60_000;
 
 /**
  * Makes skills of what was learned since the last run: item effects, and a population prior where it beats the one in force.
@@ -87,19 +101,25 @@ export async function consolidate(
   const [storedBasis, stored] = await Promise.all([learning.basis.refresh(), learning.skills.refresh()]);
   const inForce = combine(storedBasis?.basis ?? null, stored);
   const { skills } = inForce;
+  // The run that made them may have ended before it told the bank.
+  if (skills.version > 0) await episodes.recordSkills(cell, skills);
   const found: IndexedEpisode[] = [];
+  let room = MAX_TAKEN_IN;
   for await (const episode of episodes.after(
     cell,
     skills.progress.watermarks,
     startedAt - settleSeconds * 1000,
   )) {
     found.push(episode);
-    if (found.length === MAX_EPISODES_PER_RUN) break;
+    room -= 1 + episode.episode.residuals.length;
+    if (room <= 0) break;
   }
   const unchanged = {
     newEpisodes: found.length,
     pendingStored,
     skillsCreated: 0,
+    considered: 0,
+    rejected: [],
     ...describe(skills),
     uplift: upliftOf(
       found.map(({ episode }) => episode),
@@ -108,7 +128,8 @@ export async function consolidate(
   };
   if (found.length === 0) return { ...unchanged, status: 'nothing-new' };
   const { episodes: before, at } = skills.progress;
-  if (!force && before + found.length < nextDue(before) && startedAt - at < DAY_MS) {
+  const due = room <= 0 || before + found.length >= nextDue(before) || startedAt - at >= DAY_MS;
+  if (!force && !due) {
     return { ...unchanged, status: 'too-little-new' };
   }
 
@@ -137,7 +158,8 @@ async function learn(
   const { cell, learning, episodes, now } = services;
   const { skills } = inForce;
   const { items, progress } = takeIn(skills, found);
-  const fits = force || progress.episodes >= nextDue(progress.fittedEpisodes);
+  const nextFit = nextDue(progress.fittedEpisodes);
+  const fits = force || progress.episodes >= nextFit;
   const learned = fits ? await learnFromUsers(services, inForce) : undefined;
   const proposal = learned?.proposal;
   const { prior, priorVersion } = (learned?.shared ?? inForce).skills;
@@ -153,9 +175,19 @@ async function learn(
   };
   await learning.skills.write(next);
   await episodes.recordSkills(cell, next);
-  const itemsLearned = found.some(({ episode }) => episode.residuals.length > 0);
+  const rejected: Rejected[] = [];
+  if (learned === undefined) {
+    const why = `${progress.episodes} episodes, expected ${nextFit} for the next fit`;
+    rejected.push({ what: 'population prior', why });
+  } else if (!accepted)
+    rejected.push({ what: 'population prior', why: objectionTo(proposal, learned.sample) });
+  if (found.every(({ episode }) => episode.residuals.length === 0)) {
+    rejected.push({ what: 'item effects', why: `no item is named in ${found.length} episodes` });
+  }
   return {
-    skillsCreated: Number(accepted) + Number(itemsLearned),
+    skillsCreated: SKILLS_PER_RUN - rejected.length,
+    considered: SKILLS_PER_RUN,
+    rejected,
     skillsVersion: version,
     items: items.sums.size,
     evidence: proposal?.evidence ?? null,
@@ -193,7 +225,7 @@ async function storePending({ pending, episodes, onCorrupt }: ConsolidationServi
 async function learnFromUsers(
   { cell, learning, episodes, adapters, settings, onCorrupt }: ConsolidationServices,
   inForce: SharedLearning,
-): Promise<{ shared: SharedLearning; proposal: Proposal | undefined }> {
+): Promise<{ shared: SharedLearning; sample: readonly SampledUser[]; proposal: Proposal | undefined }> {
   const newcomers = await episodes.newcomers(cell, SAMPLED_NEWCOMERS);
   const states = await loadStates(newcomers, adapters, settings, onCorrupt);
   let shared = inForce;
@@ -203,5 +235,6 @@ async function learnFromUsers(
     shared = combine(learnedBasis, inForce.skills);
   }
   const base = initialPrior(shared.basis?.id ?? null, coefficientCount(shared.basis));
-  return { shared, proposal: proposePrior(shared.skills.prior, base, statisticsUnder(shared.model, states)) };
+  const sample = statisticsUnder(shared.model, states);
+  return { shared, sample, proposal: proposePrior(shared.skills.prior, base, sample) };
 }

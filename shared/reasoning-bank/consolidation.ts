@@ -99,6 +99,20 @@ export function proposePrior(
   };
 }
 
+/** Why a prior is not put in force, in numbers. @param sample those whom it was, or would have been, fitted to and compared on */
+export function objectionTo(proposal: Proposal | undefined, sample: readonly SampledUser[]): string {
+  if (proposal === undefined) {
+    const users = sample.filter(({ statistics }) => statistics.count > 0);
+    const validation = users.filter(({ userKey }) => isValidationUser(userKey)).length;
+    return `${users.length - validation} users to fit and ${validation} to validate, expected at least 1 of each`;
+  }
+  const { validationUsers, logLikelihoodBefore, logLikelihoodAfter } = proposal.evidence;
+  return (
+    `log likelihood ${logLikelihoodAfter.toFixed(6)} per reward of ${validationUsers} validation users, ` +
+    `expected more than ${logLikelihoodBefore.toFixed(6)}`
+  );
+}
+
 /** Mean log marginal likelihood per reward under both priors, and the 95 % interval of the difference, by users. */
 function compare(current: PreparedPrior, proposed: PreparedPrior, users: readonly SampledUser[]) {
   const scored = users.map(({ statistics }) => ({

@@ -1,15 +1,11 @@
-import {
-  BatchWriteItemCommand,
-  ConditionalCheckFailedException,
-  type DynamoDBClient,
-} from '@aws-sdk/client-dynamodb';
+import { BatchWriteItemCommand, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { CorruptObjectError } from '../errors.ts';
 import { TABLE } from '../runtime/names.ts';
 import { type BankStore, type CellStrategy, MAX_CELLS } from './bank-store.ts';
 import { byNewest, DynamoTable } from './dynamodb-table.ts';
 import type { Episode } from './episode.ts';
 import { SHARDS, storedAtKey } from './episode-index.ts';
-import { fromItem, type Item, isEpisode, text, toItem, userOf } from './episode-item.ts';
+import { fromItem, type Item, isEpisode, number, text, toItem, userOf } from './episode-item.ts';
 import type { IndexedEpisode } from './episode-store.ts';
 import { type PriorSummary, summaryOf } from './prior-summary.ts';
 import type { Skills } from './skills.ts';
@@ -44,15 +40,8 @@ export class DynamoEpisodeStore implements BankStore {
   ): Promise<'stored' | 'known'> {
     const item = toItem(episode, this.#table.now(), this.#ttlDays);
     const once = { ConditionExpression: `attribute_not_exists(${TABLE.partitionKey})`, signal };
-    return this.#table.attempt('store an episode', async () => {
-      try {
-        await this.#table.put(item, once);
-        return 'stored';
-      } catch (error) {
-        if (error instanceof ConditionalCheckFailedException) return 'known';
-        throw error;
-      }
-    });
+    const stored = await this.#table.attempt('store an episode', () => this.#table.putIf(item, once));
+    return stored ? 'stored' : 'known';
   }
 
   async *after(cell: string, watermarks: readonly string[], until: number): AsyncIterable<IndexedEpisode> {
@@ -141,8 +130,16 @@ export class DynamoEpisodeStore implements BankStore {
   }
 
   async recordSkills(cell: string, skills: Skills): Promise<void> {
-    const item = { ...keyOf(cellPartition(cell), SKILLS), summary: { S: JSON.stringify(summaryOf(skills)) } };
-    await this.#table.attempt('record skills', () => this.#table.put(item));
+    const item = {
+      ...keyOf(cellPartition(cell), SKILLS),
+      skillsVersion: number(skills.version),
+      summary: { S: JSON.stringify(summaryOf(skills)) },
+    };
+    const unlessLater = {
+      ConditionExpression: 'attribute_not_exists(skillsVersion) OR skillsVersion <= :version',
+      ExpressionAttributeValues: { ':version': number(skills.version) },
+    };
+    await this.#table.attempt('record skills', () => this.#table.putIf(item, unlessLater));
     if (skills.version === 1) await this.announce(cell);
   }
 

@@ -1,4 +1,5 @@
 import {
+  ConditionalCheckFailedException,
   type DynamoDBClient,
   GetItemCommand,
   PutItemCommand,
@@ -37,6 +38,17 @@ export class DynamoTable {
   ): Promise<void> {
     const command = new PutItemCommand({ TableName: this.name, Item: item, ...condition });
     await this.client.send(command, signal === undefined ? {} : { abortSignal: signal });
+  }
+
+  /** @returns whether the condition held. @throws whatever else the client does */
+  async putIf(item: Item, condition: Parameters<DynamoTable['put']>[1]): Promise<boolean> {
+    try {
+      await this.put(item, condition);
+      return true;
+    } catch (error) {
+      if (error instanceof ConditionalCheckFailedException) return false;
+      throw error;
+    }
   }
 
   async get(partition: string, sort: string): Promise<Item | undefined> {

@@ -41,6 +41,6 @@ export interface EpisodeStore {
    */
   forgetUser(userKey: string): Promise<number>;
 
-  /** Records what the skills of a cell rest on, replacing what was there. */
+  /** Records what the skills of a cell rest on, unless that of later skills is there; again, it changes nothing. @throws UnavailableError */
   recordSkills(cell: string, skills: Skills): Promise<void>;
 }

@@ -125,6 +125,7 @@ export class InMemoryEpisodeStore implements BankStore {
   }
 
   async recordSkills(cell: string, skills: Skills): Promise<void> {
+    if ((this.#priors.get(cell)?.skillsVersion ?? 0) > skills.version) return;
     this.#priors.set(cell, summaryOf(skills));
     await this.announce(cell);
   }

@@ -377,6 +377,22 @@ export function describeReasoningBank(
       expect((await bank.stats()).cells).toEqual([]);
     });
 
+    it('keeps what was recorded of later skills from a run that is late, and takes the same again', async () => {
+      const at = (version: number, fittedAt: number) => ({
+        ...initialSkills('basis', 65),
+        version,
+        progress: { watermarks: [], episodes: 0, fittedEpisodes: 0, at: fittedAt },
+      });
+      const recorded = async () => (await bank.learnStrategy('rank 4')).prior;
+      await under.store.recordSkills('bayesian-r4-d64', at(2, 20));
+      await under.store.recordSkills('bayesian-r4-d64', at(1, 10));
+      expect(await recorded()).toMatchObject({ skillsVersion: 2, consolidatedAt: 20 });
+      await under.store.recordSkills('bayesian-r4-d64', at(2, 21));
+      expect(await recorded()).toMatchObject({ skillsVersion: 2, consolidatedAt: 21 });
+      await under.store.recordSkills('bayesian-r4-d64', at(10, 30));
+      expect(await recorded()).toMatchObject({ skillsVersion: 10 });
+    });
+
     it.each([
       [{ k: 0 }, 'k: found 0, expected an integer from 1 to 10000'],
       [{ k: 10_001 }, 'k: found 10001, expected an integer from 1 to 10000'],

@@ -5,13 +5,16 @@ import { toItem } from '../../../shared/reasoning-bank/episode-item.ts';
 import { dynamoClient } from '../../../shared/runtime/clients/dynamodb.ts';
 import { TABLE } from '../../../shared/runtime/names.ts';
 
-/** Capacity that DynamoDB says it has counted. */
+/** Requests, and the capacity that DynamoDB says they consumed. */
 export interface Units {
+  queries: number;
+  puts: number;
   read: number;
   write: number;
 }
 
 export interface MeasuredTable {
+  readonly endpoint: string;
   readonly client: DynamoDBClient;
   readonly name: string;
   /** Counts on; read it before and after. */
@@ -21,7 +24,7 @@ export interface MeasuredTable {
   stop(): Promise<void>;
 }
 
-const NAME = 'bench';
+export const TABLE_NAME = 'bench';
 const BATCH = 25;
 const PARALLEL = 8;
 
@@ -32,30 +35,14 @@ export async function startTable(): Promise<MeasuredTable> {
     worker.once('message', resolve);
     worker.once('error', reject);
   });
-  const connect = () =>
-    dynamoClient({
-      endpoint,
-      region: 'us-east-1',
-      credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
-    });
-  const client = connect();
-  const filler = connect();
-  const units = { read: 0, write: 0 };
-  client.middlewareStack.add(
-    (next, { commandName }) =>
-      async (args) => {
-        const result = await next({ ...args, input: { ...args.input, ReturnConsumedCapacity: 'TOTAL' } });
-        const { ConsumedCapacity } = result.output as { ConsumedCapacity?: { CapacityUnits?: number } };
-        const kind = commandName === 'QueryCommand' || commandName === 'GetItemCommand' ? 'read' : 'write';
-        units[kind] += ConsumedCapacity?.CapacityUnits ?? 0;
-        return result;
-      },
-    { step: 'initialize' },
-  );
+  const client = localDynamoDb(endpoint);
+  const filler = localDynamoDb(endpoint);
+  const units = countUnits(client);
   await filler.send(new CreateTableCommand(definition()));
   return {
+    endpoint,
     client,
-    name: NAME,
+    name: TABLE_NAME,
     units,
     async fill(episodes, storedAt) {
       let next = 0;
@@ -66,7 +53,7 @@ export async function startTable(): Promise<MeasuredTable> {
           const requests = episodes
             .slice(from, next)
             .map((episode, i) => ({ PutRequest: { Item: toItem(episode, storedAt(from + i), 90) } }));
-          await filler.send(new BatchWriteItemCommand({ RequestItems: { [NAME]: requests } }));
+          await filler.send(new BatchWriteItemCommand({ RequestItems: { [TABLE_NAME]: requests } }));
         }
       };
       await Promise.all(Array.from({ length: PARALLEL }, fillOn));
@@ -77,6 +64,33 @@ export async function startTable(): Promise<MeasuredTable> {
       await worker.terminate();
     },
   };
+}
+
+export function localDynamoDb(endpoint: string): DynamoDBClient {
+  return dynamoClient({
+    endpoint,
+    region: 'us-east-1',
+    credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
+  });
+}
+
+/** What DynamoDB says that the client's requests consume, from now on. */
+export function countUnits(client: DynamoDBClient): Units {
+  const units = { queries: 0, puts: 0, read: 0, write: 0 };
+  client.middlewareStack.add(
+    (next, { commandName }) =>
+      async (args) => {
+        const result = await next({ ...args, input: { ...args.input, ReturnConsumedCapacity: 'TOTAL' } });
+        const { ConsumedCapacity } = result.output as { ConsumedCapacity?: { CapacityUnits?: number } };
+        const kind = commandName === 'QueryCommand' || commandName === 'GetItemCommand' ? 'read' : 'write';
+        if (commandName === 'QueryCommand') units.queries += 1;
+        if (commandName === 'PutItemCommand') units.puts += 1;
+        units[kind] += ConsumedCapacity?.CapacityUnits ?? 0;
+        return result;
+      },
+    { step: 'initialize' },
+  );
+  return units;
 }
 
 function definition() {
@@ -91,7 +105,7 @@ function definition() {
     ...[byCell, newcomers].flatMap(({ partitionKey, sortKey }) => [partitionKey, sortKey]),
   ]);
   return {
-    TableName: NAME,
+    TableName: TABLE_NAME,
     BillingMode: 'PAY_PER_REQUEST' as const,
     KeySchema: keys(TABLE.partitionKey, TABLE.sortKey),
     AttributeDefinitions: [...names].map((AttributeName) => ({ AttributeName, AttributeType: 'S' as const })),

@@ -6,6 +6,7 @@ import { addReward, emptyStatistics } from '../../../shared/lora/statistics.ts';
 import {
   isValidationUser,
   nextDue,
+  objectionTo,
   proposePrior,
   takeIn,
 } from '../../../shared/reasoning-bank/consolidation.ts';
@@ -92,6 +93,24 @@ describe('proposing a prior', () => {
       isValidationUser(user.userKey) ? { ...user, statistics: users(1, 0.1)[0]!.statistics } : user,
     );
     expect(proposePrior(base, base, unlike)!.better).toBe(false);
+  });
+
+  test('is turned down in numbers', () => {
+    const sample = users(60, 0.8);
+    const validation = sample.filter(({ userKey }) => isValidationUser(userKey)).length;
+    const unlike = sample.map((user) =>
+      isValidationUser(user.userKey) ? { ...user, statistics: users(1, 0.1)[0]!.statistics } : user,
+    );
+    const { evidence, ...proposal } = proposePrior(base, base, unlike)!;
+    const { logLikelihoodBefore: before, logLikelihoodAfter: after } = evidence;
+    expect(objectionTo({ ...proposal, evidence }, unlike)).toBe(
+      `log likelihood ${after.toFixed(6)} per reward of ${validation} validation users, expected more than ${before.toFixed(6)}`,
+    );
+    const nobody = { userKey: userKey('nobody'), statistics: emptyStatistics(1) };
+    const fitted = sample.filter(({ userKey }) => !isValidationUser(userKey));
+    expect(objectionTo(undefined, [...fitted, nobody])).toBe(
+      `${60 - validation} users to fit and 0 to validate, expected at least 1 of each`,
+    );
   });
 
   test('needs somebody in either part', () => {

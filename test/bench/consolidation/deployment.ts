@@ -1,0 +1,97 @@
+import { fork } from 'node:child_process';
+import { applyEvents } from '../../../functions/update-adapters/apply-events.ts';
+import { startS3 } from '../../../infra/local/s3/server.ts';
+import type { StoredAdapter } from '../../../shared/adapter-store/adapter-object.ts';
+import { AdapterStore } from '../../../shared/adapter-store/adapter-store.ts';
+import { learningObjects, readSharedLearning } from '../../../shared/adapter-store/learning-objects.ts';
+import { ObjectStore } from '../../../shared/adapter-store/objects.ts';
+import { userKey } from '../../../shared/feedback/user-key.ts';
+import { basisFromEmbeddings } from '../../../shared/lora/basis.ts';
+import type { Episode } from '../../../shared/reasoning-bank/episode.ts';
+import type { FunctionSettings } from '../../../shared/runtime/settings.ts';
+import { startTable, TABLE_NAME } from '../bank/table.ts';
+import { localS3 } from './local-s3.ts';
+import type { MeasuredRun, RunOptions } from './one-run.ts';
+import { createPopulation } from './population.ts';
+
+const BUCKET = 'bench';
+const EVENT = 5;
+
+/** A deployment of many users with a basis in force, in the local S3 and DynamoDB. */
+export async function startDeployment({ dim, users }: { dim: number; users: number }) {
+  const settings: FunctionSettings = {
+    bucket: BUCKET,
+    table: TABLE_NAME,
+    embeddingDim: dim,
+    embeddingModel: 'bench',
+    rank: 4,
+    scalingFactor: 1,
+    learner: 'bayesian',
+    episodeTtlDays: 90,
+    transfer: 'on',
+    holdout: 0,
+  };
+  const s3 = await startS3();
+  s3.createBucket(BUCKET, { versioned: true });
+  const table = await startTable();
+  const client = localS3(s3.endpoint);
+  const objects = new ObjectStore(client, BUCKET);
+  const adapters = new AdapterStore(objects);
+  const learning = learningObjects(objects, settings, { maxAgeMs: 0 });
+  const population = createPopulation(dim);
+  const basis = basisFromEmbeddings(population.items, { rank: 4, scalingFactor: 1, seed: 1 });
+  await learning.basis.write({ basis, embeddingModel: settings.embeddingModel });
+  let events = 0;
+
+  return {
+    /**
+     * Lets users give feedback in turns, as the update function takes it, but for the versions of an adapter in between, which are
+     * not written.
+     */
+    async feedback(interactions: number): Promise<void> {
+      const shared = await readSharedLearning(learning);
+      const episodes: Episode[] = [];
+      const perUser = Map.groupBy(
+        Array.from({ length: interactions / EVENT }, (_, i) => events + i),
+        (event) => event % users,
+      );
+      events += interactions / EVENT;
+      for (const [user, indices] of perUser) {
+        const userId = `user ${user}`;
+        const key = userKey(userId);
+        const before = await adapters.load(key);
+        let adapter: StoredAdapter | undefined = before?.adapter;
+        for (const event of indices) {
+          const applied = applyEvents(adapter, [population.event(userId, event, EVENT)], shared, {
+            userKey: key,
+            settings,
+            now: Date.now(),
+          });
+          adapter = applied.adapter!;
+          episodes.push(adapter.lastEpisode!);
+        }
+        if (adapter !== undefined) await adapters.commit(adapter, before?.etag);
+      }
+      await table.fill(episodes, () => Date.now());
+    },
+
+    /** Runs consolidation on all that is new, in a process of its own. */
+    consolidate(): Promise<MeasuredRun> {
+      const child = fork(new URL('./one-run.ts', import.meta.url), {
+        stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+      });
+      return new Promise((resolve, reject) => {
+        child.once('message', resolve);
+        child.once('error', reject);
+        child.once('exit', (code) => reject(new Error(`the run ended with exit code ${code}`)));
+        child.send({ s3: s3.endpoint, dynamodb: table.endpoint, settings } satisfies RunOptions);
+      });
+    },
+
+    async stop(): Promise<void> {
+      client.destroy();
+      await table.stop();
+      await s3.close();
+    },
+  };
+}

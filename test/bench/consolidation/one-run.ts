@@ -1,0 +1,95 @@
+/** One run of consolidation in a process of its own, as a cold function makes it; tells its parent what it did and what it took. */
+import type { ConsolidationReport } from '../../../functions/consolidate-patterns/consolidate.ts';
+import { consolidate } from '../../../functions/consolidate-patterns/consolidate.ts';
+import { AdapterStore } from '../../../shared/adapter-store/adapter-store.ts';
+import { learningObjects } from '../../../shared/adapter-store/learning-objects.ts';
+import { Lease } from '../../../shared/adapter-store/lease.ts';
+import { ObjectStore } from '../../../shared/adapter-store/objects.ts';
+import { PendingEpisodes } from '../../../shared/adapter-store/pending-episodes.ts';
+import { DynamoEpisodeStore } from '../../../shared/reasoning-bank/dynamodb-episode-store.ts';
+import { cellOf } from '../../../shared/reasoning-bank/episode.ts';
+import type { FunctionSettings } from '../../../shared/runtime/settings.ts';
+import { countUnits, localDynamoDb } from '../bank/table.ts';
+import { localS3 } from './local-s3.ts';
+import { countRequests, type S3Requests } from './s3-requests.ts';
+
+export interface RunOptions {
+  readonly s3: string;
+  readonly dynamodb: string;
+  readonly settings: FunctionSettings;
+}
+
+export interface MeasuredRun {
+  readonly report: ConsolidationReport;
+  /** Of the run, without the start of the process. */
+  readonly seconds: number;
+  readonly cpuSeconds: number;
+  /** Largest resident set of the process, of which so much before the run. */
+  readonly peakMb: number;
+  readonly startMb: number;
+  readonly s3: S3Requests;
+  readonly dynamodb: {
+    readonly queries: number;
+    readonly puts: number;
+    readonly readUnits: number;
+    readonly writeUnits: number;
+  };
+}
+
+process.once('message', (options: RunOptions) => {
+  run(options).then((measured) => {
+    process.send?.(measured);
+    process.disconnect();
+  });
+});
+
+async function run({ s3, dynamodb, settings }: RunOptions): Promise<MeasuredRun> {
+  const s3Client = localS3(s3);
+  const dynamoClient = localDynamoDb(dynamodb);
+  const requests = countRequests(s3Client);
+  const units = countUnits(dynamoClient);
+  const objects = new ObjectStore(s3Client, settings.bucket);
+  const cell = cellOf(settings);
+  const startMb = peakMb();
+  const cpu = process.cpuUsage();
+  const start = performance.now();
+  const report = await consolidate(
+    {
+      cell,
+      settings,
+      learning: learningObjects(objects, settings),
+      adapters: new AdapterStore(objects),
+      episodes: new DynamoEpisodeStore(dynamoClient, {
+        table: settings.table,
+        ttlDays: settings.episodeTtlDays,
+      }),
+      pending: new PendingEpisodes(objects),
+      lease: new Lease(objects, cell),
+      now: Date.now,
+      onCorrupt: (error) => {
+        throw error;
+      },
+    },
+    { force: true, settleSeconds: 0 },
+  );
+  const seconds = (performance.now() - start) / 1000;
+  const { user, system } = process.cpuUsage(cpu);
+  return {
+    report,
+    seconds,
+    cpuSeconds: (user + system) / 1e6,
+    peakMb: peakMb(),
+    startMb,
+    s3: requests,
+    dynamodb: {
+      queries: units.queries,
+      puts: units.puts,
+      readUnits: units.read,
+      writeUnits: units.write,
+    },
+  };
+}
+
+function peakMb(): number {
+  return process.resourceUsage().maxRSS / 1024;
+}

@@ -1,0 +1,96 @@
+import type {
+  ConsolidationRequest,
+  ConsolidationServices,
+} from '../../../functions/consolidate-patterns/consolidate.ts';
+import { applyEvents } from '../../../functions/update-adapters/apply-events.ts';
+import { AdapterStore } from '../../../shared/adapter-store/adapter-store.ts';
+import { learningObjects, readSharedLearning } from '../../../shared/adapter-store/learning-objects.ts';
+import { Lease } from '../../../shared/adapter-store/lease.ts';
+import type { Objects } from '../../../shared/adapter-store/objects.ts';
+import { PendingEpisodes } from '../../../shared/adapter-store/pending-episodes.ts';
+import type { CorruptObjectError } from '../../../shared/errors.ts';
+import { basisFromEmbeddings } from '../../../shared/lora/basis.ts';
+import { createRandom } from '../../../shared/lora/random.ts';
+import { cellOf } from '../../../shared/reasoning-bank/episode.ts';
+import type { EpisodeStore } from '../../../shared/reasoning-bank/episode-store.ts';
+import { InMemoryEpisodeStore } from '../../../shared/reasoning-bank/in-memory-episode-store.ts';
+import { userKey } from '../../../shared/runtime/user-key.ts';
+import { SETTINGS } from '../update-adapters/container.ts';
+import { MemoryObjects } from '../update-adapters/memory-objects.ts';
+
+const random = createRandom('consolidate');
+const items = Array.from({ length: 40 }, () =>
+  Float32Array.from({ length: SETTINGS.embeddingDim }, (_, i) => (i === 0 ? 2 : random.normal())),
+);
+export const FORCED: ConsolidationRequest = { force: true, settleSeconds: 0 };
+
+/** A deployment in memory whose users all like what points along the second axis. */
+export async function createDeployment({ withBasis = true } = {}) {
+  let time = 1_000_000;
+  const now = () => time;
+  const objects = new MemoryObjects();
+  const episodes = new InMemoryEpisodeStore({ now });
+  const learning = learningObjects(objects, SETTINGS, { maxAgeMs: 0 });
+  const basis = basisFromEmbeddings(items, { rank: SETTINGS.rank, scalingFactor: 1, seed: 1 });
+  if (withBasis) await learning.basis.write({ basis, embeddingModel: SETTINGS.embeddingModel });
+  const adapters = new AdapterStore(objects);
+  const pending = new PendingEpisodes(objects);
+  const corrupt: CorruptObjectError[] = [];
+  /** A container of the function, which meets the stores as they are or through what is given. */
+  const container = (
+    stores: { objects: Objects; episodes: EpisodeStore } = { objects, episodes },
+  ): ConsolidationServices => ({
+    cell: cellOf(SETTINGS),
+    settings: SETTINGS,
+    learning: learningObjects(stores.objects, SETTINGS, { maxAgeMs: 0 }),
+    adapters: new AdapterStore(stores.objects),
+    episodes: stores.episodes,
+    pending: new PendingEpisodes(stores.objects),
+    lease: new Lease(stores.objects, cellOf(SETTINGS)),
+    now,
+    onCorrupt: (error) => corrupt.push(error),
+  });
+  const feedback = async (userId: string, index: number, { late = false } = {}) => {
+    time += 10;
+    const key = userKey(userId);
+    const interactions = Array.from({ length: 5 }, (_, i) => {
+      const item = (index * 5 + i) % items.length;
+      return { itemId: `item ${item}`, embedding: items[item]!, reward: items[item]![1]! > 0 ? 0.9 : 0.2 };
+    });
+    const event = {
+      schemaVersion: 1,
+      eventId: `${index}`,
+      userId,
+      occurredAt: '2026-01-01T00:00:00Z',
+      interactions,
+    } as const;
+    const loaded = await adapters.load(key);
+    const { adapter } = applyEvents(loaded?.adapter, [event], await readSharedLearning(learning), {
+      userKey: key,
+      settings: SETTINGS,
+      now: time,
+    });
+    if (adapter === undefined) return;
+    await adapters.commit(adapter, loaded?.etag);
+    await (late ? pending.put(adapter.lastEpisode!) : episodes.store(adapter.lastEpisode!));
+  };
+  const crowd = async (users: number, events = 2) => {
+    for (let user = 0; user < users; user++)
+      for (let event = 0; event < events; event++) await feedback(`user ${user}`, event);
+  };
+  const pass = (milliseconds: number) => {
+    time += milliseconds;
+  };
+  return {
+    objects,
+    episodes,
+    learning,
+    adapters,
+    container,
+    services: container(),
+    corrupt,
+    feedback,
+    crowd,
+    pass,
+  };
+}

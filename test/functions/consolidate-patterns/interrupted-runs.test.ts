@@ -1,0 +1,172 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import {
+  type ConsolidationReport,
+  consolidate,
+  LEASE_MS,
+} from '../../../functions/consolidate-patterns/consolidate.ts';
+import { learningObjects, readSharedLearning } from '../../../shared/adapter-store/learning-objects.ts';
+import { cellOf } from '../../../shared/reasoning-bank/episode.ts';
+import { summaryOf } from '../../../shared/reasoning-bank/prior-summary.ts';
+import type { Skills } from '../../../shared/reasoning-bank/skills.ts';
+import { SETTINGS } from '../update-adapters/container.ts';
+import { createDeployment } from './deployment.ts';
+import { INTERRUPTIONS, type Interruption, interruptAt, storesThrough } from './store-operations.ts';
+
+type Deployment = Awaited<ReturnType<typeof createDeployment>>;
+
+const CELL = cellOf(SETTINGS);
+const SCHEDULED = { force: false, settleSeconds: 0 };
+const DAY_MS = 86_400_000;
+const USERS = 12;
+
+/** Skills are in force, and twice as many episodes as they rest on are there by now. */
+async function withMoreFeedback(): Promise<Deployment> {
+  const deployment = await createDeployment();
+  await deployment.crowd(USERS);
+  deployment.pass(1);
+  await consolidate(deployment.services, SCHEDULED);
+  for (let user = 0; user < USERS; user++) {
+    for (const event of [2, 3]) await deployment.feedback(`user ${user}`, event);
+  }
+  deployment.pass(1);
+  return deployment;
+}
+
+/** Nothing was consolidated yet, and enough waits to make a basis of. */
+async function withoutBasis(): Promise<Deployment> {
+  const deployment = await createDeployment({ withBasis: false });
+  await deployment.crowd(USERS, 10);
+  deployment.pass(1);
+  return deployment;
+}
+
+async function withPending(): Promise<Deployment> {
+  const deployment = await withMoreFeedback();
+  for (const user of [3, 7]) await deployment.feedback(`user ${user}`, 4, { late: true });
+  deployment.pass(1);
+  return deployment;
+}
+
+/** Runs until the given operation is interrupted. */
+async function runInterrupted(deployment: Deployment, number: number, how: Interruption): Promise<void> {
+  const { around, killed } = interruptAt(number, how);
+  const services = deployment.container(storesThrough(deployment, around));
+  await Promise.race([consolidate(services, SCHEDULED).catch(() => {}), killed]);
+}
+
+async function operationsOf(scenario: () => Promise<Deployment>): Promise<number> {
+  const deployment = await scenario();
+  const { around, operations } = interruptAt(-1, 'refused');
+  await consolidate(deployment.container(storesThrough(deployment, around)), SCHEDULED);
+  return operations();
+}
+
+const bytesInForce = ({ objects }: Deployment) => objects.contents.get(`skills/${CELL}`)?.body;
+
+async function skillsInForce({ objects }: Deployment): Promise<Skills> {
+  return (await readSharedLearning(learningObjects(objects, SETTINGS))).skills;
+}
+
+/** All of the skills but when they were made. */
+const timeless = ({ progress, ...skills }: Skills) => ({ ...skills, progress: { ...progress, at: 0 } });
+
+describe.each([
+  ['on top of earlier skills', withMoreFeedback],
+  ['making a basis', withoutBasis],
+])('a run %s that is interrupted at any operation', (_, scenario) => {
+  test.each(INTERRUPTIONS)(
+    '%s: leaves the old skills or the new ones, and the next run ends as an undisturbed one',
+    async (how) => {
+      const undisturbed = await scenario();
+      const before = bytesInForce(undisturbed);
+      const report = await consolidate(undisturbed.services, SCHEDULED);
+      expect(report).toMatchObject({ status: 'consolidated', basisLearned: scenario === withoutBasis });
+      expect(report.evidence).not.toBeNull();
+      const after = bytesInForce(undisturbed);
+      const expected = timeless(await skillsInForce(undisturbed));
+
+      const operations = await operationsOf(scenario);
+      expect(operations).toBeGreaterThan(USERS);
+      for (let number = 0; number < operations; number++) {
+        const deployment = await scenario();
+        await runInterrupted(deployment, number, how);
+        const found = bytesInForce(deployment);
+        if (found !== before) expect([before, after]).toContainEqual(found);
+
+        deployment.pass(LEASE_MS);
+        const next = await consolidate(deployment.container(), SCHEDULED);
+        expect(['consolidated', 'nothing-new']).toContain(next.status);
+        const skills = await skillsInForce(deployment);
+        expect(timeless(skills)).toEqual(expected);
+        expect(await deployment.episodes.prior(CELL)).toEqual(summaryOf(skills));
+        expect(await deployment.episodes.cells()).toEqual([CELL]);
+        deployment.pass(1);
+        expect((await consolidate(deployment.container(), SCHEDULED)).status).toBe('nothing-new');
+      }
+    },
+  );
+});
+
+test.each(INTERRUPTIONS)('%s: pending episodes are neither lost nor counted twice', async (how) => {
+  const operations = await operationsOf(withPending);
+  for (let number = 0; number < operations; number++) {
+    const deployment = await withPending();
+    await runInterrupted(deployment, number, how);
+    deployment.pass(LEASE_MS);
+    await consolidate(deployment.container(), SCHEDULED);
+    deployment.pass(DAY_MS);
+    await consolidate(deployment.container(), SCHEDULED);
+
+    expect([...deployment.objects.contents.keys()].filter((key) => key.startsWith('pending/'))).toEqual([]);
+    const { items, progress } = await skillsInForce(deployment);
+    expect(progress.episodes).toBe(4 * USERS + 2);
+    // Every user meets items 0 to 19 once, and two of them 20 to 24 as well.
+    const counts = [...items.sums.values()].map(({ count }) => count).sort((a, b) => b - a);
+    expect(counts).toEqual([...Array(20).fill(USERS), ...Array(5).fill(2)]);
+  }
+});
+
+test('a run that is killed holds up others until its lease expires, and no longer', async () => {
+  const operations = await operationsOf(withMoreFeedback);
+  const held: ConsolidationReport['status'][] = [];
+  for (let number = 0; number < operations; number++) {
+    const deployment = await withMoreFeedback();
+    await runInterrupted(deployment, number, 'killed after');
+    deployment.pass(LEASE_MS - 1);
+    held.push((await consolidate(deployment.container(), SCHEDULED)).status);
+    deployment.pass(1);
+    expect((await consolidate(deployment.container(), SCHEDULED)).status).not.toBe('running');
+  }
+  // Before it takes the lease; while it has it; when its skills are written, or its lease is given back, too.
+  expect(held.join(' ')).toMatch(/^(consolidated )+(running )+(nothing-new ?)+$/);
+});
+
+test('of two runs at once one consolidates, and what is new is counted once', async () => {
+  const undisturbed = await withMoreFeedback();
+  await consolidate(undisturbed.services, SCHEDULED);
+  const expected = await skillsInForce(undisturbed);
+  const met = new Set<string>();
+  await fc.assert(
+    fc.asyncProperty(fc.scheduler(), fc.boolean(), async (scheduler, force) => {
+      const deployment = await withMoreFeedback();
+      const run = (name: string) => {
+        const stores = storesThrough(deployment, async (operation, proceed) => {
+          await scheduler.schedule(Promise.resolve(), `${name}: ${operation}`);
+          return proceed();
+        });
+        return consolidate(deployment.container(stores), { ...SCHEDULED, force });
+      };
+      const reports = await scheduler.waitFor(Promise.all([run('first'), run('second')]));
+      const statuses = reports.map(({ status }) => status).sort();
+      met.add(statuses.join(' and '));
+      expect(statuses.filter((status) => status === 'consolidated')).toHaveLength(1);
+      expect(await skillsInForce(deployment)).toEqual(expected);
+      expect(await deployment.episodes.prior(CELL)).toEqual(summaryOf(expected));
+    }),
+    { numRuns: 60, seed: 5 },
+  );
+  expect([...met].sort()).toEqual(
+    expect.arrayContaining(['consolidated and running', 'consolidated and superseded']),
+  );
+});

@@ -82,10 +82,13 @@ export function countUnits(client: DynamoDBClient): Units {
       async (args) => {
         const result = await next({ ...args, input: { ...args.input, ReturnConsumedCapacity: 'TOTAL' } });
         const { ConsumedCapacity } = result.output as { ConsumedCapacity?: { CapacityUnits?: number } };
-        const kind = commandName === 'QueryCommand' || commandName === 'GetItemCommand' ? 'read' : 'write';
-        if (commandName === 'QueryCommand') units.queries += 1;
+        const consumed = ConsumedCapacity?.CapacityUnits ?? 0;
         if (commandName === 'PutItemCommand') units.puts += 1;
-        units[kind] += ConsumedCapacity?.CapacityUnits ?? 0;
+        if (commandName === 'QueryCommand') {
+          units.queries += 1;
+          // What finds nothing is billed as well; the local DynamoDB counts it as nothing.
+          units.read += Math.max(consumed, 0.5);
+        } else units[commandName === 'GetItemCommand' ? 'read' : 'write'] += consumed;
         return result;
       },
     { step: 'initialize' },

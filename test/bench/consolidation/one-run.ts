@@ -1,6 +1,8 @@
 /** One run of consolidation in a process of its own, as a cold function makes it; tells its parent what it did and what it took. */
-import type { ConsolidationReport } from '../../../functions/consolidate-patterns/consolidate.ts';
-import { consolidate } from '../../../functions/consolidate-patterns/consolidate.ts';
+import {
+  type ConsolidationReport,
+  consolidate,
+} from '../../../functions/consolidate-patterns/consolidate.ts';
 import { AdapterStore } from '../../../shared/adapter-store/adapter-store.ts';
 import { learningObjects } from '../../../shared/adapter-store/learning-objects.ts';
 import { Lease } from '../../../shared/adapter-store/lease.ts';
@@ -9,7 +11,7 @@ import { PendingEpisodes } from '../../../shared/adapter-store/pending-episodes.
 import { DynamoEpisodeStore } from '../../../shared/reasoning-bank/dynamodb-episode-store.ts';
 import { cellOf } from '../../../shared/reasoning-bank/episode.ts';
 import type { FunctionSettings } from '../../../shared/runtime/settings.ts';
-import { countUnits, localDynamoDb } from '../bank/table.ts';
+import { countUnits, localDynamoDb, type Units } from '../bank/table.ts';
 import { localS3 } from './local-s3.ts';
 import { countRequests, type S3Requests } from './s3-requests.ts';
 
@@ -28,12 +30,7 @@ export interface MeasuredRun {
   readonly peakMb: number;
   readonly startMb: number;
   readonly s3: S3Requests;
-  readonly dynamodb: {
-    readonly queries: number;
-    readonly puts: number;
-    readonly readUnits: number;
-    readonly writeUnits: number;
-  };
+  readonly dynamodb: Units;
 }
 
 process.once('message', (options: RunOptions) => {
@@ -81,12 +78,7 @@ async function run({ s3, dynamodb, settings }: RunOptions): Promise<MeasuredRun>
     peakMb: peakMb(),
     startMb,
     s3: requests,
-    dynamodb: {
-      queries: units.queries,
-      puts: units.puts,
-      readUnits: units.read,
-      writeUnits: units.write,
-    },
+    dynamodb: units,
   };
 }
 

@@ -1,5 +1,6 @@
 import { Match } from 'aws-cdk-lib/assertions';
 import { describe, expect, test } from 'vitest';
+import { LEASE_MS } from '../../functions/consolidate-patterns/consolidate.ts';
 import { OUTPUT } from '../../shared/runtime/names.ts';
 import { synthesizedTemplate } from './template.ts';
 
@@ -239,6 +240,11 @@ test('personalize has a URL that only answers signed requests', () => {
 describe('consolidation', () => {
   const schedule = only('AWS::Scheduler::Schedule');
   const failures = byLogicalId('AWS::SQS::Queue', 'ConsolidatePatternsFailures');
+
+  test('holds its lease for longer than it may run', () => {
+    const { Timeout } = byLogicalId('AWS::Lambda::Function', 'ConsolidatePatterns');
+    expect(LEASE_MS).toBeGreaterThan(Timeout * 1000);
+  });
 
   test('runs every hour, and a run that cannot start goes to a standard queue', () => {
     expect(schedule).toMatchObject({

@@ -3,7 +3,9 @@ import { consolidate } from '../../../functions/consolidate-patterns/consolidate
 import { adapterKey } from '../../../shared/adapter-store/adapter-store.ts';
 import { learningObjects } from '../../../shared/adapter-store/learning-objects.ts';
 import { Lease } from '../../../shared/adapter-store/lease.ts';
+import { isValidationUser } from '../../../shared/reasoning-bank/consolidation.ts';
 import { cellOf, itemKey } from '../../../shared/reasoning-bank/episode.ts';
+import { StoredReasoningBank } from '../../../shared/reasoning-bank/stored-reasoning-bank.ts';
 import { userKey } from '../../../shared/runtime/user-key.ts';
 import { SETTINGS } from '../update-adapters/container.ts';
 import { createDeployment, FORCED } from './deployment.ts';
@@ -27,6 +29,75 @@ describe('consolidation', () => {
     const { sums } = skills.items;
     expect(sums.size).toBe(10);
     expect(sums.get(itemKey('item 0'))!.count).toBe(40);
+  });
+
+  test('says of what did not become a skill why, in numbers', async () => {
+    const { services, crowd, feedback, pass } = await createDeployment();
+    await crowd(1);
+    pass(1);
+    expect(await consolidate(services, FORCED)).toMatchObject({
+      skillsCreated: 1,
+      considered: 2,
+      rejected: [
+        {
+          what: 'population prior',
+          why: '0 users to fit and 1 to validate, expected at least 1 of each',
+        },
+      ],
+    });
+    await feedback('user 0', 2, { withItems: false });
+    pass(86_400_000);
+    expect(await consolidate(services, { force: false, settleSeconds: 0 })).toMatchObject({
+      skillsCreated: 0,
+      considered: 2,
+      rejected: [
+        { what: 'population prior', why: '3 episodes, expected 22 for the next fit' },
+        { what: 'item effects', why: 'no item is named in 1 episodes' },
+      ],
+    });
+
+    await crowd(40);
+    pass(1);
+    expect(await consolidate(services, FORCED)).toMatchObject({ skillsCreated: 2, rejected: [] });
+    // Those outside of the validation fold change their minds, of which those inside know nothing.
+    for (let user = 0; user < 40; user++) {
+      if (!isValidationUser(userKey(`user ${user}`))) await feedback(`user ${user}`, 3, { reward: 0 });
+    }
+    pass(1);
+    const report = await consolidate(services, FORCED);
+    const { logLikelihoodBefore: before, logLikelihoodAfter: after, validationUsers } = report.evidence!;
+    expect(report).toMatchObject({
+      skillsCreated: 1,
+      priorAccepted: false,
+      rejected: [
+        {
+          what: 'population prior',
+          why: `log likelihood ${after.toFixed(6)} per reward of ${validationUsers} validation users, expected more than ${before.toFixed(6)}`,
+        },
+      ],
+    });
+  });
+
+  test('does what the bank is asked to do by autoConsolidate, and the bank tells what came of it', async () => {
+    const { services, episodes, crowd, pass } = await createDeployment();
+    await crowd(40);
+    pass(1);
+    const { learner, rank, embeddingDim } = SETTINGS;
+    const bank = new StoredReasoningBank(episodes, {
+      defaults: { learner, rank, embeddingDim },
+      consolidate: () => consolidate(services, FORCED),
+      now: services.now,
+    });
+    const task = `lora_adaptation_user_ada_rank_${rank}_samples_0`;
+    expect((await bank.learnStrategy(task)).prior).toBeNull();
+    expect(await bank.autoConsolidate()).toMatchObject({ skillsCreated: 2, considered: 2, rejected: [] });
+
+    const { prior, recommendation, hints } = await bank.learnStrategy(task);
+    const { evidence } = await consolidate(services, FORCED);
+    expect(prior).toMatchObject({ skillsVersion: 1, priorVersion: 1, items: 10, episodes: 80, evidence });
+    expect(evidence!.users + evidence!.validationUsers).toBe(40);
+    expect(hints).toEqual([]);
+    expect(recommendation).toContain(`New users start from what ${evidence!.users} users showed`);
   });
 
   test('does nothing when nothing is new, and continues behind what it has taken in', async () => {

@@ -50,12 +50,21 @@ export async function createDeployment({ withBasis = true } = {}) {
     now,
     onCorrupt: (error) => corrupt.push(error),
   });
-  const feedback = async (userId: string, index: number, { late = false } = {}) => {
+  /** @param reward of every item; default 0.9 for what points along the second axis, and 0.2 for all else */
+  const feedback = async (
+    userId: string,
+    index: number,
+    { late = false, withItems = true, reward }: { late?: boolean; withItems?: boolean; reward?: number } = {},
+  ) => {
     time += 10;
     const key = userKey(userId);
     const interactions = Array.from({ length: 5 }, (_, i) => {
       const item = (index * 5 + i) % items.length;
-      return { itemId: `item ${item}`, embedding: items[item]!, reward: items[item]![1]! > 0 ? 0.9 : 0.2 };
+      return {
+        ...(withItems ? { itemId: `item ${item}` } : {}),
+        embedding: items[item]!,
+        reward: reward ?? (items[item]![1]! > 0 ? 0.9 : 0.2),
+      };
     });
     const event = {
       schemaVersion: 1,

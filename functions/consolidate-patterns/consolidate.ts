@@ -176,11 +176,13 @@ async function learn(
   await learning.skills.write(next);
   await episodes.recordSkills(cell, next);
   const rejected: Rejected[] = [];
-  if (learned === undefined) {
-    const why = `${progress.episodes} episodes, expected ${nextFit} for the next fit`;
+  if (!accepted) {
+    const why =
+      learned === undefined
+        ? `${progress.episodes} episodes, expected ${nextFit} for the next fit`
+        : objectionTo(proposal, learned.sample);
     rejected.push({ what: 'population prior', why });
-  } else if (!accepted)
-    rejected.push({ what: 'population prior', why: objectionTo(proposal, learned.sample) });
+  }
   if (found.every(({ episode }) => episode.residuals.length === 0)) {
     rejected.push({ what: 'item effects', why: `no item is named in ${found.length} episodes` });
   }

@@ -5,10 +5,12 @@ import { learningObjects } from '../../../shared/adapter-store/learning-objects.
 import { Lease } from '../../../shared/adapter-store/lease.ts';
 import { isValidationUser } from '../../../shared/reasoning-bank/consolidation.ts';
 import { cellOf, itemKey } from '../../../shared/reasoning-bank/episode.ts';
+import type { EpisodeStore } from '../../../shared/reasoning-bank/episode-store.ts';
 import { StoredReasoningBank } from '../../../shared/reasoning-bank/stored-reasoning-bank.ts';
 import { userKey } from '../../../shared/runtime/user-key.ts';
 import { SETTINGS } from '../update-adapters/container.ts';
 import { createDeployment, FORCED } from './deployment.ts';
+import { storesThrough } from './store-operations.ts';
 
 describe('consolidation', () => {
   test('puts a prior in force that predicts unseen users better, and counts every item', async () => {
@@ -137,6 +139,35 @@ describe('consolidation', () => {
     await feedback('user 0', 27);
     pass(86_400_000);
     expect(await consolidate(services, scheduled)).toMatchObject({ status: 'consolidated', newEpisodes: 1 });
+  });
+
+  test('takes in what fits into memory, whatever the share of history, and the rest in the next run', async () => {
+    const { services, crowd, learning, objects, episodes, pass } = await createDeployment();
+    await crowd(1, 1);
+    pass(1);
+    await consolidate(services, FORCED);
+    const skills = (await learning.skills.refresh())!;
+    const [known] = await episodes.recent(cellOf(SETTINGS), 1);
+    await learning.skills.write({ ...skills, progress: { ...skills.progress, episodes: 1_000_000 } });
+    const backlog = 60_000;
+    const waiting: EpisodeStore = {
+      ...storesThrough({ objects, episodes }, (_, run) => run()).episodes,
+      async *after(_, [watermark = '']) {
+        const taken = watermark.startsWith('~') ? Number(watermark.slice(1)) : 0;
+        for (let version = taken + 1; version <= backlog; version++) {
+          yield {
+            episode: { ...known!, version },
+            shard: 0,
+            position: `~${String(version).padStart(9, '0')}`,
+          };
+        }
+      },
+    };
+    await learning.skills.refresh();
+    const scheduled = () =>
+      consolidate({ ...services, episodes: waiting }, { force: false, settleSeconds: 0 });
+    expect(await scheduled()).toMatchObject({ status: 'consolidated', newEpisodes: 50_000 });
+    expect(await scheduled()).toMatchObject({ status: 'too-little-new', newEpisodes: 10_000 });
   });
 
   test('leaves out what was stored a moment ago, for the next run', async () => {

@@ -1,17 +1,20 @@
+import { mean } from '../../shared/datasets/ranking-metrics.ts';
 import { userKey } from '../../shared/feedback/user-key.ts';
 import type { EpisodeStore } from '../../shared/reasoning-bank/episode-store.ts';
-import type { ReplayPlan } from './plan.ts';
+import { INTERACTIONS_PER_EVENT, type ReplayPlan } from './plan.ts';
 
 /** How it went for users who came when the bank had learned from others. */
 export interface NewcomersLoss {
   readonly users: number;
-  /** Mean over these users of their mean squared errors of predicted reward in their first ten updates. */
+  /** Mean of `losses`; null of nobody. */
   readonly loss: number | null;
   /** The same of their mean rewards alone. */
   readonly lossWithoutAdapter: number | null;
+  /** Mean squared error of predicted reward over the first ten events of each of them, in the order in which they came. */
+  readonly losses: readonly number[];
 }
 
-const FIRST_UPDATES = 10;
+const FIRST_REWARDS = 10 * INTERACTIONS_PER_EVENT;
 
 /** The losses of the second half of the users, in the order in which they came, as their episodes have them. */
 export async function newcomersLoss(
@@ -22,22 +25,27 @@ export async function newcomersLoss(
   const losses: number[] = [];
   const without: number[] = [];
   for (const userId of users.slice(Math.ceil(users.length / 2))) {
-    const first = [];
-    for await (const { version, outcome } of episodes.ofUser(userKey(userId))) {
-      if (version <= FIRST_UPDATES && outcome.rewards > 0) first.push(outcome);
+    const outcomes = [];
+    for await (const { version, outcome } of episodes.ofUser(userKey(userId)))
+      outcomes.push({ version, ...outcome });
+    // How many events went into an update is a matter of chance, so that rewards are counted instead.
+    let rewards = 0;
+    let loss = 0;
+    let lossWithoutAdapter = 0;
+    for (const outcome of outcomes.sort((a, b) => a.version - b.version)) {
+      if (rewards >= FIRST_REWARDS) break;
+      rewards += outcome.rewards;
+      loss += outcome.loss * outcome.rewards;
+      lossWithoutAdapter += outcome.lossWithoutAdapter * outcome.rewards;
     }
-    if (first.length === 0) continue;
-    losses.push(mean(first.map(({ loss }) => loss)));
-    without.push(mean(first.map(({ lossWithoutAdapter }) => lossWithoutAdapter)));
+    if (rewards === 0) continue;
+    losses.push(loss / rewards);
+    without.push(lossWithoutAdapter / rewards);
   }
-  const nobody = losses.length === 0;
   return {
     users: losses.length,
-    loss: nobody ? null : mean(losses),
-    lossWithoutAdapter: nobody ? null : mean(without),
+    loss: mean(losses) ?? null,
+    lossWithoutAdapter: mean(without) ?? null,
+    losses,
   };
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }

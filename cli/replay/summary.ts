@@ -95,7 +95,7 @@ export function describe(summary: ReplaySummary, plan: ReplayPlan, skills: Skill
     `  refused       ${n(s.quarantined)} in quarantine, ${n(s.deadLettered)} dead letters`,
     `  adapters      ${n(s.adapters)} in S3 after ${n(s.updates)} updates, each remembered as an episode in DynamoDB`,
     `  skills        ${prior}; effects of ${n(s.itemEffects)} items`,
-    `  newcomers     the ${n(s.newcomers.users)} users who came last were predicted with a squared error of ${n(s.newcomers.loss, 4)} in their first ten updates (${n(s.newcomers.lossWithoutAdapter, 4)} without adapters)`,
+    `  newcomers     the ${n(s.newcomers.users)} users who came last were predicted with a squared error of ${n(s.newcomers.loss, 4)} over their first ten events (${n(s.newcomers.lossWithoutAdapter, 4)} without adapters)`,
     `  speed         ${n(s.eventsPerSecond)} events/s; from sending to effect ${n(s.eventToEffectMs.p50)} ms (median), ${n(s.eventToEffectMs.p95)} ms (95 %); cold start ${n(s.coldStartMs)} ms`,
     '',
     "  Each user's last interactions, never published, ranked by the personalize function:",

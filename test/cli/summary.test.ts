@@ -31,7 +31,7 @@ test('the summary shows a dash for what could not be measured', () => {
       deadLettered: 0,
       delaysMs: [],
       coldStartsMs: [],
-      newcomers: { users: 0, loss: null, lossWithoutAdapter: null },
+      newcomers: { users: 0, loss: null, lossWithoutAdapter: null, losses: [] },
     },
   );
   expect(JSON.parse(JSON.stringify(summary))).toMatchObject({ aucAdapted: null, aucAdaptedInterval: null });

@@ -1,6 +1,7 @@
 import { type ItemSums, itemShrinkage } from '../lora/item-effects.ts';
 import { logMarginalLikelihood, type PreparedPrior, populationPrior } from '../lora/prior.ts';
 import type { Statistics } from '../lora/statistics.ts';
+import { studentQuantile } from './arm-effects.ts';
 import type { Episode } from './episode.ts';
 import type { IndexedEpisode } from './episode-store.ts';
 import type { Evidence, ItemEffects, Progress, Skills } from './skills.ts';
@@ -11,8 +12,10 @@ export interface SampledUser {
   readonly statistics: Statistics;
 }
 
-/** Users whose prior is fitted at most. */
-export const MAX_FITTED_USERS = 200;
+/** Users whom a prior is fitted to at most, and of those inside the validation fold whom it is compared on: those who came last. */
+const MAX_USERS = 200;
+/** From so many users on, the validation fold tells which of two priors is better; with fewer, only whether one is clearly worse. */
+const TELLING_USERS = 30;
 /** Items whose effects are kept at most; beyond that the least seen go. */
 const MAX_ITEMS = 500_000;
 /** One user in ten is never fitted to, so that priors can be compared on them. */
@@ -70,6 +73,12 @@ export interface Proposal {
 /** Steps of expectation maximisation per fit; the next fit goes on from the result. More changed nothing. */
 const EM_STEPS = 6;
 
+/** Of users who came last, first the last one, those to sample: so many of either part at most. */
+export function sampleOf(newcomers: Iterable<string>): string[] {
+  const room = { inside: MAX_USERS, outside: MAX_USERS };
+  return [...newcomers].filter((userKey) => room[isValidationUser(userKey) ? 'inside' : 'outside']-- > 0);
+}
+
 /**
  * Fits a new prior to users outside the validation fold and compares it with the current one on those inside, by the marginal
  * likelihood of their rewards. Undefined when either part is empty.
@@ -83,7 +92,7 @@ export function proposePrior(
   const users = sample
     .filter(({ statistics }) => statistics.count > 0)
     .sort((a, b) => (a.userKey < b.userKey ? -1 : 1));
-  const fitted = users.filter(({ userKey }) => !isValidationUser(userKey)).slice(0, MAX_FITTED_USERS);
+  const fitted = users.filter(({ userKey }) => !isValidationUser(userKey));
   const validation = users.filter(({ userKey }) => isValidationUser(userKey));
   if (fitted.length === 0 || validation.length === 0) return undefined;
   const sums = fitted.map(({ statistics }) => statistics);
@@ -95,7 +104,7 @@ export function proposePrior(
   return {
     prior,
     evidence: { users: fitted.length, interactions, validationUsers: validation.length, ...compared },
-    better: compared.logLikelihoodAfter > compared.logLikelihoodBefore,
+    better: isBetter(compared, validation.length),
   };
 }
 
@@ -106,10 +115,24 @@ export function objectionTo(proposal: Proposal | undefined, sample: readonly Sam
     const validation = users.filter(({ userKey }) => isValidationUser(userKey)).length;
     return `${users.length - validation} users to fit and ${validation} to validate, expected at least 1 of each`;
   }
-  const { validationUsers, logLikelihoodBefore, logLikelihoodAfter } = proposal.evidence;
+  const { validationUsers, logLikelihoodBefore, logLikelihoodAfter, gainInterval } = proposal.evidence;
+  const [low, high] = [gainInterval.low.toFixed(6), gainInterval.high.toFixed(6)];
   return (
     `log likelihood ${logLikelihoodAfter.toFixed(6)} per reward of ${validationUsers} validation users, ` +
-    `expected more than ${logLikelihoodBefore.toFixed(6)}`
+    `expected more than ${logLikelihoodBefore.toFixed(6)} (95 % interval of the gain ${low} to ${high})`
+  );
+}
+
+/**
+ * A few users cannot tell: the interval of the gain is many times what one refit gains, and to go by the mean is to toss a coin that
+ * keeps good priors from new users. What they show to be worse is turned down all the same.
+ */
+function isBetter(
+  { logLikelihoodBefore, logLikelihoodAfter, gainInterval }: ReturnType<typeof compare>,
+  validationUsers: number,
+): boolean {
+  return (
+    logLikelihoodAfter > logLikelihoodBefore || (validationUsers < TELLING_USERS && gainInterval.high > 0)
   );
 }
 
@@ -126,7 +149,9 @@ function compare(current: PreparedPrior, proposed: PreparedPrior, users: readonl
   const gain = total(({ before, after }) => after - before) / rewards;
   // A ratio of sums over users, whose error is that of its residuals (Cochran, Sampling Techniques, 1977, ch. 6).
   const squares = total((user) => (user.after - user.before - gain * user.rewards) ** 2);
-  const error = 1.96 * (Math.sqrt(squares) / rewards);
+  const freedom = users.length - 1;
+  const deviation = Math.sqrt((squares * users.length) / Math.max(1, freedom)) / rewards;
+  const error = freedom === 0 ? 0 : studentQuantile(0.975, freedom) * deviation;
   return {
     logLikelihoodBefore: total(({ before }) => before) / rewards,
     logLikelihoodAfter: total(({ after }) => after) / rewards,

@@ -1,17 +1,11 @@
 import { Command } from 'commander';
 import { ConflictError, InvalidConfigurationError, InvalidInputError } from '../shared/errors.ts';
 import { decodeEmbedding, type EmbeddingInput } from '../shared/feedback/embedding-codec.ts';
-import { OUTPUT } from '../shared/runtime/names.ts';
-import {
-  type LearningSettings,
-  learningSettingsOf,
-  settingsFromContext,
-} from '../shared/runtime/settings.ts';
 import { type DeploymentOptions, onDeployment, withDeployment } from './deployment.ts';
 import { interruption } from './exit.ts';
 import { readJsonLines } from './json-lines.ts';
 import { createProgress, printJson, printLine } from './output.ts';
-import { stackOutput } from './stack-outputs.ts';
+import { learningSettings } from './stack-outputs.ts';
 
 interface BuildOptions extends DeploymentOptions {
   readonly outputs: string;
@@ -98,18 +92,4 @@ async function readEmbeddings(file: string, embeddingDim: number): Promise<Float
   }
   signal.throwIfAborted();
   return embeddings;
-}
-
-async function learningSettings(outputs: string | undefined): Promise<LearningSettings> {
-  if (outputs === undefined) {
-    throw new InvalidConfigurationError('found no --outputs, expected the file of cdk deploy --outputs-file');
-  }
-  const text = await stackOutput(outputs, OUTPUT.learningSettings);
-  try {
-    return learningSettingsOf(settingsFromContext(JSON.parse(text)));
-  } catch (cause) {
-    throw new InvalidInputError(`${outputs}, ${OUTPUT.learningSettings}`, text, 'settings of a deployment', {
-      cause,
-    });
-  }
 }

@@ -1,6 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { InvalidConfigurationError, InvalidInputError, NotFoundError, shown } from '../shared/errors.ts';
-import type { OUTPUT } from '../shared/runtime/names.ts';
+import { OUTPUT } from '../shared/runtime/names.ts';
+import {
+  type LearningSettings,
+  learningSettingsOf,
+  settingsFromContext,
+} from '../shared/runtime/settings.ts';
 
 type OutputName = (typeof OUTPUT)[keyof typeof OUTPUT];
 
@@ -45,6 +50,24 @@ export async function stackOutput(file: string, name: OutputName): Promise<strin
     .filter((value) => typeof value === 'string');
   if (found.length === 1) return found[0]!;
   throw new InvalidInputError(file, `${found.length} stacks with ${name}`, 'one');
+}
+
+/**
+ * What the learner of a deployment is told, from its outputs.
+ * @throws InvalidConfigurationError without outputs; InvalidInputError when they do not tell it, and what {@link stackOutput} throws
+ */
+export async function learningSettings(outputs: string | undefined): Promise<LearningSettings> {
+  if (outputs === undefined) {
+    throw new InvalidConfigurationError('found no --outputs, expected the file of cdk deploy --outputs-file');
+  }
+  const text = await stackOutput(outputs, OUTPUT.learningSettings);
+  try {
+    return learningSettingsOf(settingsFromContext(JSON.parse(text)));
+  } catch (cause) {
+    throw new InvalidInputError(`${outputs}, ${OUTPUT.learningSettings}`, text, 'settings of a deployment', {
+      cause,
+    });
+  }
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -1,12 +1,14 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { NotFoundError } from '../shared/errors.ts';
+import { cellOf } from '../shared/reasoning-bank/episode.ts';
 import { isHeldOut } from '../shared/reasoning-bank/holdout.ts';
 import type { Estimate } from '../shared/reasoning-bank/uplift.ts';
 import { type DeploymentOptions, onDeployment, withDeployment } from './deployment.ts';
 import { printJson, printLine } from './output.ts';
+import { learningSettings } from './stack-outputs.ts';
 
 interface UpliftOptions extends DeploymentOptions {
-  readonly cell: string;
+  readonly cell?: string;
   readonly holdout: number;
   readonly episodes: number;
   readonly json?: boolean;
@@ -16,7 +18,10 @@ interface UpliftOptions extends DeploymentOptions {
 export function upliftCommand(): Command {
   const command = new Command('uplift')
     .description('tell from the newest episodes what adapters are worth')
-    .option('--cell <name>', 'learner, rank and embedding length', 'bayesian-r4-d64')
+    .option(
+      '--cell <name>',
+      'learner, rank and embedding length; default: what --outputs says, else bayesian-r4-d64',
+    )
     .option('--holdout <share>', 'the deployment’s setting: share of users served without adapter', share, 0)
     .option('--episodes <n>', 'read so many at most, the newest', wholeNumber, 5_000)
     .option('--json', 'print the result as one line of JSON')
@@ -27,14 +32,19 @@ export function upliftCommand(): Command {
 async function uplift(options: UpliftOptions): Promise<void> {
   const { upliftOf } = await import('../shared/reasoning-bank/uplift.ts');
   await onDeployment(options, async (deployment) => {
-    const episodes = await (await deployment.episodes()).recent(options.cell, options.episodes);
-    if (episodes.length === 0) throw new NotFoundError(`found no episodes of cell ${options.cell}`);
+    const cell = options.cell ?? (await cellOfDeployment(options.outputs));
+    const episodes = await (await deployment.episodes()).recent(cell, options.episodes);
+    if (episodes.length === 0) throw new NotFoundError(`found no episodes of cell ${cell}`);
     const found = upliftOf(episodes, (userKey) => isHeldOut(userKey, options.holdout));
     if (options.json) return printJson({ episodes: episodes.length, ...found });
     printLine(`${episodes.length} episodes of ${found.users} users, ${found.heldOutUsers} of them held out`);
     printLine(`loss of predicted reward, adapters against none: ${percent(found.loss)}`);
     printLine(`mean reward, served with adapters less held out:  ${plain(found.reward)}`);
   });
+}
+
+async function cellOfDeployment(outputs: string | undefined): Promise<string> {
+  return outputs === undefined ? 'bayesian-r4-d64' : cellOf(await learningSettings(outputs));
 }
 
 function percent({ mean, low, high }: Estimate): string {

@@ -8,7 +8,7 @@ import type { ObjectStore } from '../../shared/adapter-store/objects.ts';
 import { aucByThreshold, bootstrapInterval, mean, ndcg } from '../../shared/datasets/ranking-metrics.ts';
 import { UnavailableError } from '../../shared/errors.ts';
 import { encodeEmbedding } from '../../shared/feedback/embedding-codec.ts';
-import { solveWeights } from '../../shared/lora/bayesian.ts';
+import { type LearnerState, learnerOf } from '../../shared/lora/learner.ts';
 import { PREFIX } from '../../shared/runtime/names.ts';
 import type { HeldOutUser, ReplayPlan } from './plan.ts';
 
@@ -154,16 +154,26 @@ export async function readLearnedState(
     const loaded = await store.load(key.slice(PREFIX.adapters.length));
     if (loaded === undefined) continue;
     const { state, version, recentEvents } = loaded.adapter;
-    if (state.learner !== 'bayesian') throw new RangeError(`the replay measures no learner ${state.learner}`);
-    const { gram, moment, sumSquares, count, rewardSum } = state.statistics;
-    const { b, offset } = solveWeights(state, model);
-    hash.update(`${key} ${sumSquares} ${count} ${rewardSum} ${offset}\n`);
-    for (const values of [gram, moment, b, recentEvents.toSorted()]) {
+    const { b, offset } = learnerOf(state.learner).solve(state, model);
+    const { numbers, arrays, learned } = sumsOf(state);
+    hash.update(`${key} ${numbers.join(' ')} ${offset}\n`);
+    for (const values of [...arrays, b, recentEvents.toSorted()]) {
       hash.update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
     }
     adapters += 1;
-    interactions += count + (state.targets?.count ?? 0);
+    interactions += learned;
     updates += version;
   }
   return { adapters, interactions, updates, digest: hash.digest('hex') };
+}
+
+/** What a state consists of, as far as equal learning makes it equal, and how many interactions it has learned. */
+function sumsOf(state: LearnerState) {
+  if (state.learner === 'sgd') {
+    const { steps, count, rewardSum, a } = state;
+    return { numbers: [steps, count, rewardSum], arrays: [a.values], learned: count };
+  }
+  const { gram, moment, sumSquares, count, rewardSum } = state.statistics;
+  const learned = count + (state.targets?.count ?? 0);
+  return { numbers: [sumSquares, count, rewardSum], arrays: [gram, moment], learned };
 }

@@ -6,7 +6,7 @@ import { encodeFeedbackEvent, type FeedbackEventInput } from '../../shared/feedb
 import { FeedbackPublisher } from '../../shared/feedback/publisher.ts';
 import type { FeedbackQueue } from '../../shared/feedback/queue.ts';
 import { userKey } from '../../shared/feedback/user-key.ts';
-import { basisFromEmbeddings } from '../../shared/lora/basis.ts';
+import { basisFromEmbeddings, MAX_FEATURES } from '../../shared/lora/basis.ts';
 import { METRIC, OUTPUT } from '../../shared/runtime/names.ts';
 import { orAborted } from '../../shared/runtime/or-aborted.ts';
 import type { DeploymentSettings } from '../../shared/runtime/settings.ts';
@@ -48,7 +48,8 @@ export async function provideBasis(
   seed: number,
 ): Promise<void> {
   if ((await learning.basis.refresh()) !== undefined) return;
-  const { rank, scalingFactor, embeddingModel } = settings;
+  const { embeddingDim, rank, scalingFactor, embeddingModel } = settings;
+  if (rank * embeddingDim > MAX_FEATURES) return;
   const basis = basisFromEmbeddings([...plan.items.values()], { rank, scalingFactor, seed });
   await learning.basis.write({ basis, embeddingModel });
 }

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { AdapterStore } from '../../shared/adapter-store/adapter-store.ts';
 import {
   combine,
@@ -24,13 +25,14 @@ import type { Evidence, Skills } from '../../shared/reasoning-bank/skills.ts';
 import { type Uplift, upliftOf } from '../../shared/reasoning-bank/uplift.ts';
 import type { FunctionSettings } from '../../shared/runtime/settings.ts';
 import { basisOfFeedback, loadStates, statisticsUnder } from './sample.ts';
+import { learnStrategy, type StrategyReport, type StrategyStore, withMeanReward } from './strategy.ts';
 
 export interface ConsolidationServices {
   readonly cell: string;
   readonly settings: FunctionSettings;
   readonly learning: LearningObjects;
   readonly adapters: AdapterStore;
-  readonly episodes: EpisodeStore;
+  readonly episodes: EpisodeStore & StrategyStore;
   readonly pending: PendingEpisodes;
   readonly lease: Pick<Lease, 'take' | 'release'>;
   /** Epoch milliseconds. */
@@ -54,7 +56,7 @@ export interface ConsolidationReport {
   readonly status: 'consolidated' | 'nothing-new' | 'too-little-new' | 'running' | 'superseded';
   readonly newEpisodes: number;
   readonly pendingStored: number;
-  /** 1 for a new population prior, 1 for new item effects. */
+  /** 1 for a new population prior, 1 for new item effects, 1 for another recommendation. */
   readonly skillsCreated: number;
   /** Skills that the run tried to make, and those that did not come of it, with the reason. */
   readonly considered: number;
@@ -67,15 +69,17 @@ export interface ConsolidationReport {
   readonly priorAccepted: boolean;
   /** Whether this run made the basis, of the items that users gave feedback on. */
   readonly basisLearned: boolean;
+  /** What the episodes say of hyperparameters; null when nothing was consolidated, and for the learner 'bayesian', whose strategy is the prior. */
+  readonly strategy: StrategyReport | null;
   /** What adapters were worth in the new episodes. */
   readonly uplift: Uplift;
 }
 
-/** A population prior and item effects. */
+/** A population prior and item effects; of the learner 'sgd', where users explore, a step size and item effects. */
 const SKILLS_PER_RUN = 2;
 
 export interface Rejected {
-  readonly what: 'population prior' | 'item effects';
+  readonly what: 'population prior' | 'step size' | 'item effects';
   readonly why: string;
 }
 
@@ -155,46 +159,55 @@ async function learn(
   found: readonly IndexedEpisode[],
   force: boolean,
 ): Promise<Omit<ConsolidationReport, 'status' | 'newEpisodes' | 'pendingStored' | 'uplift'>> {
-  const { cell, learning, episodes, now } = services;
+  const { cell, settings, learning, episodes, now } = services;
   const { skills } = inForce;
   const { items, progress } = takeIn(skills, found);
   const nextFit = nextDue(progress.fittedEpisodes);
   const fits = force || progress.episodes >= nextFit;
-  const learned = fits ? await learnFromUsers(services, inForce) : undefined;
+  const sgd = settings.learner === 'sgd';
+  const learned = fits && !sgd ? await learnFromUsers(services, inForce) : undefined;
   const proposal = learned?.proposal;
+  const strategy = sgd && settings.exploration > 0 ? await learnStrategy(services) : null;
   const { prior, priorVersion } = (learned?.shared ?? inForce).skills;
+  const recommended = strategy?.recommended ?? {};
   const version = skills.version + 1;
   const accepted = proposal?.better === true;
   const next: Skills = {
     version,
-    prior: accepted ? proposal.prior : prior,
+    prior: accepted ? proposal.prior : sgd ? withMeanReward(prior, skills.progress, found) : prior,
     priorVersion: accepted ? version : priorVersion,
     items,
     progress: { ...progress, fittedEpisodes: fits ? progress.episodes : progress.fittedEpisodes, at: now() },
+    recommended,
     evidence: accepted ? proposal.evidence : skills.evidence,
   };
   await learning.skills.write(next);
   await episodes.recordSkills(cell, next);
+  const considered = sgd && strategy === null ? 1 : SKILLS_PER_RUN;
   const rejected: Rejected[] = [];
-  if (!accepted) {
+  if (!sgd && !accepted) {
     const why =
       learned === undefined
         ? `${progress.episodes} episodes, expected ${nextFit} for the next fit`
         : objectionTo(proposal, learned.sample);
     rejected.push({ what: 'population prior', why });
   }
+  if (strategy !== null && isDeepStrictEqual(recommended, skills.recommended)) {
+    rejected.push({ what: 'step size', why: `as before: ${strategy.recommendation}` });
+  }
   if (found.every(({ episode }) => episode.residuals.length === 0)) {
     rejected.push({ what: 'item effects', why: `no item is named in ${found.length} episodes` });
   }
   return {
-    skillsCreated: SKILLS_PER_RUN - rejected.length,
-    considered: SKILLS_PER_RUN,
+    skillsCreated: considered - rejected.length,
+    considered,
     rejected,
     skillsVersion: version,
     items: items.sums.size,
     evidence: proposal?.evidence ?? null,
     priorAccepted: accepted,
     basisLearned: learned !== undefined && learned.shared.basis !== inForce.basis,
+    strategy,
   };
 }
 
@@ -206,6 +219,7 @@ function describe(skills: Skills) {
     evidence,
     priorAccepted: false,
     basisLearned: false,
+    strategy: null,
   };
 }
 

@@ -7,6 +7,7 @@ import { type LearnerState, learnerOf } from '../../shared/lora/learner.ts';
 import type { PredictedReward } from '../../shared/lora/prequential.ts';
 import type { TrainingInteraction } from '../../shared/lora/training.ts';
 import { cellOf, type Episode, type ItemResidual, itemKey } from '../../shared/reasoning-bank/episode.ts';
+import { hyperparametersFor } from '../../shared/reasoning-bank/exploration.ts';
 import { outcomeOf } from '../../shared/reasoning-bank/outcome.ts';
 import { effectOfItem } from '../../shared/reasoning-bank/skills.ts';
 import type { FunctionSettings } from '../../shared/runtime/settings.ts';
@@ -40,7 +41,9 @@ export function applyEvents(
   }
   if (applied.length === 0) return { adapter: undefined, applied, duplicates };
 
-  const { skills, model } = learning;
+  const { skills } = learning;
+  const hyperparameters = hyperparametersFor(userKey, settings, skills.recommended);
+  const model = hyperparameters === undefined ? learning.model : { ...learning.model, hyperparameters };
   const scale = settings.scalingFactor / settings.rank;
   const shape = { embeddingDim: settings.embeddingDim, rank: settings.rank, scale };
   const continued = previous !== undefined && fitsDeployment(previous, settings) ? previous : undefined;
@@ -84,8 +87,9 @@ export function applyEvents(
       samplesSeen,
       skillsVersion: skills.version,
     },
-    outcome: outcomeOf(predictions),
+    outcome: outcomeOf(predictions, hyperparameters !== undefined),
     residuals,
+    ...(hyperparameters === undefined ? {} : { hyperparameters }),
   };
   const adapter: StoredAdapter = {
     userKey,

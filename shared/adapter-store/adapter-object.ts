@@ -69,7 +69,9 @@ const content = z.strictObject({
         loss: real,
         lossWithoutAdapter: real,
         lossOfWarmStart: real,
+        taste: z.strictObject({ lossWithout: real, meanSquare: real }).optional(),
       }),
+      hyperparameters: z.record(z.string(), real).optional(),
     })
     .nullable(),
   annotations: z.record(z.string(), z.string()).optional(),
@@ -109,6 +111,7 @@ export function encodeAdapter(adapter: StoredAdapter): Uint8Array {
             committedAt: lastEpisode.committedAt,
             context: lastEpisode.context,
             outcome: lastEpisode.outcome,
+            hyperparameters: lastEpisode.hyperparameters,
           },
     ...(adapter.annotations === undefined ? {} : { annotations: adapter.annotations }),
   };

@@ -60,7 +60,9 @@ const pendingEpisode = z.object({
     loss: z.number(),
     lossWithoutAdapter: z.number(),
     lossOfWarmStart: z.number(),
+    taste: z.object({ lossWithout: z.number(), meanSquare: z.number() }).optional(),
   }),
+  hyperparameters: z.record(z.string(), z.number()).optional(),
   residuals: z.base64().transform((text) => unpackResiduals(Buffer.from(text, 'base64'))),
 });
 

@@ -23,6 +23,7 @@ const content = z.strictObject({
     fittedEpisodes: count,
     at: count,
   }),
+  recommended: z.record(z.string(), z.number()),
   evidence: z
     .strictObject({
       users: count,
@@ -56,6 +57,7 @@ export function encodeSkills(skills: Skills): Uint8Array {
       itemShrinkage: items.shrinkage,
       itemSquares: items.squares,
       progress: { ...skills.progress, watermarks: [...skills.progress.watermarks] },
+      recommended: skills.recommended,
       evidence: skills.evidence,
     } satisfies z.input<typeof content>,
   });
@@ -87,6 +89,7 @@ export function decodeSkills(bytes: Uint8Array, key: string): Skills {
         squares: c.itemSquares,
       },
       progress: c.progress,
+      recommended: c.recommended,
       evidence: c.evidence,
     };
   } catch (cause) {

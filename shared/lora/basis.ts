@@ -43,8 +43,8 @@ export interface BasisOptions {
 
 /** Columns of Π unless d·r is smaller. */
 export const MAX_PROJECTION_DIM = 64;
-/** Largest d·r for which features are computed. */
-const MAX_FEATURES = 16_384;
+/** Largest d·r for which features are computed: with more, there is no basis. */
+export const MAX_FEATURES = 16_384;
 /** More embeddings than these are sampled evenly; more did not change results. */
 const MAX_SAMPLE = 2_000;
 

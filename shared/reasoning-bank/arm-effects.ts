@@ -75,7 +75,19 @@ function difference(
   return { effect, interval: [effect - margin, effect + margin] };
 }
 
-function mean(values: readonly number[]): number {
+/** Mean of paired differences with Student's 95 % interval, for so many comparisons together (Bonferroni). */
+export function pairedEffect(
+  differences: readonly number[],
+  comparisons: number,
+): Pick<ArmEffect, 'effect' | 'interval'> {
+  if (differences.length < 2) return { effect: differences[0] ?? 0, interval: null };
+  const effect = mean(differences);
+  const quantile = studentQuantile(1 - (1 - CONFIDENCE) / comparisons / 2, differences.length - 1);
+  const margin = quantile * Math.sqrt(squaredError(differences));
+  return { effect, interval: [effect - margin, effect + margin] };
+}
+
+export function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 

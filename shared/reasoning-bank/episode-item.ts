@@ -1,7 +1,7 @@
 import type { AttributeValue } from '@aws-sdk/client-dynamodb';
 import { CorruptObjectError } from '../errors.ts';
 import { TABLE } from '../runtime/names.ts';
-import { type Episode, packResiduals, type Report, unpackResiduals } from './episode.ts';
+import { type Episode, packResiduals, type Report, type TasteOutcome, unpackResiduals } from './episode.ts';
 import { expiryOf, identityOf, isNewcomer, positionOf, shardKey, shardOf } from './episode-index.ts';
 
 /** The table's items; access patterns and sizes are argued in docs/reasoning-bank.md. */
@@ -52,6 +52,7 @@ export function toItem(episode: Episode, storedAt: number, ttlDays: number): Ite
     lossWithoutAdapter: number(outcome.lossWithoutAdapter),
     lossOfWarmStart: number(outcome.lossOfWarmStart),
   };
+  if (outcome.taste !== undefined) item.taste = { S: JSON.stringify(outcome.taste) };
   if (residuals.length > 0) item.residuals = { B: packResiduals(residuals) };
   if (hyperparameters !== undefined) item.hyperparameters = { S: JSON.stringify(hyperparameters) };
   if (report !== undefined) item.report = { S: JSON.stringify(report) };
@@ -85,6 +86,7 @@ export function fromItem(item: Item): Episode {
       loss: read('loss'),
       lossWithoutAdapter: read('lossWithoutAdapter'),
       lossOfWarmStart: read('lossOfWarmStart'),
+      ...(item.taste === undefined ? {} : { taste: parse<TasteOutcome>(item, 'taste', key) }),
     },
     residuals: unpackResiduals(item.residuals?.B ?? new Uint8Array()),
     ...(item.hyperparameters === undefined ? {} : { hyperparameters: parse(item, 'hyperparameters', key) }),

@@ -25,7 +25,7 @@ export interface Episode {
   /** What each item with an id got beyond expectation, in order; for learning item effects. */
   readonly residuals: readonly ItemResidual[];
   /** The numbers that the learner was steered by. */
-  readonly hyperparameters?: Readonly<Record<string, number>>;
+  readonly hyperparameters?: Readonly<Record<string, number>> | undefined;
   /** What the bank was told, where the episode came through `storePattern`; the update path reports nothing in words. */
   readonly report?: Report;
 }
@@ -55,6 +55,15 @@ export interface Outcome {
   readonly lossWithoutAdapter: number;
   /** Of the warm start alone. */
   readonly lossOfWarmStart: number;
+  /** What the adapter's own part of the prediction, the user's taste, did; only of the learner 'sgd', whose step sizes it judges. */
+  readonly taste?: TasteOutcome | undefined;
+}
+
+export interface TasteOutcome {
+  /** Of the user's mean with item effects. */
+  readonly lossWithout: number;
+  /** Mean square of what the taste added to the prediction. */
+  readonly meanSquare: number;
 }
 
 export interface ItemResidual {

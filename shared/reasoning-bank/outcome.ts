@@ -4,8 +4,11 @@ import type { Episode, Outcome } from './episode.ts';
 /** With and without the adapter. */
 type Losses = Pick<Outcome, 'loss' | 'lossWithoutAdapter'>;
 
-/** Test-then-train over an update's rewards; zeros when there are none. */
-export function outcomeOf(predictions: readonly PredictedReward[]): Outcome {
+/**
+ * Test-then-train over an update's rewards; zeros when there are none.
+ * @param withTaste whether to tell what the taste did, too
+ */
+export function outcomeOf(predictions: readonly PredictedReward[], withTaste = false): Outcome {
   const rewards = predictions.length;
   const mean = (value: (prediction: PredictedReward) => number) =>
     rewards === 0 ? 0 : predictions.reduce((sum, prediction) => sum + value(prediction), 0) / rewards;
@@ -15,7 +18,20 @@ export function outcomeOf(predictions: readonly PredictedReward[]): Outcome {
     loss: mean((p) => (p.reward - p.predicted) ** 2),
     lossWithoutAdapter: mean((p) => (p.reward - p.predictedByUserMean) ** 2),
     lossOfWarmStart: mean((p) => (p.reward - p.predictedByWarmStart) ** 2),
+    ...(withTaste
+      ? {
+          taste: {
+            lossWithout: mean((p) => (p.reward - p.predicted + tasteOf(p)) ** 2),
+            meanSquare: mean((p) => tasteOf(p) ** 2),
+          },
+        }
+      : {}),
   };
+}
+
+/** What a prediction has beyond the user's mean and the item's effect, which is itemResidual − (reward − predicted). */
+function tasteOf({ reward, itemResidual, predictedByUserMean }: PredictedReward): number {
+  return reward - itemResidual - predictedByUserMean;
 }
 
 /** Reward of an adapter that predicts as well as none: the least that the engine's queries ask for. */

@@ -15,6 +15,8 @@ export interface Skills {
   readonly priorVersion: number;
   readonly items: ItemEffects;
   readonly progress: Progress;
+  /** Hyperparameters that the evidence supports, in place of the configured values; empty where these are as good as any. */
+  readonly recommended: Readonly<Record<string, number>>;
   /** Why the prior in force is in force. */
   readonly evidence: Evidence | null;
 }
@@ -62,6 +64,7 @@ export function initialSkills(basisId: string | null, coefficients: number): Ski
     priorVersion: 0,
     items: NO_ITEM_EFFECTS,
     progress: NO_PROGRESS,
+    recommended: {},
     evidence: null,
   };
 }

@@ -9,6 +9,8 @@ export const ENV = {
   rank: 'ATTUNE_RANK',
   scalingFactor: 'ATTUNE_SCALING_FACTOR',
   learner: 'ATTUNE_LEARNER',
+  learningRate: 'ATTUNE_LEARNING_RATE',
+  exploration: 'ATTUNE_EXPLORATION',
   episodeTtlDays: 'ATTUNE_EPISODE_TTL_DAYS',
   transfer: 'ATTUNE_TRANSFER',
   holdout: 'ATTUNE_HOLDOUT',

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { InvalidConfigurationError, shown } from '../errors.ts';
+import { SGD_HYPERPARAMETERS } from '../lora/sgd.ts';
 import { ENV } from './names.ts';
 import { isRecurringSchedule } from './schedule-expression.ts';
 
@@ -25,6 +26,8 @@ function text(pattern: RegExp, error: string) {
   return z.string({ error }).regex(pattern, { error });
 }
 
+const { learningRate } = SGD_HYPERPARAMETERS;
+
 /** What a deployment is told once and its functions need to know. */
 const learning = {
   /** Length d of the application's embeddings. */
@@ -35,7 +38,11 @@ const learning = {
   rank: integer(1, 64),
   /** LoRA's alpha: an adapter adds (scalingFactor / rank)·B·A·x. */
   scalingFactor: number(0.001, 1024),
-  learner: z.enum(['bayesian'], { error: '"bayesian"' }),
+  learner: z.enum(['bayesian', 'sgd'], { error: '"bayesian" or "sgd"' }),
+  /** Step size of the learner 'sgd'; the other has none. */
+  learningRate: number(learningRate.minimum, learningRate.maximum),
+  /** Share of the users on whom the learner 'sgd' tries other step sizes. */
+  exploration: number(0, 0.5),
   /** Days until an episode leaves the ReasoningBank. */
   episodeTtlDays: integer(1, 3650),
   /** Whether users profit from what others taught: with `off`, skills are learned but not used. */
@@ -55,6 +62,8 @@ const deployment = z
     rank: learning.rank.default(4),
     scalingFactor: learning.scalingFactor.default(1),
     learner: learning.learner.default('bayesian'),
+    learningRate: learning.learningRate.default(learningRate.default),
+    exploration: learning.exploration.default(0),
     episodeTtlDays: learning.episodeTtlDays.default(90),
     transfer: learning.transfer.default('on'),
     holdout: learning.holdout.default(0),
@@ -75,9 +84,9 @@ const deployment = z
     /** Monthly cost of the AWS account, in US dollars, from which `alarmEmail` is warned. */
     monthlyBudget: number(0.01, 1_000_000).optional(),
   })
-  .refine((s) => s.rank * s.embeddingDim <= 16_384, {
+  .refine((s) => s.learner !== 'bayesian' || s.rank * s.embeddingDim <= 16_384, {
     path: ['rank'],
-    error: 'rank × embeddingDim of at most 16384',
+    error: "rank × embeddingDim of at most 16384 for the learner 'bayesian'",
   })
   .refine((s) => s.monthlyBudget === undefined || s.alarmEmail !== undefined, {
     path: ['alarmEmail'],
@@ -92,8 +101,8 @@ const environment = z.object({
 
 /**
  * Settings of a deployment: what `cdk.json` and `-c` may say. Defaults: embeddingDim 64, embeddingModel default,
- * rank 4, scalingFactor 1, learner bayesian, episodeTtlDays 90, transfer on, holdout 0, consolidationSchedule rate(1 hour),
- * maxConcurrency 50, tableMaxReadUnits and tableMaxWriteUnits 1000, stackName Attune; no alarmEmail, no monthlyBudget.
+ * rank 4, scalingFactor 1, learner bayesian, learningRate 1, exploration 0, episodeTtlDays 90, transfer on, holdout 0,
+ * consolidationSchedule rate(1 hour), maxConcurrency 50, tableMaxReadUnits and tableMaxWriteUnits 1000, stackName Attune; no alarmEmail, no monthlyBudget.
  */
 export type DeploymentSettings = Readonly<z.output<typeof deployment>>;
 

@@ -161,7 +161,15 @@ export function describeReasoningBank(
         cell: 'bayesian-r4-d64',
         committedAt: START - 5,
         context: { events: 2, interactions: 5, samplesSeen: 10, skillsVersion: 1 },
-        outcome: { rewards: 5, meanReward: 0.5, loss: 0.02, lossWithoutAdapter: 0.04, lossOfWarmStart: 0.03 },
+        outcome: {
+          rewards: 5,
+          meanReward: 0.5,
+          loss: 0.02,
+          lossWithoutAdapter: 0.04,
+          lossOfWarmStart: 0.03,
+          taste: { lossWithout: 0.035, meanSquare: 0.001 },
+        },
+        hyperparameters: { learningRate: 0.3 },
         residuals: [{ itemKey: 2n ** 63n, residual: Math.fround(-0.1) }],
       };
       expect(await under.store.store(episode)).toBe('stored');
@@ -191,7 +199,7 @@ export function describeReasoningBank(
             batchSize: 5,
             loss: 0.02,
           },
-          hyperparameters: {},
+          hyperparameters: { learningRate: 0.3 },
           outcome: episode.outcome,
         },
       ]);

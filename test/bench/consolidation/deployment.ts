@@ -27,6 +27,8 @@ export async function startDeployment({ dim, users }: { dim: number; users: numb
     rank: 4,
     scalingFactor: 1,
     learner: 'bayesian',
+    learningRate: 1,
+    exploration: 0,
     episodeTtlDays: 90,
     transfer: 'on',
     holdout: 0,

@@ -29,6 +29,8 @@ export interface DeploymentOptions {
   readonly meanReward: number;
   /** τ² of the prior before anyone is known; default 10. */
   readonly priorVariance?: number;
+  /** Default: learner bayesian, without exploration. */
+  readonly learner?: Partial<Pick<FunctionSettings, 'learner' | 'learningRate' | 'exploration'>>;
   /** When consolidation runs, if ever. */
   readonly consolidation: Consolidation;
 }
@@ -55,13 +57,16 @@ export class MemoryDeployment {
   #consolidatedAt = 0;
   #outcome: Outcome | undefined;
 
-  private constructor({ embeddingDim, consolidation }: DeploymentOptions) {
+  private constructor({ embeddingDim, consolidation, learner = {} }: DeploymentOptions) {
     this.settings = {
       embeddingDim,
       embeddingModel: 'benchmark',
       rank: 4,
       scalingFactor: 1,
       learner: 'bayesian',
+      learningRate: 1,
+      exploration: 0,
+      ...learner,
       episodeTtlDays: 90,
       transfer: 'on',
       holdout: 0,

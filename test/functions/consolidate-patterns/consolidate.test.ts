@@ -1,11 +1,13 @@
 import { describe, expect, test } from 'vitest';
-import { consolidate } from '../../../functions/consolidate-patterns/consolidate.ts';
+import {
+  type ConsolidationServices,
+  consolidate,
+} from '../../../functions/consolidate-patterns/consolidate.ts';
 import { adapterKey } from '../../../shared/adapter-store/adapter-store.ts';
 import { learningObjects } from '../../../shared/adapter-store/learning-objects.ts';
 import { Lease } from '../../../shared/adapter-store/lease.ts';
 import { isValidationUser } from '../../../shared/reasoning-bank/consolidation.ts';
 import { cellOf, itemKey } from '../../../shared/reasoning-bank/episode.ts';
-import type { EpisodeStore } from '../../../shared/reasoning-bank/episode-store.ts';
 import { StoredReasoningBank } from '../../../shared/reasoning-bank/stored-reasoning-bank.ts';
 import { userKey } from '../../../shared/runtime/user-key.ts';
 import { SETTINGS } from '../update-adapters/container.ts';
@@ -150,7 +152,7 @@ describe('consolidation', () => {
     const [known] = await episodes.recent(cellOf(SETTINGS), 1);
     await learning.skills.write({ ...skills, progress: { ...skills.progress, episodes: 1_000_000 } });
     const backlog = 60_000;
-    const waiting: EpisodeStore = {
+    const waiting: ConsolidationServices['episodes'] = {
       ...storesThrough({ objects, episodes }, (_, run) => run()).episodes,
       async *after(_, [watermark = '']) {
         const taken = watermark.startsWith('~') ? Number(watermark.slice(1)) : 0;

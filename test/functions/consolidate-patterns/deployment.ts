@@ -12,7 +12,6 @@ import type { CorruptObjectError } from '../../../shared/errors.ts';
 import { basisFromEmbeddings } from '../../../shared/lora/basis.ts';
 import { createRandom } from '../../../shared/lora/random.ts';
 import { cellOf } from '../../../shared/reasoning-bank/episode.ts';
-import type { EpisodeStore } from '../../../shared/reasoning-bank/episode-store.ts';
 import { InMemoryEpisodeStore } from '../../../shared/reasoning-bank/in-memory-episode-store.ts';
 import { userKey } from '../../../shared/runtime/user-key.ts';
 import { SETTINGS } from '../update-adapters/container.ts';
@@ -38,7 +37,7 @@ export async function createDeployment({ withBasis = true } = {}) {
   const corrupt: CorruptObjectError[] = [];
   /** A container of the function, which meets the stores as they are or through what is given. */
   const container = (
-    stores: { objects: Objects; episodes: EpisodeStore } = { objects, episodes },
+    stores: { objects: Objects; episodes: ConsolidationServices['episodes'] } = { objects, episodes },
   ): ConsolidationServices => ({
     cell: cellOf(SETTINGS),
     settings: SETTINGS,

@@ -1,15 +1,14 @@
+import type { ConsolidationServices } from '../../../functions/consolidate-patterns/consolidate.ts';
 import type { Objects } from '../../../shared/adapter-store/objects.ts';
 import { UnavailableError } from '../../../shared/errors.ts';
-import type { EpisodeStore } from '../../../shared/reasoning-bank/episode-store.ts';
 
 /** Stands between a run and one operation of its stores. */
 export type Around = <T>(operation: string, run: () => Promise<T>) => Promise<T>;
 
+type Stores = { objects: Objects; episodes: ConsolidationServices['episodes'] };
+
 /** Stores whose every operation goes through `around`, one page of a listing or query counting as one. */
-export function storesThrough(
-  { objects, episodes }: { objects: Objects; episodes: EpisodeStore },
-  around: Around,
-): { objects: Objects; episodes: EpisodeStore } {
+export function storesThrough({ objects, episodes }: Stores, around: Around): Stores {
   const prefixOf = (key: string) => key.slice(0, key.indexOf('/') + 1);
   const whole = <T>(operation: string, read: () => AsyncIterable<T>) =>
     async function* (): AsyncGenerator<T, void, undefined> {
@@ -26,6 +25,8 @@ export function storesThrough(
       store: (episode) => around('store an episode', () => episodes.store(episode)),
       after: (...given) => whole('query episodes', () => episodes.after(...given))(),
       recent: (...given) => around('query recent episodes', () => episodes.recent(...given)),
+      newest: (...given) => around('query the newest episodes', () => episodes.newest(...given)),
+      recordStrategy: (...given) => around('record a strategy', () => episodes.recordStrategy(...given)),
       newcomers: (...given) => around('query newcomers', () => episodes.newcomers(...given)),
       ofUser: (key) => whole('query a user', () => episodes.ofUser(key))(),
       forgetUser: (key) => around('forget a user', () => episodes.forgetUser(key)),

@@ -27,6 +27,8 @@ const settings = {
   rank: 4,
   scalingFactor: 1,
   learner: 'bayesian',
+  learningRate: 1,
+  exploration: 0,
   episodeTtlDays: 90,
   transfer: 'on',
   holdout: 0,

@@ -20,6 +20,8 @@ export const SETTINGS: FunctionSettings = {
   rank: 2,
   scalingFactor: 1,
   learner: 'bayesian',
+  learningRate: 1,
+  exploration: 0,
   episodeTtlDays: 90,
   transfer: 'on',
   holdout: 0,

@@ -15,6 +15,8 @@ describe('settings of a deployment', () => {
       rank: 4,
       scalingFactor: 1,
       learner: 'bayesian',
+      learningRate: 1,
+      exploration: 0,
       episodeTtlDays: 90,
       transfer: 'on',
       holdout: 0,
@@ -24,6 +26,11 @@ describe('settings of a deployment', () => {
       tableMaxWriteUnits: 1000,
       stackName: 'Attune',
     });
+  });
+
+  test('let the learner sgd have more weights than the default one can solve for', () => {
+    const large = { learner: 'sgd', rank: 64, embeddingDim: 4096 };
+    expect(settingsFromContext(large)).toMatchObject(large);
   });
 
   test('cannot be changed', () => {
@@ -47,7 +54,10 @@ describe('settings of a deployment', () => {
     [{ rank: true }, 'rank: found true, expected an integer from 1 to 64'],
     [{ rank: 0 }, 'rank: found 0, expected an integer from 1 to 64'],
     [{ rank: null }, 'rank: found null, expected an integer from 1 to 64'],
-    [{ rank: 64, embeddingDim: 4096 }, 'rank: found 64, expected rank × embeddingDim of at most 16384'],
+    [
+      { rank: 64, embeddingDim: 4096 },
+      "rank: found 64, expected rank × embeddingDim of at most 16384 for the learner 'bayesian'",
+    ],
     [{ scalingFactor: 0 }, 'scalingFactor: found 0, expected a number from 0.001 to 1024'],
     [{ scalingFactor: 1e-300 }, 'scalingFactor: found 1e-300, expected a number from 0.001 to 1024'],
     [{ scalingFactor: 1025 }, 'scalingFactor: found 1025, expected a number from 0.001 to 1024'],
@@ -61,7 +71,9 @@ describe('settings of a deployment', () => {
     ],
     [{ transfer: 'yes' }, 'transfer: found "yes", expected "on" or "off"'],
     [{ holdout: 0.6 }, 'holdout: found 0.6, expected a number from 0 to 0.5'],
-    [{ learner: 'sgd' }, 'learner: found "sgd", expected "bayesian"'],
+    [{ learner: 'adam' }, 'learner: found "adam", expected "bayesian" or "sgd"'],
+    [{ learningRate: 0 }, 'learningRate: found 0, expected a number from 0.000001 to 10'],
+    [{ exploration: 0.6 }, 'exploration: found 0.6, expected a number from 0 to 0.5'],
     [{ episodeTtlDays: 0 }, 'episodeTtlDays: found 0, expected an integer from 1 to 3650'],
     [{ maxConcurrency: 1 }, 'maxConcurrency: found 1, expected an integer from 2 to 1000'],
     [{ maxConcurrency: 1001 }, 'maxConcurrency: found 1001, expected an integer from 2 to 1000'],
@@ -142,6 +154,8 @@ describe('the environment of a function', () => {
     ATTUNE_RANK: '4',
     ATTUNE_SCALING_FACTOR: '4',
     ATTUNE_LEARNER: 'bayesian',
+    ATTUNE_LEARNING_RATE: '1',
+    ATTUNE_EXPLORATION: '0',
     ATTUNE_EPISODE_TTL_DAYS: '90',
     ATTUNE_TRANSFER: 'on',
     ATTUNE_HOLDOUT: '0',
@@ -156,6 +170,8 @@ describe('the environment of a function', () => {
       rank: 4,
       scalingFactor: 4,
       learner: 'bayesian',
+      learningRate: 1,
+      exploration: 0,
       episodeTtlDays: 90,
       transfer: 'on',
       holdout: 0,
@@ -177,7 +193,9 @@ describe('the environment of a function', () => {
       embeddingModel: fc.string({ minLength: 1, maxLength: 40 }).filter((s) => /^\P{Cc}+$/u.test(s)),
       rank: fc.integer({ min: 1, max: 64 }),
       scalingFactor: fc.double({ min: 0.001, max: 1024, noNaN: true }),
-      learner: fc.constant('bayesian' as const),
+      learner: fc.constantFrom('bayesian' as const, 'sgd' as const),
+      learningRate: fc.double({ min: 1e-6, max: 10, noNaN: true }),
+      exploration: fc.double({ min: 0, max: 0.5, noNaN: true }),
       episodeTtlDays: fc.integer({ min: 1, max: 3650 }),
       transfer: fc.constantFrom('on' as const, 'off' as const),
       holdout: fc.double({ min: 0, max: 0.5, noNaN: true }),

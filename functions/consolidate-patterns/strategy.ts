@@ -1,0 +1,76 @@
+import type { PreparedPrior } from '../../shared/lora/prior.ts';
+import type { ArmEffect } from '../../shared/reasoning-bank/bank.ts';
+import type { BankStore } from '../../shared/reasoning-bank/bank-store.ts';
+import type { IndexedEpisode } from '../../shared/reasoning-bank/episode-store.ts';
+import type { Progress } from '../../shared/reasoning-bank/skills.ts';
+import { STEP_SIZE } from '../../shared/reasoning-bank/step-effects.ts';
+import { objectionTo, recommend } from '../../shared/reasoning-bank/strategy.ts';
+import type { FunctionSettings } from '../../shared/runtime/settings.ts';
+
+export type StrategyStore = Pick<BankStore, 'newest' | 'recordStrategy'>;
+
+export interface StrategyReport {
+  /** Values to use in place of the configured ones; empty when these are kept. */
+  readonly recommended: Readonly<Record<string, number>>;
+  /** In words. */
+  readonly recommendation: string;
+  /** Episodes that were read. */
+  readonly episodes: number;
+  /** Every value that was tried, against its neighbour on the way to the configured one. */
+  readonly considered: readonly ArmEffect[];
+  readonly rejected: readonly { readonly what: string; readonly why: string }[];
+}
+
+/** Episodes that the mean reward known before counts for. */
+const MEAN_REWARD_EPISODES = 20;
+
+/** The prior in force with the mean reward brought up to date, which is all that the learner 'sgd' takes of it. */
+export function withMeanReward(
+  prior: PreparedPrior,
+  before: Progress,
+  found: readonly IndexedEpisode[],
+): PreparedPrior {
+  const rewarded = found.filter(({ episode }) => episode.outcome.rewards > 0);
+  const known = MEAN_REWARD_EPISODES + before.episodes;
+  const sum = rewarded.reduce(
+    (total, { episode }) => total + episode.outcome.meanReward,
+    known * prior.meanReward,
+  );
+  return { ...prior, meanReward: sum / (known + rewarded.length) };
+}
+
+/** Newest episodes of each shard that are read: 8,192 in all, whatever the history. */
+const PER_SHARD = 512;
+
+/**
+ * Compares the step sizes that users were given with each other, over the newest episodes, and records what follows.
+ * @throws UnavailableError
+ */
+export async function learnStrategy({
+  cell,
+  settings,
+  episodes: store,
+  now,
+}: {
+  readonly cell: string;
+  readonly settings: FunctionSettings;
+  readonly episodes: StrategyStore;
+  readonly now: () => number;
+}): Promise<StrategyReport> {
+  const { learningRate } = settings;
+  const episodes = await store.newest(cell, PER_SHARD);
+  const { hints, causality, confidence, recommendation } = recommend(episodes, { learningRate });
+  await store.recordStrategy({ cell, hints, recommendation, confidence, skills: [], consolidatedAt: now() });
+  const end = hints.find(({ hyperparameter }) => hyperparameter === STEP_SIZE)?.value ?? learningRate;
+  const isOnTheWay = (value: number) =>
+    Math.min(learningRate, end) <= value && value <= Math.max(learningRate, end);
+  return {
+    recommended: end === learningRate ? {} : { [STEP_SIZE]: end },
+    recommendation,
+    episodes: episodes.length,
+    considered: causality,
+    rejected: causality
+      .filter(({ value }) => !isOnTheWay(value))
+      .map((step) => ({ what: `${STEP_SIZE} ${step.value}`, why: objectionTo(step) })),
+  };
+}

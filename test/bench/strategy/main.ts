@@ -1,0 +1,168 @@
+import { basename, resolve } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { exitCodeOf } from '../../../cli/exit.ts';
+import { createProgress, printJson, printLine } from '../../../cli/output.ts';
+import type { EmbeddingKind } from '../../../shared/datasets/item-embeddings.ts';
+import { loadRatings } from '../../../shared/datasets/ratings.ts';
+import { figuresOf, type Loss } from './figures.ts';
+import type { Play, PlayResult, SplitJob } from './play.ts';
+
+/**
+ * `npm run bench:strategy -- --ratings <folder>`: what learning the step size is worth to the learner 'sgd', when the configured one is
+ * 100 times too small and when it is the best. See docs/learning.md.
+ */
+interface Options {
+  ratings: string;
+  embeddings: EmbeddingKind;
+  splits: number;
+  exploration: number;
+  json?: boolean;
+}
+
+/** Fixed rates, in steps of √10; the best of those from 0.01 on is looked for, so that a hundredth of it is among them, too. */
+const GRID = Array.from({ length: 11 }, (_, i) => 10 ** (i / 2 - 4));
+const HUNDREDTH = 4;
+
+const program = new Command('bench:strategy')
+  .requiredOption('--ratings <folder>', 'folder with ratings.csv, movies.csv and perhaps tags.csv')
+  .addOption(
+    new Option('--embeddings <kind>', 'of the items').choices(['hybrid', 'content']).default('hybrid'),
+  )
+  .option('--splits <n>', 'how often users are split into halves', splitCount, 3)
+  .option('--exploration <share>', 'share of users who explore', share, 0.2)
+  .option('--json', 'print the result as one line of JSON, the last on stdout')
+  .exitOverride();
+
+try {
+  program.parse();
+  await measure(program.opts<Options>());
+} catch (error) {
+  process.exitCode = exitCodeOf(error);
+}
+
+async function measure({ ratings, embeddings, splits, exploration, json }: Options): Promise<void> {
+  loadRatings(ratings); // A folder that cannot be read is told before any thread starts.
+  const seeds = Array.from({ length: splits }, (_, i) => i + 1);
+  const progress = createProgress(basename(resolve(ratings)), 'plays');
+  const total = splits * (GRID.length + 2);
+  let begun = 0;
+  const play = (plays: readonly Play[]) =>
+    playSplits(seeds, { folder: ratings, kind: embeddings, plays }, () => progress.update(begun++, total));
+  try {
+    const grid = await play(GRID.map((learningRate) => ({ learningRate, exploration: 0 })));
+    const rates = GRID.map((rate, i) => ({ rate, p10: pooled(lossesOf(grid, i)) }));
+    const best = rates.reduce(
+      (least, { p10 }, i) => (i >= HUNDREDTH && p10 < rates[least]!.p10 ? i : least),
+      HUNDREDTH,
+    );
+    const learned = await play(
+      [best - HUNDREDTH, best].map((i) => ({ learningRate: GRID[i]!, exploration })),
+    );
+    const figures = figuresOf({
+      best: lossesOf(grid, best),
+      small: lossesOf(grid, best - HUNDREDTH),
+      smallLearned: lossesOf(learned, 0),
+      bestLearned: lossesOf(learned, 1),
+    });
+    progress.stop();
+    printLine(describe(basename(resolve(ratings)), embeddings, exploration, rates, GRID[best]!, figures));
+    if (json) {
+      printJson({
+        data: basename(resolve(ratings)),
+        embeddings,
+        splits,
+        exploration,
+        rates,
+        best: GRID[best],
+        ...figures,
+      });
+    }
+  } finally {
+    progress.stop();
+  }
+}
+
+function describe(
+  name: string,
+  kind: string,
+  exploration: number,
+  rates: readonly { rate: number; p10: number }[],
+  best: number,
+  { users, p10, recovered, recoveredCI, lost, lostCI }: ReturnType<typeof figuresOf>,
+): string {
+  const lines = rates.map(({ rate, p10: loss }) => `| ${number(rate)} | ${loss.toFixed(5)} |`);
+  return `
+${name}, ${kind} embeddings: p10 of the ${users} users who came in the second half; ${percent(exploration)} explore.
+
+| fixed rate | p10 |
+| --- | --- |
+${lines.join('\n')}
+
+| configured rate | without strategy learning | with |
+| --- | --- | --- |
+| ${number(best / 100)}, a hundredth of the best | ${p10.small.toFixed(5)} | ${p10.smallLearned.toFixed(5)} |
+| ${number(best)}, the best | ${p10.best.toFixed(5)} | ${p10.bestLearned.toFixed(5)} |
+
+Of what the small rate costs, ${percent(recovered)} [${recoveredCI.map(percent).join(', ')}] is recovered; from the best rate, ${percent(lost)}
+[${lostCI.map(percent).join(', ')}] is lost. Intervals are 95 %, by users.
+`;
+}
+
+/** The losses of one play, over all splits. */
+function lossesOf(splits: readonly PlayResult[][], play: number): Loss[] {
+  return splits.flatMap((plays) => [...plays[play]!].map(([userId, loss]) => ({ userId, loss })));
+}
+
+function pooled(losses: readonly Loss[]): number {
+  return losses.reduce((sum, { loss }) => sum + loss, 0) / losses.length;
+}
+
+/** Plays two splits at a time, each in a thread of its own; the results stand in the order of the seeds. */
+async function playSplits(
+  seeds: readonly number[],
+  job: Omit<SplitJob, 'seed'>,
+  onPlay: () => void,
+): Promise<PlayResult[][]> {
+  const results = new Array<PlayResult[]>(seeds.length);
+  let next = 0;
+  const thread = async () => {
+    while (next < seeds.length) {
+      const index = next++;
+      results[index] = await inWorker({ ...job, seed: seeds[index]! }, onPlay);
+    }
+  };
+  await Promise.all([thread(), thread()]);
+  return results;
+}
+
+function inWorker(workerData: SplitJob, onPlay: () => void): Promise<PlayResult[]> {
+  return new Promise((done, reject) => {
+    const worker = new Worker(new URL('./split-worker.ts', import.meta.url), { workerData });
+    worker.on('message', (message: 'play' | PlayResult[]) => {
+      if (message === 'play') onPlay();
+      else done(message);
+    });
+    worker.once('error', reject);
+    worker.once('exit', (code) => reject(new Error(`a split ended with exit code ${code}`)));
+  });
+}
+
+function percent(value: number): string {
+  return `${(value * 100).toFixed(1)} %`;
+}
+
+function number(value: number): string {
+  return String(Number(value.toPrecision(3)));
+}
+
+function splitCount(text: string): number {
+  if (/^[1-9]\d?$/.test(text)) return Number(text);
+  throw new InvalidArgumentError('expected a whole number from 1 to 99.');
+}
+
+function share(text: string): number {
+  const value = Number(text);
+  if (/^\d+(\.\d+)?$/.test(text) && value > 0 && value <= 0.5) return value;
+  throw new InvalidArgumentError('expected a number above 0, at most 0.5.');
+}

@@ -1,0 +1,136 @@
+import { describe, expect, test } from 'vitest';
+import { AdapterStore } from '../../../shared/adapter-store/adapter-store.ts';
+import { learningObjects } from '../../../shared/adapter-store/learning-objects.ts';
+import { PendingEpisodes } from '../../../shared/adapter-store/pending-episodes.ts';
+import { aucByThreshold } from '../../../shared/datasets/ranking-metrics.ts';
+import type { FeedbackEvent } from '../../../shared/feedback/event.ts';
+import { userKey } from '../../../shared/feedback/user-key.ts';
+import { createRandom } from '../../../shared/lora/random.ts';
+import { hyperparametersFor } from '../../../shared/reasoning-bank/exploration.ts';
+import { MemoryDeployment } from '../../bench/learning/deployment.ts';
+
+const DIM = 16;
+const random = createRandom('strategy');
+const items = Array.from({ length: 60 }, () => {
+  const item = Float32Array.from({ length: DIM }, () => random.normal());
+  const length = Math.hypot(...item);
+  return item.map((value) => value / length);
+});
+/** Everyone likes what points along the first axis. */
+const rewardOf = (item: Float32Array) => Math.min(1, Math.max(0, 0.5 + item[0]!));
+
+function eventOf(userId: string, index: number): FeedbackEvent {
+  return {
+    schemaVersion: 1,
+    eventId: `${userId} ${index}`,
+    userId,
+    occurredAt: '2026-01-01T00:00:00Z',
+    interactions: Array.from({ length: 5 }, (_, i) => {
+      const item = (index * 5 + i) % 40;
+      return { itemId: `item ${item}`, embedding: items[item]!, reward: rewardOf(items[item]!) };
+    }),
+  };
+}
+
+async function deploy(learner: { learningRate: number; exploration: number }, users: number) {
+  const deployment = await MemoryDeployment.create({
+    embeddingDim: DIM,
+    basis: null,
+    meanReward: 0.3,
+    learner: { learner: 'sgd', ...learner },
+    consolidation: 'never',
+  });
+  const feedback = async (userId: string, events: number) => {
+    for (let index = 0; index < events; index++) await deployment.update(eventOf(userId, index));
+  };
+  for (let user = 0; user < users; user++) await feedback(`user ${user}`, 6);
+  const adapters = new AdapterStore(deployment.objects);
+  const adapterOf = async (userId: string) => (await adapters.load(userKey(userId)))!.adapter;
+  const explores = (userId: string) =>
+    hyperparametersFor(userKey(userId), deployment.settings, { learningRate: 7 })!.learningRate !== 7;
+  return { deployment, feedback, adapterOf, explores };
+}
+
+describe("a deployment of the learner 'sgd'", () => {
+  test('learns a better step size from users who explore, and uses it for all others', async () => {
+    const { deployment, feedback, adapterOf, explores } = await deploy(
+      { learningRate: 0.01, exploration: 0.5 },
+      200,
+    );
+    const report = await deployment.consolidate(true);
+    const { recommended, rejected, considered, recommendation } = report.strategy!;
+    expect(report).toMatchObject({
+      status: 'consolidated',
+      priorAccepted: false,
+      items: 30,
+      skillsCreated: 2,
+    });
+    const rate = recommended.learningRate!;
+    expect(rate).toBeGreaterThan(0.05);
+    expect(recommendation).toContain('episodes of');
+    expect(considered.length).toBeGreaterThan(6);
+    expect(rejected.map(({ what }) => what)).toContain('learningRate 0.001');
+
+    const skills = await learningObjects(deployment.objects, deployment.settings).skills.refresh();
+    expect(skills).toMatchObject({ recommended: { learningRate: rate }, priorVersion: 0 });
+    expect(skills!.prior.meanReward).toBeGreaterThan(0.4);
+
+    const newcomers = Array.from({ length: 20 }, (_, i) => `newcomer ${i}`);
+    const others = newcomers.filter((userId) => !explores(userId));
+    const explorers = newcomers.filter(explores);
+    for (const userId of [others[0]!, explorers[0]!]) await feedback(userId, 8);
+    expect((await adapterOf(others[0]!)).lastEpisode!.hyperparameters).toEqual({ learningRate: rate });
+    expect((await adapterOf(explorers[0]!)).lastEpisode!.hyperparameters).toEqual(
+      hyperparametersFor(userKey(explorers[0]!), deployment.settings, {}),
+    );
+
+    const unseen = items.slice(40);
+    const scores = await deployment.scores(
+      others[0]!,
+      unseen.map((embedding) => ({ embedding })),
+    );
+    expect(
+      aucByThreshold(
+        scores,
+        unseen.map((item) => rewardOf(item) > 0.5),
+      ),
+    ).toBeGreaterThan(0.8);
+  });
+
+  test('keeps the configured step size where it is good, and says nothing was created by it', async () => {
+    const { deployment } = await deploy({ learningRate: 2, exploration: 0.5 }, 60);
+    const report = await deployment.consolidate(true);
+    expect(report).toMatchObject({
+      skillsCreated: 1,
+      considered: 2,
+      rejected: [{ what: 'step size', why: expect.stringMatching(/^as before: Keep the configured values/) }],
+      strategy: { recommended: {} },
+    });
+    expect(report.strategy!.rejected.map(({ what }) => what)).toContain('learningRate 0.2');
+  });
+
+  test('learns no strategy where nobody explores', async () => {
+    const { deployment, adapterOf } = await deploy({ learningRate: 0.01, exploration: 0 }, 15);
+    expect(await deployment.consolidate(true)).toMatchObject({
+      strategy: null,
+      items: 30,
+      considered: 1,
+      rejected: [],
+    });
+    expect((await adapterOf('user 3')).lastEpisode!.hyperparameters).toEqual({ learningRate: 0.01 });
+  });
+
+  test('tells in an episode what the taste did, also in one that waits', async () => {
+    const { deployment, adapterOf } = await deploy({ learningRate: 1, exploration: 0 }, 1);
+    const episode = (await adapterOf('user 0')).lastEpisode!;
+    const { loss, lossWithoutAdapter, taste } = episode.outcome;
+    // No item effects are known, so without a taste the user's mean is all there is.
+    expect(taste!.lossWithout).toBeCloseTo(lossWithoutAdapter, 12);
+    expect(taste!.meanSquare).toBeGreaterThan(0);
+    expect(loss).toBeLessThan(taste!.lossWithout);
+    const pending = new PendingEpisodes(deployment.objects);
+    await pending.put(episode);
+    const [waiting] = await Array.fromAsync(pending.list());
+    expect(waiting).toMatchObject({ episode });
+  });
+});

@@ -11,12 +11,12 @@ import { ConflictError, type CorruptObjectError } from '../../shared/errors.ts';
 import { coefficientCount } from '../../shared/lora/basis.ts';
 import { initialPrior } from '../../shared/lora/prior.ts';
 import {
-  MAX_FITTED_USERS,
   nextDue,
   objectionTo,
   type Proposal,
   proposePrior,
   type SampledUser,
+  sampleOf,
   takeIn,
 } from '../../shared/reasoning-bank/consolidation.ts';
 import type { EpisodeStore, IndexedEpisode } from '../../shared/reasoning-bank/episode-store.ts';
@@ -83,7 +83,8 @@ export interface Rejected {
   readonly why: string;
 }
 
-const SAMPLED_NEWCOMERS = Math.ceil(MAX_FITTED_USERS * 1.25);
+/** Users who came last among whom those are found who are sampled: enough for 200 of the validation fold, which is a tenth. */
+const NEWCOMERS = 2_000;
 /** Episodes and their residuals that one run takes in at most, so that it fits into memory; the next one is due at once. */
 const MAX_TAKEN_IN = 300_000;
 const DAY_MS = 86_400_000;
@@ -242,8 +243,8 @@ async function learnFromUsers(
   { cell, learning, episodes, adapters, settings, onCorrupt }: ConsolidationServices,
   inForce: SharedLearning,
 ): Promise<{ shared: SharedLearning; sample: readonly SampledUser[]; proposal: Proposal | undefined }> {
-  const newcomers = await episodes.newcomers(cell, SAMPLED_NEWCOMERS);
-  const states = await loadStates(newcomers, adapters, settings, onCorrupt);
+  const sampled = sampleOf(await episodes.newcomers(cell, NEWCOMERS));
+  const states = await loadStates(sampled, adapters, settings, onCorrupt);
   let shared = inForce;
   const learnedBasis = shared.basis === null ? basisOfFeedback(states, settings) : undefined;
   if (learnedBasis !== undefined) {

@@ -1,11 +1,12 @@
 import type { StoredAdapter } from '../../shared/adapter-store/adapter-object.ts';
-import { fitsDeployment } from '../../shared/adapter-store/compatibility.ts';
+import { continues } from '../../shared/adapter-store/compatibility.ts';
 import type { SharedLearning } from '../../shared/adapter-store/learning-objects.ts';
 import { eventKey, remember } from '../../shared/adapter-store/recent-events.ts';
 import type { FeedbackEvent } from '../../shared/feedback/event.ts';
 import { type LearnerState, learnerOf } from '../../shared/lora/learner.ts';
 import type { PredictedReward } from '../../shared/lora/prequential.ts';
 import type { TrainingInteraction } from '../../shared/lora/training.ts';
+import { sampleOfUpdate } from '../../shared/reasoning-bank/embedding-sample.ts';
 import { cellOf, type Episode, type ItemResidual, itemKey } from '../../shared/reasoning-bank/episode.ts';
 import { outcomeOf } from '../../shared/reasoning-bank/outcome.ts';
 import { effectOfItem } from '../../shared/reasoning-bank/skills.ts';
@@ -43,7 +44,7 @@ export function applyEvents(
   const { skills, model } = learning;
   const scale = settings.scalingFactor / settings.rank;
   const shape = { embeddingDim: settings.embeddingDim, rank: settings.rank, scale };
-  const continued = previous !== undefined && fitsDeployment(previous, settings) ? previous : undefined;
+  const continued = previous !== undefined && continues(previous, settings, model) ? previous : undefined;
   let state: LearnerState = continued?.state ?? learnerOf(settings.learner).create(model, shape);
   const learner = learnerOf(state.learner);
   const samplesSeen = state.record.count;
@@ -86,6 +87,7 @@ export function applyEvents(
     },
     outcome: outcomeOf(predictions),
     residuals,
+    ...(learning.samplesEmbeddings ? sampled(userKey, version, applied) : {}),
   };
   const adapter: StoredAdapter = {
     userKey,
@@ -107,6 +109,16 @@ export function applyEvents(
     lastEpisode: episode,
   };
   return { adapter, applied, duplicates };
+}
+
+function sampled(
+  userKey: string,
+  version: number,
+  events: readonly FeedbackEvent[],
+): Pick<Episode, 'embedding'> {
+  const embeddings = events.flatMap(({ interactions }) => interactions.map(({ embedding }) => embedding));
+  const embedding = sampleOfUpdate(userKey, version, embeddings);
+  return embedding === undefined ? {} : { embedding };
 }
 
 /** Rewards lie in [0, 1]: a larger residual is the fault of the prediction, and no user may move an item by more than that. */

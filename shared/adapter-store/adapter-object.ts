@@ -88,6 +88,12 @@ export function encodeAdapter(adapter: StoredAdapter): Uint8Array {
     const bytes = packResiduals(lastEpisode.residuals);
     tensors['last_episode.residuals'] = { shape: [bytes.length], values: bytes };
   }
+  if (lastEpisode?.embedding !== undefined) {
+    tensors['last_episode.embedding'] = {
+      shape: [lastEpisode.embedding.length],
+      values: lastEpisode.embedding,
+    };
+  }
   const document: z.input<typeof content> = {
     userKey: adapter.userKey,
     version: adapter.version,
@@ -146,7 +152,18 @@ export function decodeAdapter(source: Uint8Array | TensorFile, key: string): Sto
     lastEpisode:
       c.lastEpisode === null
         ? null
-        : { ...c.lastEpisode, userKey: c.userKey, residuals: readResiduals(reader, key) },
+        : {
+            ...c.lastEpisode,
+            userKey: c.userKey,
+            residuals: readResiduals(reader, key),
+            ...(reader.has('last_episode.embedding')
+              ? {
+                  embedding: reader.read('last_episode.embedding', Float16Array, [
+                    reader.rows('last_episode.embedding'),
+                  ]),
+                }
+              : {}),
+          },
     ...(c.annotations === undefined ? {} : { annotations: c.annotations }),
   };
 }

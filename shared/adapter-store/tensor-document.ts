@@ -98,6 +98,15 @@ export class TensorReader {
 
   /** First dimension of a tensor; 0 when there is none of that name. */
   rows(name: string): number {
-    return (this.has(name) ? this.#tensors[name]?.shape[0] : undefined) ?? 0;
+    return this.#size(name, 0);
+  }
+
+  /** Second dimension of a tensor; 0 when there is none. */
+  columns(name: string): number {
+    return this.#size(name, 1);
+  }
+
+  #size(name: string, dimension: number): number {
+    return (this.has(name) ? this.#tensors[name]?.shape[dimension] : undefined) ?? 0;
   }
 }

@@ -46,7 +46,7 @@ function trained(): StoredAdapter {
     occurredAt: '2026-01-01T00:00:00Z',
     interactions,
   } as const;
-  const { adapter } = applyEvents(undefined, [event], combine(basis, undefined), {
+  const { adapter } = applyEvents(undefined, [event], combine({ basis }, undefined), {
     userKey: userKey('ada'),
     settings,
     now: 1,
@@ -55,7 +55,7 @@ function trained(): StoredAdapter {
 }
 
 /** A store of one adapter that says how it was asked. */
-function services(adapter: StoredAdapter | undefined, learning = combine(basis, undefined)) {
+function services(adapter: StoredAdapter | undefined, learning = combine({ basis }, undefined)) {
   const asked: (string | undefined)[] = [];
   const store: Pick<AdapterStore, 'load'> = {
     async load(_: string, cached?: Loaded) {
@@ -79,7 +79,7 @@ describe('personalize', () => {
     const { items } = await personalize(request, services(trained()));
     const scores = (items as ScoredItem[]).map(({ score }) => score);
     expect(scores).toEqual(scores.toSorted((a, b) => b - a));
-    const unknown = await personalize(request, services(undefined, combine(null, undefined)));
+    const unknown = await personalize(request, services(undefined, combine(undefined, undefined)));
     expect(unknown.items.map(({ index }) => index)).toEqual(candidates.map((_, i) => i));
   });
 
@@ -89,7 +89,10 @@ describe('personalize', () => {
       version: 7,
       items: { sums: new Map([[itemKey('item 3'), { sum: 6, count: 10 }]]), shrinkage: 20, squares: 1 },
     };
-    const { items, skillsVersion } = await personalize(request, services(undefined, combine(basis, skills)));
+    const { items, skillsVersion } = await personalize(
+      request,
+      services(undefined, combine({ basis }, skills)),
+    );
     expect(skillsVersion).toBe(7);
     expect(items[0]).toEqual({
       index: 3,
@@ -105,7 +108,7 @@ describe('personalize', () => {
       source: 'adapter',
       adapterVersion: 1,
     });
-    expect(await personalize(request, services(undefined, combine(basis, withSkills)))).toMatchObject({
+    expect(await personalize(request, services(undefined, combine({ basis }, withSkills)))).toMatchObject({
       source: 'warm-start',
       adapterVersion: 0,
     });
@@ -121,7 +124,7 @@ describe('personalize', () => {
       version: 1,
       items: { sums: new Map([[itemKey('item 3'), { sum: 6, count: 10 }]]), shrinkage: 20, squares: 1 },
     };
-    const on = { ...services(trained(), combine(basis, skills)), settings: { ...settings, holdout: 1 } };
+    const on = { ...services(trained(), combine({ basis }, skills)), settings: { ...settings, holdout: 1 } };
     const scored = await personalize(request, on);
     expect(scored.source).toBe('holdout');
     expect(scored.items.map(({ index }) => index)).toEqual(candidates.map((_, i) => i));
@@ -159,7 +162,10 @@ describe('personalize', () => {
       ...adapter,
       state: { ...adapter.state, record: { ...adapter.state.record, ...harmful, ...squares, ...record } },
     });
-    const withSkills = combine(basis, { ...initialSkills(basis.id, basis.projectionDim + 1), version: 1 });
+    const withSkills = combine(
+      { basis },
+      { ...initialSkills(basis.id, basis.projectionDim + 1), version: 1 },
+    );
     const newcomer = await personalize(request, services(undefined, withSkills));
     const others = await personalize(request, services(judged({}), withSkills));
     expect(others).toMatchObject({ source: 'warm-start', adapterVersion: 1 });
@@ -181,8 +187,10 @@ describe('personalize', () => {
 
   test('does not serve what was learned under other settings or another basis', async () => {
     const other = basisFromEmbeddings(embeddings, { rank: 4, scalingFactor: 1, seed: 2 });
-    const newcomer = await personalize(request, services(undefined, combine(other, undefined)));
-    expect(await personalize(request, services(trained(), combine(other, undefined)))).toEqual(newcomer);
+    const newcomer = await personalize(request, services(undefined, combine({ basis: other }, undefined)));
+    expect(await personalize(request, services(trained(), combine({ basis: other }, undefined)))).toEqual(
+      newcomer,
+    );
     for (const change of [{ embeddingModel: 'new' }, { rank: 3 }, { scalingFactor: 2 }]) {
       const changed = { ...services(trained()), settings: { ...settings, ...change } };
       expect(await personalize(request, changed)).toMatchObject({ source: 'base', adapterVersion: 0 });

@@ -3,7 +3,7 @@ import type { BasisSample } from '../../shared/adapter-store/basis-sample-object
 import type { LearningObjects } from '../../shared/adapter-store/learning-objects.ts';
 import { basisFromEmbeddings, evenly } from '../../shared/lora/basis.ts';
 import { carryOversTo } from '../../shared/lora/carry-over.ts';
-import { ENOUGH_EMBEDDINGS, wantsMoreEmbeddings } from '../../shared/reasoning-bank/embedding-sample.ts';
+import { ENOUGH_EMBEDDINGS, embeddingsWanted } from '../../shared/reasoning-bank/embedding-sample.ts';
 import type { IndexedEpisode } from '../../shared/reasoning-bank/episode-store.ts';
 import type { FunctionSettings } from '../../shared/runtime/settings.ts';
 import type { SampledState } from './sample.ts';
@@ -48,11 +48,12 @@ export async function learnBetterBasis(
   found: readonly IndexedEpisode[],
   settings: FunctionSettings,
 ): Promise<StoredBasis | undefined> {
-  if (inForce === undefined || !wantsMoreEmbeddings(inForce.learnedFrom)) return undefined;
+  const wanted = embeddingsWanted(inForce?.learnedFrom);
+  if (wanted === undefined) return undefined;
   const before = await learning.basisSample.refresh();
   const sample = withNew(before, found, settings.embeddingDim);
   if (sample.embeddings.length > (before?.embeddings.length ?? 0)) await learning.basisSample.write(sample);
-  if (sample.embeddings.length < ENOUGH_EMBEDDINGS) return undefined;
+  if (sample.embeddings.length < wanted) return undefined;
   return writeBasis(learning, inForce, sample.embeddings, settings);
 }
 
@@ -82,11 +83,10 @@ function withNew(
   const embeddings = [...(sample?.embeddings ?? [])];
   const watermarks = [...(sample?.watermarks ?? [])];
   for (const { episode, shard, position } of found) {
-    if (episode.embedding?.length !== embeddingDim || embeddings.length === ENOUGH_EMBEDDINGS) continue;
     while (watermarks.length <= shard) watermarks.push('');
     if (position <= watermarks[shard]!) continue;
     watermarks[shard] = position;
-    embeddings.push(episode.embedding);
+    embeddings.push(...(episode.embeddings ?? []).filter(({ length }) => length === embeddingDim));
   }
   return { embeddings, watermarks };
 }

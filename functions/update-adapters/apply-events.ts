@@ -74,6 +74,8 @@ export function applyEvents(
   }
   const { basis, b, offset } = learner.solve(state, model);
   const version = (previous?.version ?? 0) + 1;
+  const seen = applied.flatMap(({ interactions }) => interactions.map(({ embedding }) => embedding));
+  const embeddings = learning.samplesEmbeddings ? sampleOfUpdate(userKey, version, seen) : [];
   const episode: Episode = {
     userKey,
     version,
@@ -87,7 +89,7 @@ export function applyEvents(
     },
     outcome: outcomeOf(predictions),
     residuals,
-    ...(learning.samplesEmbeddings ? sampled(userKey, version, applied) : {}),
+    ...(embeddings.length > 0 ? { embeddings } : {}),
   };
   const adapter: StoredAdapter = {
     userKey,
@@ -109,16 +111,6 @@ export function applyEvents(
     lastEpisode: episode,
   };
   return { adapter, applied, duplicates };
-}
-
-function sampled(
-  userKey: string,
-  version: number,
-  events: readonly FeedbackEvent[],
-): Pick<Episode, 'embedding'> {
-  const embeddings = events.flatMap(({ interactions }) => interactions.map(({ embedding }) => embedding));
-  const embedding = sampleOfUpdate(userKey, version, embeddings);
-  return embedding === undefined ? {} : { embedding };
 }
 
 /** Rewards lie in [0, 1]: a larger residual is the fault of the prediction, and no user may move an item by more than that. */

@@ -2,7 +2,7 @@ import { type Basis, coefficientCount } from '../lora/basis.ts';
 import type { ReplacedBasis } from '../lora/carry-over.ts';
 import { initialPrior } from '../lora/prior.ts';
 import type { Model } from '../lora/training.ts';
-import { wantsMoreEmbeddings } from '../reasoning-bank/embedding-sample.ts';
+import { embeddingsWanted } from '../reasoning-bank/embedding-sample.ts';
 import { cellOf } from '../reasoning-bank/episode.ts';
 import { initialSkills, type Skills } from '../reasoning-bank/skills.ts';
 import { PREFIX } from '../runtime/names.ts';
@@ -94,6 +94,6 @@ export function combine(
     basis,
     skills,
     model: { basis, prior: skills.prior, carryOvers },
-    samplesEmbeddings: wantsMoreEmbeddings(learnedFrom),
+    samplesEmbeddings: embeddingsWanted(learnedFrom) !== undefined,
   };
 }

@@ -28,7 +28,9 @@ export class PendingEpisodes {
     const document = {
       ...episode,
       residuals: Buffer.from(packResiduals(episode.residuals)).toString('base64'),
-      embedding: episode.embedding && Buffer.from(packEmbedding(episode.embedding)).toString('base64'),
+      embeddings: episode.embeddings?.map((embedding) =>
+        Buffer.from(packEmbedding(embedding)).toString('base64'),
+      ),
     };
     try {
       await this.#objects.put(key, Buffer.from(JSON.stringify(document), 'utf8'), { ifNoneMatch: true });
@@ -69,9 +71,8 @@ const pendingEpisode = z.object({
     lossOfWarmStart: z.number(),
   }),
   residuals: z.base64().transform((text) => unpackResiduals(Buffer.from(text, 'base64'))),
-  embedding: z
-    .base64()
-    .transform((text) => unpackEmbedding(Buffer.from(text, 'base64')))
+  embeddings: z
+    .array(z.base64().transform((text) => unpackEmbedding(Buffer.from(text, 'base64'))))
     .optional(),
 });
 

@@ -41,7 +41,7 @@ function episodeKey(episode: Episode): Item {
  * @param storedAt epoch milliseconds; orders the indexes, so that an episode stored late is not behind a watermark
  */
 export function toItem(episode: Episode, storedAt: number, ttlDays: number): Item {
-  const { userKey, context, outcome, residuals, embedding, hyperparameters, report } = episode;
+  const { userKey, context, outcome, residuals, embeddings, hyperparameters, report } = episode;
   const shard = shardKey(episode.cell, shardOf(userKey));
   const item: Item = {
     ...episodeKey(episode),
@@ -60,7 +60,9 @@ export function toItem(episode: Episode, storedAt: number, ttlDays: number): Ite
     lossOfWarmStart: number(outcome.lossOfWarmStart),
   };
   if (residuals.length > 0) item.residuals = { B: packResiduals(residuals) };
-  if (embedding !== undefined) item.embedding = { B: packEmbedding(embedding) };
+  if (embeddings !== undefined) {
+    item.embeddings = { L: embeddings.map((embedding) => ({ B: packEmbedding(embedding) })) };
+  }
   if (hyperparameters !== undefined) item.hyperparameters = { S: JSON.stringify(hyperparameters) };
   if (report !== undefined) item.report = { S: JSON.stringify(report) };
   if (isNewcomer(episode)) item[TABLE.newcomers.partitionKey] = { S: shard };
@@ -95,7 +97,9 @@ export function fromItem(item: Item): Episode {
       lossOfWarmStart: read('lossOfWarmStart'),
     },
     residuals: unpackResiduals(item.residuals?.B ?? new Uint8Array()),
-    ...(item.embedding?.B === undefined ? {} : { embedding: unpackEmbedding(item.embedding.B) }),
+    ...(item.embeddings?.L === undefined
+      ? {}
+      : { embeddings: item.embeddings.L.map(({ B = new Uint8Array() }) => unpackEmbedding(B)) }),
     ...(item.hyperparameters === undefined ? {} : { hyperparameters: parse(item, 'hyperparameters', key) }),
     ...(item.report === undefined ? {} : { report: parse<Report>(item, 'report', key) }),
   };

@@ -24,8 +24,8 @@ export interface Episode {
   readonly outcome: Outcome;
   /** What each item with an id got beyond expectation, in order; for learning item effects. */
   readonly residuals: readonly ItemResidual[];
-  /** One item's embedding, for the basis; few episodes have one, see embedding-sample.ts. */
-  readonly embedding?: Float16Array | undefined;
+  /** Some items' embeddings, for the basis; few episodes have any, see embedding-sample.ts. */
+  readonly embeddings?: readonly Float16Array[] | undefined;
   /** The numbers that the learner was steered by. */
   readonly hyperparameters?: Readonly<Record<string, number>>;
   /** What the bank was told, where the episode came through `storePattern`; the update path reports nothing in words. */

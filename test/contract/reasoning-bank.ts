@@ -163,6 +163,7 @@ export function describeReasoningBank(
         context: { events: 2, interactions: 5, samplesSeen: 10, skillsVersion: 1 },
         outcome: { rewards: 5, meanReward: 0.5, loss: 0.02, lossWithoutAdapter: 0.04, lossOfWarmStart: 0.03 },
         residuals: [{ itemKey: 2n ** 63n, residual: Math.fround(-0.1) }],
+        embeddings: [Float16Array.of(0.6, -0.8), Float16Array.of(1, 0)],
       };
       expect(await under.store.store(episode)).toBe('stored');
       expect(await under.store.store({ ...episode, committedAt: START })).toBe('known');

@@ -26,7 +26,7 @@ interface Options {
 
 const DOCS = fileURLToPath(new URL('../../../docs/benchmarks/', import.meta.url));
 /** Rows of a full run and of a quick one. */
-const ROWS = { full: PRIOR_VARIANCES.length + 10, quick: 8 };
+const ROWS = { full: PRIOR_VARIANCES.length + 11, quick: 8 };
 const QUICK_USERS = 100;
 
 const program = new Command('bench:learning')

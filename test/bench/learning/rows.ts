@@ -66,6 +66,19 @@ export async function playSplit(data: RatingsData, options: SplitOptions): Promi
     runContender(split, deployed(await deploy('hourly', { basis: null }), items)),
   );
   if (!quick) {
+    await play('bank-basis-change', async () => {
+      const deployment = await deploy('hourly', { basis: null });
+      const contender = deployed(deployment, items);
+      const change = Math.floor(split.batches.length / 2);
+      let learned = 0;
+      return runContender(split, {
+        ...contender,
+        async learn(batch) {
+          if (learned++ === change) await deployment.provideBasis([...items.values()]);
+          return contender.learn(batch);
+        },
+      });
+    });
     await play('seed', () => runContender(split, seedAlgorithm(split, seed)));
     await play('bank-by-count', async () => runContender(split, deployed(await deploy('by-count'), items)));
     await play('bank-prefilled', async () => {

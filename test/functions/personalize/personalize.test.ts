@@ -9,6 +9,7 @@ import { combine } from '../../../shared/adapter-store/learning-objects.ts';
 import { decodeEmbedding } from '../../../shared/feedback/embedding-codec.ts';
 import { userKey } from '../../../shared/feedback/user-key.ts';
 import { basisFromEmbeddings } from '../../../shared/lora/basis.ts';
+import { carryOversTo } from '../../../shared/lora/carry-over.ts';
 import { createRandom } from '../../../shared/lora/random.ts';
 import { itemKey } from '../../../shared/reasoning-bank/episode.ts';
 import { initialSkills } from '../../../shared/reasoning-bank/skills.ts';
@@ -185,7 +186,21 @@ describe('personalize', () => {
     expect((items[0] as ScoredItem).parts!.user).toBeCloseTo((rewardSum + 20 * 0.5) / (count + 20) - 0.5, 12);
   });
 
-  test('does not serve what was learned under other settings or another basis', async () => {
+  test('serves what was learned under an earlier basis, as if it had been learned under the one in force', async () => {
+    const next = basisFromEmbeddings(embeddings.slice(5), { rank: 4, scalingFactor: 1, seed: 2 });
+    const carryOvers = carryOversTo(next, { basis }, embeddings);
+    const learning = combine({ basis: next, carryOvers }, undefined);
+    const carried = await personalize(request, services(trained(), learning));
+    expect(carried).toMatchObject({ source: 'adapter', adapterVersion: 1 });
+    const before = await personalize(request, services(trained()));
+    const scores = ({ items }: typeof before) =>
+      (items as ScoredItem[]).toSorted((a, b) => a.index - b.index).map(({ score }) => score);
+    const was = scores(before);
+    const squares = (to: readonly number[]) => was.reduce((sum, score, i) => sum + (score - to[i]!) ** 2, 0);
+    expect(squares(scores(carried))).toBeLessThan(0.02 * squares(was.map(() => 0.5)));
+  });
+
+  test('does not serve what was learned under other settings or an unknown basis', async () => {
     const other = basisFromEmbeddings(embeddings, { rank: 4, scalingFactor: 1, seed: 2 });
     const newcomer = await personalize(request, services(undefined, combine({ basis: other }, undefined)));
     expect(await personalize(request, services(trained(), combine({ basis: other }, undefined)))).toEqual(

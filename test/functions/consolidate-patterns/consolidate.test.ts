@@ -279,7 +279,10 @@ describe('consolidation', () => {
     await consolidate(services, FORCED);
     const first = (await learning.basis.refresh())!;
     expect(first.learnedFrom).toBe(630);
-    for (let event = 9; event < 200; event++) {
+    const { embeddings, watermarks } = (await learning.basisSample.refresh())!;
+    const collected = [...embeddings, ...embeddings.slice(0, 500)];
+    await learning.basisSample.write({ embeddings: collected, watermarks });
+    for (let event = 9; event < 60; event++) {
       for (let user = 0; user < 14; user++) await feedback(`user ${user}`, event);
     }
     pass(1);
@@ -289,9 +292,25 @@ describe('consolidation', () => {
     expect(carryOvers).toMatchObject([{ fromBasisId: first.basis.id }]);
     expect((await learning.skills.refresh())!.prior.basisId).toBe(basis.id);
     expect((await readSharedLearning(learning)).samplesEmbeddings).toBe(false);
-    await feedback('user 3', 200);
+    await feedback('user 3', 60);
     const { state } = (await adapters.load(userKey('user 3')))!.adapter;
-    expect(state).toMatchObject({ basisId: basis.id, statistics: { count: 201 * 5 } });
+    expect(state).toMatchObject({ basisId: basis.id, statistics: { count: 61 * 5 } });
+  });
+
+  test('fits a prior at once under a basis that was learned again, though none was due', async () => {
+    const { services, crowd, feedback, learning, pass } = await createDeployment({ withBasis: false });
+    await crowd(25, 7);
+    pass(1);
+    await consolidate(services, FORCED);
+    const { embeddings, watermarks } = (await learning.basisSample.refresh())!;
+    await learning.basisSample.write({ embeddings: [...embeddings, ...embeddings], watermarks });
+    await feedback('user 0', 7);
+    pass(86_400_000);
+    expect(await consolidate(services, { force: false, settleSeconds: 0 })).toMatchObject({
+      newEpisodes: 1,
+      basisLearned: true,
+      priorAccepted: true,
+    });
   });
 
   test('fits a prior at once when the basis was changed, though nothing is new', async () => {

@@ -209,6 +209,38 @@ describe('the map between two bases', () => {
     expect(fitCarryOver(blind, second, items).loss).toBeGreaterThan(0.95);
   });
 
+  it('leaves every fifth item out of the fit that is measured, and of the measure the others', () => {
+    const some = items.slice(0, 5 * first.projectionDim);
+    const { featureMap } = fitCarryOver(
+      first,
+      second,
+      some.filter((_, i) => i % 5 !== 0).slice(0, 4 * first.projectionDim),
+    );
+    const measured = some.filter((_, i) => i % 5 === 0);
+    const wanted = measured.map((x) => featuresOf(second, x));
+    const found = measured.map((x) => featureMap.map((row) => dot(row, featuresOf(first, x))));
+    const mean = range(second.projectionDim).map(
+      (i) => wanted.reduce((sum, psi) => sum + psi[i]!, 0) / wanted.length,
+    );
+    const squares = (value: (n: number, i: number) => number) =>
+      wanted.reduce((sum, psi, n) => sum + mean.reduce((s, _, i) => s + (psi[i]! - value(n, i)) ** 2, 0), 0);
+    const expected = squares((n, i) => found[n]![i]!) / squares((_, i) => mean[i]!);
+    expect(fitCarryOver(first, second, some).loss).toBeCloseTo(expected, 10);
+  });
+
+  it('takes what the new A sees of the old one, at the scale of each', () => {
+    const from = arbitraryBasis(random, { d: 8, r: 2, scale: 0.5 });
+    const to = arbitraryBasis(random, { d: 8, r: 3, scale: 0.75 });
+    const { latentMap } = fitCarryOver(from, to, items);
+    const expected = product(toRows(to.a, 8), transpose(toRows(from.a, 8))).flat();
+    expect(
+      difference(
+        latentMap.flatMap((row) => [...row]),
+        expected.map((value) => 1.5 * value),
+      ),
+    ).toBeLessThan(1e-12);
+  });
+
   it('is composed for bases before the last, of which four are kept', () => {
     const one = carryOversTo(second, { basis: first }, items);
     const two = carryOversTo(third, { basis: second, carryOvers: one }, items);
@@ -263,3 +295,9 @@ describe('the map between two bases', () => {
     expect(() => fitCarryOver(arbitraryBasis(random), second, items)).toThrow('of bases of 5 and 8 numbers');
   });
 });
+
+function featuresOf(basis: Basis, x: Float32Array): Float64Array {
+  const psi = new Float64Array(basis.projectionDim + 1);
+  features(basis, x, psi);
+  return psi;
+}

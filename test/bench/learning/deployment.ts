@@ -167,6 +167,11 @@ export class MemoryDeployment {
     await stored.write({ basis, embeddingModel, carryOvers });
   }
 
+  /** What the last change of basis missed of the features' variance; undefined when there was none. */
+  async carryOverLoss(): Promise<number | undefined> {
+    return (await this.#services.learning.basis.read())?.carryOvers?.[0]?.loss;
+  }
+
   /** Predicted rewards as the personalize function answers them, in the order of the candidates. */
   async scores(
     userId: string,

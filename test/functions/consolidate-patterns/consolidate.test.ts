@@ -303,7 +303,8 @@ describe('consolidation', () => {
     pass(1);
     await consolidate(services, FORCED);
     const { embeddings, watermarks } = (await learning.basisSample.refresh())!;
-    await learning.basisSample.write({ embeddings: [...embeddings, ...embeddings], watermarks });
+    const others = embeddings.map((embedding) => embedding.toReversed());
+    await learning.basisSample.write({ embeddings: [...embeddings, ...others], watermarks });
     await feedback('user 0', 7);
     pass(86_400_000);
     expect(await consolidate(services, { force: false, settleSeconds: 0 })).toMatchObject({

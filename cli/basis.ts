@@ -18,7 +18,7 @@ export function basisCommand(): Command {
   const build = withDeployment(
     new Command('build')
       .description(
-        'make the basis of a catalogue and put it beside the adapters; do this before the first feedback',
+        'make the basis of a catalogue and put it beside the adapters, best before the first feedback; adapters are carried over from the basis before',
       )
       .argument(
         '<items.jsonl>',
@@ -34,31 +34,45 @@ export function basisCommand(): Command {
 
 async function buildBasis(file: string, options: BuildOptions): Promise<void> {
   const settings = await learningSettings(options.outputs);
-  const [{ basisFromEmbeddings }, { learningObjects }] = await Promise.all([
+  const [{ basisFromEmbeddings }, { carryOversTo }, { learningObjects }] = await Promise.all([
     import('../shared/lora/basis.ts'),
+    import('../shared/lora/carry-over.ts'),
     import('../shared/adapter-store/learning-objects.ts'),
   ]);
   const embeddings = await readEmbeddings(file, settings.embeddingDim);
   const { rank, scalingFactor, embeddingModel } = settings;
   const basis = basisFromEmbeddings(embeddings, { rank, scalingFactor, seed: options.seed });
-  await onDeployment(options, async (deployment) => {
+  const replaced = await onDeployment(options, async (deployment) => {
     const { objects } = await deployment.bucket();
     const stored = learningObjects(objects, settings).basis;
     const inForce = await stored.refresh();
-    if (inForce !== undefined && inForce.basis.id !== basis.id) {
-      throw new InvalidConfigurationError(
-        `this deployment has learned under basis ${inForce.basis.id}: expected none, or the same catalogue again`,
-      );
-    }
-    if (inForce === undefined) await create(() => stored.write({ basis, embeddingModel }));
+    if (inForce?.basis.id === basis.id) return undefined;
+    const carryOvers = carryOversTo(basis, inForce, embeddings);
+    await unlessChanged(() => stored.write({ basis, embeddingModel, carryOvers }));
+    return carryOvers[0];
   });
-  if (options.json) return printJson({ basis: basis.id, items: embeddings.length, ...settings });
+  if (options.json) {
+    const { fromBasisId = null, loss = null } = replaced ?? {};
+    return printJson({
+      basis: basis.id,
+      items: embeddings.length,
+      replaces: fromBasisId,
+      carryOverLoss: loss,
+      ...settings,
+    });
+  }
   printLine(
     `basis ${basis.id} of ${embeddings.length} items, rank ${rank}, ${basis.projectionDim} coefficients per user`,
   );
+  if (replaced !== undefined) {
+    const { fromBasisId, loss } = replaced;
+    printLine(
+      `replaces ${fromBasisId}, from which adapters keep ${((1 - loss) * 100).toFixed(1)} % of what it saw`,
+    );
+  }
 }
 
-async function create(write: () => Promise<void>): Promise<void> {
+async function unlessChanged(write: () => Promise<void>): Promise<void> {
   try {
     await write();
   } catch (error) {

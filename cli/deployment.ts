@@ -79,13 +79,13 @@ export async function openDeployment(options: DeploymentOptions) {
 export type Deployment = Awaited<ReturnType<typeof openDeployment>>;
 
 /** Runs a command's work on its deployment, and closes it whatever happens. */
-export async function onDeployment(
+export async function onDeployment<T>(
   options: DeploymentOptions,
-  work: (deployment: Deployment) => Promise<void>,
-): Promise<void> {
+  work: (deployment: Deployment) => Promise<T>,
+): Promise<T> {
   const deployment = await openDeployment(options);
   try {
-    await work(deployment);
+    return await work(deployment);
   } finally {
     deployment.close();
   }

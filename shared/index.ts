@@ -45,6 +45,7 @@ export {
   type DownProjection,
   randomBasis,
 } from './lora/basis.ts';
+export type { CarryOver } from './lora/carry-over.ts';
 export {
   batchForward,
   forward,

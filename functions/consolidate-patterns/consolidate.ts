@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { AdapterStore } from '../../shared/adapter-store/adapter-store.ts';
+import type { StoredBasis } from '../../shared/adapter-store/basis-object.ts';
 import {
   combine,
   type LearningObjects,
@@ -24,7 +25,8 @@ import { isHeldOut } from '../../shared/reasoning-bank/holdout.ts';
 import type { Evidence, Skills } from '../../shared/reasoning-bank/skills.ts';
 import { type Uplift, upliftOf } from '../../shared/reasoning-bank/uplift.ts';
 import type { FunctionSettings } from '../../shared/runtime/settings.ts';
-import { basisOfFeedback, loadStates, statisticsUnder } from './sample.ts';
+import { learnBetterBasis, learnFirstBasis } from './learned-basis.ts';
+import { loadStates, statisticsUnder } from './sample.ts';
 import { learnStrategy, type StrategyReport, type StrategyStore, withMeanReward } from './strategy.ts';
 
 export interface ConsolidationServices {
@@ -67,7 +69,7 @@ export interface ConsolidationReport {
   readonly evidence: Evidence | null;
   /** Whether the proposed prior is now in force. */
   readonly priorAccepted: boolean;
-  /** Whether this run made the basis, of the items that users gave feedback on. */
+  /** Whether this run made the basis, or a better one, of the items that users gave feedback on. */
   readonly basisLearned: boolean;
   /** What the episodes say of hyperparameters; null when nothing was consolidated, and for the learner 'bayesian', whose strategy is the prior. */
   readonly strategy: StrategyReport | null;
@@ -104,7 +106,9 @@ export async function consolidate(
   const startedAt = now();
   const pendingStored = await storePending(services);
   const [storedBasis, stored] = await Promise.all([learning.basis.refresh(), learning.skills.refresh()]);
-  const inForce = combine(storedBasis?.basis ?? null, stored);
+  const inForce = combine(storedBasis, stored);
+  // After a change of basis there is no prior until one is fitted under it.
+  const withoutPrior = stored !== undefined && stored.prior.basisId !== inForce.skills.prior.basisId;
   const { skills } = inForce;
   // The run that made them may have ended before it told the bank.
   if (skills.version > 0) await episodes.recordSkills(cell, skills);
@@ -131,16 +135,17 @@ export async function consolidate(
       (userKey) => isHeldOut(userKey, settings.holdout),
     ),
   };
-  if (found.length === 0) return { ...unchanged, status: 'nothing-new' };
+  if (found.length === 0 && !withoutPrior) return { ...unchanged, status: 'nothing-new' };
   const { episodes: before, at } = skills.progress;
-  const due = room <= 0 || before + found.length >= nextDue(before) || startedAt - at >= DAY_MS;
+  const due =
+    withoutPrior || room <= 0 || before + found.length >= nextDue(before) || startedAt - at >= DAY_MS;
   if (!force && !due) {
     return { ...unchanged, status: 'too-little-new' };
   }
 
   if (!(await lease.take(startedAt, LEASE_MS, force))) return { ...unchanged, status: 'running' };
   try {
-    const changed = await learn(services, inForce, found, force);
+    const changed = await learn(services, storedBasis, inForce, found, force || withoutPrior);
     return { ...unchanged, ...changed, status: 'consolidated' };
   } catch (error) {
     if (error instanceof ConflictError) return { ...unchanged, status: 'superseded' };
@@ -156,6 +161,7 @@ export async function consolidate(
  */
 async function learn(
   services: ConsolidationServices,
+  storedBasis: StoredBasis | undefined,
   inForce: SharedLearning,
   found: readonly IndexedEpisode[],
   force: boolean,
@@ -163,10 +169,12 @@ async function learn(
   const { cell, settings, learning, episodes, now } = services;
   const { skills } = inForce;
   const { items, progress } = takeIn(skills, found);
+  const better = await learnBetterBasis(learning, storedBasis, found, settings);
+  const shared = better === undefined ? inForce : combine(better, skills);
   const nextFit = nextDue(progress.fittedEpisodes);
-  const fits = force || progress.episodes >= nextFit;
+  const fits = force || better !== undefined || progress.episodes >= nextFit;
   const sgd = settings.learner === 'sgd';
-  const learned = fits && !sgd ? await learnFromUsers(services, inForce) : undefined;
+  const learned = fits && !sgd ? await learnFromUsers(services, shared) : undefined;
   const proposal = learned?.proposal;
   const strategy = sgd && settings.exploration > 0 ? await learnStrategy(services) : null;
   const { prior, priorVersion } = (learned?.shared ?? inForce).skills;
@@ -238,19 +246,15 @@ async function storePending({ pending, episodes, onCorrupt }: ConsolidationServi
   return stored;
 }
 
-/** Fits a prior to the users who came last; before that, a basis, when there is none and enough waits for one. */
+/** Fits a prior to the users who came last; before that, makes a basis, when there is none and enough waits for one. */
 async function learnFromUsers(
   { cell, learning, episodes, adapters, settings, onCorrupt }: ConsolidationServices,
   inForce: SharedLearning,
 ): Promise<{ shared: SharedLearning; sample: readonly SampledUser[]; proposal: Proposal | undefined }> {
   const sampled = sampleOf(await episodes.newcomers(cell, NEWCOMERS));
   const states = await loadStates(sampled, adapters, settings, onCorrupt);
-  let shared = inForce;
-  const learnedBasis = shared.basis === null ? basisOfFeedback(states, settings) : undefined;
-  if (learnedBasis !== undefined) {
-    await learning.basis.write({ basis: learnedBasis, embeddingModel: settings.embeddingModel });
-    shared = combine(learnedBasis, inForce.skills);
-  }
+  const first = inForce.basis === null ? await learnFirstBasis(learning, states, settings) : undefined;
+  const shared = first === undefined ? inForce : combine(first, inForce.skills);
   const base = initialPrior(shared.basis?.id ?? null, coefficientCount(shared.basis));
   const sample = statisticsUnder(shared.model, states);
   return { shared, sample, proposal: proposePrior(shared.skills.prior, base, sample) };

@@ -1,7 +1,7 @@
 import type { AdapterCache } from '../../shared/adapter-store/adapter-cache.ts';
 import { loraOf, type StoredAdapter } from '../../shared/adapter-store/adapter-object.ts';
 import type { AdapterStore } from '../../shared/adapter-store/adapter-store.ts';
-import { fitsDeployment } from '../../shared/adapter-store/compatibility.ts';
+import { continues } from '../../shared/adapter-store/compatibility.ts';
 import type { SharedLearning } from '../../shared/adapter-store/learning-objects.ts';
 import { encodeEmbedding } from '../../shared/feedback/embedding-codec.ts';
 import { userKey } from '../../shared/feedback/user-key.ts';
@@ -64,7 +64,7 @@ export async function personalize(
   else cache.set(key, loaded);
   const { skills, model } = shared;
   const adapter =
-    loaded !== undefined && isOfUse(loaded.adapter, shared, settings) ? loaded.adapter : undefined;
+    loaded !== undefined && continues(loaded.adapter, settings, model) ? loaded.adapter : undefined;
   const { source, lora } = isHeldOut(key, settings.holdout)
     ? { source: 'holdout' as const, lora: baseFor(adapter, shared) }
     : servedWith(adapter, shared);
@@ -96,13 +96,6 @@ export async function personalize(
         ? candidates.map(embedded)
         : candidates.map(scored).sort((a, b) => b.score - a.score || a.index - b.index),
   };
-}
-
-/** What was learned under other settings or another basis says nothing of these embeddings. */
-function isOfUse(adapter: StoredAdapter, { basis }: SharedLearning, settings: FunctionSettings): boolean {
-  const { state } = adapter;
-  const otherBasis = state.learner === 'bayesian' && state.basisId !== null && state.basisId !== basis?.id;
-  return fitsDeployment(adapter, settings) && !otherBasis;
 }
 
 /** What a user is served with: the own adapter, unless there is none or the guard has found that it does not help. */

@@ -1,11 +1,12 @@
 import type { StoredAdapter } from '../../shared/adapter-store/adapter-object.ts';
-import { fitsDeployment } from '../../shared/adapter-store/compatibility.ts';
+import { continues } from '../../shared/adapter-store/compatibility.ts';
 import type { SharedLearning } from '../../shared/adapter-store/learning-objects.ts';
 import { eventKey, remember } from '../../shared/adapter-store/recent-events.ts';
 import type { FeedbackEvent } from '../../shared/feedback/event.ts';
 import { type LearnerState, learnerOf } from '../../shared/lora/learner.ts';
 import type { PredictedReward } from '../../shared/lora/prequential.ts';
 import type { TrainingInteraction } from '../../shared/lora/training.ts';
+import { sampleOfUpdate } from '../../shared/reasoning-bank/embedding-sample.ts';
 import { cellOf, type Episode, type ItemResidual, itemKey } from '../../shared/reasoning-bank/episode.ts';
 import { hyperparametersFor } from '../../shared/reasoning-bank/exploration.ts';
 import { outcomeOf } from '../../shared/reasoning-bank/outcome.ts';
@@ -46,7 +47,7 @@ export function applyEvents(
   const model = hyperparameters === undefined ? learning.model : { ...learning.model, hyperparameters };
   const scale = settings.scalingFactor / settings.rank;
   const shape = { embeddingDim: settings.embeddingDim, rank: settings.rank, scale };
-  const continued = previous !== undefined && fitsDeployment(previous, settings) ? previous : undefined;
+  const continued = previous !== undefined && continues(previous, settings, model) ? previous : undefined;
   let state: LearnerState = continued?.state ?? learnerOf(settings.learner).create(model, shape);
   const learner = learnerOf(state.learner);
   const samplesSeen = state.record.count;
@@ -76,6 +77,8 @@ export function applyEvents(
   }
   const { basis, b, offset } = learner.solve(state, model);
   const version = (previous?.version ?? 0) + 1;
+  const seen = applied.flatMap(({ interactions }) => interactions.map(({ embedding }) => embedding));
+  const embeddings = learning.samplesEmbeddings ? sampleOfUpdate(userKey, version, seen) : [];
   const episode: Episode = {
     userKey,
     version,
@@ -90,6 +93,7 @@ export function applyEvents(
     outcome: outcomeOf(predictions, hyperparameters !== undefined),
     residuals,
     ...(hyperparameters === undefined ? {} : { hyperparameters }),
+    ...(embeddings.length > 0 ? { embeddings } : {}),
   };
   const adapter: StoredAdapter = {
     userKey,

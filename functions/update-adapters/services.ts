@@ -32,6 +32,7 @@ export function createServices(
     pending: new PendingEpisodes(objects),
     quarantine: new Quarantine(objects),
     learning: () => readSharedLearning(shared, settings),
+    freshLearning: () => readSharedLearning(shared, settings, 'refresh'),
     now: Date.now,
     backOff: (attempt) => delay(Math.random() * 25 * 2 ** attempt).then(() => undefined),
     onConflict: () => metrics.addMetric(METRIC.conflicts, MetricUnit.Count, 1),

@@ -1,10 +1,13 @@
 import type { AdapterCache } from '../../shared/adapter-store/adapter-cache.ts';
+import type { StoredAdapter } from '../../shared/adapter-store/adapter-object.ts';
 import type { AdapterStore, Loaded, Place } from '../../shared/adapter-store/adapter-store.ts';
+import { fitsDeployment } from '../../shared/adapter-store/compatibility.ts';
 import type { SharedLearning } from '../../shared/adapter-store/learning-objects.ts';
 import type { PendingEpisodes } from '../../shared/adapter-store/pending-episodes.ts';
 import { eventKey } from '../../shared/adapter-store/recent-events.ts';
-import { ConflictError } from '../../shared/errors.ts';
+import { ConflictError, UnavailableError } from '../../shared/errors.ts';
 import type { FeedbackEvent } from '../../shared/feedback/event.ts';
+import { knowsBasisOf } from '../../shared/lora/learner.ts';
 import type { Episode } from '../../shared/reasoning-bank/episode.ts';
 import type { EpisodeStore } from '../../shared/reasoning-bank/episode-store.ts';
 import type { FunctionSettings } from '../../shared/runtime/settings.ts';
@@ -16,6 +19,8 @@ export interface UpdateUserServices {
   readonly cache: AdapterCache;
   readonly episodes: Pick<EpisodeStore, 'store'>;
   readonly pending: PendingEpisodes;
+  /** What all users share, as it stands in S3 now. */
+  readonly freshLearning: () => Promise<SharedLearning>;
   /** Epoch milliseconds. */
   readonly now: () => number;
   /** Waits a jittered while before try number `attempt` (from 1) at a commit that lost a race. */
@@ -48,13 +53,14 @@ export async function updateUser(
   services: UpdateUserServices,
 ): Promise<UserUpdate> {
   const { adapters, cache, settings, now } = services;
+  const current = (previous: StoredAdapter | undefined) => learningFor(previous, learning, services);
   let place = await findPlace(userKey, events, services);
   for (let attempt = 1; ; attempt++) {
     if (place.tombstone !== undefined && place.tombstone.expiresAt > now()) {
       return { applied: [], duplicates: [], forgotten: events };
     }
     const previous = place.adapter;
-    const { adapter, applied, duplicates } = applyEvents(previous, events, learning, {
+    const { adapter, applied, duplicates } = applyEvents(previous, events, await current(previous), {
       userKey,
       settings,
       now: now(),
@@ -79,6 +85,24 @@ export async function updateUser(
     await remember(adapter.lastEpisode!, services);
     return { applied, duplicates, forgotten: [] };
   }
+}
+
+/**
+ * What is shared, read again where the adapter is under a basis that this container does not know of yet. An adapter whose basis is still
+ * unknown then starts anew, unless there is no basis at all.
+ * @throws UnavailableError when the basis that the adapter needs is missing
+ */
+async function learningFor(
+  previous: StoredAdapter | undefined,
+  learning: SharedLearning,
+  { settings, freshLearning }: UpdateUserServices,
+): Promise<SharedLearning> {
+  if (previous === undefined || !fitsDeployment(previous, settings)) return learning;
+  if (knowsBasisOf(learning.model, previous.state)) return learning;
+  const fresh = await freshLearning();
+  if (fresh.basis === null)
+    throw new UnavailableError('the adapter has learned under a basis, and there is none');
+  return fresh;
 }
 
 /**

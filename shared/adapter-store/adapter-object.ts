@@ -5,7 +5,7 @@ import type { LearnerState } from '../lora/learner.ts';
 import { type Episode, packResiduals, unpackResiduals } from '../reasoning-bank/episode.ts';
 import { decodeState, encodeState, stateContent } from './learner-state.ts';
 import type { TensorFile } from './safetensors.ts';
-import { decodeDocument, encodeDocument, TensorReader } from './tensor-document.ts';
+import { decodeDocument, encodeDocument, readHalves, stackHalves, TensorReader } from './tensor-document.ts';
 
 /** A user's adapter as it stands in S3: weights to serve, the state to learn on from, and what makes commits exactly-once. */
 export interface StoredAdapter {
@@ -37,6 +37,7 @@ export interface StoredAdapter {
 
 const FORMAT = 'attune-adapter';
 const FORMAT_VERSION = 1;
+const LAST_EMBEDDINGS = 'last_episode.embeddings';
 
 const count = z.int().min(0);
 const real = z.number();
@@ -90,6 +91,8 @@ export function encodeAdapter(adapter: StoredAdapter): Uint8Array {
     const bytes = packResiduals(lastEpisode.residuals);
     tensors['last_episode.residuals'] = { shape: [bytes.length], values: bytes };
   }
+  const embeddings = lastEpisode?.embeddings;
+  if (embeddings !== undefined) tensors[LAST_EMBEDDINGS] = stackHalves(embeddings);
   const document: z.input<typeof content> = {
     userKey: adapter.userKey,
     version: adapter.version,
@@ -149,7 +152,12 @@ export function decodeAdapter(source: Uint8Array | TensorFile, key: string): Sto
     lastEpisode:
       c.lastEpisode === null
         ? null
-        : { ...c.lastEpisode, userKey: c.userKey, residuals: readResiduals(reader, key) },
+        : {
+            ...c.lastEpisode,
+            userKey: c.userKey,
+            residuals: readResiduals(reader, key),
+            ...(reader.has(LAST_EMBEDDINGS) ? { embeddings: readHalves(reader, LAST_EMBEDDINGS) } : {}),
+          },
     ...(c.annotations === undefined ? {} : { annotations: c.annotations }),
   };
 }

@@ -1,3 +1,5 @@
+import { knowsBasisOf } from '../lora/learner.ts';
+import type { Model } from '../lora/training.ts';
 import type { FunctionSettings } from '../runtime/settings.ts';
 import type { StoredAdapter } from './adapter-object.ts';
 
@@ -16,4 +18,12 @@ export function fitsDeployment(
     adapter.scale === scalingFactor / rank &&
     adapter.state.learner === learner
   );
+}
+
+/**
+ * Whether a user goes on from an adapter under the basis in force: from one that it cannot be carried over from, the user starts anew as
+ * after other settings.
+ */
+export function continues(adapter: StoredAdapter, settings: FunctionSettings, model: Model): boolean {
+  return fitsDeployment(adapter, settings) && knowsBasisOf(model, adapter.state);
 }

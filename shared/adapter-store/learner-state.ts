@@ -6,7 +6,7 @@ import type { LearnerState } from '../lora/learner.ts';
 import type { SgdState } from '../lora/sgd.ts';
 import { packedLength } from '../lora/symmetric.ts';
 import type { NamedTensor } from './safetensors.ts';
-import type { TensorReader } from './tensor-document.ts';
+import { stackHalves, type TensorReader } from './tensor-document.ts';
 
 const count = z.int().min(0);
 const real = z.number();
@@ -79,9 +79,9 @@ function encodeBayesian({ statistics, targets, waiting, ...state }: BayesianStat
     tensors['targets.stz'] = { shape: [d, r], values: targets.stz };
   }
   if (waiting.length > 0) {
-    tensors['waiting.embedding'] = stack(waiting.map(({ embedding }) => embedding));
+    tensors['waiting.embedding'] = stackHalves(waiting.map(({ embedding }) => embedding));
     const wanted = waiting.flatMap((interaction) => ('target' in interaction ? [interaction.target] : []));
-    if (wanted.length > 0) tensors['waiting.target'] = stack(wanted);
+    if (wanted.length > 0) tensors['waiting.target'] = stackHalves(wanted);
   }
   const content: StateContent = {
     ...state,
@@ -153,15 +153,6 @@ function decodeSgd(
     a: matrix('A', [rank, embeddingDim]),
     b: matrix('B', [embeddingDim, rank]),
   };
-}
-
-function stack(vectors: readonly Float16Array[]): NamedTensor {
-  const width = vectors[0]!.length;
-  const values = new Float16Array(vectors.length * width);
-  vectors.forEach((vector, i) => {
-    values.set(vector, i * width);
-  });
-  return { shape: [vectors.length, width], values };
 }
 
 function readWaiting(

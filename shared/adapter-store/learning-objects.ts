@@ -1,10 +1,13 @@
 import { type Basis, coefficientCount } from '../lora/basis.ts';
+import type { ReplacedBasis } from '../lora/carry-over.ts';
 import { initialPrior } from '../lora/prior.ts';
 import type { Model } from '../lora/training.ts';
+import { embeddingsWanted } from '../reasoning-bank/embedding-sample.ts';
 import { cellOf } from '../reasoning-bank/episode.ts';
 import { initialSkills, type Skills } from '../reasoning-bank/skills.ts';
 import { PREFIX } from '../runtime/names.ts';
 import { decodeBasis, encodeBasis, type StoredBasis } from './basis-object.ts';
+import { type BasisSample, decodeBasisSample, encodeBasisSample } from './basis-sample-object.ts';
 import type { Objects } from './objects.ts';
 import { SharedObject } from './shared-object.ts';
 import { decodeSkills, encodeSkills } from './skills-object.ts';
@@ -14,11 +17,15 @@ export interface SharedLearning {
   readonly basis: Basis | null;
   readonly skills: Skills;
   readonly model: Model;
+  /** Whether episodes are to carry embeddings, for a better basis. */
+  readonly samplesEmbeddings: boolean;
 }
 
 export interface LearningObjects {
   readonly basis: SharedObject<StoredBasis>;
   readonly skills: SharedObject<Skills>;
+  /** What a basis is learned from; only consolidation reads it. */
+  readonly basisSample: SharedObject<BasisSample>;
 }
 
 /** The shared objects of a cell (see {@link cellOf}). */
@@ -41,26 +48,38 @@ export function learningObjects(
       { encode: encodeSkills, decode: decodeSkills },
       cache,
     ),
+    basisSample: new SharedObject(
+      objects,
+      `${PREFIX.basis}${cell}.sample`,
+      { encode: encodeBasisSample, decode: decodeBasisSample },
+      cache,
+    ),
   };
 }
 
 /**
  * Basis and skills as they are to be used together. A prior of another basis than the one in force is left out; without transfer,
  * all skills are.
+ * @param how `read` from memory where that is young enough, or `refresh` from S3 in any case
  */
 export async function readSharedLearning(
   { basis, skills }: LearningObjects,
   { transfer }: { readonly transfer: 'on' | 'off' } = { transfer: 'on' },
+  how: 'read' | 'refresh' = 'read',
 ): Promise<SharedLearning> {
   const [storedBasis, storedSkills] = await Promise.all([
-    basis.read(),
-    transfer === 'on' ? skills.read() : undefined,
+    basis[how](),
+    transfer === 'on' ? skills[how]() : undefined,
   ]);
-  return combine(storedBasis?.basis ?? null, storedSkills);
+  return combine(storedBasis, storedSkills);
 }
 
 /** Pairs a basis with skills; a prior over another basis is replaced by the initial one, but its mean reward stays. */
-export function combine(basis: Basis | null, stored: Skills | undefined): SharedLearning {
+export function combine(
+  storedBasis: (ReplacedBasis & Pick<StoredBasis, 'learnedFrom'>) | undefined,
+  stored: Skills | undefined,
+): SharedLearning {
+  const { basis = null, carryOvers = [], learnedFrom } = storedBasis ?? {};
   const basisId = basis?.id ?? null;
   let skills = stored ?? initialSkills(basisId, coefficientCount(basis));
   if (skills.prior.basisId !== basisId) {
@@ -71,5 +90,10 @@ export function combine(basis: Basis | null, stored: Skills | undefined): Shared
       priorVersion: 0,
     };
   }
-  return { basis, skills, model: { basis, prior: skills.prior } };
+  return {
+    basis,
+    skills,
+    model: { basis, prior: skills.prior, carryOvers },
+    samplesEmbeddings: embeddingsWanted(learnedFrom) !== undefined,
+  };
 }

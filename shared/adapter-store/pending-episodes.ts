@@ -1,6 +1,12 @@
 import * as z from 'zod';
 import { ConflictError, CorruptObjectError } from '../errors.ts';
-import { type Episode, packResiduals, unpackResiduals } from '../reasoning-bank/episode.ts';
+import {
+  type Episode,
+  packEmbedding,
+  packResiduals,
+  unpackEmbedding,
+  unpackResiduals,
+} from '../reasoning-bank/episode.ts';
 import { PREFIX } from '../runtime/names.ts';
 import type { Objects } from './objects.ts';
 
@@ -22,6 +28,9 @@ export class PendingEpisodes {
     const document = {
       ...episode,
       residuals: Buffer.from(packResiduals(episode.residuals)).toString('base64'),
+      embeddings: episode.embeddings?.map((embedding) =>
+        Buffer.from(packEmbedding(embedding)).toString('base64'),
+      ),
     };
     try {
       await this.#objects.put(key, Buffer.from(JSON.stringify(document), 'utf8'), { ifNoneMatch: true });
@@ -64,6 +73,9 @@ const pendingEpisode = z.object({
   }),
   hyperparameters: z.record(z.string(), z.number()).optional(),
   residuals: z.base64().transform((text) => unpackResiduals(Buffer.from(text, 'base64'))),
+  embeddings: z
+    .array(z.base64().transform((text) => unpackEmbedding(Buffer.from(text, 'base64'))))
+    .optional(),
 });
 
 function decode(body: Uint8Array, key: string): { episode: Episode } | { error: CorruptObjectError } {

@@ -98,6 +98,32 @@ export class TensorReader {
 
   /** First dimension of a tensor; 0 when there is none of that name. */
   rows(name: string): number {
-    return (this.has(name) ? this.#tensors[name]?.shape[0] : undefined) ?? 0;
+    return this.#size(name, 0);
   }
+
+  /** Second dimension of a tensor; 0 when there is none. */
+  columns(name: string): number {
+    return this.#size(name, 1);
+  }
+
+  #size(name: string, dimension: number): number {
+    return (this.has(name) ? this.#tensors[name]?.shape[dimension] : undefined) ?? 0;
+  }
+}
+
+/** Vectors of one length, at least one, as the rows of a float16 tensor. */
+export function stackHalves(vectors: readonly Float16Array[]): NamedTensor {
+  const width = vectors[0]!.length;
+  const values = new Float16Array(vectors.length * width);
+  vectors.forEach((vector, i) => {
+    values.set(vector, i * width);
+  });
+  return { shape: [vectors.length, width], values };
+}
+
+/** The rows of a float16 tensor. @throws CorruptObjectError as {@link TensorReader.read} does */
+export function readHalves(reader: TensorReader, name: string): Float16Array[] {
+  const [count, width] = [reader.rows(name), reader.columns(name)];
+  const values = reader.read(name, Float16Array, [count, width]);
+  return Array.from({ length: count }, (_, i) => values.slice(i * width, (i + 1) * width));
 }

@@ -46,7 +46,7 @@ export const MAX_PROJECTION_DIM = 64;
 /** Largest d·r for which features are computed: with more, there is no basis. */
 export const MAX_FEATURES = 16_384;
 /** More embeddings than these are sampled evenly; more did not change results. */
-const MAX_SAMPLE = 2_000;
+export const MAX_SAMPLE = 2_000;
 
 /** Number of coefficients P of a reward model: the p of the basis and the user's offset. Without a basis, the offset alone. */
 export function coefficientCount(basis: Basis | null): number {
@@ -199,6 +199,12 @@ export function project(a: Float32Array, x: ArrayLike<number>, rank: number): Fl
     z[k] = sum;
   }
   return z;
+}
+
+/** At most `count` of the values, evenly over all. */
+export function evenly<T>(values: readonly T[], count: number): T[] {
+  const stride = Math.max(1, values.length / count);
+  return Array.from({ length: Math.min(count, values.length) }, (_, i) => values[Math.floor(i * stride)]!);
 }
 
 export function vectorNorm(x: ArrayLike<number>): number {

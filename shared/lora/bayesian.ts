@@ -1,5 +1,6 @@
 import { InvalidInputError, shown } from '../errors.ts';
 import { type Basis, coefficientCount, features, project, vectorNorm } from './basis.ts';
+import { carryStatistics, carryTargets } from './carry-over.ts';
 import type { LoraWeights } from './forward.ts';
 import {
   NO_PREDICTIONS,
@@ -131,12 +132,23 @@ export function solveWeights(state: BayesianState, model: Model): LoraWeights {
 }
 
 /**
- * The user's state under the model's basis. The first basis trains what was waiting for it.
- * @throws InvalidInputError when the state belongs to another basis, or what waits has another dimension
+ * The user's state under the model's basis. The first basis trains what was waiting for it; from an earlier one the sums are carried
+ * over.
+ * @throws InvalidInputError when the model knows nothing of the state's basis, or what waits has another dimension
  */
 export function adoptBasis(state: BayesianState, model: Model): BayesianState {
-  const { basis } = model;
+  const { basis, carryOvers = [] } = model;
   if (state.basisId === (basis?.id ?? null)) return state;
+  const carryOver = carryOvers.find(({ fromBasisId }) => fromBasisId === state.basisId);
+  if (basis !== null && carryOver !== undefined) {
+    const { statistics, targets } = state;
+    return {
+      ...state,
+      basisId: basis.id,
+      statistics: carryStatistics(statistics, carryOver),
+      targets: targets === null ? null : carryTargets(targets, carryOver),
+    };
+  }
   if (state.basisId !== null || basis === null) {
     throw new InvalidInputError('state.basisId', shown(state.basisId), shown(basis?.id ?? null));
   }

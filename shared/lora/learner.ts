@@ -68,6 +68,12 @@ export function isSolvedFor(state: LearnerState, { basis }: Model): boolean {
   return state.learner !== 'bayesian' || state.basisId === (basis?.id ?? null);
 }
 
+/** Whether a state belongs to the model's basis, or to one that it can be carried over from, or waits for the first. */
+export function knowsBasisOf({ basis, carryOvers = [] }: Model, state: LearnerState): boolean {
+  if (state.learner !== 'bayesian' || state.basisId === null || state.basisId === basis?.id) return true;
+  return carryOvers.some(({ fromBasisId }) => fromBasisId === state.basisId);
+}
+
 /** The adapter of a user of whom nothing is known: the mean of the prior. */
 export function warmStart(model: Model): LoraAdapter {
   return LEARNERS.bayesian.solve(createBayesianState(model.basis), model);

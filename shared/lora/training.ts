@@ -1,5 +1,6 @@
 import { InvalidInputError, shown } from '../errors.ts';
 import { type Basis, vectorNorm } from './basis.ts';
+import type { CarryOver } from './carry-over.ts';
 import type { PredictedReward } from './prequential.ts';
 import type { PreparedPrior } from './prior.ts';
 
@@ -8,6 +9,8 @@ export interface Model {
   readonly basis: Basis | null;
   /** Prior over the coefficients of `basis`; every learner takes the mean reward from it. */
   readonly prior: PreparedPrior;
+  /** From earlier bases to `basis`; none by default. */
+  readonly carryOvers?: readonly CarryOver[];
   /** Numbers that steer the learner, by the names that it declares; those left out have their defaults. */
   readonly hyperparameters?: Readonly<Record<string, number>>;
   /** What a reward teaches the learner 'sgd': 'centred' (default) is x·(1 + r − the user's mean), 'raw' is x·r. */

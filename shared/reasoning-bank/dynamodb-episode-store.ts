@@ -73,7 +73,9 @@ export class DynamoEpisodeStore implements BankStore {
   }
 
   async newcomers(cell: string, limit: number): Promise<readonly string[]> {
-    return (await this.#newest(TABLE.newcomers, cell, limit)).slice(0, limit).map(userOf);
+    // Users are spread over shards by a hash, so that no shard has much more than its part of the last ones.
+    const perShard = Math.min(limit, 64 + Math.ceil((2 * limit) / SHARDS));
+    return (await this.#newest(TABLE.newcomers, cell, perShard)).slice(0, limit).map(userOf);
   }
 
   async count(cell: string): Promise<{ episodes: number; complete: boolean }> {

@@ -1,7 +1,15 @@
 import type { AttributeValue } from '@aws-sdk/client-dynamodb';
 import { CorruptObjectError } from '../errors.ts';
 import { TABLE } from '../runtime/names.ts';
-import { type Episode, packResiduals, type Report, type TasteOutcome, unpackResiduals } from './episode.ts';
+import {
+  type Episode,
+  packEmbedding,
+  packResiduals,
+  type Report,
+  type TasteOutcome,
+  unpackEmbedding,
+  unpackResiduals,
+} from './episode.ts';
 import { expiryOf, identityOf, isNewcomer, positionOf, shardKey, shardOf } from './episode-index.ts';
 
 /** The table's items; access patterns and sizes are argued in docs/reasoning-bank.md. */
@@ -34,7 +42,7 @@ function episodeKey(episode: Episode): Item {
  * @param storedAt epoch milliseconds; orders the indexes, so that an episode stored late is not behind a watermark
  */
 export function toItem(episode: Episode, storedAt: number, ttlDays: number): Item {
-  const { userKey, context, outcome, residuals, hyperparameters, report } = episode;
+  const { userKey, context, outcome, residuals, embeddings, hyperparameters, report } = episode;
   const shard = shardKey(episode.cell, shardOf(userKey));
   const item: Item = {
     ...episodeKey(episode),
@@ -54,6 +62,9 @@ export function toItem(episode: Episode, storedAt: number, ttlDays: number): Ite
   };
   if (outcome.taste !== undefined) item.taste = { S: JSON.stringify(outcome.taste) };
   if (residuals.length > 0) item.residuals = { B: packResiduals(residuals) };
+  if (embeddings !== undefined) {
+    item.embeddings = { L: embeddings.map((embedding) => ({ B: packEmbedding(embedding) })) };
+  }
   if (hyperparameters !== undefined) item.hyperparameters = { S: JSON.stringify(hyperparameters) };
   if (report !== undefined) item.report = { S: JSON.stringify(report) };
   if (isNewcomer(episode)) item[TABLE.newcomers.partitionKey] = { S: shard };
@@ -89,6 +100,9 @@ export function fromItem(item: Item): Episode {
       ...(item.taste === undefined ? {} : { taste: parse<TasteOutcome>(item, 'taste', key) }),
     },
     residuals: unpackResiduals(item.residuals?.B ?? new Uint8Array()),
+    ...(item.embeddings?.L === undefined
+      ? {}
+      : { embeddings: item.embeddings.L.map(({ B = new Uint8Array() }) => unpackEmbedding(B)) }),
     ...(item.hyperparameters === undefined ? {} : { hyperparameters: parse(item, 'hyperparameters', key) }),
     ...(item.report === undefined ? {} : { report: parse<Report>(item, 'report', key) }),
   };

@@ -24,6 +24,8 @@ export interface Episode {
   readonly outcome: Outcome;
   /** What each item with an id got beyond expectation, in order; for learning item effects. */
   readonly residuals: readonly ItemResidual[];
+  /** Some items' embeddings, for the basis; few episodes have any, see embedding-sample.ts. */
+  readonly embeddings?: readonly Float16Array[] | undefined;
   /** The numbers that the learner was steered by. */
   readonly hyperparameters?: Readonly<Record<string, number>> | undefined;
   /** What the bank was told, where the episode came through `storePattern`; the update path reports nothing in words. */
@@ -104,4 +106,22 @@ export function unpackResiduals(packed: Uint8Array): ItemResidual[] {
     itemKey: bytes.readBigUInt64LE(i * RESIDUAL_BYTES),
     residual: bytes.readFloatLE(i * RESIDUAL_BYTES + 8),
   }));
+}
+
+/** An embedding as bytes: little-endian float16. */
+export function packEmbedding(embedding: Float16Array): Uint8Array {
+  const bytes = new Uint8Array(embedding.length * 2);
+  const view = new DataView(bytes.buffer);
+  embedding.forEach((value, i) => {
+    view.setFloat16(i * 2, value, true);
+  });
+  return bytes;
+}
+
+/** @throws RangeError when the length is odd */
+export function unpackEmbedding(packed: Uint8Array): Float16Array {
+  if (packed.length % 2 !== 0)
+    throw new RangeError(`${packed.length} bytes of float16, expected an even number`);
+  const view = new DataView(packed.buffer, packed.byteOffset, packed.byteLength);
+  return Float16Array.from({ length: packed.length / 2 }, (_, i) => view.getFloat16(i * 2, true));
 }

@@ -1,5 +1,6 @@
 /** `npm run bench:bank -- [--sizes 1000,10000,100000] [--json]`: what the ReasoningBank costs, and that it does not grow. */
 import { parseArgs } from 'node:util';
+import { measureEpisodes } from './bank/episode-costs.ts';
 import { measureInTheWay } from './bank/in-the-way.ts';
 import { measureBanks } from './bank/on-table.ts';
 
@@ -12,6 +13,12 @@ say(`update without a bank  ${ms(withoutBank.updateMs)}, of which for the bank $
 say(`answer from the cache  ${ms(cacheHitMs)}`);
 say(`update, bank hangs     ${ms(hung.firstMs)}, then ${ms(hung.nextMs)}`);
 say(`update, bank fails     ${ms(failing.firstMs)}, then ${ms(failing.nextMs)}`);
+say('');
+const episodes = await measureEpisodes();
+for (const { embeddingDim, interactions, embeddings, writeUnits } of episodes) {
+  const update = `episode of ${interactions} interactions`;
+  say(`${update.padEnd(31)} d ${embeddingDim}, ${embeddings} embeddings: ${writeUnits} write units`);
+}
 say('');
 say('operation       episodes     p50 ms     p95 ms   read units  write units   found');
 
@@ -51,7 +58,19 @@ const growth = {
 };
 if (json) {
   const store = rows.map((row) => row.store);
-  say(JSON.stringify({ retrieve, learnStrategy, store, growth, cacheHitMs, withoutBank, hung, failing }));
+  say(
+    JSON.stringify({
+      retrieve,
+      learnStrategy,
+      store,
+      episodes,
+      growth,
+      cacheHitMs,
+      withoutBank,
+      hung,
+      failing,
+    }),
+  );
 } else say(`\nlargest over middle: ${JSON.stringify(growth)}`);
 
 function readOptions(): { sizes: number[]; json: boolean } {

@@ -95,5 +95,5 @@ export async function provideLearning({ objects, settings }: ChaosStack, items: 
   const first = initialSkills(basis.id, coefficientCount(basis));
   const skills = known ?? { ...first, version: 1, items: { ...first.items, sums } };
   if (known === undefined) await shared.skills.write(skills);
-  return combine(basis, skills);
+  return combine({ basis }, skills);
 }

@@ -171,6 +171,7 @@ export function describeReasoningBank(
         },
         hyperparameters: { learningRate: 0.3 },
         residuals: [{ itemKey: 2n ** 63n, residual: Math.fround(-0.1) }],
+        embeddings: [Float16Array.of(0.6, -0.8), Float16Array.of(1, 0)],
       };
       expect(await under.store.store(episode)).toBe('stored');
       expect(await under.store.store({ ...episode, committedAt: START })).toBe('known');

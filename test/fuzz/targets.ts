@@ -11,6 +11,7 @@ import { readAssembly } from '../../infra/local/assembly.ts';
 import { encodeAdapter } from '../../shared/adapter-store/adapter-object.ts';
 import { decodePlace } from '../../shared/adapter-store/adapter-store.ts';
 import { decodeBasis, encodeBasis } from '../../shared/adapter-store/basis-object.ts';
+import { decodeBasisSample, encodeBasisSample } from '../../shared/adapter-store/basis-sample-object.ts';
 import { decodeTensors, encodeTensors, readTensors } from '../../shared/adapter-store/safetensors.ts';
 import { decodeSkills, encodeSkills } from '../../shared/adapter-store/skills-object.ts';
 import { encodeTombstone } from '../../shared/adapter-store/tombstone.ts';
@@ -19,6 +20,7 @@ import { AttuneError } from '../../shared/errors.ts';
 import { encodeEmbedding } from '../../shared/feedback/embedding-codec.ts';
 import { parseFeedbackEvent } from '../../shared/feedback/event.ts';
 import { userKey } from '../../shared/feedback/user-key.ts';
+import { carryOversTo } from '../../shared/lora/carry-over.ts';
 import { createRandom } from '../../shared/lora/random.ts';
 import { OUTPUT } from '../../shared/runtime/names.ts';
 import { createWorkload, poisonOfEveryKind } from '../chaos/workload.ts';
@@ -161,13 +163,19 @@ export const TARGETS: Readonly<Record<string, Target>> = {
   'shared objects': {
     share: 50,
     seeds: [
-      encodeBasis({ basis: learning.basis!, embeddingModel: 'm' }),
+      encodeBasis({
+        basis: learning.basis!,
+        embeddingModel: 'm',
+        learnedFrom: workload.items.length,
+        carryOvers: carryOversTo(learning.basis!, { basis: learning.basis! }, workload.items),
+      }),
+      encodeBasisSample({ embeddings: [Float16Array.of(1, 0)], watermarks: [''] }),
       encodeSkills({ ...learning.skills, version: 1 }),
     ],
     run: (bytes) =>
-      refusing(() => decodeBasis(bytes, 'basis/b')).then(() =>
-        refusing(() => decodeSkills(bytes, 'skills/s')),
-      ),
+      refusing(() => decodeBasis(bytes, 'basis/b'))
+        .then(() => refusing(() => decodeBasisSample(bytes, 'basis/b.sample')))
+        .then(() => refusing(() => decodeSkills(bytes, 'skills/s'))),
   },
   // Without a checksum in the way.
   safetensors: {

@@ -12,7 +12,8 @@ import { Lease } from '../../../shared/adapter-store/lease.ts';
 import { PendingEpisodes } from '../../../shared/adapter-store/pending-episodes.ts';
 import type { FeedbackEvent } from '../../../shared/feedback/event.ts';
 import { userKey } from '../../../shared/feedback/user-key.ts';
-import { type Basis, coefficientCount } from '../../../shared/lora/basis.ts';
+import { type Basis, basisFromEmbeddings, coefficientCount } from '../../../shared/lora/basis.ts';
+import { carryOversTo } from '../../../shared/lora/carry-over.ts';
 import { initialPrior } from '../../../shared/lora/prior.ts';
 import { nextDue } from '../../../shared/reasoning-bank/consolidation.ts';
 import { cellOf, type Outcome } from '../../../shared/reasoning-bank/episode.ts';
@@ -121,6 +122,7 @@ export class MemoryDeployment {
       adapters,
       cache: this.#cache,
       pending,
+      freshLearning: () => readSharedLearning(learning, { transfer: 'on' }, 'refresh'),
       now,
       episodes: {
         store: (episode) => {
@@ -159,6 +161,20 @@ export class MemoryDeployment {
     this.#consolidatedAt = this.#now;
     this.#now += 1;
     return report;
+  }
+
+  /** Makes a basis of a catalogue and puts it in force, as `attune basis build` does. */
+  async provideBasis(catalogue: readonly Float32Array[]): Promise<void> {
+    const { basis: stored } = this.#services.learning;
+    const { rank, scalingFactor, embeddingModel } = this.settings;
+    const basis = basisFromEmbeddings(catalogue, { rank, scalingFactor, seed: 1 });
+    const carryOvers = carryOversTo(basis, await stored.refresh(), catalogue);
+    await stored.write({ basis, embeddingModel, carryOvers });
+  }
+
+  /** What the last change of basis missed of the features' variance; undefined when there was none. */
+  async carryOverLoss(): Promise<number | undefined> {
+    return (await this.#services.learning.basis.read())?.carryOvers?.[0]?.loss;
   }
 
   /** Predicted rewards as the personalize function answers them, in the order of the candidates. */

@@ -26,7 +26,7 @@ interface Options {
 
 const DOCS = fileURLToPath(new URL('../../../docs/benchmarks/', import.meta.url));
 /** Rows of a full run and of a quick one. */
-const ROWS = { full: PRIOR_VARIANCES.length + 10, quick: 8 };
+const ROWS = { full: PRIOR_VARIANCES.length + 11, quick: 8 };
 const QUICK_USERS = 100;
 
 const program = new Command('bench:learning')
@@ -112,7 +112,19 @@ Changes and gains are against no-bank (τ² = ${figures.priorVariance}, the best
 intervals are 95 %, by users.
 
 ${table(figures)}
-${harm}`;
+${harm}${changesOfBasis(results)}`;
+}
+
+function changesOfBasis(results: readonly SplitResult[]): string {
+  const names = new Set(results.flatMap(({ carryOverLosses }) => [...carryOverLosses.keys()]));
+  const missed = [...names].map((name) => {
+    const losses = results.flatMap(({ carryOverLosses }) => carryOverLosses.get(name) ?? []);
+    const mean = losses.reduce((sum, loss) => sum + loss, 0) / losses.length;
+    return `${(mean * 100).toFixed(1)} % in ${name}`;
+  });
+  return missed.length === 0
+    ? ''
+    : `\nOf the features' variance the last change of basis missed ${missed.join(', ')}.\n`;
 }
 
 function page(name: string, kind: string, results: readonly SplitResult[], figures: Figures): string {

@@ -31,6 +31,8 @@ export interface SplitResult {
   readonly rows: ReadonlyMap<string, readonly UserResult[]>;
   /** Users who lied in the row `bank-hostile`. */
   readonly hostile: ReadonlySet<string>;
+  /** What the last change of basis missed of the features' variance, by name of the row. */
+  readonly carryOverLosses: ReadonlyMap<string, number>;
 }
 
 /** Plays one split through every row. */
@@ -62,10 +64,29 @@ export async function playSplit(data: RatingsData, options: SplitOptions): Promi
   );
   const shuffled = withItemsShuffled(split, seed);
   await play('control', async () => runContender(shuffled, deployed(await deploy('hourly'), items)));
-  await play('bank-no-catalogue', async () =>
-    runContender(split, deployed(await deploy('hourly', { basis: null }), items)),
-  );
+  const carryOverLosses = new Map<string, number>();
+  const playAndLook = (name: string, run: (deployment: MemoryDeployment) => Promise<readonly UserResult[]>) =>
+    play(name, async () => {
+      const deployment = await deploy('hourly', { basis: null });
+      const results = await run(deployment);
+      const loss = await deployment.carryOverLoss();
+      if (loss !== undefined) carryOverLosses.set(name, loss);
+      return results;
+    });
+  await playAndLook('bank-no-catalogue', (deployment) => runContender(split, deployed(deployment, items)));
   if (!quick) {
+    await playAndLook('bank-basis-change', (deployment) => {
+      const contender = deployed(deployment, items);
+      const change = Math.floor(split.batches.length / 2);
+      let learned = 0;
+      return runContender(split, {
+        ...contender,
+        async learn(batch) {
+          if (learned++ === change) await deployment.provideBasis([...items.values()]);
+          return contender.learn(batch);
+        },
+      });
+    });
     await play('seed', () => runContender(split, seedAlgorithm(split, seed)));
     await play('bank-by-count', async () => runContender(split, deployed(await deploy('by-count'), items)));
     await play('bank-prefilled', async () => {
@@ -78,7 +99,7 @@ export async function playSplit(data: RatingsData, options: SplitOptions): Promi
       runContender(withLies(split, hostile), deployed(await deploy('hourly'), items)),
     );
   }
-  return { users: split.heldOut.size, updates: split.batches.length, rows, hostile };
+  return { users: split.heldOut.size, updates: split.batches.length, rows, hostile, carryOverLosses };
 }
 
 function hostileUsers({ heldOut }: Split, seed: number): Set<string> {

@@ -4,14 +4,16 @@ import {
   consolidate,
 } from '../../../functions/consolidate-patterns/consolidate.ts';
 import { adapterKey } from '../../../shared/adapter-store/adapter-store.ts';
-import { learningObjects } from '../../../shared/adapter-store/learning-objects.ts';
+import { learningObjects, readSharedLearning } from '../../../shared/adapter-store/learning-objects.ts';
 import { Lease } from '../../../shared/adapter-store/lease.ts';
+import { basisFromEmbeddings } from '../../../shared/lora/basis.ts';
+import { carryOversTo } from '../../../shared/lora/carry-over.ts';
 import { isValidationUser } from '../../../shared/reasoning-bank/consolidation.ts';
 import { cellOf, itemKey } from '../../../shared/reasoning-bank/episode.ts';
 import { StoredReasoningBank } from '../../../shared/reasoning-bank/stored-reasoning-bank.ts';
 import { userKey } from '../../../shared/runtime/user-key.ts';
 import { SETTINGS } from '../update-adapters/container.ts';
-import { createDeployment, FORCED } from './deployment.ts';
+import { createDeployment, FORCED, items } from './deployment.ts';
 import { storesThrough } from './store-operations.ts';
 
 describe('consolidation', () => {
@@ -268,5 +270,83 @@ describe('consolidation', () => {
     pass(1);
     expect(await consolidate(services, FORCED)).toMatchObject({ basisLearned: false });
     expect((await learning.basis.refresh())!.basis.id).toBe(basis.id);
+  });
+
+  test('learns the basis again from the embeddings that episodes carry, in one run with the prior under it', async () => {
+    const { services, crowd, feedback, learning, adapters, pass } = await createDeployment({
+      withBasis: false,
+    });
+    await crowd(14, 9);
+    pass(1);
+    await consolidate(services, FORCED);
+    const first = (await learning.basis.refresh())!;
+    expect(first.learnedFrom).toBe(630);
+    const { embeddings, watermarks } = (await learning.basisSample.refresh())!;
+    const collected = [...embeddings, ...embeddings.slice(0, 500)];
+    await learning.basisSample.write({ embeddings: collected, watermarks });
+    for (let event = 9; event < 60; event++) {
+      for (let user = 0; user < 14; user++) await feedback(`user ${user}`, event);
+    }
+    pass(1);
+    expect(await consolidate(services, FORCED)).toMatchObject({ basisLearned: true, priorAccepted: true });
+    const { basis, learnedFrom, carryOvers } = (await learning.basis.refresh())!;
+    expect(learnedFrom).toBeGreaterThanOrEqual(2 * 630);
+    expect(carryOvers).toMatchObject([{ fromBasisId: first.basis.id }]);
+    expect((await learning.skills.refresh())!.prior.basisId).toBe(basis.id);
+    expect((await readSharedLearning(learning)).samplesEmbeddings).toBe(false);
+    await feedback('user 3', 60);
+    const { state } = (await adapters.load(userKey('user 3')))!.adapter;
+    expect(state).toMatchObject({ basisId: basis.id, statistics: { count: 61 * 5 } });
+  });
+
+  test('fits a prior at once under a basis that was learned again, though none was due', async () => {
+    const { services, crowd, feedback, learning, pass } = await createDeployment({ withBasis: false });
+    await crowd(25, 7);
+    pass(1);
+    await consolidate(services, FORCED);
+    const { embeddings, watermarks } = (await learning.basisSample.refresh())!;
+    const others = embeddings.map((embedding) => embedding.toReversed());
+    await learning.basisSample.write({ embeddings: [...embeddings, ...others], watermarks });
+    await feedback('user 0', 7);
+    pass(86_400_000);
+    expect(await consolidate(services, { force: false, settleSeconds: 0 })).toMatchObject({
+      newEpisodes: 1,
+      basisLearned: true,
+      priorAccepted: true,
+    });
+  });
+
+  test('fits a prior at once when the basis was changed, though nothing is new', async () => {
+    const { services, crowd, learning, pass } = await createDeployment();
+    await crowd(40);
+    pass(1);
+    await consolidate(services, FORCED);
+    const inForce = (await learning.basis.refresh())!;
+    const basis = basisFromEmbeddings(items.slice(8), { rank: SETTINGS.rank, scalingFactor: 1, seed: 2 });
+    const carryOvers = carryOversTo(basis, inForce, items);
+    await learning.basis.write({ basis, embeddingModel: SETTINGS.embeddingModel, carryOvers });
+    const between = await readSharedLearning(learning);
+    expect([...between.model.prior.mean].every((value) => value === 0)).toBe(true);
+    const scheduled = { force: false, settleSeconds: 0 };
+    expect(await consolidate(services, scheduled)).toMatchObject({
+      status: 'consolidated',
+      newEpisodes: 0,
+      priorAccepted: true,
+      evidence: { interactions: expect.any(Number) },
+    });
+    const { prior, items: effects } = (await learning.skills.refresh())!;
+    expect(prior.basisId).toBe(basis.id);
+    expect(prior.mean.some((value) => value !== 0)).toBe(true);
+    expect(effects.sums.size).toBe(10);
+    expect((await consolidate(services, scheduled)).status).toBe('nothing-new');
+  });
+
+  test('leaves users under an unknown basis out of the fit', async () => {
+    const { services, crowd, learning, pass } = await createDeployment();
+    await crowd(40);
+    const basis = basisFromEmbeddings(items.slice(8), { rank: SETTINGS.rank, scalingFactor: 1, seed: 2 });
+    await learning.basis.write({ basis, embeddingModel: SETTINGS.embeddingModel });
+    pass(1);
+    expect(await consolidate(services, FORCED)).toMatchObject({ status: 'consolidated', evidence: null });
   });
 });

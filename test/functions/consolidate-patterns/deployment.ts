@@ -18,7 +18,7 @@ import { SETTINGS } from '../update-adapters/container.ts';
 import { MemoryObjects } from '../update-adapters/memory-objects.ts';
 
 const random = createRandom('consolidate');
-const items = Array.from({ length: 40 }, () =>
+export const items = Array.from({ length: 40 }, () =>
   Float32Array.from({ length: SETTINGS.embeddingDim }, (_, i) => (i === 0 ? 2 : random.normal())),
 );
 export const FORCED: ConsolidationRequest = { force: true, settleSeconds: 0 };

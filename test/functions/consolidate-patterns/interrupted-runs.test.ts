@@ -41,6 +41,19 @@ async function withoutBasis(): Promise<Deployment> {
   return deployment;
 }
 
+/** A basis was made of feedback, and twice as many embeddings are there by now. */
+async function withMoreEmbeddings(): Promise<Deployment> {
+  const deployment = await withoutBasis();
+  await consolidate(deployment.services, SCHEDULED);
+  const { basisSample } = deployment.learning;
+  const { embeddings, watermarks } = (await basisSample.refresh())!;
+  const others = embeddings.map((embedding) => embedding.toReversed());
+  await basisSample.write({ embeddings: [...embeddings, ...others], watermarks });
+  for (let user = 0; user < USERS; user++) await deployment.feedback(`user ${user}`, 10);
+  deployment.pass(DAY_MS);
+  return deployment;
+}
+
 async function withPending(): Promise<Deployment> {
   const deployment = await withMoreFeedback();
   for (const user of [3, 7]) await deployment.feedback(`user ${user}`, 4, { late: true });
@@ -74,6 +87,7 @@ const timeless = ({ progress, ...skills }: Skills) => ({ ...skills, progress: { 
 describe.each([
   ['on top of earlier skills', withMoreFeedback],
   ['making a basis', withoutBasis],
+  ['making a better basis', withMoreEmbeddings],
 ])('a run %s that is interrupted at any operation', (_, scenario) => {
   test.each(INTERRUPTIONS)(
     '%s: leaves the old skills or the new ones, and the next run ends as an undisturbed one',
@@ -81,7 +95,7 @@ describe.each([
       const undisturbed = await scenario();
       const before = bytesInForce(undisturbed);
       const report = await consolidate(undisturbed.services, SCHEDULED);
-      expect(report).toMatchObject({ status: 'consolidated', basisLearned: scenario === withoutBasis });
+      expect(report).toMatchObject({ status: 'consolidated', basisLearned: scenario !== withMoreFeedback });
       expect(report.evidence).not.toBeNull();
       const after = bytesInForce(undisturbed);
       const expected = timeless(await skillsInForce(undisturbed));

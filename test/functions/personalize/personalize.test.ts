@@ -9,6 +9,7 @@ import { combine } from '../../../shared/adapter-store/learning-objects.ts';
 import { decodeEmbedding } from '../../../shared/feedback/embedding-codec.ts';
 import { userKey } from '../../../shared/feedback/user-key.ts';
 import { basisFromEmbeddings } from '../../../shared/lora/basis.ts';
+import { carryOversTo } from '../../../shared/lora/carry-over.ts';
 import { createRandom } from '../../../shared/lora/random.ts';
 import { itemKey } from '../../../shared/reasoning-bank/episode.ts';
 import { initialSkills } from '../../../shared/reasoning-bank/skills.ts';
@@ -48,7 +49,7 @@ function trained(): StoredAdapter {
     occurredAt: '2026-01-01T00:00:00Z',
     interactions,
   } as const;
-  const { adapter } = applyEvents(undefined, [event], combine(basis, undefined), {
+  const { adapter } = applyEvents(undefined, [event], combine({ basis }, undefined), {
     userKey: userKey('ada'),
     settings,
     now: 1,
@@ -57,7 +58,7 @@ function trained(): StoredAdapter {
 }
 
 /** A store of one adapter that says how it was asked. */
-function services(adapter: StoredAdapter | undefined, learning = combine(basis, undefined)) {
+function services(adapter: StoredAdapter | undefined, learning = combine({ basis }, undefined)) {
   const asked: (string | undefined)[] = [];
   const store: Pick<AdapterStore, 'load'> = {
     async load(_: string, cached?: Loaded) {
@@ -81,7 +82,7 @@ describe('personalize', () => {
     const { items } = await personalize(request, services(trained()));
     const scores = (items as ScoredItem[]).map(({ score }) => score);
     expect(scores).toEqual(scores.toSorted((a, b) => b - a));
-    const unknown = await personalize(request, services(undefined, combine(null, undefined)));
+    const unknown = await personalize(request, services(undefined, combine(undefined, undefined)));
     expect(unknown.items.map(({ index }) => index)).toEqual(candidates.map((_, i) => i));
   });
 
@@ -91,7 +92,10 @@ describe('personalize', () => {
       version: 7,
       items: { sums: new Map([[itemKey('item 3'), { sum: 6, count: 10 }]]), shrinkage: 20, squares: 1 },
     };
-    const { items, skillsVersion } = await personalize(request, services(undefined, combine(basis, skills)));
+    const { items, skillsVersion } = await personalize(
+      request,
+      services(undefined, combine({ basis }, skills)),
+    );
     expect(skillsVersion).toBe(7);
     expect(items[0]).toEqual({
       index: 3,
@@ -107,7 +111,7 @@ describe('personalize', () => {
       source: 'adapter',
       adapterVersion: 1,
     });
-    expect(await personalize(request, services(undefined, combine(basis, withSkills)))).toMatchObject({
+    expect(await personalize(request, services(undefined, combine({ basis }, withSkills)))).toMatchObject({
       source: 'warm-start',
       adapterVersion: 0,
     });
@@ -123,7 +127,7 @@ describe('personalize', () => {
       version: 1,
       items: { sums: new Map([[itemKey('item 3'), { sum: 6, count: 10 }]]), shrinkage: 20, squares: 1 },
     };
-    const on = { ...services(trained(), combine(basis, skills)), settings: { ...settings, holdout: 1 } };
+    const on = { ...services(trained(), combine({ basis }, skills)), settings: { ...settings, holdout: 1 } };
     const scored = await personalize(request, on);
     expect(scored.source).toBe('holdout');
     expect(scored.items.map(({ index }) => index)).toEqual(candidates.map((_, i) => i));
@@ -161,7 +165,10 @@ describe('personalize', () => {
       ...adapter,
       state: { ...adapter.state, record: { ...adapter.state.record, ...harmful, ...squares, ...record } },
     });
-    const withSkills = combine(basis, { ...initialSkills(basis.id, basis.projectionDim + 1), version: 1 });
+    const withSkills = combine(
+      { basis },
+      { ...initialSkills(basis.id, basis.projectionDim + 1), version: 1 },
+    );
     const newcomer = await personalize(request, services(undefined, withSkills));
     const others = await personalize(request, services(judged({}), withSkills));
     expect(others).toMatchObject({ source: 'warm-start', adapterVersion: 1 });
@@ -181,10 +188,26 @@ describe('personalize', () => {
     expect((items[0] as ScoredItem).parts!.user).toBeCloseTo((rewardSum + 20 * 0.5) / (count + 20) - 0.5, 12);
   });
 
-  test('does not serve what was learned under other settings or another basis', async () => {
+  test('serves what was learned under an earlier basis, as if it had been learned under the one in force', async () => {
+    const next = basisFromEmbeddings(embeddings.slice(5), { rank: 4, scalingFactor: 1, seed: 2 });
+    const carryOvers = carryOversTo(next, { basis }, embeddings);
+    const learning = combine({ basis: next, carryOvers }, undefined);
+    const carried = await personalize(request, services(trained(), learning));
+    expect(carried).toMatchObject({ source: 'adapter', adapterVersion: 1 });
+    const before = await personalize(request, services(trained()));
+    const scores = ({ items }: typeof before) =>
+      (items as ScoredItem[]).toSorted((a, b) => a.index - b.index).map(({ score }) => score);
+    const was = scores(before);
+    const squares = (to: readonly number[]) => was.reduce((sum, score, i) => sum + (score - to[i]!) ** 2, 0);
+    expect(squares(scores(carried))).toBeLessThan(0.02 * squares(was.map(() => 0.5)));
+  });
+
+  test('does not serve what was learned under other settings or an unknown basis', async () => {
     const other = basisFromEmbeddings(embeddings, { rank: 4, scalingFactor: 1, seed: 2 });
-    const newcomer = await personalize(request, services(undefined, combine(other, undefined)));
-    expect(await personalize(request, services(trained(), combine(other, undefined)))).toEqual(newcomer);
+    const newcomer = await personalize(request, services(undefined, combine({ basis: other }, undefined)));
+    expect(await personalize(request, services(trained(), combine({ basis: other }, undefined)))).toEqual(
+      newcomer,
+    );
     for (const change of [{ embeddingModel: 'new' }, { rank: 3 }, { scalingFactor: 2 }]) {
       const changed = { ...services(trained()), settings: { ...settings, ...change } };
       expect(await personalize(request, changed)).toMatchObject({ source: 'base', adapterVersion: 0 });

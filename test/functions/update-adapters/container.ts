@@ -32,7 +32,7 @@ export function createWorld(items: readonly Float32Array[]) {
   const objects = new MemoryObjects();
   const episodes = new InMemoryEpisodeStore();
   const basis = basisFromEmbeddings(items, { rank: SETTINGS.rank, scalingFactor: 1, seed: 1 });
-  const learning: SharedLearning = combine(basis, undefined);
+  const learning: SharedLearning = combine({ basis }, undefined);
   return { objects, episodes, learning, adapters: new AdapterStore(objects) };
 }
 export type World = ReturnType<typeof createWorld>;
@@ -91,6 +91,7 @@ export class Container {
       pending: new PendingEpisodes(objects),
       quarantine: new Quarantine(objects),
       learning: async () => world.learning,
+      freshLearning: async () => world.learning,
       now,
       backOff: async () => {},
       onConflict: () => {

@@ -1,13 +1,17 @@
-import { beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { updateUser } from '../../../functions/update-adapters/update-user.ts';
 import type { StoredAdapter } from '../../../shared/adapter-store/adapter-object.ts';
+import { combine } from '../../../shared/adapter-store/learning-objects.ts';
 import { eventKey } from '../../../shared/adapter-store/recent-events.ts';
 import { ConflictError, UnavailableError } from '../../../shared/errors.ts';
 import type { FeedbackEvent } from '../../../shared/feedback/event.ts';
 import { userKey } from '../../../shared/feedback/user-key.ts';
+import { basisFromEmbeddings } from '../../../shared/lora/basis.ts';
+import { carryOversTo } from '../../../shared/lora/carry-over.ts';
+import { sampleOfUpdate } from '../../../shared/reasoning-bank/embedding-sample.ts';
 import type { Episode } from '../../../shared/reasoning-bank/episode.ts';
 import { PREFIX } from '../../../shared/runtime/names.ts';
-import { Container, createWorld, type Fault, type World } from './container.ts';
+import { Container, createWorld, type Fault, SETTINGS, type World } from './container.ts';
 import { event, ITEMS } from './feedback.ts';
 
 const ADA = userKey('ada');
@@ -148,4 +152,75 @@ describe('a forgotten user', () => {
     expect(applied).toHaveLength(1);
     expect((await stored()).version).toBe(1);
   });
+});
+
+describe('a container that does not know of the basis yet', () => {
+  const next = basisFromEmbeddings(ITEMS.slice(2), { rank: SETTINGS.rank, scalingFactor: 1, seed: 2 });
+
+  test('reads again what is shared, rather than start the user anew', async () => {
+    await update(container(), event('e1'));
+    const stale = container();
+    const freshLearning = vi.fn(stale.services.freshLearning);
+    const fresh = { ...stale.services, freshLearning };
+    await updateUser(ADA, [event('e2')], combine({ basis: next }, undefined), fresh);
+    await updateUser(ADA, [event('e3')], world.learning, fresh);
+    expect(freshLearning).toHaveBeenCalledTimes(1);
+    const { state } = await stored();
+    expect(state).toMatchObject({ basisId: world.learning.basis!.id, statistics: { count: 3 } });
+  });
+
+  test('carries the adapter over, and commits it under the basis in force', async () => {
+    await update(container(), event('e1'));
+    const carryOvers = carryOversTo(next, { basis: world.learning.basis! }, ITEMS);
+    await updateUser(
+      ADA,
+      [event('e2')],
+      combine({ basis: next, carryOvers }, undefined),
+      container().services,
+    );
+    const { state, a, version } = await stored();
+    expect(state).toMatchObject({ basisId: next.id, statistics: { count: 2, rewardSum: 2 } });
+    expect([version, a]).toEqual([2, next.a]);
+  });
+
+  test('starts the user anew where it stays unknown: the version counts on, and events are not applied twice', async () => {
+    await update(container(), event('e1'));
+    const learning = combine({ basis: next }, undefined);
+    const services = { ...container().services, freshLearning: async () => learning };
+    const report = await updateUser(ADA, [event('e1'), event('e2')], learning, services);
+    expect(report.duplicates).toHaveLength(1);
+    const { state, version } = await stored();
+    expect(version).toBe(2);
+    expect(state).toMatchObject({ basisId: next.id, statistics: { count: 1 }, record: { count: 1 } });
+  });
+
+  test('leaves the adapter as it is where there is no basis at all', async () => {
+    await update(container(), event('e1'));
+    const nothing = combine(undefined, undefined);
+    const services = { ...container().services, freshLearning: async () => nothing };
+    const attempt = updateUser(ADA, [event('e2')], nothing, services);
+    await expect(attempt).rejects.toThrow(UnavailableError);
+    expect((await stored()).version).toBe(1);
+  });
+});
+
+test('an episode that carries embeddings is the same when another container stores it', async () => {
+  world.learning = { ...world.learning, samplesEmbeddings: true };
+  let version = 0;
+  while (sampleOfUpdate(ADA, version + 1, ITEMS).length === 0) version += 1;
+  for (let n = 1; n <= version; n++) await update(container(), event(`e${n}`));
+  const last = event('last', { item: 3 });
+  const dying = container(['store episode', 'kill-before']);
+  void update(dying, last);
+  await dying.killed;
+  await update(container(), last);
+  const episode = (await Array.fromAsync(world.episodes.ofUser(ADA))).at(-1)!;
+  const unit = ITEMS[3]!.map((value) => value / Math.hypot(...ITEMS[3]!));
+  expect(episode).toMatchObject({ version: version + 1, embeddings: [Float16Array.from(unit)] });
+  expect((await stored()).lastEpisode).toEqual(episode);
+
+  const { pending } = container().services;
+  await pending.put({ ...episode, version: 99 });
+  const [waiting] = await Array.fromAsync(pending.list());
+  expect(waiting!.episode).toEqual({ ...episode, version: 99 });
 });

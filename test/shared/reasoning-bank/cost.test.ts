@@ -3,6 +3,7 @@ import { UnavailableError } from '../../../shared/errors.ts';
 import { DynamoEpisodeStore } from '../../../shared/reasoning-bank/dynamodb-episode-store.ts';
 import { InMemoryEpisodeStore } from '../../../shared/reasoning-bank/in-memory-episode-store.ts';
 import { StoredReasoningBank } from '../../../shared/reasoning-bank/stored-reasoning-bank.ts';
+import { measureEpisodes } from '../../bench/bank/episode-costs.ts';
 import { history, probe } from '../../bench/bank/history.ts';
 import { type MeasuredTable, startTable } from '../../bench/bank/table.ts';
 
@@ -48,6 +49,15 @@ describe('what the bank asks of DynamoDB', () => {
     await bank.autoConsolidate(1, 0, 1);
     const store = new DynamoEpisodeStore(table.client, { table: table.name, ttlDays: 90 });
     expect(await readUnits(() => store.strategy('bayesian-r4-d64'))).toBe(0.5);
+  });
+
+  it('is two write units for a usual update, and more for many interactions or embeddings', async () => {
+    const costs = await measureEpisodes();
+    const of = (embeddingDim: number) =>
+      costs.filter((cost) => cost.embeddingDim === embeddingDim).map(({ writeUnits }) => writeUnits);
+    // 5 interactions, 5 with four embeddings, 100, 100 with four embeddings.
+    expect(of(64)).toEqual([2, 2, 4, 6]);
+    expect(of(768)).toEqual([2, 14, 4, 16]);
   });
 
   it('is seen by whoever opens the same table', async () => {

@@ -1,0 +1,92 @@
+import type { StoredBasis } from '../../shared/adapter-store/basis-object.ts';
+import type { BasisSample } from '../../shared/adapter-store/basis-sample-object.ts';
+import type { LearningObjects } from '../../shared/adapter-store/learning-objects.ts';
+import { basisFromEmbeddings, evenly } from '../../shared/lora/basis.ts';
+import { carryOversTo } from '../../shared/lora/carry-over.ts';
+import { ENOUGH_EMBEDDINGS, embeddingsWanted } from '../../shared/reasoning-bank/embedding-sample.ts';
+import type { IndexedEpisode } from '../../shared/reasoning-bank/episode-store.ts';
+import type { FunctionSettings } from '../../shared/runtime/settings.ts';
+import type { SampledState } from './sample.ts';
+
+/** With fewer waiting interactions, or of fewer users, a basis would be that of a few tastes. */
+const BASIS_FROM = { interactions: 600, users: 10 } as const;
+
+/**
+ * The first basis where no catalogue was given, of the items that wait for one: each item counts as often as it was met. The embeddings
+ * that it is made of are kept, for a better one.
+ * @returns undefined while too few interactions wait
+ * @throws ConflictError when somebody else wrote first, UnavailableError
+ */
+export async function learnFirstBasis(
+  learning: LearningObjects,
+  states: readonly SampledState[],
+  settings: FunctionSettings,
+): Promise<StoredBasis | undefined> {
+  const waiting = states.map(({ state }) => state.waiting).filter(({ length }) => length > 0);
+  const embeddings = waiting.flatMap((interactions) =>
+    interactions
+      .map(({ embedding }) => embedding)
+      .filter((embedding) => embedding.some((value) => value !== 0)),
+  );
+  if (embeddings.length < BASIS_FROM.interactions || waiting.length < BASIS_FROM.users) return undefined;
+  const sample = evenly(embeddings, ENOUGH_EMBEDDINGS);
+  await learning.basisSample.refresh();
+  await learning.basisSample.write({ embeddings: sample, watermarks: [] });
+  return writeBasis(learning, undefined, sample, settings);
+}
+
+/**
+ * Adds the embeddings that new episodes carry to those that the basis was learned from, and when there are enough, learns it again.
+ * A basis of a catalogue is never replaced.
+ * @param found new episodes; those whose embedding was taken in before are passed over
+ * @returns the new basis, undefined where the one in force stays
+ * @throws ConflictError when somebody else wrote first, UnavailableError
+ */
+export async function learnBetterBasis(
+  learning: LearningObjects,
+  inForce: StoredBasis | undefined,
+  found: readonly IndexedEpisode[],
+  settings: FunctionSettings,
+): Promise<StoredBasis | undefined> {
+  const wanted = embeddingsWanted(inForce?.learnedFrom);
+  if (wanted === undefined) return undefined;
+  const before = await learning.basisSample.refresh();
+  const sample = withNew(before, found, settings.embeddingDim);
+  if (sample.embeddings.length > (before?.embeddings.length ?? 0)) await learning.basisSample.write(sample);
+  if (sample.embeddings.length < wanted) return undefined;
+  return writeBasis(learning, inForce, sample.embeddings, settings);
+}
+
+async function writeBasis(
+  learning: LearningObjects,
+  inForce: StoredBasis | undefined,
+  sample: readonly Float16Array[],
+  { rank, scalingFactor, embeddingModel }: FunctionSettings,
+): Promise<StoredBasis> {
+  const embeddings = sample.map((embedding) => Float32Array.from(embedding));
+  const basis = basisFromEmbeddings(embeddings, { rank, scalingFactor, seed: 'feedback' });
+  const stored: StoredBasis = {
+    basis,
+    embeddingModel,
+    learnedFrom: embeddings.length,
+    carryOvers: carryOversTo(basis, inForce, embeddings),
+  };
+  await learning.basis.write(stored);
+  return stored;
+}
+
+function withNew(
+  sample: BasisSample | undefined,
+  found: readonly IndexedEpisode[],
+  embeddingDim: number,
+): BasisSample {
+  const embeddings = [...(sample?.embeddings ?? [])];
+  const watermarks = [...(sample?.watermarks ?? [])];
+  for (const { episode, shard, position } of found) {
+    while (watermarks.length <= shard) watermarks.push('');
+    if (position <= watermarks[shard]!) continue;
+    watermarks[shard] = position;
+    embeddings.push(...(episode.embeddings ?? []).filter(({ length }) => length === embeddingDim));
+  }
+  return { embeddings, watermarks };
+}

@@ -1,0 +1,73 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { LocalStack } from '../../infra/local/local-stack.ts';
+import { learningObjects } from '../../shared/adapter-store/learning-objects.ts';
+import { ObjectStore } from '../../shared/adapter-store/objects.ts';
+import { createRandom } from '../../shared/lora/random.ts';
+import { s3Client } from '../../shared/runtime/clients/s3.ts';
+import { OUTPUT } from '../../shared/runtime/names.ts';
+import { writeAssembly } from '../infra/local/assembly-fixture.ts';
+import { runAttune } from './run-attune.ts';
+
+const SETTINGS = { embeddingDim: 16, embeddingModel: 'm', rank: 2, scalingFactor: 1, learner: 'bayesian' };
+const random = createRandom('basis command');
+
+let folder: string;
+let stack: LocalStack;
+let s3: ReturnType<typeof s3Client>;
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'attune-basis-'));
+  stack = await LocalStack.start({
+    assemblyDir: writeAssembly(
+      folder,
+      { Adapters: { Type: 'AWS::S3::Bucket', Properties: {} } },
+      {},
+      { [OUTPUT.bucketName]: { Value: { Ref: 'Adapters' } } },
+    ),
+  });
+  const credentials = { accessKeyId: 'local', secretAccessKey: 'local' };
+  s3 = s3Client({ region: 'us-east-1', credentials, endpoint: stack.endpoints.s3 });
+  const outputs = {
+    [OUTPUT.bucketName]: stack.outputs[OUTPUT.bucketName],
+    [OUTPUT.learningSettings]: JSON.stringify(SETTINGS),
+  };
+  writeFileSync(join(folder, 'outputs.json'), JSON.stringify({ Attune: outputs }));
+});
+afterAll(async () => {
+  s3.destroy();
+  await stack.stop();
+  rmSync(folder, { recursive: true });
+});
+
+function build(items: readonly (readonly number[])[], ...options: string[]) {
+  const args = ['basis', 'build', '-', '--outputs', join(folder, 'outputs.json'), ...options];
+  const input = items.map((embedding) => JSON.stringify({ embedding })).join('\n');
+  return runAttune(args, { env: { ...stack.environment }, input });
+}
+
+function storedBasis() {
+  const objects = new ObjectStore(s3, stack.outputs[OUTPUT.bucketName]!);
+  return learningObjects(objects, SETTINGS).basis.refresh();
+}
+
+it('puts the basis of a catalogue in force, and carries adapters over to the next one', async () => {
+  const items = Array.from({ length: 400 }, () => Array.from({ length: 16 }, () => random.normal()));
+  const first = await build(items.slice(0, 200), '--json');
+  expect(first).toMatchObject({ code: 0, stderr: '' });
+  const built = JSON.parse(first.stdout);
+  expect(built).toMatchObject({ items: 200, replaces: null, carryOverLoss: null, rank: 2 });
+  expect(await storedBasis()).toMatchObject({ basis: { id: built.basis }, carryOvers: [] });
+
+  expect(JSON.parse((await build(items.slice(0, 200), '--json')).stdout)).toEqual(built);
+
+  const second = await build(items);
+  expect(second.stdout).toMatch(new RegExp(`replaces ${built.basis}, .* \\d+\\.\\d %`));
+  const { basis, carryOvers, learnedFrom } = (await storedBasis())!;
+  expect(basis.id).not.toBe(built.basis);
+  expect(learnedFrom).toBeUndefined();
+  expect(carryOvers).toMatchObject([{ fromBasisId: built.basis }]);
+  expect(second.stdout).toContain(`${((1 - carryOvers![0]!.loss) * 100).toFixed(1)} %`);
+});

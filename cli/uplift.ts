@@ -9,10 +9,13 @@ import { learningSettings } from './stack-outputs.ts';
 
 interface UpliftOptions extends DeploymentOptions {
   readonly cell?: string;
-  readonly holdout: number;
+  readonly holdout?: number;
   readonly episodes: number;
   readonly json?: boolean;
 }
+
+/** Of the default settings. */
+const DEFAULT_CELL = 'bayesian-r4-d64';
 
 /** `attune uplift`: what adapters are worth in production. */
 export function upliftCommand(): Command {
@@ -20,9 +23,13 @@ export function upliftCommand(): Command {
     .description('tell from the newest episodes what adapters are worth')
     .option(
       '--cell <name>',
-      'learner, rank and embedding length; default: what --outputs says, else bayesian-r4-d64',
+      `learner, rank and embedding length; default: what --outputs says, else ${DEFAULT_CELL}`,
     )
-    .option('--holdout <share>', 'the deployment’s setting: share of users served without adapter', share, 0)
+    .option(
+      '--holdout <share>',
+      'of users served without adapter; default: what --outputs says, else 0',
+      share,
+    )
     .option('--episodes <n>', 'read so many at most, the newest', wholeNumber, 5_000)
     .option('--json', 'print the result as one line of JSON')
     .action(uplift);
@@ -32,19 +39,17 @@ export function upliftCommand(): Command {
 async function uplift(options: UpliftOptions): Promise<void> {
   const { upliftOf } = await import('../shared/reasoning-bank/uplift.ts');
   await onDeployment(options, async (deployment) => {
-    const cell = options.cell ?? (await cellOfDeployment(options.outputs));
+    const settings = options.outputs === undefined ? undefined : await learningSettings(options.outputs);
+    const cell = options.cell ?? (settings === undefined ? DEFAULT_CELL : cellOf(settings));
+    const heldOut = options.holdout ?? settings?.holdout ?? 0;
     const episodes = await (await deployment.episodes()).recent(cell, options.episodes);
     if (episodes.length === 0) throw new NotFoundError(`found no episodes of cell ${cell}`);
-    const found = upliftOf(episodes, (userKey) => isHeldOut(userKey, options.holdout));
+    const found = upliftOf(episodes, (userKey) => isHeldOut(userKey, heldOut));
     if (options.json) return printJson({ episodes: episodes.length, ...found });
     printLine(`${episodes.length} episodes of ${found.users} users, ${found.heldOutUsers} of them held out`);
     printLine(`loss of predicted reward, adapters against none: ${percent(found.loss)}`);
     printLine(`mean reward, served with adapters less held out:  ${plain(found.reward)}`);
   });
-}
-
-async function cellOfDeployment(outputs: string | undefined): Promise<string> {
-  return outputs === undefined ? 'bayesian-r4-d64' : cellOf(await learningSettings(outputs));
 }
 
 function percent({ mean, low, high }: Estimate): string {

@@ -1,33 +1,17 @@
-import { isDeepStrictEqual } from 'node:util';
 import type { AdapterStore } from '../../shared/adapter-store/adapter-store.ts';
-import type { StoredBasis } from '../../shared/adapter-store/basis-object.ts';
-import {
-  combine,
-  type LearningObjects,
-  type SharedLearning,
-} from '../../shared/adapter-store/learning-objects.ts';
+import { combine, type LearningObjects } from '../../shared/adapter-store/learning-objects.ts';
 import type { Lease } from '../../shared/adapter-store/lease.ts';
 import type { PendingEpisodes } from '../../shared/adapter-store/pending-episodes.ts';
 import { ConflictError, type CorruptObjectError } from '../../shared/errors.ts';
-import { coefficientCount } from '../../shared/lora/basis.ts';
-import { initialPrior } from '../../shared/lora/prior.ts';
-import {
-  nextDue,
-  objectionTo,
-  type Proposal,
-  proposePrior,
-  type SampledUser,
-  sampleOf,
-  takeIn,
-} from '../../shared/reasoning-bank/consolidation.ts';
+import { nextDue, takeIn } from '../../shared/reasoning-bank/consolidation.ts';
 import type { EpisodeStore, IndexedEpisode } from '../../shared/reasoning-bank/episode-store.ts';
 import { isHeldOut } from '../../shared/reasoning-bank/holdout.ts';
-import type { Evidence, Skills } from '../../shared/reasoning-bank/skills.ts';
+import type { Skills } from '../../shared/reasoning-bank/skills.ts';
 import { type Uplift, upliftOf } from '../../shared/reasoning-bank/uplift.ts';
 import type { FunctionSettings } from '../../shared/runtime/settings.ts';
-import { learnBetterBasis, learnFirstBasis } from './learned-basis.ts';
-import { loadStates, statisticsUnder } from './sample.ts';
-import { learnStrategy, type StrategyReport, type StrategyStore, withMeanReward } from './strategy.ts';
+import type { LearnedReport, NewFeedback, Rejected } from './learned.ts';
+import { learnPrior } from './population-prior.ts';
+import { learnStepSize, type StrategyStore } from './strategy.ts';
 
 export interface ConsolidationServices {
   readonly cell: string;
@@ -50,7 +34,7 @@ export interface ConsolidationRequest {
   readonly settleSeconds: number;
 }
 
-export interface ConsolidationReport {
+export interface ConsolidationReport extends LearnedReport {
   /**
    * All but `consolidated` change nothing: the next run finds the same episodes again. `running`: another run is at it;
    * `superseded`: another run was first.
@@ -65,28 +49,10 @@ export interface ConsolidationReport {
   readonly rejected: readonly Rejected[];
   readonly skillsVersion: number;
   readonly items: number;
-  /** Of the proposed prior; null when there were too few users to propose one. */
-  readonly evidence: Evidence | null;
-  /** Whether the proposed prior is now in force. */
-  readonly priorAccepted: boolean;
-  /** Whether this run made the basis, or a better one, of the items that users gave feedback on. */
-  readonly basisLearned: boolean;
-  /** What the episodes say of hyperparameters; null when nothing was consolidated, and for the learner 'bayesian', whose strategy is the prior. */
-  readonly strategy: StrategyReport | null;
   /** What adapters were worth in the new episodes. */
   readonly uplift: Uplift;
 }
 
-/** A population prior and item effects; of the learner 'sgd', where users explore, a step size and item effects. */
-const SKILLS_PER_RUN = 2;
-
-export interface Rejected {
-  readonly what: 'population prior' | 'step size' | 'item effects';
-  readonly why: string;
-}
-
-/** Users who came last among whom those are found who are sampled: enough for 200 of the validation fold, which is a tenth. */
-const NEWCOMERS = 2_000;
 /** Episodes and their residuals that one run takes in at most, so that it fits into memory; the next one is due at once. */
 const MAX_TAKEN_IN = 300_000;
 const DAY_MS = 86_400_000;
@@ -145,7 +111,7 @@ export async function consolidate(
 
   if (!(await lease.take(startedAt, LEASE_MS, force))) return { ...unchanged, status: 'running' };
   try {
-    const changed = await learn(services, storedBasis, inForce, found, force || withoutPrior);
+    const changed = await learn(services, { storedBasis, inForce, found, force: force || withoutPrior });
     return { ...unchanged, ...changed, status: 'consolidated' };
   } catch (error) {
     if (error instanceof ConflictError) return { ...unchanged, status: 'superseded' };
@@ -161,62 +127,40 @@ export async function consolidate(
  */
 async function learn(
   services: ConsolidationServices,
-  storedBasis: StoredBasis | undefined,
-  inForce: SharedLearning,
-  found: readonly IndexedEpisode[],
-  force: boolean,
+  feedback: Omit<NewFeedback, 'progress'>,
 ): Promise<Omit<ConsolidationReport, 'status' | 'newEpisodes' | 'pendingStored' | 'uplift'>> {
   const { cell, settings, learning, episodes, now } = services;
-  const { skills } = inForce;
-  const { items, progress } = takeIn(skills, found);
-  const better = await learnBetterBasis(learning, storedBasis, found, settings);
-  const shared = better === undefined ? inForce : combine(better, skills);
-  const nextFit = nextDue(progress.fittedEpisodes);
-  const fits = force || better !== undefined || progress.episodes >= nextFit;
-  const sgd = settings.learner === 'sgd';
-  const learned = fits && !sgd ? await learnFromUsers(services, shared) : undefined;
-  const proposal = learned?.proposal;
-  const strategy = sgd && settings.exploration > 0 ? await learnStrategy(services) : null;
-  const { prior, priorVersion } = (learned?.shared ?? inForce).skills;
-  const recommended = strategy?.recommended ?? {};
-  const version = skills.version + 1;
-  const accepted = proposal?.better === true;
+  const { inForce, found } = feedback;
+  const { items, progress } = takeIn(inForce.skills, found);
+  const learnFromUsers = settings.learner === 'sgd' ? learnStepSize : learnPrior;
+  const learned = await learnFromUsers(services, { ...feedback, progress });
+  const { prior, priorVersion, recommended, evidence } = learned.skills;
+  const fittedEpisodes = learned.fitted ? progress.episodes : progress.fittedEpisodes;
   const next: Skills = {
-    version,
-    prior: accepted ? proposal.prior : sgd ? withMeanReward(prior, skills.progress, found) : prior,
-    priorVersion: accepted ? version : priorVersion,
+    version: inForce.skills.version + 1,
+    prior,
+    priorVersion,
     items,
-    progress: { ...progress, fittedEpisodes: fits ? progress.episodes : progress.fittedEpisodes, at: now() },
+    progress: { ...progress, fittedEpisodes, at: now() },
     recommended,
-    evidence: accepted ? proposal.evidence : skills.evidence,
+    evidence,
   };
   await learning.skills.write(next);
   await episodes.recordSkills(cell, next);
-  const considered = sgd && strategy === null ? 1 : SKILLS_PER_RUN;
-  const rejected: Rejected[] = [];
-  if (!sgd && !accepted) {
-    const why =
-      learned === undefined
-        ? `${progress.episodes} episodes, expected ${nextFit} for the next fit`
-        : objectionTo(proposal, learned.sample);
-    rejected.push({ what: 'population prior', why });
-  }
-  if (strategy !== null && isDeepStrictEqual(recommended, skills.recommended)) {
-    rejected.push({ what: 'step size', why: `as before: ${strategy.recommendation}` });
-  }
-  if (found.every(({ episode }) => episode.residuals.length === 0)) {
-    rejected.push({ what: 'item effects', why: `no item is named in ${found.length} episodes` });
-  }
+  const noItem = found.every(({ episode }) => episode.residuals.length === 0);
+  const why = `no item is named in ${found.length} episodes`;
+  const rejected: Rejected[] = [
+    ...learned.rejected,
+    ...(noItem ? [{ what: 'item effects', why } as const] : []),
+  ];
+  const considered = learned.considered + 1;
   return {
     skillsCreated: considered - rejected.length,
     considered,
     rejected,
-    skillsVersion: version,
+    skillsVersion: next.version,
     items: items.sums.size,
-    evidence: proposal?.evidence ?? null,
-    priorAccepted: accepted,
-    basisLearned: learned !== undefined && learned.shared.basis !== inForce.basis,
-    strategy,
+    ...learned.report,
   };
 }
 
@@ -244,18 +188,4 @@ async function storePending({ pending, episodes, onCorrupt }: ConsolidationServi
     stored += 1;
   }
   return stored;
-}
-
-/** Fits a prior to the users who came last; before that, makes a basis, when there is none and enough waits for one. */
-async function learnFromUsers(
-  { cell, learning, episodes, adapters, settings, onCorrupt }: ConsolidationServices,
-  inForce: SharedLearning,
-): Promise<{ shared: SharedLearning; sample: readonly SampledUser[]; proposal: Proposal | undefined }> {
-  const sampled = sampleOf(await episodes.newcomers(cell, NEWCOMERS));
-  const states = await loadStates(sampled, adapters, settings, onCorrupt);
-  const first = inForce.basis === null ? await learnFirstBasis(learning, states, settings) : undefined;
-  const shared = first === undefined ? inForce : combine(first, inForce.skills);
-  const base = initialPrior(shared.basis?.id ?? null, coefficientCount(shared.basis));
-  const sample = statisticsUnder(shared.model, states);
-  return { shared, sample, proposal: proposePrior(shared.skills.prior, base, sample) };
 }

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { PreparedPrior } from '../../shared/lora/prior.ts';
 import type { ArmEffect } from '../../shared/reasoning-bank/bank.ts';
 import type { BankStore } from '../../shared/reasoning-bank/bank-store.ts';
@@ -6,6 +7,7 @@ import type { Progress } from '../../shared/reasoning-bank/skills.ts';
 import { STEP_SIZE } from '../../shared/reasoning-bank/step-effects.ts';
 import { objectionTo, recommend } from '../../shared/reasoning-bank/strategy.ts';
 import type { FunctionSettings } from '../../shared/runtime/settings.ts';
+import type { Learned, NewFeedback } from './learned.ts';
 
 export type StrategyStore = Pick<BankStore, 'newest' | 'recordStrategy'>;
 
@@ -25,7 +27,7 @@ export interface StrategyReport {
 const MEAN_REWARD_EPISODES = 20;
 
 /** The prior in force with the mean reward brought up to date, which is all that the learner 'sgd' takes of it. */
-export function withMeanReward(
+function withMeanReward(
   prior: PreparedPrior,
   before: Progress,
   found: readonly IndexedEpisode[],
@@ -39,6 +41,36 @@ export function withMeanReward(
   return { ...prior, meanReward: sum / (known + rewarded.length) };
 }
 
+interface StrategyServices {
+  readonly cell: string;
+  readonly settings: FunctionSettings;
+  readonly episodes: StrategyStore;
+  /** Epoch milliseconds. */
+  readonly now: () => number;
+}
+
+/**
+ * For the learner 'sgd': the mean reward, and the step size where users explore.
+ * @throws UnavailableError
+ */
+export async function learnStepSize(
+  services: StrategyServices,
+  { inForce, found }: NewFeedback,
+): Promise<Learned> {
+  const { skills } = inForce;
+  const explores = services.settings.exploration > 0;
+  const strategy = explores ? await learnStrategy(services) : null;
+  const recommended = strategy?.recommended ?? {};
+  const unchanged = strategy !== null && isDeepStrictEqual(recommended, skills.recommended);
+  return {
+    skills: { ...skills, prior: withMeanReward(skills.prior, skills.progress, found), recommended },
+    fitted: true,
+    considered: explores ? 1 : 0,
+    rejected: unchanged ? [{ what: 'step size', why: `as before: ${strategy.recommendation}` }] : [],
+    report: { evidence: null, priorAccepted: false, basisLearned: false, strategy },
+  };
+}
+
 /** Newest episodes of each shard that are read: 8,192 in all, whatever the history. */
 const PER_SHARD = 512;
 
@@ -46,17 +78,12 @@ const PER_SHARD = 512;
  * Compares the step sizes that users were given with each other, over the newest episodes, and records what follows.
  * @throws UnavailableError
  */
-export async function learnStrategy({
+async function learnStrategy({
   cell,
   settings,
   episodes: store,
   now,
-}: {
-  readonly cell: string;
-  readonly settings: FunctionSettings;
-  readonly episodes: StrategyStore;
-  readonly now: () => number;
-}): Promise<StrategyReport> {
+}: StrategyServices): Promise<StrategyReport> {
   const { learningRate } = settings;
   const episodes = await store.newest(cell, PER_SHARD);
   const { hints, causality, confidence, recommendation } = recommend(episodes, { learningRate });

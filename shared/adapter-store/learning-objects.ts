@@ -88,6 +88,7 @@ export function combine(
       ...skills,
       prior: initialPrior(basisId, coefficientCount(basis), { meanReward }),
       priorVersion: 0,
+      evidence: null,
     };
   }
   return {

@@ -1,9 +1,9 @@
 import { type ItemSums, itemShrinkage } from '../lora/item-effects.ts';
 import { logMarginalLikelihood, type PreparedPrior, populationPrior } from '../lora/prior.ts';
 import type { Statistics } from '../lora/statistics.ts';
-import { studentQuantile } from './arm-effects.ts';
 import type { Episode } from './episode.ts';
 import type { IndexedEpisode } from './episode-store.ts';
+import { ratioOfSums } from './intervals.ts';
 import type { Evidence, ItemEffects, Progress, Skills } from './skills.ts';
 
 /** A user's sums as they stand now, under the basis in force. */
@@ -14,7 +14,11 @@ export interface SampledUser {
 
 /** Users whom a prior is fitted to at most, and of those inside the validation fold whom it is compared on: those who came last. */
 const MAX_USERS = 200;
-/** From so many users on, the validation fold tells which of two priors is better; with fewer, only whether one is clearly worse. */
+/**
+ * Users of the validation fold from which on it tells by its mean which of two priors is better. The mean of a few is a toss of a coin that
+ * keeps good priors from new users, because its error is many times what one refit gains: it may fall short by one standard error (after
+ * the rule of Breiman et al., Classification and Regression Trees, 1984, 3.4.3).
+ */
 const TELLING_USERS = 30;
 /** Items whose effects are kept at most; beyond that the least seen go. */
 const MAX_ITEMS = 500_000;
@@ -67,6 +71,8 @@ export function takeIn(
 export interface Proposal {
   readonly prior: PreparedPrior;
   readonly evidence: Evidence;
+  /** By how much it may fall short of the prior in force and still be put in its place, log likelihood per reward. */
+  readonly tolerance: number;
   readonly better: boolean;
 }
 
@@ -101,10 +107,21 @@ export function proposePrior(
   let prior: PreparedPrior = { ...current, meanReward };
   for (let step = 0; step < EM_STEPS; step++) prior = populationPrior(sums, prior, base);
   const compared = compare(current, prior, validation);
+  const { effect, error } = compared.gain;
+  const [low, high] = compared.gain.interval ?? [effect, effect];
+  const tolerance = validation.length < TELLING_USERS ? error : 0;
   return {
     prior,
-    evidence: { users: fitted.length, interactions, validationUsers: validation.length, ...compared },
-    better: isBetter(compared, validation.length),
+    evidence: {
+      users: fitted.length,
+      interactions,
+      validationUsers: validation.length,
+      logLikelihoodBefore: compared.before,
+      logLikelihoodAfter: compared.after,
+      gainInterval: { low, high },
+    },
+    tolerance,
+    better: effect > -tolerance,
   };
 }
 
@@ -115,47 +132,26 @@ export function objectionTo(proposal: Proposal | undefined, sample: readonly Sam
     const validation = users.filter(({ userKey }) => isValidationUser(userKey)).length;
     return `${users.length - validation} users to fit and ${validation} to validate, expected at least 1 of each`;
   }
-  const { validationUsers, logLikelihoodBefore, logLikelihoodAfter, gainInterval } = proposal.evidence;
-  const [low, high] = [gainInterval.low.toFixed(6), gainInterval.high.toFixed(6)];
+  const { validationUsers, logLikelihoodBefore, logLikelihoodAfter } = proposal.evidence;
   return (
     `log likelihood ${logLikelihoodAfter.toFixed(6)} per reward of ${validationUsers} validation users, ` +
-    `expected more than ${logLikelihoodBefore.toFixed(6)} (95 % interval of the gain ${low} to ${high})`
+    `expected more than ${(logLikelihoodBefore - proposal.tolerance).toFixed(6)}`
   );
 }
 
-/**
- * A few users cannot tell: the interval of the gain is many times what one refit gains, and to go by the mean is to toss a coin that
- * keeps good priors from new users. What they show to be worse is turned down all the same.
- */
-function isBetter(
-  { logLikelihoodBefore, logLikelihoodAfter, gainInterval }: ReturnType<typeof compare>,
-  validationUsers: number,
-): boolean {
-  return (
-    logLikelihoodAfter > logLikelihoodBefore || (validationUsers < TELLING_USERS && gainInterval.high > 0)
-  );
-}
-
-/** Mean log marginal likelihood per reward under both priors, and the 95 % interval of the difference, by users. */
+/** Mean log marginal likelihood per reward under both priors, and the difference with its error, by users. */
 function compare(current: PreparedPrior, proposed: PreparedPrior, users: readonly SampledUser[]) {
-  const scored = users.map(({ statistics }) => ({
-    rewards: statistics.count,
-    before: logMarginalLikelihood(statistics, current),
-    after: logMarginalLikelihood(statistics, proposed),
-  }));
-  const total = (value: (user: (typeof scored)[number]) => number) =>
-    scored.reduce((sum, user) => sum + value(user), 0);
-  const rewards = total((user) => user.rewards);
-  const gain = total(({ before, after }) => after - before) / rewards;
-  // A ratio of sums over users, whose error is that of its residuals (Cochran, Sampling Techniques, 1977, ch. 6).
-  const squares = total((user) => (user.after - user.before - gain * user.rewards) ** 2);
-  const freedom = users.length - 1;
-  const deviation = Math.sqrt((squares * users.length) / Math.max(1, freedom)) / rewards;
-  const error = freedom === 0 ? 0 : studentQuantile(0.975, freedom) * deviation;
+  const likelihoods = (prior: PreparedPrior) =>
+    users.map(({ statistics }) => logMarginalLikelihood(statistics, prior));
+  const [before, after] = [likelihoods(current), likelihoods(proposed)];
+  const rewards = users.map(({ statistics }) => statistics.count);
   return {
-    logLikelihoodBefore: total(({ before }) => before) / rewards,
-    logLikelihoodAfter: total(({ after }) => after) / rewards,
-    gainInterval: { low: gain - error, high: gain + error },
+    before: ratioOfSums(before, rewards).effect,
+    after: ratioOfSums(after, rewards).effect,
+    gain: ratioOfSums(
+      after.map((value, i) => value - before[i]!),
+      rewards,
+    ),
   };
 }
 

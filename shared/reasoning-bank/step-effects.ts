@@ -1,6 +1,6 @@
-import { mean, pairedEffect } from './arm-effects.ts';
 import type { ArmEffect } from './bank.ts';
 import type { Episode } from './episode.ts';
+import { mean, pairedDifference } from './intervals.ts';
 import { rewardOf } from './outcome.ts';
 
 /** The hyperparameter that this is about. */
@@ -48,7 +48,7 @@ function stepEffect(users: readonly UserTaste[], from: number, to: number): ArmE
     users: own.length,
     defaultUsers: users.filter(({ rate }) => rate === from).length,
     meanReward: mean(own.map((user) => rewardAt(user, to))),
-    ...pairedEffect(differences, 2),
+    ...pairedDifference(differences, 2),
   };
 }
 

@@ -1,4 +1,5 @@
 import type { Episode } from './episode.ts';
+import { type Estimated, meanDifference, ratioOfSums } from './intervals.ts';
 
 /** A mean with its 95 % interval over users; all null when fewer than two users say anything of it. */
 export interface Estimate {
@@ -28,7 +29,6 @@ interface UserSums {
 }
 
 const NOTHING: Estimate = { mean: null, low: null, high: null };
-const Z = 1.96;
 
 /** @param isHeldOut whether the user with this key is served without adapter */
 export function upliftOf(episodes: Iterable<Episode>, isHeldOut: (userKey: string) => boolean): Uplift {
@@ -50,7 +50,7 @@ export function upliftOf(episodes: Iterable<Episode>, isHeldOut: (userKey: strin
     users: all.length,
     heldOutUsers: heldOut.length,
     loss: relativeLoss(all.map(([, sums]) => sums)),
-    reward: differenceOfMeans(served, heldOut),
+    reward: estimate(meanDifference(served, heldOut)),
   };
 }
 
@@ -58,33 +58,14 @@ function meanRewardOf({ reward, rewards }: UserSums): number {
   return reward / rewards;
 }
 
-/** Ratio of means over users of their mean losses; its error by linearisation (Cochran, Sampling Techniques, 1977, ch. 6). */
+/** Ratio of means over users of their mean losses. */
 function relativeLoss(users: readonly UserSums[]): Estimate {
-  if (users.length < 2) return NOTHING;
   const without = users.map(({ lossWithout, rewards }) => lossWithout / rewards);
+  if (without.every((loss) => loss === 0)) return NOTHING;
   const change = users.map(({ loss, rewards }, i) => loss / rewards - without[i]!);
-  const base = meanOf(without);
-  if (base === 0) return NOTHING;
-  const ratio = meanOf(change) / base;
-  const residuals = change.map((value, i) => value - ratio * without[i]!);
-  return around(ratio, Math.sqrt(varianceOf(residuals) / users.length) / base);
+  return estimate(ratioOfSums(change, without));
 }
 
-/** Two groups of different variances (Welch 1947). */
-function differenceOfMeans(a: readonly number[], b: readonly number[]): Estimate {
-  if (a.length < 2 || b.length < 2) return NOTHING;
-  return around(meanOf(a) - meanOf(b), Math.sqrt(varianceOf(a) / a.length + varianceOf(b) / b.length));
-}
-
-function around(mean: number, error: number): Estimate {
-  return { mean, low: mean - Z * error, high: mean + Z * error };
-}
-
-function meanOf(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
-}
-
-function varianceOf(values: readonly number[]): number {
-  const mean = meanOf(values);
-  return values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (values.length - 1);
+function estimate({ effect, interval }: Estimated): Estimate {
+  return interval === null ? NOTHING : { mean: effect, low: interval[0], high: interval[1] };
 }

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { createRandom } from '../../../shared/lora/random.ts';
-import { armEffects, studentQuantile } from '../../../shared/reasoning-bank/arm-effects.ts';
+import { armEffects } from '../../../shared/reasoning-bank/arm-effects.ts';
 import type { Episode } from '../../../shared/reasoning-bank/episode.ts';
+import { studentQuantile } from '../../../shared/reasoning-bank/intervals.ts';
 import { episodeOf } from '../../../shared/reasoning-bank/pattern.ts';
 
 const DEFAULTS = { learner: 'sgd', rank: 4, embeddingDim: 64 };

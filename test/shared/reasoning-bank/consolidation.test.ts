@@ -8,6 +8,7 @@ import {
   nextDue,
   objectionTo,
   proposePrior,
+  sampleOf,
   takeIn,
 } from '../../../shared/reasoning-bank/consolidation.ts';
 import type { Episode } from '../../../shared/reasoning-bank/episode.ts';
@@ -93,6 +94,44 @@ describe('proposing a prior', () => {
       isValidationUser(user.userKey) ? { ...user, statistics: users(1, 0.1)[0]!.statistics } : user,
     );
     expect(proposePrior(base, base, unlike)!.better).toBe(false);
+  });
+
+  describe('that falls short by less than its error', () => {
+    /** So many users of the fold, most of whom are like those outside; the others pull the mean of the fold down a little. */
+    const sampleWith = (validationUsers: number) => {
+      const inside = Array.from({ length: 20 * validationUsers }, (_, i) => userKey(`inside ${i}`))
+        .filter(isValidationUser)
+        .slice(0, validationUsers);
+      const like = users(1, 0.8)[0]!.statistics;
+      const unlike = users(1, 0.1)[0]!.statistics;
+      return [
+        ...users(60, 0.8).filter((user) => !isValidationUser(user.userKey)),
+        ...inside.map((key, i) => ({ userKey: key, statistics: i % 4 === 0 ? unlike : like })),
+      ];
+    };
+
+    test.each([
+      [8, true],
+      [28, true],
+      [32, false],
+      [80, false],
+    ])('on %i users of the fold is put in force: %s', (validationUsers, expected) => {
+      const { evidence, tolerance, better } = proposePrior(base, base, sampleWith(validationUsers))!;
+      const gain = evidence.logLikelihoodAfter - evidence.logLikelihoodBefore;
+      expect(gain).toBeLessThan(0);
+      expect(evidence).toMatchObject({ validationUsers });
+      expect(better).toBe(expected);
+      if (expected) expect(gain).toBeGreaterThan(-tolerance);
+      else expect(tolerance).toBe(0);
+    });
+  });
+
+  test('of users who came last takes 200 of either part at most', () => {
+    const newcomers = Array.from({ length: 4_000 }, (_, i) => userKey(`newcomer ${i}`));
+    const sampled = sampleOf(newcomers);
+    expect(sampled.filter(isValidationUser)).toEqual(newcomers.filter(isValidationUser).slice(0, 200));
+    const isOutside = (key: string) => !isValidationUser(key);
+    expect(sampled.filter(isOutside)).toEqual(newcomers.filter(isOutside).slice(0, 200));
   });
 
   test('is turned down in numbers', () => {

@@ -66,8 +66,8 @@ describe('uplift', () => {
     );
     expect(found).toMatchObject({ users: 4, heldOutUsers: 2 });
     expect(found.reward.mean).toBeCloseTo(0.3, 12);
-    // Both variances are .02, of two users each.
-    expect(found.reward.high! - found.reward.mean!).toBeCloseTo(1.96 * Math.sqrt(0.02), 12);
+    // Both variances are .02, of two users each: Student's quantile of two degrees of freedom.
+    expect(found.reward.high! - found.reward.mean!).toBeCloseTo(4.3027 * Math.sqrt(0.02), 4);
   });
 
   test('leaves out updates without rewards', () => {

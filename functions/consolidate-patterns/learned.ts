@@ -1,0 +1,43 @@
+import type { StoredBasis } from '../../shared/adapter-store/basis-object.ts';
+import type { SharedLearning } from '../../shared/adapter-store/learning-objects.ts';
+import type { IndexedEpisode } from '../../shared/reasoning-bank/episode-store.ts';
+import type { Evidence, Progress, Skills } from '../../shared/reasoning-bank/skills.ts';
+import type { StrategyReport } from './strategy.ts';
+
+/** What a run has to learn from. */
+export interface NewFeedback {
+  readonly storedBasis: StoredBasis | undefined;
+  readonly inForce: SharedLearning;
+  readonly found: readonly IndexedEpisode[];
+  /** With what was found taken in. */
+  readonly progress: Progress;
+  /** Learn from users even if there is too little new for that. */
+  readonly force: boolean;
+}
+
+/** What a learner made of it, beside item effects. */
+export interface Learned {
+  readonly skills: Pick<Skills, 'prior' | 'priorVersion' | 'recommended' | 'evidence'>;
+  /** Whether users were learned from: if so, they are again when episodes have grown by a quarter. */
+  readonly fitted: boolean;
+  /** Skills that it tried to make. */
+  readonly considered: number;
+  readonly rejected: readonly Rejected[];
+  readonly report: LearnedReport;
+}
+
+export interface Rejected {
+  readonly what: 'population prior' | 'step size' | 'item effects';
+  readonly why: string;
+}
+
+export interface LearnedReport {
+  /** Of the proposed prior; null when there were too few users to propose one. */
+  readonly evidence: Evidence | null;
+  /** Whether the proposed prior is now in force. */
+  readonly priorAccepted: boolean;
+  /** Whether this run made the basis, or a better one, of the items that users gave feedback on. */
+  readonly basisLearned: boolean;
+  /** What the episodes say of hyperparameters; null when nothing was consolidated, and for the learner 'bayesian', whose strategy is the prior. */
+  readonly strategy: StrategyReport | null;
+}

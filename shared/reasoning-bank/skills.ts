@@ -49,7 +49,7 @@ export interface Evidence {
   readonly validationUsers: number;
   readonly logLikelihoodBefore: number;
   readonly logLikelihoodAfter: number;
-  /** 95 % interval of the gain, by users. */
+  /** 95 % interval of the gain, by users (Student); of one user, the gain twice. */
   readonly gainInterval: { readonly low: number; readonly high: number };
 }
 

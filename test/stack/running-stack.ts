@@ -13,15 +13,15 @@ import { lambdaClient } from '../../shared/runtime/clients/lambda.ts';
 import { s3Client } from '../../shared/runtime/clients/s3.ts';
 import { sqsClient } from '../../shared/runtime/clients/sqs.ts';
 import { OUTPUT } from '../../shared/runtime/names.ts';
-import { settingsFromContext } from '../../shared/runtime/settings.ts';
+import { type DeploymentSettings, settingsFromContext } from '../../shared/runtime/settings.ts';
 
 export const SETTINGS = settingsFromContext({ embeddingDim: 16, embeddingModel: 'test-model' });
 
-/** The stack as it is deployed, with the bundled functions, and stores that look into it. */
-export async function startWholeStack() {
+/** The stack as it is deployed, with the bundled functions, and stores that look into it. @param more settings beside those of SETTINGS */
+export async function startWholeStack(more: Partial<DeploymentSettings> = {}) {
   const assemblyDir = await mkdtemp(join(tmpdir(), 'attune-test-'));
   const { embeddingDim, embeddingModel } = SETTINGS;
-  synthesize({ outdir: assemblyDir, settings: { embeddingDim, embeddingModel } });
+  synthesize({ outdir: assemblyDir, settings: { embeddingDim, embeddingModel, ...more } });
   const stack = await LocalStack.start({ assemblyDir, schedules: false });
   const { AWS_REGION: region = '' } = stack.environment;
   const common = { region, credentials: { accessKeyId: 'local', secretAccessKey: 'local' } };
@@ -39,7 +39,7 @@ export async function startWholeStack() {
     lambda,
     queue: new SqsFeedbackQueue(sqs, output('feedbackQueueUrl')),
     adapters: new AdapterStore(objects),
-    learning: learningObjects(objects, SETTINGS, { maxAgeMs: 0 }),
+    learning: learningObjects(objects, { ...SETTINGS, ...more }, { maxAgeMs: 0 }),
     episodes: new DynamoEpisodeStore(dynamodb, { table: output('tableName'), ttlDays: 90 }),
     async stop() {
       for (const client of [sqs, s3, dynamodb, lambda]) client.destroy();

@@ -13,6 +13,7 @@ import { encodeFeedbackEvent, type FeedbackEventInput } from '../../shared/feedb
 import { userKey } from '../../shared/feedback/user-key.ts';
 import { createRandom } from '../../shared/lora/random.ts';
 import { cellOf } from '../../shared/reasoning-bank/episode.ts';
+import { upliftOf } from '../../shared/reasoning-bank/uplift.ts';
 import { METRIC, PREFIX } from '../../shared/runtime/names.ts';
 import { runAttune } from '../cli/run-attune.ts';
 import { SETTINGS, startWholeStack } from './running-stack.ts';
@@ -284,6 +285,22 @@ describe('the whole stack', () => {
     const seen = await command(['inspect', 'hedy', '--json']);
     const expected = { userKey: userKey('hedy'), version: 1, rewards: 1, skillsVersion: 1 };
     expect(JSON.parse(seen.stdout)).toMatchObject(expected);
+  });
+
+  it('tells what adapters are worth from the episodes', async () => {
+    const told = await command(['uplift', '--json']);
+    expect(told).toMatchObject({ code: 0, stderr: '' });
+    const uplift = JSON.parse(told.stdout);
+    expect(uplift).toMatchObject({ users: 34, heldOutUsers: 0, reward: { mean: null } });
+    const episodes = await running.episodes.recent(cellOf(SETTINGS), 5_000);
+    expect(uplift.loss).toEqual(upliftOf(episodes, () => false).loss);
+    expect(uplift.loss.low).toBeLessThan(uplift.loss.high);
+    const { stdout } = await command(['uplift']);
+    expect(stdout).toMatch(
+      /^\d+ episodes of 34 users, 0 of them held out\nloss of predicted reward, adapters against none: [+-]\d/,
+    );
+    const other = await command(['uplift', '--cell', 'bayesian-r4-d17']);
+    expect(other).toMatchObject({ code: 2, stderr: 'attune: found no episodes of cell bayesian-r4-d17\n' });
   });
 
   it('answers mistakes at the command line with one line', async () => {

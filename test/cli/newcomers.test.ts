@@ -1,0 +1,66 @@
+import { expect, test } from 'vitest';
+import { newcomersLoss } from '../../cli/replay/newcomers.ts';
+import { userKey } from '../../shared/feedback/user-key.ts';
+import type { Outcome } from '../../shared/reasoning-bank/episode.ts';
+import { InMemoryEpisodeStore } from '../../shared/reasoning-bank/in-memory-episode-store.ts';
+
+const event = (userId: string) => ({ eventId: userId, userId, occurredAt: '', interactions: [] });
+const rounds = [
+  [event('first'), event('second')],
+  [event('third'), event('second'), event('fourth')],
+];
+
+async function storeWith(outcomes: readonly (readonly [string, number, Partial<Outcome>])[]) {
+  const store = new InMemoryEpisodeStore();
+  for (const [userId, version, outcome] of outcomes) {
+    await store.store({
+      userKey: userKey(userId),
+      version,
+      cell: 'cell',
+      committedAt: 0,
+      context: { events: 1, interactions: 5, samplesSeen: 0, skillsVersion: 0 },
+      outcome: {
+        rewards: 5,
+        meanReward: 0,
+        loss: 0,
+        lossWithoutAdapter: 0,
+        lossOfWarmStart: 0,
+        ...outcome,
+      },
+      residuals: [],
+    });
+  }
+  return store;
+}
+
+test('newcomers are the second half of the users, in the order in which they came', async () => {
+  const store = await storeWith([
+    ['first', 1, { loss: 9, lossWithoutAdapter: 9 }],
+    ['fourth', 1, { loss: 0.1, lossWithoutAdapter: 0.4 }],
+    ['third', 1, { loss: 0.3, lossWithoutAdapter: 0.2 }],
+  ]);
+  expect(await newcomersLoss({ rounds }, store)).toEqual({
+    users: 2,
+    loss: 0.2,
+    lossWithoutAdapter: expect.closeTo(0.3, 12),
+    losses: [0.3, 0.1],
+  });
+});
+
+test('their first fifty rewards count, however they were cut into updates', async () => {
+  const store = await storeWith([
+    ['third', 1, { rewards: 10, loss: 0.5 }],
+    ['third', 2, { rewards: 40, loss: 0.1 }],
+    ['third', 3, { rewards: 5, loss: 100 }],
+  ]);
+  expect((await newcomersLoss({ rounds }, store)).losses).toEqual([expect.closeTo(0.18, 12)]);
+});
+
+test('nobody has no loss', async () => {
+  expect(await newcomersLoss({ rounds: [] }, new InMemoryEpisodeStore())).toEqual({
+    users: 0,
+    loss: null,
+    lossWithoutAdapter: null,
+    losses: [],
+  });
+});

@@ -16,8 +16,8 @@ export interface SampledUser {
 const MAX_USERS = 200;
 /**
  * Users of the validation fold from which on it tells by its mean which of two priors is better. The mean of a few is a toss of a coin that
- * keeps good priors from new users, because its error is many times what one refit gains: it may fall short by one standard error (after
- * the rule of Breiman et al., Classification and Regression Trees, 1984, 3.4.3).
+ * keeps good priors from new users, because its error is many times what one refit gains: they turn a prior down only when it falls short
+ * by two standard errors.
  */
 const TELLING_USERS = 30;
 /** Items whose effects are kept at most; beyond that the least seen go. */
@@ -109,7 +109,7 @@ export function proposePrior(
   const compared = compare(current, prior, validation);
   const { effect, error } = compared.gain;
   const [low, high] = compared.gain.interval ?? [effect, effect];
-  const tolerance = validation.length < TELLING_USERS ? error : 0;
+  const tolerance = validation.length < TELLING_USERS ? 2 * error : 0;
   return {
     prior,
     evidence: {

@@ -65,9 +65,12 @@ describe('consolidation', () => {
     await crowd(40);
     pass(1);
     expect(await consolidate(services, FORCED)).toMatchObject({ skillsCreated: 2, rejected: [] });
-    // Those outside of the validation fold change their minds, of which those inside know nothing.
+    // Those outside of the validation fold change their minds; all inside go on as before.
     for (let user = 0; user < 40; user++) {
-      if (!isValidationUser(userKey(`user ${user}`))) await feedback(`user ${user}`, 3, { reward: 0 });
+      const inside = isValidationUser(userKey(`user ${user}`));
+      for (let event = 3; event < 9; event++) {
+        await feedback(`user ${user}`, event, inside ? {} : { reward: 0 });
+      }
     }
     pass(1);
     const report = await consolidate(services, FORCED);

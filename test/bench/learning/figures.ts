@@ -1,5 +1,5 @@
 import { createRandom } from '../../../shared/lora/random.ts';
-import { PRIOR_VARIANCES, type SplitResult } from './rows.ts';
+import { noBank, PRIOR_VARIANCES, type SplitResult } from './rows.ts';
 import type { UserResult } from './run.ts';
 
 /** One row of the table. */
@@ -51,12 +51,12 @@ interface Pair {
 
 export function figuresOf(splits: readonly SplitResult[]): Figures {
   const names = [...splits[0]!.rows.keys()];
-  const candidates = PRIOR_VARIANCES.filter((variance) => names.includes(`no-bank τ²=${variance}`));
+  const candidates = PRIOR_VARIANCES.filter((variance) => names.includes(noBank(variance)));
   const priorVariance = candidates.reduce((best, variance) =>
-    pooledP10(splits, `no-bank τ²=${variance}`) < pooledP10(splits, `no-bank τ²=${best}`) ? variance : best,
+    pooledP10(splits, noBank(variance)) < pooledP10(splits, noBank(best)) ? variance : best,
   );
   const resultsOf = (split: SplitResult, name: string) =>
-    split.rows.get(name === 'no-bank' ? `no-bank τ²=${priorVariance}` : name)!;
+    split.rows.get(name === 'no-bank' ? noBank(priorVariance) : name)!;
   const pairsOf = (name: string, referenceName: string, honestOnly = false): Pair[] =>
     splits.flatMap((split) => {
       const references = new Map(resultsOf(split, referenceName).map((result) => [result.userId, result]));

@@ -11,7 +11,7 @@ import { missedBars } from './bars.ts';
 import { type Figures, figuresOf } from './figures.ts';
 import { picture } from './picture.ts';
 import { playSplits } from './play-splits.ts';
-import { PRIOR_VARIANCES, type SplitResult } from './rows.ts';
+import { rowNames, type SplitResult } from './rows.ts';
 import { table } from './table.ts';
 
 /** `npm run bench:learning -- --ratings <folder>…`: what the bank is worth on real ratings. See docs/learning.md. */
@@ -25,8 +25,6 @@ interface Options {
 }
 
 const DOCS = fileURLToPath(new URL('../../../docs/benchmarks/', import.meta.url));
-/** Rows of a full run and of a quick one. */
-const ROWS = { full: PRIOR_VARIANCES.length + 11, quick: 8 };
 const QUICK_USERS = 100;
 
 const program = new Command('bench:learning')
@@ -66,7 +64,7 @@ async function measure(
   loadRatings(folder); // A folder that cannot be read is told before any thread starts.
   const seeds = Array.from({ length: quick ? 1 : splits }, (_, i) => i + 1);
   const progress = createProgress(`${name}, ${embeddings}`, 'rows');
-  const total = seeds.length * (quick ? ROWS.quick : ROWS.full);
+  const total = seeds.length * rowNames(quick).length;
   let begun = 0;
   const results = await playSplits(folder, seeds, {
     kind: embeddings,

@@ -1,10 +1,10 @@
 import type { EmbeddingKind } from '../../../shared/datasets/item-embeddings.ts';
 import type { RatingsData } from '../../../shared/datasets/ratings.ts';
-import { basisFromEmbeddings } from '../../../shared/lora/basis.ts';
+import { type Basis, basisFromEmbeddings } from '../../../shared/lora/basis.ts';
 import { createRandom } from '../../../shared/lora/random.ts';
 import { type Consolidation, MemoryDeployment } from './deployment.ts';
 import { userMeans } from './reference-contenders.ts';
-import { deployed, eventOf, runContender, type UserResult } from './run.ts';
+import { type Contender, deployed, eventOf, runContender, type UserResult } from './run.ts';
 import { seedAlgorithm } from './seed-contender.ts';
 import { type Batch, type Split, splitUsers, withItemsShuffled } from './split.ts';
 
@@ -18,10 +18,25 @@ export interface SplitOptions {
   readonly seed: number;
   /** Users online at most. */
   readonly users?: number;
-  /** Only the rows that the bars need. */
-  readonly quick?: boolean;
-  /** Called before every row. */
-  readonly onRow: () => void;
+}
+
+/** What all rows of a split have in common. */
+export interface PlayedSplit {
+  readonly split: Split;
+  readonly seed: number;
+  readonly basis: Basis;
+  /** Users who lie in the row `bank-hostile`. */
+  readonly hostile: ReadonlySet<string>;
+}
+
+/** What one row got out of one split. */
+export interface RowResult {
+  readonly users: number;
+  readonly updates: number;
+  readonly hostile: ReadonlySet<string>;
+  readonly results: readonly UserResult[];
+  /** What the last change of basis missed of the features' variance. */
+  readonly carryOverLoss?: number | undefined;
 }
 
 export interface SplitResult {
@@ -29,77 +44,121 @@ export interface SplitResult {
   readonly updates: number;
   /** By name of the row; `no-bank τ²=10` and so on are the candidates of the row `no-bank`. */
   readonly rows: ReadonlyMap<string, readonly UserResult[]>;
-  /** Users who lied in the row `bank-hostile`. */
   readonly hostile: ReadonlySet<string>;
-  /** What the last change of basis missed of the features' variance, by name of the row. */
+  /** By name of the row. */
   readonly carryOverLosses: ReadonlyMap<string, number>;
 }
 
-/** Plays one split through every row. */
-export async function playSplit(data: RatingsData, options: SplitOptions): Promise<SplitResult> {
-  const { kind, seed, users, quick = false, onRow } = options;
-  const split = splitUsers(data, { seed, kind, ...(users === undefined ? {} : { users }) });
-  const { items, meanReward } = split;
-  const basis = basisFromEmbeddings([...items.values()], { rank: 4, scalingFactor: 1, seed });
-  const embeddingDim = basis.embeddingDim;
-  const hostile = hostileUsers(split, seed);
-  const deploy = (consolidation: Consolidation, more: { priorVariance?: number; basis?: null } = {}) =>
-    MemoryDeployment.create({ embeddingDim, basis, meanReward, consolidation, ...more });
+type Row = (played: PlayedSplit) => Promise<Pick<RowResult, 'results' | 'carryOverLoss'>>;
 
-  const rows = new Map<string, readonly UserResult[]>();
-  const play = async (name: string, run: () => Promise<readonly UserResult[]>) => {
-    onRow();
-    rows.set(name, await run());
-  };
-  await play('no-adapter', () => runContender(split, userMeans(meanReward)));
-  await play('item-mean', () => runContender(split, userMeans(meanReward, split.itemMeans)));
-  for (const priorVariance of quick ? [10, 30] : PRIOR_VARIANCES) {
-    await play(`no-bank τ²=${priorVariance}`, async () =>
-      runContender(split, deployed(await deploy('never', { priorVariance }), items)),
-    );
-  }
-  await play('bank', async () => runContender(split, deployed(await deploy('hourly'), items)));
-  await play('bank-without-items', async () =>
-    runContender(split, deployed(await deploy('hourly'), items, { withItemIds: false })),
-  );
-  const shuffled = withItemsShuffled(split, seed);
-  await play('control', async () => runContender(shuffled, deployed(await deploy('hourly'), items)));
-  const carryOverLosses = new Map<string, number>();
-  const playAndLook = (name: string, run: (deployment: MemoryDeployment) => Promise<readonly UserResult[]>) =>
-    play(name, async () => {
-      const deployment = await deploy('hourly', { basis: null });
-      const results = await run(deployment);
-      const loss = await deployment.carryOverLoss();
-      if (loss !== undefined) carryOverLosses.set(name, loss);
-      return results;
+const ROWS: Readonly<Record<string, Row>> = {
+  'no-adapter': ({ split }) => contest(split, userMeans(split.meanReward)),
+  'item-mean': ({ split }) => contest(split, userMeans(split.meanReward, split.itemMeans)),
+  ...Object.fromEntries(
+    PRIOR_VARIANCES.map((priorVariance): [string, Row] => [
+      noBank(priorVariance),
+      async (played) => contestOf(played, await deploy(played, 'never', { priorVariance })),
+    ]),
+  ),
+  bank: async (played) => contestOf(played, await deploy(played, 'hourly')),
+  'bank-without-items': async (played) => {
+    const { split } = played;
+    return contest(split, deployed(await deploy(played, 'hourly'), split.items, { withItemIds: false }));
+  },
+  control: async (played) => {
+    const split = withItemsShuffled(played.split, played.seed);
+    return contest(split, deployed(await deploy(played, 'hourly'), split.items));
+  },
+  'bank-no-catalogue': async (played) => {
+    const deployment = await deploy(played, 'hourly', { basis: null });
+    const { results } = await contestOf(played, deployment);
+    return { results, carryOverLoss: await deployment.carryOverLoss() };
+  },
+  'bank-basis-change': async (played) => {
+    const { split } = played;
+    const deployment = await deploy(played, 'hourly', { basis: null });
+    const contender = deployed(deployment, split.items);
+    const change = Math.floor(split.batches.length / 2);
+    let learned = 0;
+    const { results } = await contest(split, {
+      ...contender,
+      async learn(batch) {
+        if (learned++ === change) await deployment.provideBasis([...split.items.values()]);
+        return contender.learn(batch);
+      },
     });
-  await playAndLook('bank-no-catalogue', (deployment) => runContender(split, deployed(deployment, items)));
-  if (!quick) {
-    await playAndLook('bank-basis-change', (deployment) => {
-      const contender = deployed(deployment, items);
-      const change = Math.floor(split.batches.length / 2);
-      let learned = 0;
-      return runContender(split, {
-        ...contender,
-        async learn(batch) {
-          if (learned++ === change) await deployment.provideBasis([...items.values()]);
-          return contender.learn(batch);
-        },
-      });
-    });
-    await play('seed', () => runContender(split, seedAlgorithm(split, seed)));
-    await play('bank-by-count', async () => runContender(split, deployed(await deploy('by-count'), items)));
-    await play('bank-prefilled', async () => {
-      const deployment = await deploy('hourly');
-      for (const batch of split.otherBatches) await deployment.update(eventOf(batch, items, true));
-      await deployment.consolidate(true);
-      return runContender(split, deployed(deployment, items));
-    });
-    await play('bank-hostile', async () =>
-      runContender(withLies(split, hostile), deployed(await deploy('hourly'), items)),
-    );
-  }
-  return { users: split.heldOut.size, updates: split.batches.length, rows, hostile, carryOverLosses };
+    return { results, carryOverLoss: await deployment.carryOverLoss() };
+  },
+  seed: ({ split, seed }) => contest(split, seedAlgorithm(split, seed)),
+  'bank-by-count': async (played) => contestOf(played, await deploy(played, 'by-count')),
+  'bank-prefilled': async (played) => {
+    const { otherBatches, items } = played.split;
+    const deployment = await deploy(played, 'hourly');
+    for (const batch of otherBatches) await deployment.update(eventOf(batch, items, true));
+    await deployment.consolidate(true);
+    return contestOf(played, deployment);
+  },
+  'bank-hostile': async (played) => {
+    const split = withLies(played.split, played.hostile);
+    return contest(split, deployed(await deploy(played, 'hourly'), split.items));
+  },
+};
+
+/** Those that the bars of a quick run need. */
+const QUICK = [
+  'no-adapter',
+  'item-mean',
+  noBank(10),
+  noBank(30),
+  'bank',
+  'bank-without-items',
+  'control',
+  'bank-no-catalogue',
+];
+
+export function rowNames(quick: boolean): readonly string[] {
+  return quick ? QUICK : Object.keys(ROWS);
+}
+
+/** Name of the candidate for the row `no-bank` with this prior variance τ². */
+export function noBank(priorVariance: number): string {
+  return `no-bank τ²=${priorVariance}`;
+}
+
+export function openSplit(data: RatingsData, { kind, seed, users }: SplitOptions): PlayedSplit {
+  const split = splitUsers(data, { seed, kind, ...(users === undefined ? {} : { users }) });
+  const basis = basisFromEmbeddings([...split.items.values()], { rank: 4, scalingFactor: 1, seed });
+  return { split, seed, basis, hostile: hostileUsers(split, seed) };
+}
+
+/** Plays a split through one row. */
+export async function playRow(played: PlayedSplit, name: string): Promise<RowResult> {
+  const { split, hostile } = played;
+  const result = await ROWS[name]!(played);
+  return { users: split.heldOut.size, updates: split.batches.length, hostile, ...result };
+}
+
+function deploy(
+  { split, basis }: PlayedSplit,
+  consolidation: Consolidation,
+  more: { priorVariance?: number; basis?: null } = {},
+): Promise<MemoryDeployment> {
+  const { meanReward } = split;
+  return MemoryDeployment.create({
+    embeddingDim: basis.embeddingDim,
+    basis,
+    meanReward,
+    consolidation,
+    ...more,
+  });
+}
+
+async function contest(split: Split, contender: Contender) {
+  return { results: await runContender(split, contender) };
+}
+
+function contestOf({ split }: PlayedSplit, deployment: MemoryDeployment) {
+  return contest(split, deployed(deployment, split.items));
 }
 
 function hostileUsers({ heldOut }: Split, seed: number): Set<string> {

@@ -1,12 +1,12 @@
 import { basename, resolve } from 'node:path';
-import { Worker } from 'node:worker_threads';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { exitCodeOf } from '../../../cli/exit.ts';
 import { createProgress, printJson, printLine } from '../../../cli/output.ts';
 import type { EmbeddingKind } from '../../../shared/datasets/item-embeddings.ts';
 import { loadRatings } from '../../../shared/datasets/ratings.ts';
+import { inThreads } from '../threads.ts';
 import { figuresOf, type Loss } from './figures.ts';
-import type { Play, PlayResult, SplitJob } from './play.ts';
+import type { Play, PlayJob, PlayResult } from './play.ts';
 
 /**
  * `npm run bench:strategy -- --ratings <folder>`: what learning the step size is worth to the learner 'sgd', when the configured one is
@@ -47,23 +47,33 @@ async function measure({ ratings, embeddings, splits, exploration, json }: Optio
   const progress = createProgress(basename(resolve(ratings)), 'plays');
   const total = splits * (GRID.length + 2);
   let begun = 0;
-  const play = (plays: readonly Play[]) =>
-    playSplits(seeds, { folder: ratings, kind: embeddings, plays }, () => progress.update(begun++, total));
+  /** Per play, the results of all splits. */
+  const playAll = async (plays: readonly Play[]): Promise<PlayResult[][]> => {
+    const jobs = seeds.flatMap((seed) =>
+      plays.map((play): PlayJob => ({ folder: ratings, kind: embeddings, seed, play })),
+    );
+    const results = await inThreads<PlayJob, PlayResult>(
+      new URL('./play-worker.ts', import.meta.url),
+      jobs,
+      () => progress.update(begun++, total),
+    );
+    return plays.map((_, i) => results.filter((_, job) => job % plays.length === i));
+  };
   try {
-    const grid = await play(GRID.map((learningRate) => ({ learningRate, exploration: 0 })));
-    const rates = GRID.map((rate, i) => ({ rate, p10: pooled(lossesOf(grid, i)) }));
+    const grid = await playAll(GRID.map((learningRate) => ({ learningRate, exploration: 0 })));
+    const rates = GRID.map((rate, i) => ({ rate, p10: pooled(lossesOf(grid[i]!)) }));
     const best = rates.reduce(
       (least, { p10 }, i) => (i >= HUNDREDTH && p10 < rates[least]!.p10 ? i : least),
       HUNDREDTH,
     );
-    const learned = await play(
+    const learned = await playAll(
       [best - HUNDREDTH, best].map((i) => ({ learningRate: GRID[i]!, exploration })),
     );
     const figures = figuresOf({
-      best: lossesOf(grid, best),
-      small: lossesOf(grid, best - HUNDREDTH),
-      smallLearned: lossesOf(learned, 0),
-      bestLearned: lossesOf(learned, 1),
+      best: lossesOf(grid[best]!),
+      small: lossesOf(grid[best - HUNDREDTH]!),
+      smallLearned: lossesOf(learned[0]!),
+      bestLearned: lossesOf(learned[1]!),
     });
     progress.stop();
     printLine(describe(basename(resolve(ratings)), embeddings, exploration, rates, GRID[best]!, figures));
@@ -110,42 +120,12 @@ Of what the small rate costs, ${percent(recovered)} [${recoveredCI.map(percent).
 }
 
 /** The losses of one play, over all splits. */
-function lossesOf(splits: readonly PlayResult[][], play: number): Loss[] {
-  return splits.flatMap((plays) => [...plays[play]!].map(([userId, loss]) => ({ userId, loss })));
+function lossesOf(splits: readonly PlayResult[]): Loss[] {
+  return splits.flatMap((split) => [...split].map(([userId, loss]) => ({ userId, loss })));
 }
 
 function pooled(losses: readonly Loss[]): number {
   return losses.reduce((sum, { loss }) => sum + loss, 0) / losses.length;
-}
-
-/** Plays two splits at a time, each in a thread of its own; the results stand in the order of the seeds. */
-async function playSplits(
-  seeds: readonly number[],
-  job: Omit<SplitJob, 'seed'>,
-  onPlay: () => void,
-): Promise<PlayResult[][]> {
-  const results = new Array<PlayResult[]>(seeds.length);
-  let next = 0;
-  const thread = async () => {
-    while (next < seeds.length) {
-      const index = next++;
-      results[index] = await inWorker({ ...job, seed: seeds[index]! }, onPlay);
-    }
-  };
-  await Promise.all([thread(), thread()]);
-  return results;
-}
-
-function inWorker(workerData: SplitJob, onPlay: () => void): Promise<PlayResult[]> {
-  return new Promise((done, reject) => {
-    const worker = new Worker(new URL('./split-worker.ts', import.meta.url), { workerData });
-    worker.on('message', (message: 'play' | PlayResult[]) => {
-      if (message === 'play') onPlay();
-      else done(message);
-    });
-    worker.once('error', reject);
-    worker.once('exit', (code) => reject(new Error(`a split ended with exit code ${code}`)));
-  });
 }
 
 function percent(value: number): string {

@@ -1,0 +1,4 @@
+import { doJobs } from '../threads.ts';
+import { playOnce } from './play.ts';
+
+doJobs(playOnce);

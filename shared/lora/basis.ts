@@ -214,10 +214,8 @@ export function vectorNorm(x: ArrayLike<number>): number {
 }
 
 function sampleOfUnitVectors(embeddings: readonly Float32Array[], d: number): Float64Array[] {
-  const stride = Math.max(1, embeddings.length / MAX_SAMPLE);
   const sample: Float64Array[] = [];
-  for (let at = 0; at < embeddings.length; at += stride) {
-    const index = Math.floor(at);
+  for (const index of evenly([...embeddings.keys()], MAX_SAMPLE)) {
     const x = embeddings[index]!;
     if (x.length !== d)
       throw new InvalidInputError(`embeddings[${index}]`, `length ${x.length}`, `length ${d}`);

@@ -153,6 +153,13 @@ describe('basisFromEmbeddings', () => {
     expect([...basis.a].map(Math.abs)).toEqual([...axis(0)]);
   });
 
+  it('looks at 2,000 items and no more, whatever the size of the catalogue', () => {
+    const items = plane(3883, 16);
+    const basis = basisFromEmbeddings(items, options);
+    items[3882] = new Float32Array(16).fill(Number.NaN);
+    expect(basisFromEmbeddings(items, options).id).toBe(basis.id);
+  });
+
   it('repeats itself by the seed', () => {
     const items = plane(30, 16);
     expect(basisFromEmbeddings(items, options)).toEqual(basisFromEmbeddings(items, options));

@@ -16,7 +16,10 @@ const content = z.strictObject({
   scale: z.number().positive(),
   projectionDim: z.int().min(1),
   learnedFrom: z.int().min(1).optional(),
-  carryOvers: z.array(z.strictObject({ fromBasisId: z.string(), loss: z.number().min(0).max(1) })),
+  /** A basis from before there were any has none. */
+  carryOvers: z
+    .array(z.strictObject({ fromBasisId: z.string(), loss: z.number().min(0).max(1) }))
+    .default([]),
 });
 
 /** The basis that new and updated adapters use. */

@@ -23,7 +23,8 @@ const content = z.strictObject({
     fittedEpisodes: count,
     at: count,
   }),
-  recommended: z.record(z.string(), z.number()),
+  /** Skills from before anything was recommended have none. */
+  recommended: z.record(z.string(), z.number()).default({}),
   evidence: z
     .strictObject({
       users: count,

@@ -5,6 +5,7 @@ import { CorruptObjectError } from '../../../shared/errors.ts';
 import { basisFromEmbeddings } from '../../../shared/lora/basis.ts';
 import { carryOversTo } from '../../../shared/lora/carry-over.ts';
 import { createRandom } from '../../../shared/lora/random.ts';
+import { withoutField } from './earlier-writer.ts';
 
 const random = createRandom('basis object');
 const items = Array.from({ length: 90 }, () => Float32Array.from({ length: 16 }, () => random.normal()));
@@ -20,6 +21,12 @@ describe('a basis as it stands in S3', () => {
     expect(decodeBasis(encodeBasis(stored), 'basis/b')).toEqual(stored);
     const catalogue = { basis: first, embeddingModel: 'm' };
     expect(decodeBasis(encodeBasis(catalogue), 'basis/b')).toEqual({ ...catalogue, carryOvers: [] });
+  });
+
+  it('reads without maps where it was written before there were any', () => {
+    const stored = { basis: basisOf(40), embeddingModel: 'm' };
+    const before = withoutField(encodeBasis(stored), 'carryOvers');
+    expect(decodeBasis(before, 'basis/b')).toEqual({ ...stored, carryOvers: [] });
   });
 
   it('is refused with a map that does not lead to it', () => {

@@ -88,5 +88,5 @@ function withNew(
     watermarks[shard] = position;
     embeddings.push(...(episode.embeddings ?? []).filter(({ length }) => length === embeddingDim));
   }
-  return { embeddings, watermarks };
+  return { embeddings: evenly(embeddings, ENOUGH_EMBEDDINGS), watermarks };
 }

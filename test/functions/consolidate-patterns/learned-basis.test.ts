@@ -89,6 +89,16 @@ describe('a better basis', () => {
     expect((await learning.basisSample.refresh())!.embeddings).toHaveLength(1_200);
   });
 
+  test('is made of 2,000 at most, however many came at once, of those before and of the new alike', async () => {
+    const { learning, first } = await withFirstBasis();
+    const before = (await learning.basisSample.refresh())!.embeddings.map(String);
+    const better = await learnBetterBasis(learning, first, episodes(850), SETTINGS);
+    expect(better).toMatchObject({ learnedFrom: 2_000 });
+    const { embeddings } = (await learning.basisSample.refresh())!;
+    expect(embeddings).toHaveLength(2_000);
+    expect(embeddings.filter((embedding) => before.includes(String(embedding)))).toHaveLength(300);
+  });
+
   test('never replaces one of a catalogue', async () => {
     const { objects, learning } = await withFirstBasis();
     const catalogue = Array.from({ length: 30 }, vector);

@@ -116,7 +116,10 @@ function described(adapter: StoredAdapter, versionId: string, bytes: number) {
   };
 }
 
-/** Keys of items and hashes of events are 64-bit integers, written as text. */
+/** Keys of items and hashes of events are 64-bit integers, written as text; embeddings are arrays of numbers. */
 function json(value: unknown): string {
-  return JSON.stringify(value, (_, entry: unknown) => (typeof entry === 'bigint' ? String(entry) : entry));
+  return JSON.stringify(value, (_, entry: unknown) => {
+    if (typeof entry === 'bigint') return String(entry);
+    return entry instanceof Float16Array ? [...entry] : entry;
+  });
 }

@@ -274,7 +274,9 @@ describe('attune export and forget', () => {
     await putDeadLetter('bob', 'letter 3');
     await putIntoQuarantine('ada', 'bad-1', 1_000);
     const { adapter } = (await records.adapters.load(userKey('ada')))!;
-    await records.pending.put({ ...adapter.lastEpisode!, version: 9 });
+    const embeddings = [Float16Array.of(1, 0.5)];
+    await records.pending.put({ ...adapter.lastEpisode!, version: 9, embeddings });
+    await records.episodes.store({ ...adapter.lastEpisode!, version: 3, embeddings });
 
     const folder = temporaryFolder();
     expect(await attune(USER, 'export', 'ada', '--to', folder)).toMatchObject({ code: 0, stderr: '' });
@@ -292,7 +294,10 @@ describe('attune export and forget', () => {
         .split('\n')
         .map((l) => JSON.parse(l));
     expect(decodeAdapter(readFileSync(join(folder, 'adapter.safetensors')), 'exported')).toEqual(adapter);
-    expect(lines('episodes.jsonl').map(({ version }) => version)).toEqual([1, 2]);
+    expect(lines('episodes.jsonl').map(({ version }) => version)).toEqual([1, 2, 3]);
+    for (const file of ['episodes.jsonl', 'pending-episodes.jsonl']) {
+      expect(lines(file).at(-1)).toMatchObject({ embeddings: [[1, 0.5]] });
+    }
     expect(lines('adapter-versions.jsonl')).toMatchObject([
       { version: 2, record: adapter.state.record },
       { version: 1 },
@@ -310,7 +315,7 @@ describe('attune export and forget', () => {
     expect(receipt).toMatchObject({ userKey: userKey('ada'), verified: true });
     expect(receipt.removed).toMatchObject({
       adapterVersions: 2,
-      episodes: 2,
+      episodes: 3,
       pendingEpisodes: 1,
       quarantined: 1,
       deadLetters: 2,

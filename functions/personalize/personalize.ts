@@ -1,7 +1,7 @@
 import type { AdapterCache } from '../../shared/adapter-store/adapter-cache.ts';
 import { loraOf, type StoredAdapter } from '../../shared/adapter-store/adapter-object.ts';
 import type { AdapterStore } from '../../shared/adapter-store/adapter-store.ts';
-import { continues } from '../../shared/adapter-store/compatibility.ts';
+import { continues, learningFor } from '../../shared/adapter-store/compatibility.ts';
 import type { SharedLearning } from '../../shared/adapter-store/learning-objects.ts';
 import { encodeEmbedding } from '../../shared/feedback/embedding-codec.ts';
 import { userKey } from '../../shared/feedback/user-key.ts';
@@ -18,6 +18,8 @@ export interface PersonalizeServices {
   readonly adapters: AdapterStore;
   readonly cache: AdapterCache;
   readonly learning: () => Promise<SharedLearning>;
+  /** As it stands in S3 now. */
+  readonly freshLearning: () => Promise<SharedLearning>;
 }
 
 export interface PersonalizeAnswer {
@@ -56,12 +58,14 @@ export interface EmbeddedItem {
  */
 export async function personalize(
   { userId, candidates, answer, explain }: PersonalizeRequest,
-  { settings, adapters, cache, learning }: PersonalizeServices,
+  services: PersonalizeServices,
 ): Promise<PersonalizeAnswer> {
+  const { settings, adapters, cache, learning } = services;
   const key = userKey(userId);
-  const [shared, loaded] = await Promise.all([learning(), adapters.load(key, cache.get(key))]);
+  const [known, loaded] = await Promise.all([learning(), adapters.load(key, cache.get(key))]);
   if (loaded === undefined) cache.delete(key);
   else cache.set(key, loaded);
+  const shared = await learningFor(loaded?.adapter, known, services);
   const { skills, model } = shared;
   const adapter =
     loaded !== undefined && continues(loaded.adapter, settings, model) ? loaded.adapter : undefined;

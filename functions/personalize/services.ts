@@ -16,5 +16,6 @@ export function createServices(env: Record<string, string | undefined>): Persona
     adapters: new AdapterStore(objects),
     cache: new AdapterCache(),
     learning: () => readSharedLearning(shared, settings),
+    freshLearning: () => readSharedLearning(shared, settings, 'refresh'),
   };
 }

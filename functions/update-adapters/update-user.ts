@@ -1,13 +1,12 @@
 import type { AdapterCache } from '../../shared/adapter-store/adapter-cache.ts';
 import type { StoredAdapter } from '../../shared/adapter-store/adapter-object.ts';
 import type { AdapterStore, Loaded, Place } from '../../shared/adapter-store/adapter-store.ts';
-import { fitsDeployment } from '../../shared/adapter-store/compatibility.ts';
+import { learningFor, missesBasis } from '../../shared/adapter-store/compatibility.ts';
 import type { SharedLearning } from '../../shared/adapter-store/learning-objects.ts';
 import type { PendingEpisodes } from '../../shared/adapter-store/pending-episodes.ts';
 import { eventKey } from '../../shared/adapter-store/recent-events.ts';
 import { ConflictError, UnavailableError } from '../../shared/errors.ts';
 import type { FeedbackEvent } from '../../shared/feedback/event.ts';
-import { knowsBasisOf } from '../../shared/lora/learner.ts';
 import type { Episode } from '../../shared/reasoning-bank/episode.ts';
 import type { EpisodeStore } from '../../shared/reasoning-bank/episode-store.ts';
 import type { FunctionSettings } from '../../shared/runtime/settings.ts';
@@ -53,7 +52,7 @@ export async function updateUser(
   services: UpdateUserServices,
 ): Promise<UserUpdate> {
   const { adapters, cache, settings, now } = services;
-  const current = (previous: StoredAdapter | undefined) => learningFor(previous, learning, services);
+  const current = (previous: StoredAdapter | undefined) => learningToTrain(previous, learning, services);
   let place = await findPlace(userKey, events, services);
   for (let attempt = 1; ; attempt++) {
     if (place.tombstone !== undefined && place.tombstone.expiresAt > now()) {
@@ -88,21 +87,20 @@ export async function updateUser(
 }
 
 /**
- * What is shared, read again where the adapter is under a basis that this container does not know of yet. An adapter whose basis is still
- * unknown then starts anew, unless there is no basis at all.
+ * What an adapter is to be trained with. One whose basis is unknown starts anew, unless there is no basis at all.
  * @throws UnavailableError when the basis that the adapter needs is missing
  */
-async function learningFor(
+async function learningToTrain(
   previous: StoredAdapter | undefined,
   learning: SharedLearning,
-  { settings, freshLearning }: UpdateUserServices,
+  services: UpdateUserServices,
 ): Promise<SharedLearning> {
-  if (previous === undefined || !fitsDeployment(previous, settings)) return learning;
-  if (knowsBasisOf(learning.model, previous.state)) return learning;
-  const fresh = await freshLearning();
-  if (fresh.basis === null)
+  const found = await learningFor(previous, learning, services);
+  const { basis, model } = found;
+  if (basis === null && previous !== undefined && missesBasis(previous, services.settings, model)) {
     throw new UnavailableError('the adapter has learned under a basis, and there is none');
-  return fresh;
+  }
+  return found;
 }
 
 /**

@@ -185,7 +185,13 @@ export class MemoryDeployment {
     const { learning, adapters } = this.#services;
     const answer = await personalize(
       { userId, candidates, answer: 'scores', explain: false },
-      { settings: this.settings, adapters, cache: this.#cache, learning: () => readSharedLearning(learning) },
+      {
+        settings: this.settings,
+        adapters,
+        cache: this.#cache,
+        learning: () => readSharedLearning(learning),
+        freshLearning: () => readSharedLearning(learning, { transfer: 'on' }, 'refresh'),
+      },
     );
     const scores = new Array<number>(candidates.length).fill(0);
     for (const { index, score } of answer.items as readonly ScoredItem[]) scores[index] = score;

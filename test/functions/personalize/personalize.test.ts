@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { personalize, type ScoredItem } from '../../../functions/personalize/personalize.ts';
 import type { Candidate } from '../../../functions/personalize/request.ts';
 import { applyEvents } from '../../../functions/update-adapters/apply-events.ts';
@@ -38,18 +38,18 @@ const candidates: Candidate[] = embeddings
   .slice(30)
   .map((embedding, i) => ({ itemId: `item ${i}`, embedding }));
 
-function trained(): StoredAdapter {
-  const interactions = embeddings
+const EVENT = {
+  schemaVersion: 1,
+  eventId: 'e',
+  userId: 'ada',
+  occurredAt: '2026-01-01T00:00:00Z',
+  interactions: embeddings
     .slice(0, 30)
-    .map((embedding) => ({ embedding, reward: embedding[1]! > 0 ? 1 : 0 }));
-  const event = {
-    schemaVersion: 1,
-    eventId: 'e',
-    userId: 'ada',
-    occurredAt: '2026-01-01T00:00:00Z',
-    interactions,
-  } as const;
-  const { adapter } = applyEvents(undefined, [event], combine({ basis }, undefined), {
+    .map((embedding) => ({ embedding, reward: embedding[1]! > 0 ? 1 : 0 })),
+} as const;
+
+function trained(): StoredAdapter {
+  const { adapter } = applyEvents(undefined, [EVENT], combine({ basis }, undefined), {
     userKey: userKey('ada'),
     settings,
     now: 1,
@@ -72,6 +72,7 @@ function services(adapter: StoredAdapter | undefined, learning = combine({ basis
     adapters: store as AdapterStore,
     cache: new AdapterCache(),
     learning: async () => learning,
+    freshLearning: async () => learning,
   };
 }
 
@@ -200,6 +201,29 @@ describe('personalize', () => {
     const was = scores(before);
     const squares = (to: readonly number[]) => was.reduce((sum, score, i) => sum + (score - to[i]!) ** 2, 0);
     expect(squares(scores(carried))).toBeLessThan(0.02 * squares(was.map(() => 0.5)));
+  });
+
+  test('reads again what is shared for an adapter that was carried over elsewhere already', async () => {
+    const next = basisFromEmbeddings(embeddings.slice(5), { rank: 4, scalingFactor: 1, seed: 2 });
+    const fresh = combine({ basis: next, carryOvers: carryOversTo(next, { basis }, embeddings) }, undefined);
+    const { adapter } = applyEvents(trained(), [{ ...EVENT, eventId: 'later' }], fresh, {
+      userKey: userKey('ada'),
+      settings,
+      now: 2,
+    });
+    const freshLearning = vi.fn(async () => fresh);
+    const stale = { ...services(adapter), freshLearning };
+    const answer = await personalize(request, stale);
+    expect(answer).toMatchObject({ source: 'adapter', adapterVersion: 2 });
+    expect(answer).toEqual(await personalize(request, services(adapter, fresh)));
+    await personalize(request, { ...services(trained()), freshLearning });
+    expect(freshLearning).toHaveBeenCalledTimes(1);
+  });
+
+  test('serves without the adapter where its basis was removed', async () => {
+    const nothing = combine(undefined, undefined);
+    const newcomer = await personalize(request, services(undefined, nothing));
+    expect(await personalize(request, services(trained(), nothing))).toEqual(newcomer);
   });
 
   test('does not serve what was learned under other settings or an unknown basis', async () => {

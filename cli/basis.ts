@@ -34,7 +34,7 @@ export function basisCommand(): Command {
 
 async function buildBasis(file: string, options: BuildOptions): Promise<void> {
   const settings = await learningSettings(options.outputs);
-  const [{ basisFromEmbeddings }, { carryOversTo }, { learningObjects }] = await Promise.all([
+  const [{ basisFromEmbeddings }, { carryOversTo }, { basisFor, learningObjects }] = await Promise.all([
     import('../shared/lora/basis.ts'),
     import('../shared/lora/carry-over.ts'),
     import('../shared/adapter-store/learning-objects.ts'),
@@ -45,7 +45,8 @@ async function buildBasis(file: string, options: BuildOptions): Promise<void> {
   const replaced = await onDeployment(options, async (deployment) => {
     const { objects } = await deployment.bucket();
     const stored = learningObjects(objects, settings).basis;
-    const inForce = await stored.refresh();
+    // Adapters of other settings start anew, so nothing is carried over from a basis of theirs.
+    const inForce = basisFor(await stored.refresh(), settings);
     if (inForce?.basis.id === basis.id) return undefined;
     const carryOvers = carryOversTo(basis, inForce, embeddings);
     await unlessChanged(() => stored.write({ basis, embeddingModel, carryOvers }));

@@ -3,7 +3,7 @@ import { InvokeCommand, type LambdaClient } from '@aws-sdk/client-lambda';
 import type { ExplainedError } from '../../functions/personalize/http.ts';
 import type { PersonalizeAnswer, ScoredItem } from '../../functions/personalize/personalize.ts';
 import { AdapterStore } from '../../shared/adapter-store/adapter-store.ts';
-import { type LearningObjects, readSharedLearning } from '../../shared/adapter-store/learning-objects.ts';
+import { combine, type LearningObjects } from '../../shared/adapter-store/learning-objects.ts';
 import type { ObjectStore } from '../../shared/adapter-store/objects.ts';
 import { aucByThreshold, bootstrapInterval, mean, ndcg } from '../../shared/datasets/ranking-metrics.ts';
 import { UnavailableError } from '../../shared/errors.ts';
@@ -141,8 +141,7 @@ export async function readLearnedState(
   objects: ObjectStore,
   learning: LearningObjects,
 ): Promise<LearnedState> {
-  await Promise.all([learning.basis.refresh(), learning.skills.refresh()]);
-  const { model } = await readSharedLearning(learning);
+  const { model } = combine(await learning.basis.refresh(), await learning.skills.refresh());
   const store = new AdapterStore(objects);
   const hash = createHash('sha256');
   let adapters = 0;

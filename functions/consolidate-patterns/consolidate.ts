@@ -1,5 +1,5 @@
 import type { AdapterStore } from '../../shared/adapter-store/adapter-store.ts';
-import { combine, type LearningObjects } from '../../shared/adapter-store/learning-objects.ts';
+import { basisFor, combine, type LearningObjects } from '../../shared/adapter-store/learning-objects.ts';
 import type { Lease } from '../../shared/adapter-store/lease.ts';
 import type { PendingEpisodes } from '../../shared/adapter-store/pending-episodes.ts';
 import { ConflictError, type CorruptObjectError } from '../../shared/errors.ts';
@@ -72,7 +72,8 @@ export async function consolidate(
   const startedAt = now();
   const pendingStored = await storePending(services);
   const [storedBasis, stored] = await Promise.all([learning.basis.refresh(), learning.skills.refresh()]);
-  const inForce = combine(storedBasis, stored);
+  const basisInForce = basisFor(storedBasis, settings);
+  const inForce = combine(basisInForce, stored);
   // After a change of basis there is no prior until one is fitted under it.
   const withoutPrior = stored !== undefined && stored.prior.basisId !== inForce.skills.prior.basisId;
   const { skills } = inForce;
@@ -111,7 +112,14 @@ export async function consolidate(
 
   if (!(await lease.take(startedAt, LEASE_MS, force))) return { ...unchanged, status: 'running' };
   try {
-    const changed = await learn(services, { storedBasis, inForce, found, force: force || withoutPrior });
+    // After other settings a basis is made as soon as enough waits for it.
+    const startsAnew = storedBasis !== basisInForce;
+    const changed = await learn(services, {
+      storedBasis: basisInForce,
+      inForce,
+      found,
+      force: force || withoutPrior || startsAnew,
+    });
     return { ...unchanged, ...changed, status: 'consolidated' };
   } catch (error) {
     if (error instanceof ConflictError) return { ...unchanged, status: 'superseded' };

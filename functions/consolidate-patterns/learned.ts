@@ -6,6 +6,7 @@ import type { StrategyReport } from './strategy.ts';
 
 /** What a run has to learn from. */
 export interface NewFeedback {
+  /** The basis in force, as it stands in S3. */
   readonly storedBasis: StoredBasis | undefined;
   readonly inForce: SharedLearning;
   readonly found: readonly IndexedEpisode[];

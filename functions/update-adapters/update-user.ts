@@ -96,8 +96,8 @@ async function learningToTrain(
   services: UpdateUserServices,
 ): Promise<SharedLearning> {
   const found = await learningFor(previous, learning, services);
-  const { basis, model } = found;
-  if (basis === null && previous !== undefined && missesBasis(previous, services.settings, model)) {
+  const { hasBasis, model } = found;
+  if (!hasBasis && previous !== undefined && missesBasis(previous, services.settings, model)) {
     throw new UnavailableError('the adapter has learned under a basis, and there is none');
   }
   return found;

@@ -6,6 +6,7 @@ import { embeddingsWanted } from '../reasoning-bank/embedding-sample.ts';
 import { cellOf } from '../reasoning-bank/episode.ts';
 import { initialSkills, type Skills } from '../reasoning-bank/skills.ts';
 import { PREFIX } from '../runtime/names.ts';
+import type { FunctionSettings } from '../runtime/settings.ts';
 import { decodeBasis, encodeBasis, type StoredBasis } from './basis-object.ts';
 import { type BasisSample, decodeBasisSample, encodeBasisSample } from './basis-sample-object.ts';
 import type { Objects } from './objects.ts';
@@ -19,6 +20,8 @@ export interface SharedLearning {
   readonly model: Model;
   /** Whether episodes are to carry embeddings, for a better basis. */
   readonly samplesEmbeddings: boolean;
+  /** Whether S3 has a basis at all, be it one of other settings. */
+  readonly hasBasis: boolean;
 }
 
 export interface LearningObjects {
@@ -57,21 +60,36 @@ export function learningObjects(
   };
 }
 
+type BasisSettings = Pick<FunctionSettings, 'embeddingModel' | 'scalingFactor' | 'rank'>;
+
 /**
- * Basis and skills as they are to be used together. A prior of another basis than the one in force is left out; without transfer,
- * all skills are.
+ * A basis as far as it was made for the settings; one of another scale or embedding model counts as none. Under another scale tastes
+ * would be served in the wrong proportion.
+ */
+export function basisFor(
+  stored: StoredBasis | undefined,
+  { embeddingModel, scalingFactor, rank }: BasisSettings,
+): StoredBasis | undefined {
+  const fits = stored?.embeddingModel === embeddingModel && stored.basis.scale === scalingFactor / rank;
+  return fits ? stored : undefined;
+}
+
+/**
+ * Basis and skills as they are to be used together. A basis of other settings counts as none, see {@link basisFor}; a prior of
+ * another basis than the one in force is left out; without transfer, all skills are.
  * @param how `read` from memory where that is young enough, or `refresh` from S3 in any case
  */
 export async function readSharedLearning(
   { basis, skills }: LearningObjects,
-  { transfer }: { readonly transfer: 'on' | 'off' } = { transfer: 'on' },
+  settings: BasisSettings & Pick<FunctionSettings, 'transfer'>,
   how: 'read' | 'refresh' = 'read',
 ): Promise<SharedLearning> {
   const [storedBasis, storedSkills] = await Promise.all([
     basis[how](),
-    transfer === 'on' ? skills[how]() : undefined,
+    settings.transfer === 'on' ? skills[how]() : undefined,
   ]);
-  return combine(storedBasis, storedSkills);
+  const shared = combine(basisFor(storedBasis, settings), storedSkills);
+  return { ...shared, hasBasis: storedBasis !== undefined };
 }
 
 /** Pairs a basis with skills; a prior over another basis is replaced by the initial one, but its mean reward stays. */
@@ -96,5 +114,6 @@ export function combine(
     skills,
     model: { basis, prior: skills.prior, carryOvers },
     samplesEmbeddings: embeddingsWanted(learnedFrom) !== undefined,
+    hasBasis: basis !== null,
   };
 }

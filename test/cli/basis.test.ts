@@ -30,17 +30,21 @@ beforeAll(async () => {
   });
   const credentials = { accessKeyId: 'local', secretAccessKey: 'local' };
   s3 = s3Client({ region: 'us-east-1', credentials, endpoint: stack.endpoints.s3 });
-  const outputs = {
-    [OUTPUT.bucketName]: stack.outputs[OUTPUT.bucketName],
-    [OUTPUT.learningSettings]: JSON.stringify(SETTINGS),
-  };
-  writeFileSync(join(folder, 'outputs.json'), JSON.stringify({ Attune: outputs }));
+  deploy(SETTINGS);
 });
 afterAll(async () => {
   s3.destroy();
   await stack.stop();
   rmSync(folder, { recursive: true });
 });
+
+function deploy(settings: typeof SETTINGS): void {
+  const outputs = {
+    [OUTPUT.bucketName]: stack.outputs[OUTPUT.bucketName],
+    [OUTPUT.learningSettings]: JSON.stringify(settings),
+  };
+  writeFileSync(join(folder, 'outputs.json'), JSON.stringify({ Attune: outputs }));
+}
 
 function build(items: readonly (readonly number[])[], ...options: string[]) {
   const args = ['basis', 'build', '-', '--outputs', join(folder, 'outputs.json'), ...options];
@@ -53,8 +57,9 @@ function storedBasis() {
   return learningObjects(objects, SETTINGS).basis.refresh();
 }
 
+const items = Array.from({ length: 400 }, () => Array.from({ length: 16 }, () => random.normal()));
+
 it('puts the basis of a catalogue in force, and carries adapters over to the next one', async () => {
-  const items = Array.from({ length: 400 }, () => Array.from({ length: 16 }, () => random.normal()));
   const first = await build(items.slice(0, 200), '--json');
   expect(first).toMatchObject({ code: 0, stderr: '' });
   const built = JSON.parse(first.stdout);
@@ -71,3 +76,21 @@ it('puts the basis of a catalogue in force, and carries adapters over to the nex
   expect(carryOvers).toMatchObject([{ fromBasisId: built.basis }]);
   expect(second.stdout).toContain(`${((1 - carryOvers![0]!.loss) * 100).toFixed(1)} %`);
 });
+
+it.each([{ scalingFactor: 4 }, { embeddingModel: 'another' }])(
+  'replaces a basis after %o with one that no adapter is carried over to',
+  async (change) => {
+    await build(items);
+    const settings = { ...SETTINGS, ...change };
+    deploy(settings);
+    const built = JSON.parse((await build(items, '--json')).stdout);
+    expect(built).toMatchObject({ replaces: null, carryOverLoss: null });
+    const stored = (await storedBasis())!;
+    expect(stored).toMatchObject({
+      basis: { id: built.basis, scale: settings.scalingFactor / settings.rank },
+      embeddingModel: settings.embeddingModel,
+      carryOvers: [],
+    });
+    deploy(SETTINGS);
+  },
+);

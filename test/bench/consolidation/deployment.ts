@@ -51,7 +51,7 @@ export async function startDeployment({ dim, users }: { dim: number; users: numb
      * not written.
      */
     async feedback(interactions: number): Promise<void> {
-      const shared = await readSharedLearning(learning);
+      const shared = await readSharedLearning(learning, settings);
       const episodes: Episode[] = [];
       const perUser = Map.groupBy(
         Array.from({ length: interactions / EVENT }, (_, i) => events + i),

@@ -117,12 +117,12 @@ export class MemoryDeployment {
     this.#now = Math.max(this.#now + 1, occurredAt);
     const { learning, adapters, episodes, pending, now } = this.#services;
     this.#outcome = undefined;
-    await updateUser(userKey(event.userId), [event], await readSharedLearning(learning), {
+    await updateUser(userKey(event.userId), [event], await readSharedLearning(learning, this.settings), {
       settings: this.settings,
       adapters,
       cache: this.#cache,
       pending,
-      freshLearning: () => readSharedLearning(learning, { transfer: 'on' }, 'refresh'),
+      freshLearning: () => readSharedLearning(learning, this.settings, 'refresh'),
       now,
       episodes: {
         store: (episode) => {
@@ -189,8 +189,8 @@ export class MemoryDeployment {
         settings: this.settings,
         adapters,
         cache: this.#cache,
-        learning: () => readSharedLearning(learning),
-        freshLearning: () => readSharedLearning(learning, { transfer: 'on' }, 'refresh'),
+        learning: () => readSharedLearning(learning, this.settings),
+        freshLearning: () => readSharedLearning(learning, this.settings, 'refresh'),
       },
     );
     const scores = new Array<number>(candidates.length).fill(0);

@@ -277,6 +277,29 @@ describe('consolidation', () => {
     expect((await learning.basis.refresh())!.basis.id).toBe(basis.id);
   });
 
+  test.each([
+    { scalingFactor: 4, embeddingModel: SETTINGS.embeddingModel },
+    { scalingFactor: SETTINGS.scalingFactor, embeddingModel: 'another' },
+  ])('replaces a basis of other settings, %o, once enough waits, though no fit is due', async (other) => {
+    const { services, crowd, feedback, learning, pass } = await createDeployment({ withBasis: false });
+    const { scalingFactor, embeddingModel } = other;
+    const basis = basisFromEmbeddings(items, { rank: SETTINGS.rank, scalingFactor, seed: 2 });
+    await learning.basis.write({ basis, embeddingModel });
+    await crowd(9, 60);
+    pass(1);
+    expect(await consolidate(services, FORCED)).toMatchObject({ basisLearned: false });
+    expect((await learning.basis.refresh())!.basis.id).toBe(basis.id);
+
+    await feedback('user 9', 0);
+    pass(86_400_000);
+    const scheduled = { force: false, settleSeconds: 0 };
+    expect(await consolidate(services, scheduled)).toMatchObject({ newEpisodes: 1, basisLearned: true });
+    const made = (await learning.basis.refresh())!;
+    expect(made).toMatchObject({ embeddingModel: SETTINGS.embeddingModel, carryOvers: [] });
+    expect(made.basis.scale).toBe(SETTINGS.scalingFactor / SETTINGS.rank);
+    expect((await learning.skills.refresh())!.prior.basisId).toBe(made.basis.id);
+  });
+
   test('learns the basis again from the embeddings that episodes carry, in one run with the prior under it', async () => {
     const { services, crowd, feedback, learning, adapters, pass } = await createDeployment({
       withBasis: false,
@@ -298,7 +321,7 @@ describe('consolidation', () => {
     expect(learnedFrom).toBeGreaterThanOrEqual(2 * 630);
     expect(carryOvers).toMatchObject([{ fromBasisId: first.basis.id }]);
     expect((await learning.skills.refresh())!.prior.basisId).toBe(basis.id);
-    expect((await readSharedLearning(learning)).samplesEmbeddings).toBe(false);
+    expect((await readSharedLearning(learning, SETTINGS)).samplesEmbeddings).toBe(false);
     await feedback('user 3', 60);
     const { state } = (await adapters.load(userKey('user 3')))!.adapter;
     expect(state).toMatchObject({ basisId: basis.id, statistics: { count: 61 * 5 } });
@@ -330,7 +353,7 @@ describe('consolidation', () => {
     const basis = basisFromEmbeddings(items.slice(8), { rank: SETTINGS.rank, scalingFactor: 1, seed: 2 });
     const carryOvers = carryOversTo(basis, inForce, items);
     await learning.basis.write({ basis, embeddingModel: SETTINGS.embeddingModel, carryOvers });
-    const between = await readSharedLearning(learning);
+    const between = await readSharedLearning(learning, SETTINGS);
     expect([...between.model.prior.mean].every((value) => value === 0)).toBe(true);
     const scheduled = { force: false, settleSeconds: 0 };
     expect(await consolidate(services, scheduled)).toMatchObject({

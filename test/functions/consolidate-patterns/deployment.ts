@@ -73,7 +73,7 @@ export async function createDeployment({ withBasis = true } = {}) {
       interactions,
     } as const;
     const loaded = await adapters.load(key);
-    const { adapter } = applyEvents(loaded?.adapter, [event], await readSharedLearning(learning), {
+    const { adapter } = applyEvents(loaded?.adapter, [event], await readSharedLearning(learning, SETTINGS), {
       userKey: key,
       settings: SETTINGS,
       now: time,

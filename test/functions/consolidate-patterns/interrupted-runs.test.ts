@@ -78,7 +78,7 @@ async function operationsOf(scenario: () => Promise<Deployment>): Promise<number
 const bytesInForce = ({ objects }: Deployment) => objects.contents.get(`skills/${CELL}`)?.body;
 
 async function skillsInForce({ objects }: Deployment): Promise<Skills> {
-  return (await readSharedLearning(learningObjects(objects, SETTINGS))).skills;
+  return (await readSharedLearning(learningObjects(objects, SETTINGS), SETTINGS)).skills;
 }
 
 /** All of the skills but when they were made. */

@@ -194,6 +194,17 @@ describe('a container that does not know of the basis yet', () => {
     expect(state).toMatchObject({ basisId: next.id, statistics: { count: 1 }, record: { count: 1 } });
   });
 
+  test('starts the user anew where the basis is one of other settings', async () => {
+    await update(container(), event('e1'));
+    const learning = { ...combine(undefined, undefined), hasBasis: true };
+    const services = { ...container().services, freshLearning: async () => learning };
+    await updateUser(ADA, [event('e2')], learning, services);
+    const { state, version } = await stored();
+    expect(version).toBe(2);
+    expect(state).toMatchObject({ basisId: null, statistics: { count: 1 } });
+    expect(state.learner === 'bayesian' && state.waiting).toHaveLength(1);
+  });
+
   test('leaves the adapter as it is where there is no basis at all', async () => {
     await update(container(), event('e1'));
     const nothing = combine(undefined, undefined);

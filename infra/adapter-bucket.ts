@@ -40,6 +40,11 @@ const LIFECYCLE: LifecycleRule[] = [
     prefix: PREFIX.pending,
     noncurrentVersionExpiration: Duration.days(1),
   },
+  {
+    id: 'earlier leases and samples',
+    prefix: PREFIX.consolidation,
+    noncurrentVersionExpiration: Duration.days(1),
+  },
 ];
 
 /** The bucket of adapters, their shared objects, quarantined events and episodes that wait for the table. */

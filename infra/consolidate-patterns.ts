@@ -62,7 +62,11 @@ export class ConsolidatePatterns extends Construct {
 
   private permit({ adapters, bank }: ConsolidatePatternsProps): void {
     adapters.allowObjects(this.function, ['s3:GetObject'], [PREFIX.adapters]);
-    adapters.allowObjects(this.function, ['s3:GetObject', 's3:PutObject'], [PREFIX.basis, PREFIX.skills]);
+    adapters.allowObjects(
+      this.function,
+      ['s3:GetObject', 's3:PutObject'],
+      [PREFIX.basis, PREFIX.skills, PREFIX.consolidation],
+    );
     adapters.allowObjects(this.function, ['s3:GetObject', 's3:DeleteObject'], [PREFIX.pending]);
     adapters.allowListing(this.function);
     bank.allowItems(this.function, ['dynamodb:PutItem']);

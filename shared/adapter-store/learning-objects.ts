@@ -53,7 +53,7 @@ export function learningObjects(
     ),
     basisSample: new SharedObject(
       objects,
-      `${PREFIX.basis}${cell}.sample`,
+      `${PREFIX.consolidation}${cell}.sample`,
       { encode: encodeBasisSample, decode: decodeBasisSample },
       cache,
     ),

@@ -14,7 +14,7 @@ export class Lease {
   /** @param cell whose skills are worked on */
   constructor(objects: Pick<Objects, 'get' | 'put'>, cell: string) {
     this.#objects = objects;
-    this.#key = `${PREFIX.skills}${cell}.lease`;
+    this.#key = `${PREFIX.consolidation}${cell}.lease`;
   }
 
   /**

@@ -21,6 +21,8 @@ export const PREFIX = {
   adapters: 'adapters/',
   basis: 'basis/',
   skills: 'skills/',
+  /** What only consolidation reads. */
+  consolidation: 'consolidation/',
   quarantine: 'quarantine/',
   pending: 'pending/',
 } as const;

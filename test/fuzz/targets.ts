@@ -174,7 +174,7 @@ export const TARGETS: Readonly<Record<string, Target>> = {
     ],
     run: (bytes) =>
       refusing(() => decodeBasis(bytes, 'basis/b'))
-        .then(() => refusing(() => decodeBasisSample(bytes, 'basis/b.sample')))
+        .then(() => refusing(() => decodeBasisSample(bytes, 'consolidation/b.sample')))
         .then(() => refusing(() => decodeSkills(bytes, 'skills/s'))),
   },
   // Without a checksum in the way.

@@ -64,6 +64,8 @@ describe('the whole of what each role may do', () => {
         's3:PutObject AdaptersBucket/basis/*',
         's3:GetObject AdaptersBucket/skills/*',
         's3:PutObject AdaptersBucket/skills/*',
+        's3:GetObject AdaptersBucket/consolidation/*',
+        's3:PutObject AdaptersBucket/consolidation/*',
         's3:GetObject AdaptersBucket/pending/*',
         's3:DeleteObject AdaptersBucket/pending/*',
         's3:ListBucket AdaptersBucket',

@@ -136,7 +136,10 @@ describe('the bucket', () => {
       expect(rule(prefix)).not.toHaveProperty('ExpirationInDays');
     }
     expect(rule('quarantine/')).toMatchObject({ ExpirationInDays: 14 });
-    expect(rule('pending/')).not.toHaveProperty('ExpirationInDays');
+    for (const prefix of ['pending/', 'consolidation/']) {
+      expect(rule(prefix)).toMatchObject({ NoncurrentVersionExpiration: { NoncurrentDays: 1 } });
+      expect(rule(prefix)).not.toHaveProperty('ExpirationInDays');
+    }
     const everywhere = rules.filter(({ Prefix }) => Prefix === undefined);
     expect(everywhere).toHaveLength(1);
     expect(everywhere[0]).toMatchObject({

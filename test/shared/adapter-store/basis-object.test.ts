@@ -47,11 +47,11 @@ describe('the sample that a basis is learned from', () => {
   it('reads as it was written', () => {
     const embeddings = items.map((item) => Float16Array.from(item));
     const sample = { embeddings, watermarks: ['', '0000000000001#a#1'] };
-    expect(decodeBasisSample(encodeBasisSample(sample), 'basis/b.sample')).toEqual(sample);
+    expect(decodeBasisSample(encodeBasisSample(sample), 'consolidation/b.sample')).toEqual(sample);
   });
 
   it('is refused when it is something else', () => {
     const bytes = encodeBasis({ basis: basisOf(90), embeddingModel: 'm' });
-    expect(() => decodeBasisSample(bytes, 'basis/b.sample')).toThrow('expected attune-basis-sample');
+    expect(() => decodeBasisSample(bytes, 'consolidation/b.sample')).toThrow('expected attune-basis-sample');
   });
 });

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { learningObjects, readSharedLearning } from '../../../shared/adapter-store/learning-objects.ts';
+import { Lease } from '../../../shared/adapter-store/lease.ts';
 import { basisFromEmbeddings } from '../../../shared/lora/basis.ts';
 import { createRandom } from '../../../shared/lora/random.ts';
 import { initialSkills } from '../../../shared/reasoning-bank/skills.ts';
@@ -19,6 +20,15 @@ async function stored() {
   await learning.skills.write({ ...skills, version: 4, priorVersion: 4, items });
   return learning;
 }
+
+it('what only consolidation reads stands apart from what the other functions may read', async () => {
+  const objects = new MemoryObjects();
+  const { basisSample } = learningObjects(objects, SETTINGS);
+  await basisSample.write({ embeddings: [Float16Array.of(1, 0)], watermarks: [] });
+  await new Lease(objects, 'cell').take(0, 1, false);
+  for (const key of objects.contents.keys()) expect(key).toMatch(/^consolidation\/.*\.(sample|lease)$/);
+  expect(objects.contents.size).toBe(2);
+});
 
 describe('what all users share', () => {
   it('is the basis, with the prior over it, under the settings that it was made for', async () => {

@@ -85,7 +85,8 @@ async function fitToUsers(
   const states = await loadStates(sampled, adapters, settings, onCorrupt);
   const first = inForce.basis === null ? await learnFirstBasis(learning, states, settings) : undefined;
   const shared = first === undefined ? inForce : combine(first, inForce.skills);
+  const { skills } = shared;
   const base = initialPrior(shared.basis?.id ?? null, coefficientCount(shared.basis));
   const sample = statisticsUnder(shared.model, states);
-  return { shared, sample, proposal: proposePrior(shared.skills.prior, base, sample) };
+  return { shared, sample, proposal: proposePrior(skills.prior, base, sample, skills.evidence) };
 }

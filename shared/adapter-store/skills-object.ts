@@ -33,6 +33,7 @@ const content = z.strictObject({
       logLikelihoodBefore: z.number(),
       logLikelihoodAfter: z.number(),
       gainInterval: z.strictObject({ low: z.number(), high: z.number() }),
+      shortfall: z.number().min(0).default(0),
     })
     .nullable(),
 });

@@ -16,8 +16,8 @@ export interface SampledUser {
 const MAX_USERS = 200;
 /**
  * Users of the validation fold from which on it tells by its mean which of two priors is better. The mean of a few is a toss of a coin that
- * keeps good priors from new users, because its error is many times what one refit gains: they turn a prior down only when it falls short
- * by two standard errors.
+ * keeps good priors from new users, because its error is many times what one refit gains: they turn a prior down only when it, and those
+ * before it that were put in force all the same, together fall short by two standard errors.
  */
 const TELLING_USERS = 30;
 /** Items whose effects are kept at most; beyond that the least seen go. */
@@ -71,7 +71,7 @@ export function takeIn(
 export interface Proposal {
   readonly prior: PreparedPrior;
   readonly evidence: Evidence;
-  /** By how much it may fall short of the prior in force and still be put in its place, log likelihood per reward. */
+  /** How far the sum of {@link Evidence.shortfall} may go. */
   readonly tolerance: number;
   readonly better: boolean;
 }
@@ -89,11 +89,13 @@ export function sampleOf(newcomers: Iterable<string>): string[] {
  * Fits a new prior to users outside the validation fold and compares it with the current one on those inside, by the marginal
  * likelihood of their rewards. Undefined when either part is empty.
  * @param base the prior before anyone was known
+ * @param evidence of the prior in force
  */
 export function proposePrior(
   current: PreparedPrior,
   base: PreparedPrior,
   sample: readonly SampledUser[],
+  evidence: Evidence | null = null,
 ): Proposal | undefined {
   const users = sample
     .filter(({ statistics }) => statistics.count > 0)
@@ -109,6 +111,7 @@ export function proposePrior(
   const compared = compare(current, prior, validation);
   const { effect, error } = compared.gain;
   const [low, high] = compared.gain.interval ?? [effect, effect];
+  const shortfall = Math.max(0, (evidence?.shortfall ?? 0) - effect);
   const tolerance = validation.length < TELLING_USERS ? 2 * error : 0;
   return {
     prior,
@@ -119,9 +122,10 @@ export function proposePrior(
       logLikelihoodBefore: compared.before,
       logLikelihoodAfter: compared.after,
       gainInterval: { low, high },
+      shortfall,
     },
     tolerance,
-    better: effect > -tolerance,
+    better: effect > 0 || shortfall < tolerance,
   };
 }
 
@@ -132,10 +136,13 @@ export function objectionTo(proposal: Proposal | undefined, sample: readonly Sam
     const validation = users.filter(({ userKey }) => isValidationUser(userKey)).length;
     return `${users.length - validation} users to fit and ${validation} to validate, expected at least 1 of each`;
   }
-  const { validationUsers, logLikelihoodBefore, logLikelihoodAfter } = proposal.evidence;
+  const { validationUsers, logLikelihoodBefore, logLikelihoodAfter, shortfall } = proposal.evidence;
   return (
     `log likelihood ${logLikelihoodAfter.toFixed(6)} per reward of ${validationUsers} validation users, ` +
-    `expected more than ${(logLikelihoodBefore - proposal.tolerance).toFixed(6)}`
+    `expected more than ${logLikelihoodBefore.toFixed(6)}` +
+    (proposal.tolerance === 0
+      ? ''
+      : `, or to fall short in all by less than ${proposal.tolerance.toFixed(6)}, not ${shortfall.toFixed(6)}`)
   );
 }
 

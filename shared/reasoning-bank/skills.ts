@@ -17,7 +17,7 @@ export interface Skills {
   readonly progress: Progress;
   /** Hyperparameters that the evidence supports, in place of the configured values; empty where these are as good as any. */
   readonly recommended: Readonly<Record<string, number>>;
-  /** Why the prior in force is in force. */
+  /** What the fold said of the prior in force when it was put there. */
   readonly evidence: Evidence | null;
 }
 
@@ -51,6 +51,8 @@ export interface Evidence {
   readonly logLikelihoodAfter: number;
   /** 95 % interval of the gain, by users (Student); of one user, the gain twice. */
   readonly gainInterval: { readonly low: number; readonly high: number };
+  /** What this prior and those before it lost on the fold, less what they gained, log likelihood per reward; at least 0. */
+  readonly shortfall: number;
 }
 
 export const NO_ITEM_EFFECTS: ItemEffects = { sums: new Map(), shrinkage: 20, squares: 0 };

@@ -365,6 +365,7 @@ export function describeReasoningBank(
         logLikelihoodBefore: 0.1,
         logLikelihoodAfter: 0.2,
         gainInterval: { low: 0.01, high: 0.05 },
+        shortfall: 0.002,
       };
       const skills = { ...initialSkills('basis', 65), version: 1, priorVersion: 1, evidence };
       await under.store.recordSkills('bayesian-r4-d64', skills);

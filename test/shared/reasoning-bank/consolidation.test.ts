@@ -121,8 +121,23 @@ describe('proposing a prior', () => {
       expect(gain).toBeLessThan(0);
       expect(evidence).toMatchObject({ validationUsers });
       expect(better).toBe(expected);
+      expect(evidence.shortfall).toBeCloseTo(-gain, 12);
       if (expected) expect(gain).toBeGreaterThan(-tolerance);
       else expect(tolerance).toBe(0);
+    });
+
+    test('is turned down when those before it fell short by the rest', () => {
+      const { evidence, tolerance } = proposePrior(base, base, sampleWith(8))!;
+      const before = { ...evidence, shortfall: tolerance - evidence.shortfall };
+      const just = proposePrior(base, base, sampleWith(8), {
+        ...before,
+        shortfall: before.shortfall - 1e-9,
+      })!;
+      const rest = proposePrior(base, base, sampleWith(8), {
+        ...before,
+        shortfall: before.shortfall + 1e-9,
+      })!;
+      expect([just.better, rest.better]).toEqual([true, false]);
     });
   });
 

@@ -29,7 +29,13 @@ export function hyperparametersFor(
   if (digest.readUInt32BE(0) >= exploration * 2 ** 32) {
     return { learningRate: recommended.learningRate ?? learningRate };
   }
+  const arms = armsAround(learningRate);
+  return { learningRate: arms[digest.readUInt32BE(4) % arms.length]! };
+}
+
+/** What is beyond the bounds is left out, so that all that is tried is tried by equally many; at least five remain, whatever is configured. */
+function armsAround(learningRate: number): number[] {
   const { minimum } = SGD_HYPERPARAMETERS.learningRate;
-  const tried = learningRate * ARM_FACTORS[digest.readUInt32BE(4) % ARM_FACTORS.length]!;
-  return { learningRate: Math.max(minimum, Math.min(tried, Math.max(learningRate, LARGEST_TRIED))) };
+  const maximum = Math.max(learningRate, LARGEST_TRIED);
+  return ARM_FACTORS.map((factor) => learningRate * factor).filter((arm) => minimum <= arm && arm <= maximum);
 }

@@ -42,10 +42,24 @@ describe('the step size of a user', () => {
 
   test('is never tried below the least, nor where descent diverges, unless that is configured', () => {
     const rates = (configured: number) => keys.map((key) => rateOf(key, configured, 0.5, configured));
-    expect(Math.max(...rates(0.5))).toBe(2);
+    expect(Math.max(...rates(0.5))).toBeCloseTo(0.5 * 10 ** 0.5, 12);
     expect(Math.max(...rates(5))).toBe(5);
-    expect(Math.min(...rates(1e-5))).toBe(1e-6);
+    expect(Math.min(...rates(1e-5))).toBeCloseTo(1e-6, 12);
   });
+
+  test.each([1e-6, 3e-6, 1, 2.5, 10])(
+    'is tried by as many as any other, also near the bounds: %d',
+    (configured) => {
+      const tried = keys.filter((key) => rateOf(key, configured, 0.5, 7) !== 7);
+      const byRate = Map.groupBy(tried, (key) => rateOf(key, configured, 0.5));
+      expect(byRate.size).toBeGreaterThanOrEqual(5);
+      expect([...byRate.keys()]).toContain(configured);
+      for (const users of byRate.values()) {
+        expect((users.length * byRate.size) / tried.length).toBeGreaterThan(0.85);
+        expect((users.length * byRate.size) / tried.length).toBeLessThan(1.15);
+      }
+    },
+  );
 
   test('says nothing of who is held out', () => {
     const tried = keys.filter((key) => rateOf(key, 0.01, 0.2, 7) !== 7);

@@ -79,6 +79,32 @@ describe('a step size', () => {
     expect(effect).toMatchObject({ users: 1, defaultUsers: 1 });
   });
 
+  test('is judged by one difference of each user, also of those who were given both', () => {
+    const moved = [episode(1, 0.1, 0.3), { ...episode(1, 0.3, 0.3), version: 2 }];
+    const other = episode(2, 0.1, 0.3);
+    const [effect] = stepEffects([...moved, other], 0.1);
+    expect(effect).toMatchObject({ users: 1, defaultUsers: 1, episodes: 1 });
+    const lossAt = ({ outcome, hyperparameters }: Episode, rate: number) => {
+      const { lossWithout, meanSquare } = outcome.taste!;
+      const k = rate / hyperparameters!.learningRate!;
+      return lossWithout - k * (lossWithout + meanSquare - outcome.loss) + k * k * meanSquare;
+    };
+    const differences = [moved, [other]].map((own) => {
+      const sum = (of: (one: Episode) => number) => own.reduce((total, one) => total + of(one), 0);
+      const lossWithoutAdapter = sum(({ outcome }) => outcome.taste!.lossWithout);
+      const at = (rate: number) => rewardOf({ loss: sum((one) => lossAt(one, rate)), lossWithoutAdapter });
+      return at(0.3) - at(0.1);
+    });
+    expect(effect!.effect).toBeCloseTo((differences[0]! + differences[1]!) / 2, 12);
+  });
+
+  test('is recommended by ten people, not by five who were given two values', () => {
+    const crowdOfBoth = (users: number) =>
+      Array.from({ length: users }, (_, i) => [episode(i, 0.1, 0.3), episode(i, 0.3, 0.3)]).flat();
+    expect(recommended(crowdOfBoth(5), 0.1)).toEqual([]);
+    expect(recommended(crowdOfBoth(10), 0.1)).toEqual([0.3]);
+  });
+
   test('is not judged by steps more than four times larger or smaller', () => {
     const far = stepEffects(
       crowd(

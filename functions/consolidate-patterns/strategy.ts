@@ -5,7 +5,7 @@ import type { BankStore } from '../../shared/reasoning-bank/bank-store.ts';
 import type { IndexedEpisode } from '../../shared/reasoning-bank/episode-store.ts';
 import type { Progress } from '../../shared/reasoning-bank/skills.ts';
 import { STEP_SIZE } from '../../shared/reasoning-bank/step-effects.ts';
-import { objectionTo, recommend } from '../../shared/reasoning-bank/strategy.ts';
+import { objectionToStep, recommend } from '../../shared/reasoning-bank/strategy.ts';
 import type { FunctionSettings } from '../../shared/runtime/settings.ts';
 import type { Learned, NewFeedback } from './learned.ts';
 
@@ -59,7 +59,7 @@ export async function learnStepSize(
 ): Promise<Learned> {
   const { skills } = inForce;
   const explores = services.settings.exploration > 0;
-  const strategy = explores ? await learnStrategy(services) : null;
+  const strategy = explores ? await judgeStepSizes(services) : null;
   const recommended = strategy?.recommended ?? {};
   const unchanged = strategy !== null && isDeepStrictEqual(recommended, skills.recommended);
   return {
@@ -78,7 +78,7 @@ const PER_SHARD = 512;
  * Compares the step sizes that users were given with each other, over the newest episodes, and records what follows.
  * @throws UnavailableError
  */
-async function learnStrategy({
+async function judgeStepSizes({
   cell,
   settings,
   episodes: store,
@@ -98,6 +98,6 @@ async function learnStrategy({
     considered: causality,
     rejected: causality
       .filter(({ value }) => !isOnTheWay(value))
-      .map((step) => ({ what: `${STEP_SIZE} ${step.value}`, why: objectionTo(step) })),
+      .map((step) => ({ what: `${STEP_SIZE} ${step.value}`, why: objectionToStep(step) })),
   };
 }

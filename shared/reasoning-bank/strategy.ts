@@ -77,7 +77,7 @@ function isNext(
 }
 
 /** Why a step, or one that does not lead on from the steps before it, is not recommended. */
-export function objectionTo(step: ArmEffect): string {
+export function objectionToStep(step: ArmEffect): string {
   const { users, defaultUsers, defaultValue, effect, interval } = step;
   if (users + defaultUsers < MIN_USERS) {
     return `${users + defaultUsers} users of this value or ${defaultValue}, expected at least ${MIN_USERS}`;

@@ -3,7 +3,7 @@ import { createRandom } from '../../../shared/lora/random.ts';
 import type { Episode } from '../../../shared/reasoning-bank/episode.ts';
 import { rewardOf } from '../../../shared/reasoning-bank/outcome.ts';
 import { stepEffects } from '../../../shared/reasoning-bank/step-effects.ts';
-import { objectionTo, recommend } from '../../../shared/reasoning-bank/strategy.ts';
+import { objectionToStep, recommend } from '../../../shared/reasoning-bank/strategy.ts';
 
 const random = createRandom('steps');
 const REWARDS = 40;
@@ -212,7 +212,9 @@ describe('the recommended step size', () => {
       0.1,
     );
     const [larger, smaller] = stepEffects(episodes, 0.1);
-    expect(objectionTo(larger!)).toBe('6 users of this value or 0.1, expected at least 10');
-    expect(objectionTo(smaller!)).toMatch(/^reward −\d\.\d{4} against 0\.1, 95 % interval −\d\.\d{4} to /);
+    expect(objectionToStep(larger!)).toBe('6 users of this value or 0.1, expected at least 10');
+    expect(objectionToStep(smaller!)).toMatch(
+      /^reward −\d\.\d{4} against 0\.1, 95 % interval −\d\.\d{4} to /,
+    );
   });
 });

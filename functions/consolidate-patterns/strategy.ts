@@ -7,7 +7,7 @@ import type { Progress } from '../../shared/reasoning-bank/skills.ts';
 import { STEP_SIZE } from '../../shared/reasoning-bank/step-effects.ts';
 import { objectionToStep, recommend } from '../../shared/reasoning-bank/strategy.ts';
 import type { FunctionSettings } from '../../shared/runtime/settings.ts';
-import type { Learned, NewFeedback } from './learned.ts';
+import type { Learned, NewFeedback, Rejected } from './learned.ts';
 
 export type StrategyStore = Pick<BankStore, 'newest' | 'recordStrategy'>;
 
@@ -61,14 +61,25 @@ export async function learnStepSize(
   const explores = services.settings.exploration > 0;
   const strategy = explores ? await judgeStepSizes(services) : null;
   const recommended = strategy?.recommended ?? {};
-  const unchanged = strategy !== null && isDeepStrictEqual(recommended, skills.recommended);
   return {
     skills: { ...skills, prior: withMeanReward(skills.prior, skills.progress, found), recommended },
     fitted: true,
     considered: explores ? 1 : 0,
-    rejected: unchanged ? [{ what: 'step size', why: `as before: ${strategy.recommendation}` }] : [],
+    rejected: strategy === null ? [] : notCreated(strategy, skills.recommended),
     report: { evidence: null, priorAccepted: false, basisLearned: false, strategy },
   };
+}
+
+/** Neither a recommendation that was made before nor one that is taken back was created. */
+function notCreated(
+  { recommended, recommendation }: StrategyReport,
+  before: StrategyReport['recommended'],
+): Rejected[] {
+  if (isDeepStrictEqual(recommended, before))
+    return [{ what: 'step size', why: `as before: ${recommendation}` }];
+  return isDeepStrictEqual(recommended, {})
+    ? [{ what: 'step size', why: `taken back: ${recommendation}` }]
+    : [];
 }
 
 /** Newest episodes of each shard that are read: 8,192 in all, whatever the history. */

@@ -109,6 +109,20 @@ describe("a deployment of the learner 'sgd'", () => {
     expect(report.strategy!.rejected.map(({ what }) => what)).toContain('learningRate 0.2');
   });
 
+  test('takes back what the evidence no longer supports, and does not call that created', async () => {
+    const { deployment } = await deploy({ learningRate: 2, exploration: 0.5 }, 60);
+    const { skills } = learningObjects(deployment.objects, deployment.settings);
+    await skills.write({ ...(await skills.refresh())!, recommended: { learningRate: 0.2 } });
+    expect(await deployment.consolidate(true)).toMatchObject({
+      skillsCreated: 1,
+      considered: 2,
+      rejected: [
+        { what: 'step size', why: expect.stringMatching(/^taken back: Keep the configured values/) },
+      ],
+    });
+    expect((await skills.refresh())!.recommended).toEqual({});
+  });
+
   test('learns no strategy where nobody explores', async () => {
     const { deployment, adapterOf } = await deploy({ learningRate: 0.01, exploration: 0 }, 15);
     expect(await deployment.consolidate(true)).toMatchObject({

@@ -3,7 +3,7 @@ import type { PreparedPrior } from '../../shared/lora/prior.ts';
 import type { ArmEffect } from '../../shared/reasoning-bank/bank.ts';
 import type { BankStore } from '../../shared/reasoning-bank/bank-store.ts';
 import type { IndexedEpisode } from '../../shared/reasoning-bank/episode-store.ts';
-import type { Progress } from '../../shared/reasoning-bank/skills.ts';
+import type { Progress, RecommendedStepSize } from '../../shared/reasoning-bank/skills.ts';
 import { STEP_SIZE } from '../../shared/reasoning-bank/step-effects.ts';
 import { objectionToStep, recommend } from '../../shared/reasoning-bank/strategy.ts';
 import type { FunctionSettings } from '../../shared/runtime/settings.ts';
@@ -12,8 +12,8 @@ import type { Learned, NewFeedback, Rejected } from './learned.ts';
 export type StrategyStore = Pick<BankStore, 'newest' | 'recordStrategy'>;
 
 export interface StrategyReport {
-  /** Values to use in place of the configured ones; empty when these are kept. */
-  readonly recommended: Readonly<Record<string, number>>;
+  /** null when the configured step size is kept. */
+  readonly recommended: RecommendedStepSize | null;
   /** In words. */
   readonly recommendation: string;
   /** Episodes that were read. */
@@ -60,7 +60,8 @@ export async function learnStepSize(
   const { skills } = inForce;
   const explores = services.settings.exploration > 0;
   const strategy = explores ? await judgeStepSizes(services) : null;
-  const recommended = strategy?.recommended ?? {};
+  const recommended =
+    strategy === null ? await unlessVoid(services, skills.recommended) : strategy.recommended;
   return {
     skills: { ...skills, prior: withMeanReward(skills.prior, skills.progress, found), recommended },
     fitted: true,
@@ -70,6 +71,24 @@ export async function learnStepSize(
   };
 }
 
+/** What was found while users explored; the bank is told when it is void, because another step size is configured by now. */
+async function unlessVoid(
+  { cell, settings, episodes, now }: StrategyServices,
+  recommended: RecommendedStepSize | null,
+): Promise<RecommendedStepSize | null> {
+  if (recommended === null || recommended.insteadOf === settings.learningRate) return recommended;
+  const { learningRate, insteadOf } = recommended;
+  await episodes.recordStrategy({
+    cell,
+    hints: [],
+    recommendation: `Keep the configured values: ${STEP_SIZE} ${learningRate} was recommended in place of ${insteadOf}, which is no longer configured.`,
+    confidence: 0,
+    skills: [],
+    consolidatedAt: now(),
+  });
+  return null;
+}
+
 /** Neither a recommendation that was made before nor one that is taken back was created. */
 function notCreated(
   { recommended, recommendation }: StrategyReport,
@@ -77,9 +96,7 @@ function notCreated(
 ): Rejected[] {
   if (isDeepStrictEqual(recommended, before))
     return [{ what: 'step size', why: `as before: ${recommendation}` }];
-  return isDeepStrictEqual(recommended, {})
-    ? [{ what: 'step size', why: `taken back: ${recommendation}` }]
-    : [];
+  return recommended === null ? [{ what: 'step size', why: `taken back: ${recommendation}` }] : [];
 }
 
 /** Newest episodes of each shard that are read: 8,192 in all, whatever the history. */
@@ -103,7 +120,7 @@ async function judgeStepSizes({
   const isOnTheWay = (value: number) =>
     Math.min(learningRate, end) <= value && value <= Math.max(learningRate, end);
   return {
-    recommended: end === learningRate ? {} : { [STEP_SIZE]: end },
+    recommended: end === learningRate ? null : { learningRate: end, insteadOf: learningRate },
     recommendation,
     episodes: episodes.length,
     considered: causality,

@@ -24,7 +24,7 @@ const content = z.strictObject({
     at: count,
   }),
   /** Skills from before anything was recommended have none. */
-  recommended: z.record(z.string(), z.number()).default({}),
+  recommended: z.strictObject({ learningRate: z.number(), insteadOf: z.number() }).nullable().default(null),
   evidence: z
     .strictObject({
       users: count,

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { SGD_HYPERPARAMETERS } from '../lora/sgd.ts';
 import type { FunctionSettings } from '../runtime/settings.ts';
+import type { RecommendedStepSize } from './skills.ts';
 
 type ExplorationSettings = Pick<FunctionSettings, 'learner' | 'learningRate' | 'exploration'>;
 
@@ -13,21 +14,23 @@ const ARM_FACTORS = Array.from({ length: 9 }, (_, i) => 10 ** ((i - 4) / 2));
 const LARGEST_TRIED = 2;
 
 /**
- * What a user's updates are steered by: the value that the user explores for good, else the recommended one, else the configured one;
- * undefined for the learner 'bayesian', whose strategy is the prior. Who explores what depends on the user's key alone, and a larger
- * share adds users without changing what the others try.
+ * What a user's updates are steered by: the value that the user explores for good, else the one recommended in place of the
+ * configured one, else that; undefined for the learner 'bayesian', whose strategy is the prior. Who explores what depends on the
+ * user's key alone, and a larger share adds users without changing what the others try.
  * @param userKey SHA-256 of the user id, hex
  */
 export function hyperparametersFor(
   userKey: string,
   { learner, learningRate, exploration }: ExplorationSettings,
-  recommended: Readonly<Record<string, number>>,
+  recommended: RecommendedStepSize | null,
 ): Readonly<Record<string, number>> | undefined {
   if (learner === 'bayesian') return undefined;
   // Hashed once more, so that who explores says nothing of who is held out or checks new priors.
   const digest = createHash('sha256').update(`explore ${userKey}`).digest();
   if (digest.readUInt32BE(0) >= exploration * 2 ** 32) {
-    return { learningRate: recommended.learningRate ?? learningRate };
+    return {
+      learningRate: recommended?.insteadOf === learningRate ? recommended.learningRate : learningRate,
+    };
   }
   const arms = armsAround(learningRate);
   return { learningRate: arms[digest.readUInt32BE(4) % arms.length]! };

@@ -15,10 +15,16 @@ export interface Skills {
   readonly priorVersion: number;
   readonly items: ItemEffects;
   readonly progress: Progress;
-  /** Hyperparameters that the evidence supports, in place of the configured values; empty where these are as good as any. */
-  readonly recommended: Readonly<Record<string, number>>;
+  /** What the evidence supports in place of the configured step size; null where that is as good as any. */
+  readonly recommended: RecommendedStepSize | null;
   /** What the fold said of the prior in force when it was put there. */
   readonly evidence: Evidence | null;
+}
+
+export interface RecommendedStepSize {
+  readonly learningRate: number;
+  /** The configured one that it was found better than; it is void while another one is configured. */
+  readonly insteadOf: number;
 }
 
 /** Item effects of a cell: β = s/(n + k). */
@@ -66,7 +72,7 @@ export function initialSkills(basisId: string | null, coefficients: number): Ski
     priorVersion: 0,
     items: NO_ITEM_EFFECTS,
     progress: NO_PROGRESS,
-    recommended: {},
+    recommended: null,
     evidence: null,
   };
 }

@@ -65,7 +65,7 @@ it("trains adapters with the learner 'sgd', each user's with the rate that is th
     const key = userKey(`user ${user}`);
     const { adapter } = (await running.adapters.load(key))!;
     expect(adapter.state).toMatchObject({ learner: 'sgd', count: 5 * EVENTS });
-    const expected = hyperparametersFor(key, LEARNING, {});
+    const expected = hyperparametersFor(key, LEARNING, null);
     expect(adapter.lastEpisode!.hyperparameters).toEqual(expected);
     rates.add(expected!.learningRate!);
   }

@@ -1,15 +1,20 @@
 import { describe, expect, test } from 'vitest';
+import { learnStepSize } from '../../../functions/consolidate-patterns/strategy.ts';
 import { AdapterStore } from '../../../shared/adapter-store/adapter-store.ts';
-import { learningObjects } from '../../../shared/adapter-store/learning-objects.ts';
+import { combine, learningObjects } from '../../../shared/adapter-store/learning-objects.ts';
 import { PendingEpisodes } from '../../../shared/adapter-store/pending-episodes.ts';
 import { aucByThreshold } from '../../../shared/datasets/ranking-metrics.ts';
 import type { FeedbackEvent } from '../../../shared/feedback/event.ts';
 import { userKey } from '../../../shared/feedback/user-key.ts';
 import { createRandom } from '../../../shared/lora/random.ts';
 import { hyperparametersFor } from '../../../shared/reasoning-bank/exploration.ts';
+import { InMemoryEpisodeStore } from '../../../shared/reasoning-bank/in-memory-episode-store.ts';
+import { initialSkills } from '../../../shared/reasoning-bank/skills.ts';
 import { MemoryDeployment } from '../../bench/learning/deployment.ts';
+import { SETTINGS } from '../update-adapters/container.ts';
 
 const DIM = 16;
+const STRATEGY = { cell: 'sgd-r4-d16', hints: [], confidence: 0, skills: [], consolidatedAt: 0 };
 const random = createRandom('strategy');
 const items = Array.from({ length: 60 }, () => {
   const item = Float32Array.from({ length: DIM }, () => random.normal());
@@ -47,7 +52,10 @@ async function deploy(learner: { learningRate: number; exploration: number }, us
   const adapters = new AdapterStore(deployment.objects);
   const adapterOf = async (userId: string) => (await adapters.load(userKey(userId)))!.adapter;
   const explores = (userId: string) =>
-    hyperparametersFor(userKey(userId), deployment.settings, { learningRate: 7 })!.learningRate !== 7;
+    hyperparametersFor(userKey(userId), deployment.settings, {
+      learningRate: 7,
+      insteadOf: learner.learningRate,
+    })!.learningRate !== 7;
   return { deployment, feedback, adapterOf, explores };
 }
 
@@ -65,14 +73,14 @@ describe("a deployment of the learner 'sgd'", () => {
       items: 30,
       skillsCreated: 2,
     });
-    const rate = recommended.learningRate!;
+    const rate = recommended!.learningRate;
     expect(rate).toBeGreaterThan(0.05);
     expect(recommendation).toContain('episodes of');
     expect(considered.length).toBeGreaterThan(6);
     expect(rejected.map(({ what }) => what)).toContain('learningRate 0.001');
 
     const skills = await learningObjects(deployment.objects, deployment.settings).skills.refresh();
-    expect(skills).toMatchObject({ recommended: { learningRate: rate }, priorVersion: 0 });
+    expect(skills).toMatchObject({ recommended: { learningRate: rate, insteadOf: 0.01 }, priorVersion: 0 });
     expect(skills!.prior.meanReward).toBeGreaterThan(0.4);
 
     const newcomers = Array.from({ length: 20 }, (_, i) => `newcomer ${i}`);
@@ -81,7 +89,7 @@ describe("a deployment of the learner 'sgd'", () => {
     for (const userId of [others[0]!, explorers[0]!]) await feedback(userId, 8);
     expect((await adapterOf(others[0]!)).lastEpisode!.hyperparameters).toEqual({ learningRate: rate });
     expect((await adapterOf(explorers[0]!)).lastEpisode!.hyperparameters).toEqual(
-      hyperparametersFor(userKey(explorers[0]!), deployment.settings, {}),
+      hyperparametersFor(userKey(explorers[0]!), deployment.settings, null),
     );
 
     const unseen = items.slice(40);
@@ -104,7 +112,7 @@ describe("a deployment of the learner 'sgd'", () => {
       skillsCreated: 1,
       considered: 2,
       rejected: [{ what: 'step size', why: expect.stringMatching(/^as before: Keep the configured values/) }],
-      strategy: { recommended: {} },
+      strategy: { recommended: null },
     });
     expect(report.strategy!.rejected.map(({ what }) => what)).toContain('learningRate 0.2');
   });
@@ -112,7 +120,7 @@ describe("a deployment of the learner 'sgd'", () => {
   test('takes back what the evidence no longer supports, and does not call that created', async () => {
     const { deployment } = await deploy({ learningRate: 2, exploration: 0.5 }, 60);
     const { skills } = learningObjects(deployment.objects, deployment.settings);
-    await skills.write({ ...(await skills.refresh())!, recommended: { learningRate: 0.2 } });
+    await skills.write({ ...(await skills.refresh())!, recommended: { learningRate: 0.2, insteadOf: 2 } });
     expect(await deployment.consolidate(true)).toMatchObject({
       skillsCreated: 1,
       considered: 2,
@@ -120,7 +128,7 @@ describe("a deployment of the learner 'sgd'", () => {
         { what: 'step size', why: expect.stringMatching(/^taken back: Keep the configured values/) },
       ],
     });
-    expect((await skills.refresh())!.recommended).toEqual({});
+    expect((await skills.refresh())!.recommended).toBeNull();
   });
 
   test('learns no strategy where nobody explores', async () => {
@@ -132,6 +140,40 @@ describe("a deployment of the learner 'sgd'", () => {
       rejected: [],
     });
     expect((await adapterOf('user 3')).lastEpisode!.hyperparameters).toEqual({ learningRate: 0.01 });
+  });
+
+  test('keeps what was found when users explore no more, unless another step size is configured by then', async () => {
+    const store = new InMemoryEpisodeStore();
+    const found = { learningRate: 0.316, insteadOf: 0.01 };
+    await store.recordStrategy({ ...STRATEGY, recommendation: 'Set learning rate to 0.316.' });
+    const runWith = (learningRate: number) => {
+      const settings = { ...SETTINGS, learner: 'sgd' as const, exploration: 0, learningRate };
+      const skills = { ...initialSkills(null, 1), recommended: found };
+      return learnStepSize(
+        { cell: STRATEGY.cell, settings, episodes: store, now: () => 7 },
+        {
+          storedBasis: undefined,
+          inForce: combine(undefined, skills),
+          found: [],
+          progress: skills.progress,
+          force: true,
+        },
+      );
+    };
+    expect(await runWith(0.01)).toMatchObject({
+      skills: { recommended: found },
+      considered: 0,
+      rejected: [],
+    });
+    expect((await store.strategy(STRATEGY.cell))!.recommendation).toBe('Set learning rate to 0.316.');
+
+    expect(await runWith(0.1)).toMatchObject({ skills: { recommended: null }, considered: 0, rejected: [] });
+    expect(await store.strategy(STRATEGY.cell)).toEqual({
+      ...STRATEGY,
+      recommendation:
+        'Keep the configured values: learningRate 0.316 was recommended in place of 0.01, which is no longer configured.',
+      consolidatedAt: 7,
+    });
   });
 
   test('tells in an episode what the taste did, also in one that waits', async () => {

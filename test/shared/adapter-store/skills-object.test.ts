@@ -6,7 +6,7 @@ import { withoutField } from './earlier-writer.ts';
 const skills = { ...initialSkills(null, 1), version: 3 };
 
 it('skills read as they were written', () => {
-  const recommending = { ...skills, recommended: { learningRate: 0.5 } };
+  const recommending = { ...skills, recommended: { learningRate: 0.5, insteadOf: 0.1 } };
   expect(decodeSkills(encodeSkills(recommending), 'skills/b')).toEqual(recommending);
 });
 

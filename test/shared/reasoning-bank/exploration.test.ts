@@ -10,7 +10,7 @@ const rateOf = (key: string, learningRate: number, exploration: number, recommen
   hyperparametersFor(
     key,
     settings(learningRate, exploration),
-    recommended === undefined ? {} : { learningRate: recommended },
+    recommended === undefined ? null : { learningRate: recommended, insteadOf: learningRate },
   )!.learningRate!;
 
 describe('the step size of a user', () => {
@@ -19,6 +19,13 @@ describe('the step size of a user', () => {
       expect(rateOf(key, 0.1, 0)).toBe(0.1);
       expect(rateOf(key, 0.1, 0, 0.3)).toBe(0.3);
     }
+  });
+
+  test('is not the recommended one where that was found better than another than the configured one', () => {
+    const recommended = { learningRate: 0.3, insteadOf: 0.01 };
+    const rate = (configured: number) => hyperparametersFor(keys[0]!, settings(configured, 0), recommended);
+    expect(rate(0.01)).toEqual({ learningRate: 0.3 });
+    expect(rate(0.1)).toEqual({ learningRate: 0.1 });
   });
 
   test('is another one for the share who explore, from a hundredth to a hundred times in steps of √10', () => {
@@ -71,5 +78,5 @@ describe('the step size of a user', () => {
 
 test('the learner bayesian has no step size', () => {
   const bayesian = { ...settings(1, 0.5), learner: 'bayesian' } as const;
-  expect(hyperparametersFor(keys[0]!, bayesian, { learningRate: 2 })).toBeUndefined();
+  expect(hyperparametersFor(keys[0]!, bayesian, { learningRate: 2, insteadOf: 1 })).toBeUndefined();
 });

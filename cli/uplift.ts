@@ -1,7 +1,6 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { NotFoundError } from '../shared/errors.ts';
 import { cellOf } from '../shared/reasoning-bank/episode.ts';
-import { isHeldOut } from '../shared/reasoning-bank/holdout.ts';
 import type { Estimate } from '../shared/reasoning-bank/uplift.ts';
 import { type DeploymentOptions, onDeployment, withDeployment } from './deployment.ts';
 import { printJson, printLine } from './output.ts';
@@ -9,7 +8,6 @@ import { learningSettings } from './stack-outputs.ts';
 
 interface UpliftOptions extends DeploymentOptions {
   readonly cell?: string;
-  readonly holdout?: number;
   readonly episodes: number;
   readonly json?: boolean;
 }
@@ -25,11 +23,6 @@ export function upliftCommand(): Command {
       '--cell <name>',
       `learner, rank and embedding length; default: what --outputs says, else ${DEFAULT_CELL}`,
     )
-    .option(
-      '--holdout <share>',
-      'of users served without adapter; default: what --outputs says, else 0',
-      share,
-    )
     .option('--episodes <n>', 'read so many at most, the newest', wholeNumber, 5_000)
     .option('--json', 'print the result as one line of JSON')
     .action(uplift);
@@ -39,17 +32,19 @@ export function upliftCommand(): Command {
 async function uplift(options: UpliftOptions): Promise<void> {
   const { upliftOf } = await import('../shared/reasoning-bank/uplift.ts');
   await onDeployment(options, async (deployment) => {
-    const settings = options.outputs === undefined ? undefined : await learningSettings(options.outputs);
-    const cell = options.cell ?? (settings === undefined ? DEFAULT_CELL : cellOf(settings));
-    const heldOut = options.holdout ?? settings?.holdout ?? 0;
+    const cell = options.cell ?? (await cellFrom(options.outputs));
     const episodes = await (await deployment.episodes()).recent(cell, options.episodes);
     if (episodes.length === 0) throw new NotFoundError(`found no episodes of cell ${cell}`);
-    const found = upliftOf(episodes, (userKey) => isHeldOut(userKey, heldOut));
+    const found = upliftOf(episodes);
     if (options.json) return printJson({ episodes: episodes.length, ...found });
     printLine(`${episodes.length} episodes of ${found.users} users, ${found.heldOutUsers} of them held out`);
     printLine(`loss of predicted reward, adapters against none: ${percent(found.loss)}`);
     printLine(`mean reward, served with adapters less held out:  ${plain(found.reward)}`);
   });
+}
+
+async function cellFrom(outputs: string | undefined): Promise<string> {
+  return outputs === undefined ? DEFAULT_CELL : cellOf(await learningSettings(outputs));
 }
 
 function percent({ mean, low, high }: Estimate): string {
@@ -62,12 +57,6 @@ function plain({ mean, low, high }: Estimate): string {
   if (mean === null || low === null || high === null) return 'too few users on either side to tell';
   const shown = (value: number) => `${value > 0 ? '+' : ''}${value.toFixed(4)}`;
   return `${shown(mean)} [${shown(low)}, ${shown(high)}]`;
-}
-
-function share(text: string): number {
-  const value = Number(text);
-  if (/^\d+(\.\d+)?$/.test(text) && value <= 0.5) return value;
-  throw new InvalidArgumentError('expected a number from 0 to 0.5.');
 }
 
 function wholeNumber(text: string): number {

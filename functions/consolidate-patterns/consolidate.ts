@@ -5,7 +5,6 @@ import type { PendingEpisodes } from '../../shared/adapter-store/pending-episode
 import { ConflictError, type CorruptObjectError } from '../../shared/errors.ts';
 import { nextDue, takeIn } from '../../shared/reasoning-bank/consolidation.ts';
 import type { EpisodeStore, IndexedEpisode } from '../../shared/reasoning-bank/episode-store.ts';
-import { isHeldOut } from '../../shared/reasoning-bank/holdout.ts';
 import type { Skills } from '../../shared/reasoning-bank/skills.ts';
 import { type Uplift, upliftOf } from '../../shared/reasoning-bank/uplift.ts';
 import type { FunctionSettings } from '../../shared/runtime/settings.ts';
@@ -97,10 +96,7 @@ export async function consolidate(
     considered: 0,
     rejected: [],
     ...describe(skills),
-    uplift: upliftOf(
-      found.map(({ episode }) => episode),
-      (userKey) => isHeldOut(userKey, settings.holdout),
-    ),
+    uplift: upliftOf(found.map(({ episode }) => episode)),
   };
   if (found.length === 0 && !withoutPrior) return { ...unchanged, status: 'nothing-new' };
   const { episodes: before, at } = skills.progress;

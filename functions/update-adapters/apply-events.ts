@@ -9,6 +9,7 @@ import type { TrainingInteraction } from '../../shared/lora/training.ts';
 import { sampleOfUpdate } from '../../shared/reasoning-bank/embedding-sample.ts';
 import { cellOf, type Episode, type ItemResidual, itemKey } from '../../shared/reasoning-bank/episode.ts';
 import { hyperparametersFor } from '../../shared/reasoning-bank/exploration.ts';
+import { isHeldOut } from '../../shared/reasoning-bank/holdout.ts';
 import { outcomeOf } from '../../shared/reasoning-bank/outcome.ts';
 import { effectOfItem } from '../../shared/reasoning-bank/skills.ts';
 import type { FunctionSettings } from '../../shared/runtime/settings.ts';
@@ -94,6 +95,7 @@ export function applyEvents(
     residuals,
     ...(hyperparameters === undefined ? {} : { hyperparameters }),
     ...(embeddings.length > 0 ? { embeddings } : {}),
+    ...(isHeldOut(userKey, settings.holdout) ? { heldOut: true } : {}),
   };
   const adapter: StoredAdapter = {
     userKey,

@@ -73,6 +73,7 @@ const content = z.strictObject({
         taste: z.strictObject({ lossWithout: real, meanSquare: real }).optional(),
       }),
       hyperparameters: z.record(z.string(), real).optional(),
+      heldOut: z.literal(true).optional(),
     })
     .nullable(),
   annotations: z.record(z.string(), z.string()).optional(),
@@ -115,6 +116,7 @@ export function encodeAdapter(adapter: StoredAdapter): Uint8Array {
             context: lastEpisode.context,
             outcome: lastEpisode.outcome,
             hyperparameters: lastEpisode.hyperparameters,
+            heldOut: lastEpisode.heldOut,
           },
     ...(adapter.annotations === undefined ? {} : { annotations: adapter.annotations }),
   };

@@ -72,6 +72,7 @@ const pendingEpisode = z.object({
     taste: z.object({ lossWithout: z.number(), meanSquare: z.number() }).optional(),
   }),
   hyperparameters: z.record(z.string(), z.number()).optional(),
+  heldOut: z.literal(true).optional(),
   residuals: z.base64().transform((text) => unpackResiduals(Buffer.from(text, 'base64'))),
   embeddings: z
     .array(z.base64().transform((text) => unpackEmbedding(Buffer.from(text, 'base64'))))

@@ -42,7 +42,7 @@ function episodeKey(episode: Episode): Item {
  * @param storedAt epoch milliseconds; orders the indexes, so that an episode stored late is not behind a watermark
  */
 export function toItem(episode: Episode, storedAt: number, ttlDays: number): Item {
-  const { userKey, context, outcome, residuals, embeddings, hyperparameters, report } = episode;
+  const { userKey, context, outcome, residuals, embeddings, hyperparameters, heldOut, report } = episode;
   const shard = shardKey(episode.cell, shardOf(userKey));
   const item: Item = {
     ...episodeKey(episode),
@@ -66,6 +66,7 @@ export function toItem(episode: Episode, storedAt: number, ttlDays: number): Ite
     item.embeddings = { L: embeddings.map((embedding) => ({ B: packEmbedding(embedding) })) };
   }
   if (hyperparameters !== undefined) item.hyperparameters = { S: JSON.stringify(hyperparameters) };
+  if (heldOut) item.heldOut = { BOOL: true };
   if (report !== undefined) item.report = { S: JSON.stringify(report) };
   if (isNewcomer(episode)) item[TABLE.newcomers.partitionKey] = { S: shard };
   return item;
@@ -104,6 +105,7 @@ export function fromItem(item: Item): Episode {
       ? {}
       : { embeddings: item.embeddings.L.map(({ B = new Uint8Array() }) => unpackEmbedding(B)) }),
     ...(item.hyperparameters === undefined ? {} : { hyperparameters: parse(item, 'hyperparameters', key) }),
+    ...(item.heldOut?.BOOL ? { heldOut: true } : {}),
     ...(item.report === undefined ? {} : { report: parse<Report>(item, 'report', key) }),
   };
 }

@@ -28,6 +28,8 @@ export interface Episode {
   readonly embeddings?: readonly Float16Array[] | undefined;
   /** The numbers that the learner was steered by. */
   readonly hyperparameters?: Readonly<Record<string, number>> | undefined;
+  /** True where the user was served without adapter; left out of all others. */
+  readonly heldOut?: true | undefined;
   /** What the bank was told, where the episode came through `storePattern`; the update path reports nothing in words. */
   readonly report?: Report;
 }

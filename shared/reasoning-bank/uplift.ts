@@ -17,11 +17,14 @@ export interface Uplift {
    * 10 %. Of all users, since those held out have adapters too, which only do not serve them.
    */
   readonly loss: Estimate;
-  /** Mean reward of users served with adapters less that of users held out: what it did to behaviour. */
+  /**
+   * Mean reward of users served with adapters less that of users held out: what it did to behaviour. A user who was both, because the
+   * share changed, counts as held out, by the rewards of that time alone.
+   */
   readonly reward: Estimate;
 }
 
-interface UserSums {
+interface Sums {
   rewards: number;
   reward: number;
   loss: number;
@@ -30,12 +33,23 @@ interface UserSums {
 
 const NOTHING: Estimate = { mean: null, low: null, high: null };
 
-/** @param isHeldOut whether the user with this key is served without adapter */
-export function upliftOf(episodes: Iterable<Episode>, isHeldOut: (userKey: string) => boolean): Uplift {
-  const users = new Map<string, UserSums>();
+export function upliftOf(episodes: Iterable<Episode>): Uplift {
+  const rewarded = [...episodes].filter(({ outcome }) => outcome.rewards > 0);
+  const all = sumsByUser(rewarded);
+  const heldOut = sumsByUser(rewarded.filter((episode) => episode.heldOut));
+  const served = [...all].filter(([userKey]) => !heldOut.has(userKey)).map(([, sums]) => sums);
+  return {
+    users: all.size,
+    heldOutUsers: heldOut.size,
+    loss: relativeLoss([...all.values()]),
+    reward: estimate(meanDifference(served.map(meanRewardOf), [...heldOut.values()].map(meanRewardOf))),
+  };
+}
+
+function sumsByUser(episodes: readonly Episode[]): Map<string, Sums> {
+  const users = new Map<string, Sums>();
   for (const { userKey, outcome } of episodes) {
     const { rewards, meanReward, loss, lossWithoutAdapter } = outcome;
-    if (rewards === 0) continue;
     const sums = users.get(userKey) ?? { rewards: 0, reward: 0, loss: 0, lossWithout: 0 };
     sums.rewards += rewards;
     sums.reward += meanReward * rewards;
@@ -43,23 +57,15 @@ export function upliftOf(episodes: Iterable<Episode>, isHeldOut: (userKey: strin
     sums.lossWithout += lossWithoutAdapter * rewards;
     users.set(userKey, sums);
   }
-  const all = [...users];
-  const heldOut = all.filter(([key]) => isHeldOut(key)).map(([, sums]) => meanRewardOf(sums));
-  const served = all.filter(([key]) => !isHeldOut(key)).map(([, sums]) => meanRewardOf(sums));
-  return {
-    users: all.length,
-    heldOutUsers: heldOut.length,
-    loss: relativeLoss(all.map(([, sums]) => sums)),
-    reward: estimate(meanDifference(served, heldOut)),
-  };
+  return users;
 }
 
-function meanRewardOf({ reward, rewards }: UserSums): number {
+function meanRewardOf({ reward, rewards }: Sums): number {
   return reward / rewards;
 }
 
 /** Ratio of means over users of their mean losses. */
-function relativeLoss(users: readonly UserSums[]): Estimate {
+function relativeLoss(users: readonly Sums[]): Estimate {
   const without = users.map(({ lossWithout, rewards }) => lossWithout / rewards);
   if (without.every((loss) => loss === 0)) return NOTHING;
   const change = users.map(({ loss, rewards }, i) => loss / rewards - without[i]!);

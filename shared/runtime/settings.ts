@@ -109,15 +109,15 @@ export type DeploymentSettings = Readonly<z.output<typeof deployment>>;
 /** What every function reads from its environment. */
 export type FunctionSettings = Readonly<z.output<typeof environment>>;
 
-/** What makes adapters, basis and skills of a deployment fit each other, and who is held out. */
+/** What makes adapters, basis and skills of a deployment fit each other. */
 export type LearningSettings = Pick<
   DeploymentSettings,
-  'embeddingDim' | 'embeddingModel' | 'rank' | 'scalingFactor' | 'learner' | 'holdout'
+  'embeddingDim' | 'embeddingModel' | 'rank' | 'scalingFactor' | 'learner'
 >;
 
 export function learningSettingsOf(settings: LearningSettings): LearningSettings {
-  const { embeddingDim, embeddingModel, rank, scalingFactor, learner, holdout } = settings;
-  return { embeddingDim, embeddingModel, rank, scalingFactor, learner, holdout };
+  const { embeddingDim, embeddingModel, rank, scalingFactor, learner } = settings;
+  return { embeddingDim, embeddingModel, rank, scalingFactor, learner };
 }
 
 /** The names of all settings of a deployment. */

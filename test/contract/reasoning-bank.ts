@@ -170,6 +170,7 @@ export function describeReasoningBank(
           taste: { lossWithout: 0.035, meanSquare: 0.001 },
         },
         hyperparameters: { learningRate: 0.3 },
+        heldOut: true,
         residuals: [{ itemKey: 2n ** 63n, residual: Math.fround(-0.1) }],
         embeddings: [Float16Array.of(0.6, -0.8), Float16Array.of(1, 0)],
       };

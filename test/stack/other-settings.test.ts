@@ -101,7 +101,7 @@ it('serves those held out without adapter, and says so', async () => {
   expect([...sources.values()]).toEqual(expect.arrayContaining([true, false]));
 });
 
-it('tells the uplift of the cell and the share held out that the outputs name', async () => {
+it('tells the uplift of the cell that the outputs name, and who was held out', async () => {
   const outputs = join(folder, 'outputs.json');
   await writeFile(outputs, JSON.stringify({ Attune: running.stack.outputs }));
   const told = await runAttune(['uplift', '--json', '--outputs', outputs], {

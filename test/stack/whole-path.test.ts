@@ -293,7 +293,7 @@ describe('the whole stack', () => {
     const uplift = JSON.parse(told.stdout);
     expect(uplift).toMatchObject({ users: 34, heldOutUsers: 0, reward: { mean: null } });
     const episodes = await running.episodes.recent(cellOf(SETTINGS), 5_000);
-    expect(uplift.loss).toEqual(upliftOf(episodes, () => false).loss);
+    expect(uplift.loss).toEqual(upliftOf(episodes).loss);
     expect(uplift.loss.low).toBeLessThan(uplift.loss.high);
     const { stdout } = await command(['uplift']);
     expect(stdout).toMatch(

@@ -6,12 +6,14 @@ import {
   encodeAdapter,
   type StoredAdapter,
 } from '../../../shared/adapter-store/adapter-object.ts';
+import { PendingEpisodes } from '../../../shared/adapter-store/pending-episodes.ts';
 import { RECENT_EVENTS_KEPT } from '../../../shared/adapter-store/recent-events.ts';
 import { parseFeedbackEvent } from '../../../shared/feedback/event.ts';
 import { learnedBytes } from '../../chaos/oracle.ts';
 import { createWorkload } from '../../chaos/workload.ts';
 import { createWorld, SETTINGS } from './container.ts';
 import { event, ITEMS } from './feedback.ts';
+import { MemoryObjects } from './memory-objects.ts';
 
 const { learning } = createWorld(ITEMS);
 const OPTIONS = { userKey: 'a'.repeat(64), settings: SETTINGS, now: 1_000 };
@@ -109,3 +111,19 @@ function wildState({ state }: StoredAdapter): StoredAdapter['state'] {
     statistics: { ...state.statistics, moment: state.statistics.moment.map((value) => value * 1e6) },
   };
 }
+
+test('the episode says when its user is held out, also passed through S3, and says nothing of all others', async () => {
+  const of = (holdout: number) =>
+    applyEvents(undefined, [event('e1')], learning, {
+      ...OPTIONS,
+      settings: { ...SETTINGS, holdout },
+    }).adapter!;
+  expect(of(0).lastEpisode).not.toHaveProperty('heldOut');
+  const heldOut = of(1);
+  expect(heldOut.lastEpisode).toMatchObject({ heldOut: true });
+  expect(decodeAdapter(encodeAdapter(heldOut), 'held out')).toEqual(heldOut);
+  const pending = new PendingEpisodes(new MemoryObjects());
+  await pending.put(heldOut.lastEpisode!);
+  const [waiting] = await Array.fromAsync(pending.list());
+  expect(waiting!.episode).toEqual(heldOut.lastEpisode);
+});

@@ -21,57 +21,62 @@ function episode(userKey: string, outcome: Partial<Episode['outcome']>): Episode
     residuals: [],
   };
 }
-const noHoldout = () => false;
-const startsWithH = (key: string) => key.startsWith('h');
+const heldOut = (userKey: string, outcome: Partial<Episode['outcome']>): Episode => ({
+  ...episode(userKey, outcome),
+  heldOut: true,
+});
 
 describe('uplift', () => {
   test('says nothing of nobody, and no interval of one user', () => {
     const nothing = { mean: null, low: null, high: null };
-    expect(upliftOf([], noHoldout)).toEqual({ users: 0, heldOutUsers: 0, loss: nothing, reward: nothing });
-    expect(upliftOf([episode('a', {})], noHoldout)).toMatchObject({ users: 1, loss: nothing });
+    expect(upliftOf([])).toEqual({ users: 0, heldOutUsers: 0, loss: nothing, reward: nothing });
+    expect(upliftOf([episode('a', {})])).toMatchObject({ users: 1, loss: nothing });
   });
 
   test('of loss is the change of the mean loss of users, whatever number of rewards each gave', () => {
-    const { loss } = upliftOf(
-      [
-        episode('a', { rewards: 100, loss: 0.02, lossWithoutAdapter: 0.04 }),
-        episode('b', { rewards: 1, loss: 0.06, lossWithoutAdapter: 0.06 }),
-      ],
-      noHoldout,
-    );
+    const { loss } = upliftOf([
+      episode('a', { rewards: 100, loss: 0.02, lossWithoutAdapter: 0.04 }),
+      episode('b', { rewards: 1, loss: 0.06, lossWithoutAdapter: 0.06 }),
+    ]);
     expect(loss.mean).toBeCloseTo(0.08 / 0.1 - 1, 12);
   });
 
   test('weighs the episodes of a user by their rewards', () => {
-    const { loss } = upliftOf(
-      [
-        episode('a', { rewards: 3, loss: 0.02, lossWithoutAdapter: 0.04 }),
-        episode('a', { rewards: 1, loss: 0.06, lossWithoutAdapter: 0.04 }),
-        episode('b', { rewards: 1, loss: 0.03, lossWithoutAdapter: 0.04 }),
-      ],
-      noHoldout,
-    );
+    const { loss } = upliftOf([
+      episode('a', { rewards: 3, loss: 0.02, lossWithoutAdapter: 0.04 }),
+      episode('a', { rewards: 1, loss: 0.06, lossWithoutAdapter: 0.04 }),
+      episode('b', { rewards: 1, loss: 0.03, lossWithoutAdapter: 0.04 }),
+    ]);
     expect(loss.mean).toBeCloseTo(0.03 / 0.04 - 1, 12);
   });
 
   test('of reward compares users served with those held out', () => {
-    const found = upliftOf(
-      [
-        episode('s1', { meanReward: 0.8 }),
-        episode('s2', { meanReward: 0.6 }),
-        episode('h1', { meanReward: 0.5 }),
-        episode('h2', { meanReward: 0.3 }),
-      ],
-      startsWithH,
-    );
+    const found = upliftOf([
+      episode('s1', { meanReward: 0.8 }),
+      episode('s2', { meanReward: 0.6 }),
+      heldOut('h1', { meanReward: 0.5 }),
+      heldOut('h2', { meanReward: 0.3 }),
+    ]);
     expect(found).toMatchObject({ users: 4, heldOutUsers: 2 });
     expect(found.reward.mean).toBeCloseTo(0.3, 12);
     // Both variances are .02, of two users each: Student's quantile of two degrees of freedom.
     expect(found.reward.high! - found.reward.mean!).toBeCloseTo(4.3027 * Math.sqrt(0.02), 4);
   });
 
+  test('counts a user once who was held out later: by what came since', () => {
+    const found = upliftOf([
+      episode('s1', { meanReward: 0.8 }),
+      episode('s2', { meanReward: 0.6 }),
+      episode('h1', { meanReward: 1 }),
+      heldOut('h1', { meanReward: 0.5 }),
+      heldOut('h2', { meanReward: 0.3 }),
+    ]);
+    expect(found).toMatchObject({ users: 4, heldOutUsers: 2 });
+    expect(found.reward.mean).toBeCloseTo(0.3, 12);
+  });
+
   test('leaves out updates without rewards', () => {
-    expect(upliftOf([episode('a', { rewards: 0 })], noHoldout).users).toBe(0);
+    expect(upliftOf([episode('a', { rewards: 0 })]).users).toBe(0);
   });
 
   test('has intervals that hold the truth 95 times of 100', () => {
@@ -82,13 +87,13 @@ describe('uplift', () => {
     for (let run = 0; run < runs; run++) {
       const episodes = Array.from({ length: 120 }, (_, i) => {
         const without = 0.05 + 0.01 * random.normal();
-        return episode(i < 40 ? `h${i}` : `s${i}`, {
+        return (i < 40 ? heldOut : episode)(`${i}`, {
           lossWithoutAdapter: without,
           loss: 0.9 * without + 0.005 * random.normal(),
           meanReward: (i < 40 ? 0.5 : 0.6) + 0.1 * random.normal(),
         });
       });
-      const found = upliftOf(episodes, startsWithH);
+      const found = upliftOf(episodes);
       if (found.loss.low! < -0.1 && found.loss.high! > -0.1) loss += 1;
       if (found.reward.low! < 0.1 && found.reward.high! > 0.1) reward += 1;
     }

@@ -41,7 +41,20 @@ export function addDashboard(
           bank.table.metricConsumedWriteCapacityUnits(),
         ),
       ],
-      [graph('What adapters are worth', METRICS.lossChange, METRICS.rewardDifference)],
+      [
+        graph(
+          'Loss, adapters against none',
+          METRICS.lossChange,
+          METRICS.lossChangeLow,
+          METRICS.lossChangeHigh,
+        ),
+        graph(
+          'Reward, served less held out',
+          METRICS.rewardDifference,
+          METRICS.rewardDifferenceLow,
+          METRICS.rewardDifferenceHigh,
+        ),
+      ],
       [
         graph('Invocations', ...functions.map((fn) => fn.metricInvocations())),
         graph('Errors', ...functions.map((fn) => fn.metricErrors())),

@@ -24,5 +24,9 @@ export const METRICS = {
   consolidations: metric(METRIC.consolidations, 'Sum'),
   skillsCreated: metric(METRIC.skillsCreated, 'Sum'),
   lossChange: metric(METRIC.lossChange, 'Average'),
+  lossChangeLow: metric(METRIC.lossChangeLow, 'Average'),
+  lossChangeHigh: metric(METRIC.lossChangeHigh, 'Average'),
   rewardDifference: metric(METRIC.rewardDifference, 'Average'),
+  rewardDifferenceLow: metric(METRIC.rewardDifferenceLow, 'Average'),
+  rewardDifferenceHigh: metric(METRIC.rewardDifferenceHigh, 'Average'),
 } as const;

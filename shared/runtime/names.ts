@@ -56,10 +56,14 @@ export const METRIC = {
   episodesPending: 'EpisodesPending',
   consolidations: 'Consolidations',
   skillsCreated: 'SkillsCreated',
-  /** Test-then-train loss of adapters over the loss without them − 1. */
+  /** Test-then-train loss of adapters over the loss without them − 1, and the bounds of its 95 % interval. */
   lossChange: 'LossChange',
-  /** Mean reward of users served with adapters less that of users held out. */
+  lossChangeLow: 'LossChangeLow',
+  lossChangeHigh: 'LossChangeHigh',
+  /** Mean reward of users served with adapters less that of users held out, and the bounds of its 95 % interval. */
   rewardDifference: 'RewardDifference',
+  rewardDifferenceLow: 'RewardDifferenceLow',
+  rewardDifferenceHigh: 'RewardDifferenceHigh',
   corruptObjects: 'CorruptObjects',
 } as const;
 

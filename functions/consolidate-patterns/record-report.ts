@@ -1,0 +1,23 @@
+import { METRIC } from '../../shared/runtime/names.ts';
+import { MetricUnit, type Telemetry } from '../../shared/runtime/telemetry.ts';
+import type { ConsolidationReport } from './consolidate.ts';
+
+/** Puts what a run did, and what adapters were worth in its new episodes, into metrics; and all of it into the log. */
+export function recordReport(report: ConsolidationReport, { logger, metrics }: Telemetry): void {
+  logger.info('consolidation', { report });
+  metrics.addMetric(METRIC.consolidations, MetricUnit.Count, 1);
+  metrics.addMetric(METRIC.skillsCreated, MetricUnit.Count, report.skillsCreated);
+  const { loss, reward } = report.uplift;
+  const estimates = {
+    [METRIC.lossChange]: loss.mean,
+    [METRIC.lossChangeLow]: loss.low,
+    [METRIC.lossChangeHigh]: loss.high,
+    [METRIC.rewardDifference]: reward.mean,
+    [METRIC.rewardDifferenceLow]: reward.low,
+    [METRIC.rewardDifferenceHigh]: reward.high,
+  };
+  for (const [name, value] of Object.entries(estimates)) {
+    if (value !== null) metrics.addMetric(name, MetricUnit.NoUnit, value);
+  }
+  metrics.publishStoredMetrics();
+}

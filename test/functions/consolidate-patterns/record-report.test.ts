@@ -1,0 +1,41 @@
+import { expect, test, vi } from 'vitest';
+import type { ConsolidationReport } from '../../../functions/consolidate-patterns/consolidate.ts';
+import { recordReport } from '../../../functions/consolidate-patterns/record-report.ts';
+import { createTelemetry } from '../../../shared/runtime/telemetry.ts';
+
+const REPORT: ConsolidationReport = {
+  status: 'consolidated',
+  newEpisodes: 9,
+  pendingStored: 0,
+  skillsCreated: 2,
+  considered: 2,
+  rejected: [],
+  skillsVersion: 1,
+  items: 3,
+  evidence: null,
+  priorAccepted: true,
+  basisLearned: false,
+  strategy: null,
+  uplift: {
+    users: 5,
+    heldOutUsers: 0,
+    loss: { mean: -0.1, low: -0.2, high: 0 },
+    reward: { mean: null, low: null, high: null },
+  },
+};
+
+test('what adapters were worth becomes metrics with its interval, and what is not known becomes none', () => {
+  const telemetry = createTelemetry();
+  vi.spyOn(telemetry.logger, 'info').mockReturnValue(undefined);
+  const added = vi.spyOn(telemetry.metrics, 'addMetric');
+  const published = vi.spyOn(telemetry.metrics, 'publishStoredMetrics').mockReturnValue(telemetry.metrics);
+  recordReport(REPORT, telemetry);
+  expect(added.mock.calls.map(([name, , value]) => [name, value])).toEqual([
+    ['Consolidations', 1],
+    ['SkillsCreated', 2],
+    ['LossChange', -0.1],
+    ['LossChangeLow', -0.2],
+    ['LossChangeHigh', 0],
+  ]);
+  expect(published).toHaveBeenCalledOnce();
+});

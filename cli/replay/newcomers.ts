@@ -5,13 +5,17 @@ import { INTERACTIONS_PER_EVENT, type ReplayPlan } from './plan.ts';
 
 /** How it went for users who came when the bank had learned from others. */
 export interface NewcomersLoss {
+  /** Those who gave rewards. */
   readonly users: number;
-  /** Mean of `losses`; null of nobody. */
+  /** Mean of their losses; null of nobody. */
   readonly loss: number | null;
   /** The same of their mean rewards alone. */
   readonly lossWithoutAdapter: number | null;
-  /** Mean squared error of predicted reward over the first ten events of each of them, in the order in which they came. */
-  readonly losses: readonly number[];
+  /**
+   * Mean squared error of predicted reward over the first ten events of each of the second half of the users, in the order in which
+   * they came, so that runs of the same users can be compared user by user; null of a user without rewards.
+   */
+  readonly losses: readonly (number | null)[];
 }
 
 const FIRST_REWARDS = 10 * INTERACTIONS_PER_EVENT;
@@ -22,7 +26,7 @@ export async function newcomersLoss(
   episodes: Pick<EpisodeStore, 'ofUser'>,
 ): Promise<NewcomersLoss> {
   const users = [...new Set(plan.rounds.flat().map(({ userId }) => userId))];
-  const losses: number[] = [];
+  const losses: (number | null)[] = [];
   const without: number[] = [];
   for (const userId of users.slice(Math.ceil(users.length / 2))) {
     const outcomes = [];
@@ -38,13 +42,13 @@ export async function newcomersLoss(
       loss += outcome.loss * outcome.rewards;
       lossWithoutAdapter += outcome.lossWithoutAdapter * outcome.rewards;
     }
-    if (rewards === 0) continue;
-    losses.push(loss / rewards);
-    without.push(lossWithoutAdapter / rewards);
+    losses.push(rewards === 0 ? null : loss / rewards);
+    if (rewards > 0) without.push(lossWithoutAdapter / rewards);
   }
+  const known = losses.filter((loss) => loss !== null);
   return {
-    users: losses.length,
-    loss: mean(losses) ?? null,
+    users: known.length,
+    loss: mean(known) ?? null,
     lossWithoutAdapter: mean(without) ?? null,
     losses,
   };

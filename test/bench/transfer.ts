@@ -21,15 +21,19 @@ const { values } = parseArgs({
 
 const on = await replay('on');
 const off = await replay('off');
-const changes = on.newcomers.losses.map((loss, i) => loss - off.newcomers.losses[i]!);
-const base = off.newcomers.loss!;
+const pairs = on.newcomers.losses.flatMap((withTransfer, i) => {
+  const without = off.newcomers.losses[i] ?? null;
+  return withTransfer === null || without === null ? [] : [{ withTransfer, without }];
+});
+const changes = pairs.map(({ withTransfer, without }) => withTransfer - without);
+const base = mean(pairs.map(({ without }) => without))!;
 const interval = bootstrapInterval(changes, { seed: 'transfer' });
 const result = {
   dataset: on.dataset,
   users: on.users,
   newcomers: changes.length,
-  lossWithTransfer: on.newcomers.loss,
-  lossWithoutTransfer: off.newcomers.loss,
+  lossWithTransfer: mean(pairs.map(({ withTransfer }) => withTransfer))!,
+  lossWithoutTransfer: base,
   delta: mean(changes)! / base,
   deltaCI: [interval.low / base, interval.high / base],
 };
@@ -38,8 +42,8 @@ else {
   const percent = (value: number) => `${(value * 100).toFixed(1)} %`;
   process.stdout.write(
     `${on.dataset}: squared error of the ${result.newcomers} users who came last, over their first ten events\n` +
-      `  transfer off  ${result.lossWithoutTransfer?.toFixed(5)}\n` +
-      `  transfer on   ${result.lossWithTransfer?.toFixed(5)}  ${percent(result.delta)} ` +
+      `  transfer off  ${result.lossWithoutTransfer.toFixed(5)}\n` +
+      `  transfer on   ${result.lossWithTransfer.toFixed(5)}  ${percent(result.delta)} ` +
       `[${result.deltaCI.map(percent).join(', ')}]\n`,
   );
 }

@@ -53,7 +53,20 @@ test('their first fifty rewards count, however they were cut into updates', asyn
     ['third', 2, { rewards: 40, loss: 0.1 }],
     ['third', 3, { rewards: 5, loss: 100 }],
   ]);
-  expect((await newcomersLoss({ rounds }, store)).losses).toEqual([expect.closeTo(0.18, 12)]);
+  expect((await newcomersLoss({ rounds }, store)).losses).toEqual([expect.closeTo(0.18, 12), null]);
+});
+
+test('a user without rewards has no loss, but keeps the place among the others', async () => {
+  const store = await storeWith([
+    ['third', 1, { rewards: 0 }],
+    ['fourth', 1, { loss: 0.1, lossWithoutAdapter: 0.4 }],
+  ]);
+  expect(await newcomersLoss({ rounds }, store)).toEqual({
+    users: 1,
+    loss: 0.1,
+    lossWithoutAdapter: 0.4,
+    losses: [null, 0.1],
+  });
 });
 
 test('nobody has no loss', async () => {

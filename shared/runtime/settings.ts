@@ -62,7 +62,7 @@ const deployment = z
     rank: learning.rank.default(4),
     scalingFactor: learning.scalingFactor.default(1),
     learner: learning.learner.default('bayesian'),
-    learningRate: learning.learningRate.default(learningRate.default),
+    learningRate: learning.learningRate.optional(),
     exploration: learning.exploration.default(0),
     episodeTtlDays: learning.episodeTtlDays.default(90),
     transfer: learning.transfer.default('on'),
@@ -88,10 +88,19 @@ const deployment = z
     path: ['rank'],
     error: "rank × embeddingDim of at most 16384 for the learner 'bayesian'",
   })
+  .refine((s) => s.learner === 'sgd' || s.learningRate === undefined, {
+    path: ['learningRate'],
+    error: "none but for the learner 'sgd'",
+  })
+  .refine((s) => s.learner === 'sgd' || s.exploration === 0, {
+    path: ['exploration'],
+    error: "0 but for the learner 'sgd'",
+  })
   .refine((s) => s.monthlyBudget === undefined || s.alarmEmail !== undefined, {
     path: ['alarmEmail'],
     error: 'an e-mail address when monthlyBudget is set',
-  });
+  })
+  .transform((s) => ({ ...s, learningRate: s.learningRate ?? learningRate.default }));
 
 const environment = z.object({
   ...learning,
@@ -101,7 +110,7 @@ const environment = z.object({
 
 /**
  * Settings of a deployment: what `cdk.json` and `-c` may say. Defaults: embeddingDim 64, embeddingModel default,
- * rank 4, scalingFactor 1, learner bayesian, learningRate 1, exploration 0, episodeTtlDays 90, transfer on, holdout 0,
+ * rank 4, scalingFactor 1, learner bayesian, learningRate 1 and exploration 0 (of the learner 'sgd' only), episodeTtlDays 90, transfer on, holdout 0,
  * consolidationSchedule rate(1 hour), maxConcurrency 50, tableMaxReadUnits and tableMaxWriteUnits 1000, stackName Attune; no alarmEmail, no monthlyBudget.
  */
 export type DeploymentSettings = Readonly<z.output<typeof deployment>>;
@@ -121,7 +130,7 @@ export function learningSettingsOf(settings: LearningSettings): LearningSettings
 }
 
 /** The names of all settings of a deployment. */
-export const SETTINGS: readonly string[] = Object.keys(deployment.shape);
+export const SETTINGS: readonly string[] = Object.keys(deployment.in.shape);
 
 /**
  * Settings of a deployment from CDK context.

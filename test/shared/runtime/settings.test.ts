@@ -28,6 +28,12 @@ describe('settings of a deployment', () => {
     });
   });
 
+  test('let the learner sgd have a step size, and users who explore others', () => {
+    const steps = { learner: 'sgd', learningRate: 0.1, exploration: 0.2 };
+    expect(settingsFromContext(steps)).toMatchObject(steps);
+    expect(settingsFromContext({ learner: 'sgd' })).toMatchObject({ learningRate: 1, exploration: 0 });
+  });
+
   test('let the learner sgd have more weights than the default one can solve for', () => {
     const large = { learner: 'sgd', rank: 64, embeddingDim: 4096 };
     expect(settingsFromContext(large)).toMatchObject(large);
@@ -74,6 +80,8 @@ describe('settings of a deployment', () => {
     [{ learner: 'adam' }, 'learner: found "adam", expected "bayesian" or "sgd"'],
     [{ learningRate: 0 }, 'learningRate: found 0, expected a number from 0.000001 to 10'],
     [{ exploration: 0.6 }, 'exploration: found 0.6, expected a number from 0 to 0.5'],
+    [{ exploration: 0.1 }, "exploration: found 0.1, expected 0 but for the learner 'sgd'"],
+    [{ learningRate: 1 }, "learningRate: found 1, expected none but for the learner 'sgd'"],
     [{ episodeTtlDays: 0 }, 'episodeTtlDays: found 0, expected an integer from 1 to 3650'],
     [{ maxConcurrency: 1 }, 'maxConcurrency: found 1, expected an integer from 2 to 1000'],
     [{ maxConcurrency: 1001 }, 'maxConcurrency: found 1001, expected an integer from 2 to 1000'],

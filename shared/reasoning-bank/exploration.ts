@@ -36,9 +36,10 @@ export function hyperparametersFor(
   return { learningRate: arms[digest.readUInt32BE(4) % arms.length]! };
 }
 
-/** What is beyond the bounds is left out, so that all that is tried is tried by equally many; at least five remain, whatever is configured. */
+/** What is beyond a bound is tried as the bound, which counts once, so that all that is tried is tried by equally many. */
 function armsAround(learningRate: number): number[] {
   const { minimum } = SGD_HYPERPARAMETERS.learningRate;
   const maximum = Math.max(learningRate, LARGEST_TRIED);
-  return ARM_FACTORS.map((factor) => learningRate * factor).filter((arm) => minimum <= arm && arm <= maximum);
+  const within = (arm: number) => Math.min(maximum, Math.max(minimum, arm));
+  return [...new Set(ARM_FACTORS.map((factor) => within(learningRate * factor)))];
 }

@@ -49,9 +49,9 @@ describe('the step size of a user', () => {
 
   test('is never tried below the least, nor where descent diverges, unless that is configured', () => {
     const rates = (configured: number) => keys.map((key) => rateOf(key, configured, 0.5, configured));
-    expect(Math.max(...rates(0.5))).toBeCloseTo(0.5 * 10 ** 0.5, 12);
+    expect(Math.max(...rates(0.5))).toBe(2);
     expect(Math.max(...rates(5))).toBe(5);
-    expect(Math.min(...rates(1e-5))).toBeCloseTo(1e-6, 12);
+    expect(Math.min(...rates(5e-6))).toBe(1e-6);
   });
 
   test.each([1e-6, 3e-6, 1, 2.5, 10])(

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Episode } from './episode.ts';
 
 /** Partitions of an index that one cell's episodes are spread over: DynamoDB writes about 1,000 items per second to each. */
@@ -18,9 +19,16 @@ export function storedAtKey(milliseconds: number, suffix = ''): string {
   return `${String(Math.floor(milliseconds)).padStart(13, '0')}#${suffix}`;
 }
 
-/** Where an episode stands in its shard. @param storedAt epoch milliseconds */
+/**
+ * Where an episode stands in its shard. Consolidation keeps positions in objects that outlive users, so what makes one unique is a hash
+ * of user and version, which names neither.
+ * @param storedAt epoch milliseconds
+ */
 export function positionOf(episode: Episode, storedAt: number): string {
-  return storedAtKey(storedAt, `${episode.userKey.slice(0, 16)}#${identityOf(episode)}`);
+  const hash = createHash('sha256')
+    .update(`${episode.userKey}#${identityOf(episode)}`)
+    .digest('hex');
+  return storedAtKey(storedAt, hash.slice(0, 16));
 }
 
 /** What tells a user's episodes apart: the version, or the id of a report that names no version. */

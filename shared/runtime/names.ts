@@ -28,8 +28,8 @@ export const PREFIX = {
 } as const;
 
 /**
- * The table and its indexes; see docs/reasoning-bank.md. Every key attribute is a string: `storedAt` is an ISO 8601
- * instant in UTC, which sorts in the order of time. An item without `cell` or `newcomer` stands in no index.
+ * The table and its indexes; see docs/reasoning-bank.md. Every key attribute is a string: `storedAt` begins with
+ * epoch milliseconds in 13 digits, which sort in the order of time. An item without `cell` or `newcomer` stands in no index.
  */
 export const TABLE = {
   partitionKey: 'pk',

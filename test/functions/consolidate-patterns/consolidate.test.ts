@@ -300,6 +300,30 @@ describe('consolidation', () => {
     expect((await learning.skills.refresh())!.prior.basisId).toBe(made.basis.id);
   });
 
+  test('keeps no part of a user key in what all users share', async () => {
+    const { services, crowd, objects, learning, pass } = await createDeployment({ withBasis: false });
+    await crowd(14, 9);
+    pass(1);
+    await consolidate(services, FORCED);
+    await crowd(60, 12);
+    pass(1);
+    await consolidate(services, FORCED);
+    const { watermarks } = (await learning.basisSample.refresh())!;
+    expect(watermarks.filter((position) => position !== '').length).toBeGreaterThan(10);
+    expect((await learning.skills.refresh())!.progress.watermarks.length).toBeGreaterThan(10);
+    const shared = [...objects.contents].filter(([key]) => /^(skills|basis|consolidation)\//.test(key));
+    expect(shared).toHaveLength(4);
+    const users = Array.from({ length: 60 }, (_, user) => userKey(`user ${user}`));
+    for (const [key, { body }] of shared) {
+      const text = Buffer.from(body).toString('latin1');
+      const parts = users.flatMap((user) => Array.from({ length: 55 }, (_, at) => user.slice(at, at + 10)));
+      expect(
+        parts.filter((part) => text.includes(part)),
+        key,
+      ).toEqual([]);
+    }
+  });
+
   test('learns the basis again from the embeddings that episodes carry, in one run with the prior under it', async () => {
     const { services, crowd, feedback, learning, adapters, pass } = await createDeployment({
       withBasis: false,

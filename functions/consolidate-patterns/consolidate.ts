@@ -4,7 +4,11 @@ import type { Lease } from '../../shared/adapter-store/lease.ts';
 import type { PendingEpisodes } from '../../shared/adapter-store/pending-episodes.ts';
 import { ConflictError, type CorruptObjectError } from '../../shared/errors.ts';
 import { nextDue, takeIn } from '../../shared/reasoning-bank/consolidation.ts';
-import type { EpisodeStore, IndexedEpisode } from '../../shared/reasoning-bank/episode-store.ts';
+import type {
+  CorruptEpisode,
+  EpisodeStore,
+  IndexedEpisode,
+} from '../../shared/reasoning-bank/episode-store.ts';
 import type { Skills } from '../../shared/reasoning-bank/skills.ts';
 import { type Uplift, upliftOf } from '../../shared/reasoning-bank/uplift.ts';
 import type { FunctionSettings } from '../../shared/runtime/settings.ts';
@@ -79,16 +83,19 @@ export async function consolidate(
   // The run that made them may have ended before it told the bank.
   if (skills.version > 0) await episodes.recordSkills(cell, skills);
   const found: IndexedEpisode[] = [];
+  const passedOver: CorruptEpisode[] = [];
   let room = MAX_TAKEN_IN;
   for await (const episode of episodes.after(
     cell,
     skills.progress.watermarks,
     startedAt - settleSeconds * 1000,
   )) {
-    found.push(episode);
-    room -= 1 + episode.episode.residuals.length;
+    if (episode.error === undefined) found.push(episode);
+    else passedOver.push(episode);
+    room -= 1 + (episode.episode?.residuals.length ?? 0);
     if (room <= 0) break;
   }
+  for (const { error } of passedOver) services.onCorrupt(error);
   const unchanged = {
     newEpisodes: found.length,
     pendingStored,
@@ -98,7 +105,7 @@ export async function consolidate(
     ...describe(skills),
     uplift: upliftOf(found.map(({ episode }) => episode)),
   };
-  if (found.length === 0 && !withoutPrior) return { ...unchanged, status: 'nothing-new' };
+  if (found.length + passedOver.length === 0 && !withoutPrior) return { ...unchanged, status: 'nothing-new' };
   const { episodes: before, at } = skills.progress;
   const due =
     withoutPrior || room <= 0 || before + found.length >= nextDue(before) || startedAt - at >= DAY_MS;
@@ -114,6 +121,7 @@ export async function consolidate(
       storedBasis: basisInForce,
       inForce,
       found,
+      passedOver,
       force: force || withoutPrior || startsAnew,
     });
     return { ...unchanged, ...changed, status: 'consolidated' };
@@ -131,11 +139,14 @@ export async function consolidate(
  */
 async function learn(
   services: ConsolidationServices,
-  feedback: Omit<NewFeedback, 'progress'>,
+  {
+    passedOver,
+    ...feedback
+  }: Omit<NewFeedback, 'progress'> & { readonly passedOver: readonly CorruptEpisode[] },
 ): Promise<Omit<ConsolidationReport, 'status' | 'newEpisodes' | 'pendingStored' | 'uplift'>> {
   const { cell, settings, learning, episodes, now } = services;
   const { inForce, found } = feedback;
-  const { items, progress } = takeIn(inForce.skills, found);
+  const { items, progress } = takeIn(inForce.skills, found, passedOver);
   const learnFromUsers = settings.learner === 'sgd' ? learnStepSize : learnPrior;
   const learned = await learnFromUsers(services, { ...feedback, progress });
   const { prior, priorVersion, recommended, evidence } = learned.skills;

@@ -2,7 +2,7 @@ import { type ItemSums, itemShrinkage } from '../lora/item-effects.ts';
 import { logMarginalLikelihood, type PreparedPrior, populationPrior } from '../lora/prior.ts';
 import type { Statistics } from '../lora/statistics.ts';
 import type { Episode } from './episode.ts';
-import type { IndexedEpisode } from './episode-store.ts';
+import type { IndexedEpisode, IndexPosition } from './episode-store.ts';
 import { ratioOfSums } from './intervals.ts';
 import type { Evidence, ItemEffects, Progress, Skills } from './skills.ts';
 
@@ -38,10 +38,12 @@ export function nextDue(episodes: number): number {
 /**
  * Item effects and progress with new episodes taken in. Sums are added in the order of users, versions and interactions, so that
  * they do not depend on which update happened to be stored first.
+ * @param passedOver places of what cannot be read, which the next run is not to meet again
  */
 export function takeIn(
   { items, progress }: Pick<Skills, 'items' | 'progress'>,
   found: readonly IndexedEpisode[],
+  passedOver: readonly IndexPosition[] = [],
 ): { items: ItemEffects; progress: Progress } {
   const sums = new Map<bigint, ItemSums>(items.sums);
   let squares = items.squares;
@@ -56,7 +58,7 @@ export function takeIn(
     }
   }
   const watermarks = [...progress.watermarks];
-  for (const { shard, position } of found) {
+  for (const { shard, position } of [...found, ...passedOver]) {
     while (watermarks.length <= shard) watermarks.push('');
     if (position > watermarks[shard]!) watermarks[shard] = position;
   }

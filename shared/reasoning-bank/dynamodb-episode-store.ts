@@ -6,7 +6,7 @@ import { byNewest, DynamoTable } from './dynamodb-table.ts';
 import type { Episode } from './episode.ts';
 import { SHARDS, storedAtKey } from './episode-index.ts';
 import { fromItem, type Item, isEpisode, number, text, toItem, userOf } from './episode-item.ts';
-import type { IndexedEpisode } from './episode-store.ts';
+import type { CorruptEpisode, IndexedEpisode } from './episode-store.ts';
 import { type PriorSummary, summaryOf } from './prior-summary.ts';
 import type { Skills } from './skills.ts';
 
@@ -44,32 +44,28 @@ export class DynamoEpisodeStore implements BankStore {
     return stored ? 'stored' : 'known';
   }
 
-  async *after(cell: string, watermarks: readonly string[], until: number): AsyncIterable<IndexedEpisode> {
+  async *after(
+    cell: string,
+    watermarks: readonly string[],
+    until: number,
+  ): AsyncIterable<IndexedEpisode | CorruptEpisode> {
     for (let shard = 0; shard < SHARDS; shard++) {
       // Every position is longer than a bare time, so both ends are left out.
       const after = `${watermarks[shard] || storedAtKey(0)}!`;
       const query = this.#table.shard(TABLE.byCell, cell, shard, [after, storedAtKey(until)]);
       for await (const item of this.#table.pages(query)) {
-        yield { episode: fromItem(item), shard, position: text(item, TABLE.byCell.sortKey) };
+        yield { ...readable(item), shard, position: text(item, TABLE.byCell.sortKey) };
       }
     }
   }
 
   async recent(cell: string, limit: number): Promise<readonly Episode[]> {
     // As many of each shard are enough to hold the newest of all.
-    return (await this.#newest(TABLE.byCell, cell, limit)).slice(0, limit).map(fromItem);
+    return (await this.newest(cell, limit)).slice(0, limit);
   }
 
   async newest(cell: string, perShard: number): Promise<readonly Episode[]> {
-    return (await this.#newest(TABLE.byCell, cell, perShard)).flatMap((item) => {
-      try {
-        return fromItem(item);
-      } catch (error) {
-        // One bad item must not hide all others from every query.
-        if (error instanceof CorruptObjectError || error instanceof RangeError) return [];
-        throw error;
-      }
-    });
+    return (await this.#newest(TABLE.byCell, cell, perShard)).flatMap((item) => readable(item).episode ?? []);
   }
 
   async newcomers(cell: string, limit: number): Promise<readonly string[]> {
@@ -180,6 +176,18 @@ export class DynamoEpisodeStore implements BankStore {
         );
       }
     });
+  }
+}
+
+/** One bad item must not hide all others from every query. */
+function readable(
+  item: Item,
+): { episode: Episode; error?: undefined } | { error: CorruptObjectError; episode?: undefined } {
+  try {
+    return { episode: fromItem(item) };
+  } catch (error) {
+    if (error instanceof CorruptObjectError) return { error };
+    throw error;
   }
 }
 

@@ -80,7 +80,16 @@ export function fromItem(item: Item): Episode {
     if (Number.isFinite(value)) return value;
     throw new CorruptObjectError(key, `attribute ${name} is not a number`);
   };
+  const unpack = <T>(name: string, value: () => T): T => {
+    try {
+      return value();
+    } catch (cause) {
+      throw new CorruptObjectError(key, `attribute ${name} cannot be read`, { cause });
+    }
+  };
+  const parse = <T extends object>(name: string) => unpack(name, () => JSON.parse(text(item, name)) as T);
   const shard = text(item, TABLE.byCell.partitionKey);
+  const embeddings = item.embeddings?.L;
   return {
     userKey: userOf(item),
     version: Number(text(item, TABLE.sortKey).slice(EPISODE.length, EPISODE.length + VERSION_DIGITS)),
@@ -98,24 +107,20 @@ export function fromItem(item: Item): Episode {
       loss: read('loss'),
       lossWithoutAdapter: read('lossWithoutAdapter'),
       lossOfWarmStart: read('lossOfWarmStart'),
-      ...(item.taste === undefined ? {} : { taste: parse<TasteOutcome>(item, 'taste', key) }),
+      ...(item.taste === undefined ? {} : { taste: parse<TasteOutcome>('taste') }),
     },
-    residuals: unpackResiduals(item.residuals?.B ?? new Uint8Array()),
-    ...(item.embeddings?.L === undefined
+    residuals: unpack('residuals', () => unpackResiduals(item.residuals?.B ?? new Uint8Array())),
+    ...(embeddings === undefined
       ? {}
-      : { embeddings: item.embeddings.L.map(({ B = new Uint8Array() }) => unpackEmbedding(B)) }),
-    ...(item.hyperparameters === undefined ? {} : { hyperparameters: parse(item, 'hyperparameters', key) }),
+      : {
+          embeddings: unpack('embeddings', () =>
+            embeddings.map(({ B = new Uint8Array() }) => unpackEmbedding(B)),
+          ),
+        }),
+    ...(item.hyperparameters === undefined ? {} : { hyperparameters: parse('hyperparameters') }),
     ...(item.heldOut?.BOOL ? { heldOut: true } : {}),
-    ...(item.report === undefined ? {} : { report: parse<Report>(item, 'report', key) }),
+    ...(item.report === undefined ? {} : { report: parse<Report>('report') }),
   };
-}
-
-function parse<T extends object>(item: Item, attribute: string, key: string): T {
-  try {
-    return JSON.parse(text(item, attribute)) as T;
-  } catch (cause) {
-    throw new CorruptObjectError(key, `attribute ${attribute} is not JSON`, { cause });
-  }
 }
 
 /** User key of an episode or of a row of an index. */

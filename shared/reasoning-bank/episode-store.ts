@@ -1,12 +1,24 @@
+import type { CorruptObjectError } from '../errors.ts';
 import type { Episode } from './episode.ts';
 import type { Skills } from './skills.ts';
 
-/** An episode where an index has it. */
-export interface IndexedEpisode {
-  readonly episode: Episode;
+/** A place in an index. */
+export interface IndexPosition {
   readonly shard: number;
   /** Opaque; orders the episodes of a shard by the time of storing. */
   readonly position: string;
+}
+
+/** An episode where an index has it. */
+export interface IndexedEpisode extends IndexPosition {
+  readonly episode: Episode;
+  readonly error?: undefined;
+}
+
+/** What stands in an episode's place and cannot be read as one. */
+export interface CorruptEpisode extends IndexPosition {
+  readonly error: CorruptObjectError;
+  readonly episode?: undefined;
 }
 
 /** What consolidation and the update path need of the ReasoningBank. Expired episodes are never returned. */
@@ -19,13 +31,18 @@ export interface EpisodeStore {
   store(episode: Episode, options?: { readonly signal?: AbortSignal }): Promise<'stored' | 'known'>;
 
   /**
-   * Episodes of a cell stored after the given position of each shard and before `until`, in order within a shard.
+   * Episodes of a cell stored after the given position of each shard and before `until`, in order within a shard; for one that
+   * cannot be read, the error.
    * @param watermarks last position taken in, by shard; a missing or empty one means from the start
    * @param until epoch milliseconds
    */
-  after(cell: string, watermarks: readonly string[], until: number): AsyncIterable<IndexedEpisode>;
+  after(
+    cell: string,
+    watermarks: readonly string[],
+    until: number,
+  ): AsyncIterable<IndexedEpisode | CorruptEpisode>;
 
-  /** The newest episodes of a cell, newest first. Cost grows with `limit`, never with the number of episodes. */
+  /** The newest episodes of a cell, newest first, without what cannot be read. Cost grows with `limit`, never with the number of episodes. */
   recent(cell: string, limit: number): Promise<readonly Episode[]>;
 
   /** User keys of those who came last to a cell, newest first. */

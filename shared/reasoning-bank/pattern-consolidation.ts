@@ -74,6 +74,7 @@ async function readCell(
   const episodes: Episode[] = [];
   const watermarks = new Array<string>(SHARDS).fill(since);
   for await (const { episode } of store.after(cell, watermarks, now + 1)) {
+    if (episode === undefined) continue;
     episodes.push(episode);
     if (episodes.length === MAX_EPISODES) break;
   }

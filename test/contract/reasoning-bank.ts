@@ -3,6 +3,7 @@ import type { NewPattern } from '../../shared/reasoning-bank/bank.ts';
 import type { BankStore } from '../../shared/reasoning-bank/bank-store.ts';
 import { taskOf } from '../../shared/reasoning-bank/context.ts';
 import type { Episode } from '../../shared/reasoning-bank/episode.ts';
+import type { IndexedEpisode } from '../../shared/reasoning-bank/episode-store.ts';
 import { parseHints } from '../../shared/reasoning-bank/hints.ts';
 import { initialSkills } from '../../shared/reasoning-bank/skills.ts';
 import { StoredReasoningBank } from '../../shared/reasoning-bank/stored-reasoning-bank.ts';
@@ -215,8 +216,10 @@ export function describeReasoningBank(
         for (const version of [2, 1]) await bank.storePattern(pattern({ userId: `user-${user}`, version }));
       }
       await under.settle();
-      const read = (watermarks: readonly string[], until: number) =>
-        Array.fromAsync(under.store.after('bayesian-r4-d64', watermarks, until));
+      const read = async (watermarks: readonly string[], until: number) => {
+        const found = await Array.fromAsync(under.store.after('bayesian-r4-d64', watermarks, until));
+        return found.filter((each): each is IndexedEpisode => each.error === undefined);
+      };
       const all = await read([], now + 1000);
       expect(new Set(all.map(({ episode }) => `${episode.userKey} ${episode.version}`)).size).toBe(60);
       for (const own of Map.groupBy(all, ({ episode }) => episode.userKey).values()) {

@@ -6,6 +6,7 @@ import {
 import { adapterKey } from '../../../shared/adapter-store/adapter-store.ts';
 import { learningObjects, readSharedLearning } from '../../../shared/adapter-store/learning-objects.ts';
 import { Lease } from '../../../shared/adapter-store/lease.ts';
+import { CorruptObjectError } from '../../../shared/errors.ts';
 import { basisFromEmbeddings } from '../../../shared/lora/basis.ts';
 import { carryOversTo } from '../../../shared/lora/carry-over.ts';
 import { isValidationUser } from '../../../shared/reasoning-bank/consolidation.ts';
@@ -216,6 +217,27 @@ describe('consolidation', () => {
     await objects.put(garbage[1]!, Buffer.from('{"residuals":""}'));
     expect(await consolidate(services, FORCED)).toMatchObject({ status: 'consolidated', newEpisodes: 60 });
     expect(corrupt.map(({ key }) => key).sort()).toEqual([broken, ...garbage].sort());
+  });
+
+  test('passes over an episode that cannot be read, reports it, and does not meet it again', async () => {
+    const { services, crowd, learning, objects, episodes, corrupt, pass } = await createDeployment();
+    await crowd(1, 4);
+    pass(1);
+    const error = new CorruptObjectError('USER#x EPISODE#4', 'attribute loss is not a number');
+    const damaged: ConsolidationServices['episodes'] = {
+      ...storesThrough({ objects, episodes }, (_, run) => run()).episodes,
+      async *after(...given) {
+        for await (const found of episodes.after(...given)) {
+          yield found.episode.version === 4 ? { ...found, episode: undefined, error } : found;
+        }
+      },
+    };
+    const run = () => consolidate({ ...services, episodes: damaged }, FORCED);
+    expect(await run()).toMatchObject({ status: 'consolidated', newEpisodes: 3 });
+    expect(corrupt).toEqual([error]);
+    expect((await learning.skills.refresh())!.progress.episodes).toBe(3);
+    expect((await run()).status).toBe('nothing-new');
+    expect(corrupt).toHaveLength(1);
   });
 
   test('changes nothing when another run was first', async () => {

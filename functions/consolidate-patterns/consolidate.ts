@@ -2,7 +2,7 @@ import type { AdapterStore } from '../../shared/adapter-store/adapter-store.ts';
 import { basisFor, combine, type LearningObjects } from '../../shared/adapter-store/learning-objects.ts';
 import type { Lease } from '../../shared/adapter-store/lease.ts';
 import type { PendingEpisodes } from '../../shared/adapter-store/pending-episodes.ts';
-import { ConflictError, type CorruptObjectError } from '../../shared/errors.ts';
+import { ConflictError, type CorruptObjectError, UnavailableError } from '../../shared/errors.ts';
 import { nextDue, takeIn } from '../../shared/reasoning-bank/consolidation.ts';
 import type {
   CorruptEpisode,
@@ -129,7 +129,10 @@ export async function consolidate(
     if (error instanceof ConflictError) return { ...unchanged, status: 'superseded' };
     throw error;
   } finally {
-    await lease.release();
+    await lease.release().catch((error) => {
+      // What was done is done; a lease that is not given back expires.
+      if (!(error instanceof UnavailableError)) throw error;
+    });
   }
 }
 

@@ -6,7 +6,7 @@ import {
 import { adapterKey } from '../../../shared/adapter-store/adapter-store.ts';
 import { learningObjects, readSharedLearning } from '../../../shared/adapter-store/learning-objects.ts';
 import { Lease } from '../../../shared/adapter-store/lease.ts';
-import { CorruptObjectError } from '../../../shared/errors.ts';
+import { CorruptObjectError, UnavailableError } from '../../../shared/errors.ts';
 import { basisFromEmbeddings } from '../../../shared/lora/basis.ts';
 import { carryOversTo } from '../../../shared/lora/carry-over.ts';
 import { isValidationUser } from '../../../shared/reasoning-bank/consolidation.ts';
@@ -266,6 +266,24 @@ describe('consolidation', () => {
       skillsVersion: 1,
     });
     expect(await dead.take(services.now(), 5_000, false)).toBe(true);
+  });
+
+  test('has done its work though it cannot give the lease back, and tells what failed rather than that', async () => {
+    const { crowd, container, objects, episodes, pass } = await createDeployment();
+    await crowd(20);
+    pass(1);
+    const lease = {
+      take: async () => true,
+      release: () => Promise.reject(new UnavailableError('the lease')),
+    };
+    const failing = storesThrough({ objects, episodes }, (operation, run) =>
+      operation === 'query newcomers' ? Promise.reject(new UnavailableError('the bank')) : run(),
+    );
+    await expect(consolidate({ ...container(failing), lease }, FORCED)).rejects.toThrow('the bank');
+    expect(await consolidate({ ...container(), lease }, FORCED)).toMatchObject({
+      status: 'consolidated',
+      skillsVersion: 1,
+    });
   });
 
   test('works on what is new on demand, whoever holds the lease', async () => {

@@ -117,14 +117,15 @@ export async function consolidate(
   try {
     // After other settings a basis is made as soon as enough waits for it.
     const startsAnew = storedBasis !== basisInForce;
-    const changed = await learn(services, {
+    const made = await learn(services, {
       storedBasis: basisInForce,
+      stored,
       inForce,
       found,
       passedOver,
       force: force || withoutPrior || startsAnew,
     });
-    return { ...unchanged, ...changed, status: 'consolidated' };
+    return { ...unchanged, ...made };
   } catch (error) {
     if (error instanceof ConflictError) return { ...unchanged, status: 'superseded' };
     throw error;
@@ -137,7 +138,7 @@ export async function consolidate(
 }
 
 /**
- * Takes in new episodes and writes what they make of the skills.
+ * Takes in new episodes and writes what they make of the skills; with nothing new, and nobody to fit a missing prior to, it writes nothing.
  * @throws ConflictError when another run wrote first
  */
 async function learn(
@@ -146,13 +147,24 @@ async function learn(
     passedOver,
     ...feedback
   }: Omit<NewFeedback, 'progress'> & { readonly passedOver: readonly CorruptEpisode[] },
-): Promise<Omit<ConsolidationReport, 'status' | 'newEpisodes' | 'pendingStored' | 'uplift'>> {
+): Promise<Omit<ConsolidationReport, 'newEpisodes' | 'pendingStored' | 'uplift'>> {
   const { cell, settings, learning, episodes, now } = services;
-  const { inForce, found } = feedback;
+  const { stored, inForce, found } = feedback;
   const { items, progress } = takeIn(inForce.skills, found, passedOver);
   const learnFromUsers = settings.learner === 'sgd' ? learnStepSize : learnPrior;
   const learned = await learnFromUsers(services, { ...feedback, progress });
   const { prior, priorVersion, recommended, evidence } = learned.skills;
+  if (found.length + passedOver.length === 0 && prior === stored?.prior) {
+    const { considered, rejected, report } = learned;
+    return {
+      ...describe(inForce.skills),
+      ...report,
+      status: 'nothing-new',
+      skillsCreated: 0,
+      considered,
+      rejected,
+    };
+  }
   const fittedEpisodes = learned.fitted ? progress.episodes : progress.fittedEpisodes;
   const next: Skills = {
     version: inForce.skills.version + 1,
@@ -173,6 +185,7 @@ async function learn(
   ];
   const considered = learned.considered + 1;
   return {
+    status: 'consolidated',
     skillsCreated: considered - rejected.length,
     considered,
     rejected,

@@ -8,6 +8,8 @@ import type { StrategyReport } from './strategy.ts';
 export interface NewFeedback {
   /** The basis in force, as it stands in S3. */
   readonly storedBasis: StoredBasis | undefined;
+  /** As the last run wrote them; their prior may be of another basis than the one in force. */
+  readonly stored: Skills | undefined;
   readonly inForce: SharedLearning;
   readonly found: readonly IndexedEpisode[];
   /** With what was found taken in. */

@@ -7,6 +7,7 @@ import {
 import type { CorruptObjectError } from '../../shared/errors.ts';
 import { coefficientCount } from '../../shared/lora/basis.ts';
 import { initialPrior } from '../../shared/lora/prior.ts';
+import type { BankStore } from '../../shared/reasoning-bank/bank-store.ts';
 import {
   nextDue,
   objectionTo,
@@ -15,7 +16,6 @@ import {
   type SampledUser,
   sampleOf,
 } from '../../shared/reasoning-bank/consolidation.ts';
-import type { EpisodeStore } from '../../shared/reasoning-bank/episode-store.ts';
 import type { FunctionSettings } from '../../shared/runtime/settings.ts';
 import type { Learned, NewFeedback } from './learned.ts';
 import { learnBetterBasis, learnFirstBasis } from './learned-basis.ts';
@@ -26,12 +26,14 @@ interface PriorServices {
   readonly settings: FunctionSettings;
   readonly learning: LearningObjects;
   readonly adapters: AdapterStore;
-  readonly episodes: Pick<EpisodeStore, 'newcomers'>;
+  readonly episodes: Pick<BankStore, 'newcomers' | 'newest'>;
   readonly onCorrupt: (error: CorruptObjectError) => void;
 }
 
 /** Users who came last among whom those are found who are sampled: enough for 200 of the validation fold, which is a tenth. */
 const NEWCOMERS = 2_000;
+/** Newest episodes of each shard whose users stand in for newcomers who are missing: 1,024 in all. */
+const PER_SHARD = 64;
 
 /**
  * For the default learner: a better basis, where enough embeddings came for one, and when it is due or the basis is new, a prior.
@@ -39,7 +41,7 @@ const NEWCOMERS = 2_000;
  */
 export async function learnPrior(
   services: PriorServices,
-  { storedBasis, inForce, found, progress, force }: NewFeedback,
+  { storedBasis, stored, inForce, found, progress, force }: NewFeedback,
 ): Promise<Learned> {
   const { learning, settings } = services;
   const better = await learnBetterBasis(learning, storedBasis, found, settings);
@@ -60,10 +62,12 @@ export async function learnPrior(
     better === undefined ? inForce : combine(better, skills),
   );
   const accepted = proposal?.better === true;
+  // Where nobody is to fit a prior to, one of another basis stays, by which the next run knows that one is wanted.
+  const prior = proposal === undefined ? (stored?.prior ?? shared.skills.prior) : shared.skills.prior;
   return {
     skills: accepted
       ? { ...skills, prior: proposal.prior, priorVersion: skills.version + 1, evidence: proposal.evidence }
-      : shared.skills,
+      : { ...shared.skills, prior },
     fitted: true,
     considered: 1,
     rejected: accepted ? [] : [{ what: 'population prior', why: objectionTo(proposal, sample) }],
@@ -76,13 +80,23 @@ export async function learnPrior(
   };
 }
 
-/** Proposes a prior to the users who came last; before that, makes a basis, when there is none and enough waits for one. */
+/**
+ * Users who came last, and where these are few, after them those who were active last: the first episode of a user expires, and none of
+ * those who come from another cell is a first one.
+ */
+async function usersOf({ cell, episodes }: PriorServices): Promise<string[]> {
+  const newcomers = await episodes.newcomers(cell, NEWCOMERS);
+  const active = newcomers.length < NEWCOMERS ? await episodes.newest(cell, PER_SHARD) : [];
+  return sampleOf(new Set([...newcomers, ...active.map(({ userKey }) => userKey)]));
+}
+
+/** Proposes a prior to users; before that, makes a basis, when there is none and enough waits for one. */
 async function fitToUsers(
-  { cell, learning, episodes, adapters, settings, onCorrupt }: PriorServices,
+  services: PriorServices,
   inForce: SharedLearning,
 ): Promise<{ shared: SharedLearning; sample: readonly SampledUser[]; proposal: Proposal | undefined }> {
-  const sampled = sampleOf(await episodes.newcomers(cell, NEWCOMERS));
-  const states = await loadStates(sampled, adapters, settings, onCorrupt);
+  const { learning, adapters, settings, onCorrupt } = services;
+  const states = await loadStates(await usersOf(services), adapters, settings, onCorrupt);
   const first = inForce.basis === null ? await learnFirstBasis(learning, states, settings) : undefined;
   const shared = first === undefined ? inForce : combine(first, inForce.skills);
   const { skills } = shared;

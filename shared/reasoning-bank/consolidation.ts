@@ -12,7 +12,7 @@ export interface SampledUser {
   readonly statistics: Statistics;
 }
 
-/** Users whom a prior is fitted to at most, and of those inside the validation fold whom it is compared on: those who came last. */
+/** Users whom a prior is fitted to at most, and of those inside the validation fold whom it is compared on. */
 const MAX_USERS = 200;
 /**
  * Users of the validation fold from which on it tells by its mean which of two priors is better. The mean of a few is a toss of a coin that
@@ -81,10 +81,10 @@ export interface Proposal {
 /** Steps of expectation maximisation per fit; the next fit goes on from the result. More changed nothing. */
 const EM_STEPS = 6;
 
-/** Of users who came last, first the last one, those to sample: so many of either part at most. */
-export function sampleOf(newcomers: Iterable<string>): string[] {
+/** Of users, first those who are wanted most, those to sample: so many of either part at most. */
+export function sampleOf(users: Iterable<string>): string[] {
   const room = { inside: MAX_USERS, outside: MAX_USERS };
-  return [...newcomers].filter((userKey) => room[isValidationUser(userKey) ? 'inside' : 'outside']-- > 0);
+  return [...users].filter((userKey) => room[isValidationUser(userKey) ? 'inside' : 'outside']-- > 0);
 }
 
 /**

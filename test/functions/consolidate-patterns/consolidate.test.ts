@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import {
+  type ConsolidationReport,
   type ConsolidationServices,
   consolidate,
 } from '../../../functions/consolidate-patterns/consolidate.ts';
@@ -440,5 +441,81 @@ describe('consolidation', () => {
     await learning.basis.write({ basis, embeddingModel: SETTINGS.embeddingModel });
     pass(1);
     expect(await consolidate(services, FORCED)).toMatchObject({ status: 'consolidated', evidence: null });
+  });
+
+  test('has nothing to do while there is nobody to fit a missing prior to, and fits one as soon as there is', async () => {
+    const { services, crowd, feedback, learning, pass } = await createDeployment();
+    await crowd(40, 4);
+    pass(1);
+    await consolidate(services, FORCED);
+    const basis = basisFromEmbeddings(items.slice(8), { rank: SETTINGS.rank, scalingFactor: 1, seed: 2 });
+    await learning.basis.refresh();
+    await learning.basis.write({ basis, embeddingModel: SETTINGS.embeddingModel });
+    const scheduled = () => consolidate(services, { force: false, settleSeconds: 0 });
+    const why = '0 users to fit and 0 to validate, expected at least 1 of each';
+    for (const _ of [1, 2]) {
+      expect(await scheduled()).toMatchObject({
+        status: 'nothing-new',
+        skillsVersion: 1,
+        rejected: [{ what: 'population prior', why }],
+      });
+    }
+    await feedback('user 1', 4);
+    pass(1);
+    expect(await scheduled()).toMatchObject({ status: 'consolidated', newEpisodes: 1, evidence: null });
+    for (let user = 2; user < 27; user++) await feedback(`user ${user}`, 4);
+    pass(1);
+    const { status, newEpisodes, evidence } = await scheduled();
+    expect({ status, newEpisodes }).toEqual({ status: 'consolidated', newEpisodes: 25 });
+    expect(evidence!.users + evidence!.validationUsers).toBe(26);
+    expect((await learning.skills.refresh())!.prior.basisId).toBe(basis.id);
+    expect((await scheduled()).status).toBe('nothing-new');
+  });
+});
+
+describe('users to learn from', () => {
+  const sampled = ({ evidence }: ConsolidationReport) => evidence!.users + evidence!.validationUsers;
+
+  test('are those who are active, when the first episodes of all have expired', async () => {
+    const { services, crowd, feedback, episodes, pass } = await createDeployment();
+    await crowd(40, 1);
+    pass((SETTINGS.episodeTtlDays + 1) * 86_400_000);
+    for (let user = 0; user < 40; user++) await feedback(`user ${user}`, 1);
+    await feedback('somebody new', 0);
+    pass(1);
+    expect(await episodes.newcomers(cellOf(SETTINGS), 100)).toEqual([userKey('somebody new')]);
+    const report = await consolidate(services, FORCED);
+    expect(report.priorAccepted).toBe(true);
+    expect(sampled(report)).toBe(41);
+  });
+
+  test('are also those who go on in another cell, for a first basis and a prior', async () => {
+    const before = await createDeployment();
+    await before.crowd(40, 2);
+    const settings = { ...SETTINGS, rank: 4 };
+    const { services, feedback, pass } = await createDeployment({ withBasis: false, settings, before });
+    for (let event = 2; event < 7; event++) {
+      for (let user = 0; user < 40; user++) await feedback(`user ${user}`, event);
+    }
+    pass(1);
+    const report = await consolidate(services, FORCED);
+    expect(report).toMatchObject({ basisLearned: true, priorAccepted: true });
+    expect(sampled(report)).toBe(40);
+  });
+
+  test('are those who came last alone, where enough did', async () => {
+    const { services, crowd, objects, episodes, pass } = await createDeployment();
+    await crowd(20);
+    pass(1);
+    const met: string[] = [];
+    const stores = storesThrough({ objects, episodes }, (operation, run) => {
+      met.push(operation);
+      return run();
+    });
+    const came = Array.from({ length: 2_000 }, (_, user) => userKey(`user ${user < 10 ? user : -user}`));
+    const newcomers = async () => came;
+    const report = await consolidate({ ...services, episodes: { ...stores.episodes, newcomers } }, FORCED);
+    expect(sampled(report)).toBe(10);
+    expect(met).not.toContain('query the newest episodes');
   });
 });

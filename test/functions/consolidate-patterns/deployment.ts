@@ -13,6 +13,7 @@ import { basisFromEmbeddings } from '../../../shared/lora/basis.ts';
 import { createRandom } from '../../../shared/lora/random.ts';
 import { cellOf } from '../../../shared/reasoning-bank/episode.ts';
 import { InMemoryEpisodeStore } from '../../../shared/reasoning-bank/in-memory-episode-store.ts';
+import type { FunctionSettings } from '../../../shared/runtime/settings.ts';
 import { userKey } from '../../../shared/runtime/user-key.ts';
 import { SETTINGS } from '../update-adapters/container.ts';
 import { MemoryObjects } from '../update-adapters/memory-objects.ts';
@@ -23,15 +24,26 @@ export const items = Array.from({ length: 40 }, () =>
 );
 export const FORCED: ConsolidationRequest = { force: true, settleSeconds: 0 };
 
-/** A deployment in memory whose users all like what points along the second axis. */
-export async function createDeployment({ withBasis = true } = {}) {
-  let time = 1_000_000;
-  const now = () => time;
-  const objects = new MemoryObjects();
-  const episodes = new InMemoryEpisodeStore({ now });
-  const learning = learningObjects(objects, SETTINGS, { maxAgeMs: 0 });
-  const basis = basisFromEmbeddings(items, { rank: SETTINGS.rank, scalingFactor: 1, seed: 1 });
-  if (withBasis) await learning.basis.write({ basis, embeddingModel: SETTINGS.embeddingModel });
+/**
+ * A deployment in memory whose users all like what points along the second axis.
+ * @param options.before the same deployment under earlier settings
+ */
+export async function createDeployment({
+  withBasis = true,
+  settings = SETTINGS,
+  before,
+}: {
+  withBasis?: boolean;
+  settings?: FunctionSettings;
+  before?: { clock: { time: number }; objects: MemoryObjects; episodes: InMemoryEpisodeStore };
+} = {}) {
+  const clock = before?.clock ?? { time: 1_000_000 };
+  const now = () => clock.time;
+  const objects = before?.objects ?? new MemoryObjects();
+  const episodes = before?.episodes ?? new InMemoryEpisodeStore({ now });
+  const learning = learningObjects(objects, settings, { maxAgeMs: 0 });
+  const basis = basisFromEmbeddings(items, { rank: settings.rank, scalingFactor: 1, seed: 1 });
+  if (withBasis) await learning.basis.write({ basis, embeddingModel: settings.embeddingModel });
   const adapters = new AdapterStore(objects);
   const pending = new PendingEpisodes(objects);
   const corrupt: CorruptObjectError[] = [];
@@ -39,13 +51,13 @@ export async function createDeployment({ withBasis = true } = {}) {
   const container = (
     stores: { objects: Objects; episodes: ConsolidationServices['episodes'] } = { objects, episodes },
   ): ConsolidationServices => ({
-    cell: cellOf(SETTINGS),
-    settings: SETTINGS,
-    learning: learningObjects(stores.objects, SETTINGS, { maxAgeMs: 0 }),
+    cell: cellOf(settings),
+    settings,
+    learning: learningObjects(stores.objects, settings, { maxAgeMs: 0 }),
     adapters: new AdapterStore(stores.objects),
     episodes: stores.episodes,
     pending: new PendingEpisodes(stores.objects),
-    lease: new Lease(stores.objects, cellOf(SETTINGS)),
+    lease: new Lease(stores.objects, cellOf(settings)),
     now,
     onCorrupt: (error) => corrupt.push(error),
   });
@@ -55,7 +67,7 @@ export async function createDeployment({ withBasis = true } = {}) {
     index: number,
     { late = false, withItems = true, reward }: { late?: boolean; withItems?: boolean; reward?: number } = {},
   ) => {
-    time += 10;
+    clock.time += 10;
     const key = userKey(userId);
     const interactions = Array.from({ length: 5 }, (_, i) => {
       const item = (index * 5 + i) % items.length;
@@ -75,8 +87,8 @@ export async function createDeployment({ withBasis = true } = {}) {
     const loaded = await adapters.load(key);
     const { adapter } = applyEvents(loaded?.adapter, [event], await readSharedLearning(learning, SETTINGS), {
       userKey: key,
-      settings: SETTINGS,
-      now: time,
+      settings,
+      now: now(),
     });
     if (adapter === undefined) return;
     await adapters.commit(adapter, loaded?.etag);
@@ -87,9 +99,10 @@ export async function createDeployment({ withBasis = true } = {}) {
       for (let event = 0; event < events; event++) await feedback(`user ${user}`, event);
   };
   const pass = (milliseconds: number) => {
-    time += milliseconds;
+    clock.time += milliseconds;
   };
   return {
+    clock,
     objects,
     episodes,
     learning,

@@ -81,7 +81,8 @@ export class MemoryDeployment {
       settings: this.settings,
       learning: learningObjects(this.objects, this.settings, { maxAgeMs: 1, now }),
       adapters: new AdapterStore(this.objects),
-      // Ratings of twenty years are played in a minute, and none of them expires.
+      // None expires: the data spreads some hundreds of users over twenty years, so that within the default of 90 days there are too few to
+      // make a basis of where no catalogue was given. What comes of an expired first episode is tested with consolidation.
       episodes: new InMemoryEpisodeStore({ ttlDays: 36_500, now }),
       pending: new PendingEpisodes(this.objects),
       lease: new Lease(this.objects, cellOf(this.settings)),

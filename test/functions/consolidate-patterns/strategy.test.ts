@@ -153,6 +153,7 @@ describe("a deployment of the learner 'sgd'", () => {
         { cell: STRATEGY.cell, settings, episodes: store, now: () => 7 },
         {
           storedBasis: undefined,
+          stored: skills,
           inForce: combine(undefined, skills),
           found: [],
           progress: skills.progress,

@@ -3,6 +3,7 @@ import './node-version.ts';
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { basisCommand } from './basis.ts';
+import { consolidateCommand } from './consolidate.ts';
 import { dlqCommand } from './dlq.ts';
 import { exitCodeOf, oneLine, outliveReaders } from './exit.ts';
 import { exportCommand } from './export.ts';
@@ -28,6 +29,7 @@ const commands = [
   forgetCommand,
   dlqCommand,
   upliftCommand,
+  consolidateCommand,
 ];
 
 function version(): string {

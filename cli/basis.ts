@@ -67,8 +67,9 @@ async function buildBasis(file: string, options: BuildOptions): Promise<void> {
   );
   if (replaced !== undefined) {
     const { fromBasisId, loss } = replaced;
+    const seen = ((1 - loss) * 100).toFixed(1);
     printLine(
-      `replaces ${fromBasisId}, from which adapters keep ${((1 - loss) * 100).toFixed(1)} % of what it saw`,
+      `replaces ${fromBasisId}; adapters are carried over, which saw ${seen} % of what the new one sees`,
     );
   }
 }

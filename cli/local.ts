@@ -180,6 +180,7 @@ async function run(
       coldStartsMs: stack.coldStarts
         .filter((start) => start.functionName === updateFunction)
         .map(({ initMs }) => initMs),
+      transfer: options.transfer,
       newcomers: await newcomersLoss(plan, clients.episodes),
     });
     say(describe(summary, plan, skills));

@@ -1,9 +1,9 @@
 import { Command, Option } from 'commander';
-import type { ExplainedError } from '../functions/personalize/http.ts';
 import type { PersonalizeAnswer } from '../functions/personalize/personalize.ts';
-import { AttuneError, InvalidInputError, UnavailableError } from '../shared/errors.ts';
+import { InvalidInputError } from '../shared/errors.ts';
 import { OUTPUT } from '../shared/runtime/names.ts';
 import { interruption } from './exit.ts';
+import { invoke } from './invoke.ts';
 import { readJsonLines } from './json-lines.ts';
 import { printJson, printLine } from './output.ts';
 import { resourceName } from './stack-outputs.ts';
@@ -45,7 +45,7 @@ async function personalize(file: string, options: PersonalizeOptions): Promise<v
     if (fault !== undefined) throw new InvalidInputError(`${file} line ${line}`, fault, 'a candidate');
     candidates.push(value);
   }
-  const answer = await invoke(functionName, {
+  const answer = await invoke<PersonalizeAnswer>(functionName, {
     userId: options.user,
     candidates,
     answer: options.answer,
@@ -63,34 +63,4 @@ async function personalize(file: string, options: PersonalizeOptions): Promise<v
         : `  = ${item.parts.base.toFixed(4)} + ${item.parts.item.toFixed(4)} (item) + ${item.parts.user.toFixed(4)} (user)`;
     printLine(`${item.score.toFixed(4)}  ${item.itemId ?? `line ${item.index + 1}`}${parts}`);
   }
-}
-
-async function invoke(functionName: string, request: object): Promise<PersonalizeAnswer> {
-  const [{ InvokeCommand }, { lambdaClient }] = await Promise.all([
-    import('@aws-sdk/client-lambda'),
-    import('../shared/runtime/clients/lambda.ts'),
-  ]);
-  const client = lambdaClient();
-  try {
-    const response = await client.send(
-      new InvokeCommand({ FunctionName: functionName, Payload: JSON.stringify(request) }),
-    );
-    const payload = JSON.parse(Buffer.from(response.Payload ?? []).toString('utf8')) as
-      | PersonalizeAnswer
-      | { error: ExplainedError };
-    if (response.FunctionError !== undefined) {
-      throw new UnavailableError(`function ${functionName} failed: ${JSON.stringify(payload)}`);
-    }
-    if ('error' in payload) throw new RefusedRequestError(payload.error.message);
-    return payload;
-  } finally {
-    client.destroy();
-  }
-}
-
-/** The function has explained what is wrong with the request. */
-class RefusedRequestError extends AttuneError {
-  override readonly name = 'RefusedRequestError';
-  readonly code = 'invalid-input';
-  readonly retryable = false;
 }

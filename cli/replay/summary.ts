@@ -28,6 +28,8 @@ export interface ReplaySummary extends Omit<Ranking, 'users'> {
   /** Loading the code of update-adapters in a new container, median, milliseconds. */
   readonly coldStartMs: number | null;
   readonly learnedState: string;
+  /** Whether users profited from what others taught. */
+  readonly transfer: 'on' | 'off';
   /** The second half of the users, who came when others had taught the bank. */
   readonly newcomers: NewcomersLoss;
 }
@@ -44,6 +46,7 @@ export function summarize(
     deadLettered: number;
     delaysMs: readonly number[];
     coldStartsMs: readonly number[];
+    transfer: 'on' | 'off';
     newcomers: NewcomersLoss;
   },
 ): ReplaySummary {
@@ -67,6 +70,7 @@ export function summarize(
     consolidations: published.consolidations,
     coldStartMs: quantile(counted.coldStartsMs, 0.5),
     learnedState: learned.digest,
+    transfer: counted.transfer,
     newcomers: counted.newcomers,
   };
 }
@@ -94,7 +98,7 @@ export function describe(summary: ReplaySummary, plan: ReplayPlan, skills: Skill
     `  applied       ${n(s.interactionsApplied)} interactions, ${applied}; ${n(s.duplicates)} duplicate events recognised`,
     `  refused       ${n(s.quarantined)} in quarantine, ${n(s.deadLettered)} dead letters`,
     `  adapters      ${n(s.adapters)} in S3 after ${n(s.updates)} updates, each remembered as an episode in DynamoDB`,
-    `  skills        ${prior}; effects of ${n(s.itemEffects)} items`,
+    `  skills        ${prior}; effects of ${n(s.itemEffects)} items${s.transfer === 'on' ? '' : '; none is used, transfer is off'}`,
     `  newcomers     the ${n(s.newcomers.users)} users who came last were predicted with a squared error of ${n(s.newcomers.loss, 4)} over their first ten events (${n(s.newcomers.lossWithoutAdapter, 4)} without adapters)`,
     `  speed         ${n(s.eventsPerSecond)} events/s; from sending to effect ${n(s.eventToEffectMs.p50)} ms (median), ${n(s.eventToEffectMs.p95)} ms (95 %); cold start ${n(s.coldStartMs)} ms`,
     '',
@@ -103,7 +107,7 @@ export function describe(summary: ReplaySummary, plan: ReplayPlan, skills: Skill
     '                embeddings alone   as for somebody new   with the own adapter',
     `  AUC           ${n(s.aucBase, 3)}              ${n(s.aucShared, 3)}                 ${n(s.aucAdapted, 3)}  ${range(s.aucAdaptedInterval)}`,
     `  NDCG@10       ${n(s.ndcgBase, 3)}              ${n(s.ndcgShared, 3)}                 ${n(s.ndcgAdapted, 3)}`,
-    `  The own adapter adds ${n(s.aucGain, 3)} ${range(s.aucGainInterval)} of AUC to what all users taught (95 % interval over ${n(s.users)} users).`,
+    `  The own adapter adds ${n(s.aucGain, 3)} ${range(s.aucGainInterval)} of AUC ${s.transfer === 'on' ? 'to what all users taught' : 'to the embeddings alone'} (95 % interval over ${n(s.users)} users).`,
     '',
   ].join('\n');
 }

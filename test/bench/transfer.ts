@@ -1,59 +1,92 @@
-/**
- * `npm run bench:transfer -- [--movielens <folder>] [--users 200] [--seed 1] [--json]`: what users who come later owe to those who came
- * before. Runs `attune local` twice on the same feedback, with transfer on and off, and compares the losses of the second half of the users.
- */
-import { execFile } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
-import { parseArgs, promisify } from 'node:util';
+import { Command } from 'commander';
+import { exitCodeOf } from '../../cli/exit.ts';
+import { printJson, printLine } from '../../cli/output.ts';
 import type { ReplaySummary } from '../../cli/replay/summary.ts';
 import { bootstrapInterval, mean } from '../../shared/datasets/ranking-metrics.ts';
 
+/**
+ * `npm run bench:transfer`: what users who come later owe to those who came before. Runs `attune local` twice on the same feedback, with
+ * transfer on and off, and compares the losses of the second half of the users.
+ */
+interface Options {
+  readonly movielens?: string;
+  readonly users: string;
+  readonly seed: string;
+  readonly json?: boolean;
+}
+
 const ATTUNE = fileURLToPath(new URL('../../cli/attune.ts', import.meta.url));
 
-const { values } = parseArgs({
-  options: {
-    movielens: { type: 'string' },
-    users: { type: 'string', default: '200' },
-    seed: { type: 'string', default: '1' },
-    json: { type: 'boolean', default: false },
-  },
-});
+const program = new Command('bench:transfer')
+  .option('--movielens <folder>', 'as for attune local; without it, simulated users')
+  .option('--users <n>', 'users to replay', '200')
+  .option('--seed <n>', 'chooses the users, and all else that is random', '1')
+  .option('--json', 'print the result as one line of JSON')
+  .exitOverride();
 
-const on = await replay('on');
-const off = await replay('off');
-const pairs = on.newcomers.losses.flatMap((withTransfer, i) => {
-  const without = off.newcomers.losses[i] ?? null;
-  return withTransfer === null || without === null ? [] : [{ withTransfer, without }];
-});
-const changes = pairs.map(({ withTransfer, without }) => withTransfer - without);
-const base = mean(pairs.map(({ without }) => without))!;
-const interval = bootstrapInterval(changes, { seed: 'transfer' });
-const result = {
-  dataset: on.dataset,
-  users: on.users,
-  newcomers: changes.length,
-  lossWithTransfer: mean(pairs.map(({ withTransfer }) => withTransfer))!,
-  lossWithoutTransfer: base,
-  delta: mean(changes)! / base,
-  deltaCI: [interval.low / base, interval.high / base],
-};
-if (values.json) process.stdout.write(`${JSON.stringify(result)}\n`);
-else {
-  const percent = (value: number) => `${(value * 100).toFixed(1)} %`;
-  process.stdout.write(
-    `${on.dataset}: squared error of the ${result.newcomers} users who came last, over their first ten events\n` +
-      `  transfer off  ${result.lossWithoutTransfer.toFixed(5)}\n` +
-      `  transfer on   ${result.lossWithTransfer.toFixed(5)}  ${percent(result.delta)} ` +
-      `[${result.deltaCI.map(percent).join(', ')}]\n`,
-  );
+try {
+  program.parse();
+  process.exitCode = await compare(program.opts<Options>());
+} catch (error) {
+  process.exitCode = exitCodeOf(error);
 }
-if (!(interval.high < 0)) process.exitCode = 1;
 
-async function replay(transfer: 'on' | 'off'): Promise<ReplaySummary> {
-  const options = ['--users', values.users, '--seed', values.seed, '--transfer', transfer, '--json'];
-  const data = values.movielens === undefined ? [] : ['--movielens', values.movielens];
-  const run = await promisify(execFile)(process.execPath, [ATTUNE, 'local', ...options, ...data], {
-    maxBuffer: 1 << 26,
+/** @returns exit code: 0 when what others taught certainly helped */
+async function compare(options: Options): Promise<number> {
+  const on = await replay('on', options);
+  const off = on === undefined ? undefined : await replay('off', options);
+  // `attune local` has said what is wrong.
+  if (on === undefined || off === undefined) return 2;
+  const pairs = on.newcomers.losses.flatMap((withTransfer, i) => {
+    const without = off.newcomers.losses[i] ?? null;
+    return withTransfer === null || without === null ? [] : [{ withTransfer, without }];
   });
-  return JSON.parse(run.stdout.trim().split('\n').at(-1)!) as ReplaySummary;
+  if (pairs.length === 0) {
+    printLine('nobody came last: more users are needed to compare');
+    return 2;
+  }
+  const changes = pairs.map(({ withTransfer, without }) => withTransfer - without);
+  const base = mean(pairs.map(({ without }) => without))!;
+  const { low, high } = bootstrapInterval(changes, { seed: 'transfer' });
+  const result = {
+    dataset: on.dataset,
+    users: on.users,
+    newcomers: changes.length,
+    lossWithTransfer: mean(pairs.map(({ withTransfer }) => withTransfer))!,
+    lossWithoutTransfer: base,
+    delta: mean(changes)! / base,
+    deltaCI: [low / base, high / base],
+  };
+  if (options.json) printJson(result);
+  else {
+    const percent = (value: number) => `${(value * 100).toFixed(1)} %`;
+    printLine(
+      `${on.dataset}: squared error of the ${result.newcomers} users who came last, over their first ten events`,
+    );
+    printLine(`  transfer off  ${result.lossWithoutTransfer.toFixed(5)}`);
+    printLine(
+      `  transfer on   ${result.lossWithTransfer.toFixed(5)}  ${percent(result.delta)} [${result.deltaCI.map(percent).join(', ')}]`,
+    );
+  }
+  return high < 0 ? 0 : 1;
+}
+
+/** Undefined when it failed; its progress and its errors are shown as they come. */
+async function replay(
+  transfer: 'on' | 'off',
+  { users, seed, movielens }: Options,
+): Promise<ReplaySummary | undefined> {
+  const options = ['--users', users, '--seed', seed, '--transfer', transfer, '--json'];
+  const data = movielens === undefined ? [] : ['--movielens', movielens];
+  const local = spawn(process.execPath, [ATTUNE, 'local', ...options, ...data], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const exited = new Promise<number | null>((resolve, reject) => {
+    local.once('error', reject).once('close', resolve);
+  });
+  const [printed, code] = await Promise.all([text(local.stdout), exited]);
+  return code === 0 ? (JSON.parse(printed.trim().split('\n').at(-1)!) as ReplaySummary) : undefined;
 }

@@ -69,7 +69,9 @@ it('puts the basis of a catalogue in force, and carries adapters over to the nex
   expect(JSON.parse((await build(items.slice(0, 200), '--json')).stdout)).toEqual(built);
 
   const second = await build(items);
-  expect(second.stdout).toMatch(new RegExp(`replaces ${built.basis}, .* \\d+\\.\\d %`));
+  expect(second.stdout).toMatch(
+    new RegExp(`replaces ${built.basis}; .* saw \\d+\\.\\d % of what the new one sees`),
+  );
   const { basis, carryOvers, learnedFrom } = (await storedBasis())!;
   expect(basis.id).not.toBe(built.basis);
   expect(learnedFrom).toBeUndefined();

@@ -303,6 +303,20 @@ describe('the whole stack', () => {
     expect(other).toMatchObject({ code: 2, stderr: 'attune: found no episodes of cell bayesian-r4-d17\n' });
   });
 
+  it('consolidates on demand', async () => {
+    await publish('grace', 1);
+    await running.stack.idle();
+    const report = JSON.parse((await command(['consolidate', '--json'])).stdout) as ConsolidationReport;
+    expect(report.status).toMatch(/^(consolidated|nothing-new)$/);
+    const { code, stdout } = await command(['consolidate', '--if-due']);
+    expect({ code, stdout }).toEqual({
+      code: 0,
+      stdout: expect.stringMatching(
+        /^(too-little-new|nothing-new): \d+ new episodes, 0 of 0 skills; skills version \d+\n$/,
+      ),
+    });
+  });
+
   it('answers mistakes at the command line with one line', async () => {
     const missing = await command(['inspect', 'nobody']);
     expect(missing.code).toBe(2);

@@ -1,0 +1,42 @@
+import { Command } from 'commander';
+import type { ConsolidationReport } from '../functions/consolidate-patterns/consolidate.ts';
+import { OUTPUT } from '../shared/runtime/names.ts';
+import { invoke } from './invoke.ts';
+import { printJson, printLine } from './output.ts';
+import { resourceName } from './stack-outputs.ts';
+
+interface ConsolidateOptions {
+  readonly functionName?: string;
+  readonly outputs?: string;
+  readonly ifDue?: boolean;
+  readonly json?: boolean;
+}
+
+/** `attune consolidate`: the scheduled function, on demand. */
+export function consolidateCommand(): Command {
+  return new Command('consolidate')
+    .description(
+      'make skills of what was learned since the last consolidation, without waiting for the schedule',
+    )
+    .option('--function-name <name>', 'the consolidation function')
+    .option('--outputs <file>', 'take the function from the file of cdk deploy --outputs-file')
+    .option('--if-due', 'do nothing when a scheduled run would do nothing')
+    .option('--json', 'print the report as one line of JSON')
+    .action(consolidate);
+}
+
+async function consolidate(options: ConsolidateOptions): Promise<void> {
+  const functionName = await resourceName(
+    options.functionName,
+    options.outputs,
+    OUTPUT.consolidateFunctionName,
+    '--function-name',
+  );
+  const report = await invoke<ConsolidationReport>(functionName, { force: options.ifDue !== true });
+  if (options.json) return printJson(report);
+  printLine(
+    `${report.status}: ${report.newEpisodes} new episodes, ${report.skillsCreated} of ${report.considered} skills; ` +
+      `skills version ${report.skillsVersion}`,
+  );
+  for (const { what, why } of report.rejected) printLine(`no new ${what}: ${why}`);
+}

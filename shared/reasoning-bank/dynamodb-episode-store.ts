@@ -52,7 +52,10 @@ export class DynamoEpisodeStore implements BankStore {
     for (let shard = 0; shard < SHARDS; shard++) {
       // Every position is longer than a bare time, so both ends are left out.
       const after = `${watermarks[shard] || storedAtKey(0)}!`;
-      const query = this.#table.shard(TABLE.byCell, cell, shard, [after, storedAtKey(until)]);
+      const end = storedAtKey(until);
+      // Another run went on beyond that; DynamoDB refuses to read from there back.
+      if (after > end) continue;
+      const query = this.#table.shard(TABLE.byCell, cell, shard, [after, end]);
       for await (const item of this.#table.pages(query)) {
         yield { ...readable(item), shard, position: text(item, TABLE.byCell.sortKey) };
       }

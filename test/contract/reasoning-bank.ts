@@ -228,6 +228,8 @@ export function describeReasoningBank(
       const watermarks: string[] = Array(16).fill('');
       for (const { shard, position } of all) watermarks[shard] = position;
       expect(await read(watermarks, now + 1000)).toEqual([]);
+      // Another run may have left out fewer of the newest.
+      expect(await read(watermarks, 0)).toEqual([]);
       const until = now;
       await store(pattern({ userId: 'late', version: 1 }));
       expect(await read(watermarks, until)).toEqual([]);

@@ -306,7 +306,9 @@ describe('the whole stack', () => {
   it('consolidates on demand', async () => {
     await publish('grace', 1);
     await running.stack.idle();
-    const report = JSON.parse((await command(['consolidate', '--json'])).stdout) as ConsolidationReport;
+    const asked = await command(['consolidate', '--json']);
+    expect(asked).toMatchObject({ code: 0, stderr: '' });
+    const report = JSON.parse(asked.stdout) as ConsolidationReport;
     expect(report.status).toMatch(/^(consolidated|nothing-new)$/);
     const { code, stdout } = await command(['consolidate', '--if-due']);
     expect({ code, stdout }).toEqual({

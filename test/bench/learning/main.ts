@@ -83,6 +83,7 @@ async function measure(
   }
   const missed = quick ? missedBars(figures, embeddings) : [];
   for (const bar of missed) printProblem(bar);
+  if (quick && missed.length === 0) printLine('What the bank is worth is within every bar of the quick run.');
   if (missed.length > 0) process.exitCode = 1;
   if (json) {
     printJson({
@@ -105,7 +106,7 @@ function describe(name: string, kind: string, results: readonly SplitResult[], f
       ? ''
       : `\nWith one user in twenty lying, the p10 of the others changes by ${(figures.harm * 100).toFixed(2)} %.\n`;
   return `
-${name}, ${kind} embeddings: ${users} users online in ${results.length} splits, ${updates} updates.
+${name}, ${kind} embeddings: ${users} users online in ${results.length === 1 ? 'one split' : `${results.length} splits`}, ${updates} updates.
 Changes and gains are against no-bank (τ² = ${figures.priorVariance}, the best in hindsight), those of control against no-adapter;
 intervals are 95 %, by users.
 

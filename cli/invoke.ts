@@ -1,12 +1,12 @@
 import type { ExplainedError } from '../functions/personalize/http.ts';
-import { AttuneError, UnavailableError } from '../shared/errors.ts';
+import { AttuneError, NotFoundError, UnavailableError } from '../shared/errors.ts';
 
 /**
  * What a function of the deployment answers.
- * @throws UnavailableError when the function failed, RefusedRequestError when it explained what is wrong with the request
+ * @throws NotFoundError when there is no such function, UnavailableError when it failed, RefusedRequestError when it explained what is wrong with the request
  */
 export async function invoke<Answer extends object>(functionName: string, request: object): Promise<Answer> {
-  const [{ InvokeCommand }, { lambdaClient }] = await Promise.all([
+  const [{ InvokeCommand, ResourceNotFoundException }, { lambdaClient }] = await Promise.all([
     import('@aws-sdk/client-lambda'),
     import('../shared/runtime/clients/lambda.ts'),
   ]);
@@ -15,14 +15,22 @@ export async function invoke<Answer extends object>(functionName: string, reques
     const response = await client.send(
       new InvokeCommand({ FunctionName: functionName, Payload: JSON.stringify(request) }),
     );
-    const payload = JSON.parse(Buffer.from(response.Payload ?? []).toString('utf8')) as
+    const payload = JSON.parse(Buffer.from(response.Payload ?? []).toString('utf8') || 'null') as
       | Answer
-      | { error: ExplainedError };
-    if (response.FunctionError !== undefined) {
-      throw new UnavailableError(`function ${functionName} failed: ${JSON.stringify(payload)}`);
+      | { error: ExplainedError }
+      | { errorType: string; errorMessage: string }
+      | null;
+    if (payload === null) throw new UnavailableError(`function ${functionName} answered nothing`);
+    if (response.FunctionError !== undefined && 'errorMessage' in payload) {
+      throw new UnavailableError(
+        `function ${functionName} failed: ${payload.errorType}: ${payload.errorMessage}`,
+      );
     }
     if ('error' in payload) throw new RefusedRequestError(payload.error.message);
-    return payload;
+    return payload as Answer;
+  } catch (error) {
+    if (!(error instanceof ResourceNotFoundException)) throw error;
+    throw new NotFoundError(`found no function ${functionName}`, { cause: error });
   } finally {
     client.destroy();
   }

@@ -82,12 +82,16 @@ export async function learnPrior(
 
 /**
  * Users who came last, and where these are few, after them those who were active last: the first episode of a user expires, and none of
- * those who come from another cell is a first one.
+ * those who come from another cell is a first one. Without a basis those who were active come first: with them interactions wait.
  */
-async function usersOf({ cell, episodes }: PriorServices): Promise<string[]> {
+async function usersOf(
+  { cell, episodes }: PriorServices,
+  { basis }: Pick<SharedLearning, 'basis'>,
+): Promise<string[]> {
   const newcomers = await episodes.newcomers(cell, NEWCOMERS);
-  const active = newcomers.length < NEWCOMERS ? await episodes.newest(cell, PER_SHARD) : [];
-  return sampleOf(new Set([...newcomers, ...active.map(({ userKey }) => userKey)]));
+  if (basis !== null && newcomers.length === NEWCOMERS) return sampleOf(newcomers);
+  const active = (await episodes.newest(cell, PER_SHARD)).map(({ userKey }) => userKey);
+  return sampleOf(new Set(basis === null ? [...active, ...newcomers] : [...newcomers, ...active]));
 }
 
 /** Proposes a prior to users; before that, makes a basis, when there is none and enough waits for one. */
@@ -96,7 +100,7 @@ async function fitToUsers(
   inForce: SharedLearning,
 ): Promise<{ shared: SharedLearning; sample: readonly SampledUser[]; proposal: Proposal | undefined }> {
   const { learning, adapters, settings, onCorrupt } = services;
-  const states = await loadStates(await usersOf(services), adapters, settings, onCorrupt);
+  const states = await loadStates(await usersOf(services, inForce), adapters, settings, onCorrupt);
   const first = inForce.basis === null ? await learnFirstBasis(learning, states, settings) : undefined;
   const shared = first === undefined ? inForce : combine(first, inForce.skills);
   const { skills } = shared;

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { PreparedPrior } from '../../shared/lora/prior.ts';
-import type { ArmEffect } from '../../shared/reasoning-bank/bank.ts';
+import type { ArmEffect, Skill } from '../../shared/reasoning-bank/bank.ts';
 import type { BankStore } from '../../shared/reasoning-bank/bank-store.ts';
 import type { IndexedEpisode } from '../../shared/reasoning-bank/episode-store.ts';
 import type { Progress, RecommendedStepSize } from '../../shared/reasoning-bank/skills.ts';
@@ -9,7 +9,7 @@ import { objectionToStep, recommend } from '../../shared/reasoning-bank/strategy
 import type { FunctionSettings } from '../../shared/runtime/settings.ts';
 import type { Learned, NewFeedback, Rejected } from './learned.ts';
 
-export type StrategyStore = Pick<BankStore, 'newest' | 'recordStrategy'>;
+export type StrategyStore = Pick<BankStore, 'newest' | 'strategy' | 'recordStrategy'>;
 
 export interface StrategyReport {
   /** null when the configured step size is kept. */
@@ -83,7 +83,7 @@ async function unlessVoid(
     hints: [],
     recommendation: `Keep the configured values: ${STEP_SIZE} ${learningRate} was recommended in place of ${insteadOf}, which is no longer configured.`,
     confidence: 0,
-    skills: [],
+    skills: await skillsOf(cell, episodes),
     consolidatedAt: now(),
   });
   return null;
@@ -97,6 +97,11 @@ function notCreated(
   if (isDeepStrictEqual(recommended, before))
     return [{ what: 'step size', why: `as before: ${recommendation}` }];
   return recommended === null ? [{ what: 'step size', why: `taken back: ${recommendation}` }] : [];
+}
+
+/** Those that `autoConsolidate` made of patterns, which stand in the same record. */
+async function skillsOf(cell: string, store: StrategyStore): Promise<readonly Skill[]> {
+  return (await store.strategy(cell))?.skills ?? [];
 }
 
 /** Newest episodes of each shard that are read: 8,192 in all, whatever the history. */
@@ -115,7 +120,8 @@ async function judgeStepSizes({
   const { learningRate } = settings;
   const episodes = await store.newest(cell, PER_SHARD);
   const { hints, causality, confidence, recommendation } = recommend(episodes, { learningRate });
-  await store.recordStrategy({ cell, hints, recommendation, confidence, skills: [], consolidatedAt: now() });
+  const skills = await skillsOf(cell, store);
+  await store.recordStrategy({ cell, hints, recommendation, confidence, skills, consolidatedAt: now() });
   const end = hints.find(({ hyperparameter }) => hyperparameter === STEP_SIZE)?.value ?? learningRate;
   const isOnTheWay = (value: number) =>
     Math.min(learningRate, end) <= value && value <= Math.max(learningRate, end);

@@ -10,7 +10,10 @@ export class SharedObject<T> {
   readonly #now: () => number;
   #cached: { value: T; etag: string } | undefined;
   #checkedAt = Number.NEGATIVE_INFINITY;
-  #reading: Promise<void> | undefined;
+  #reading: Promise<T | undefined> | undefined;
+  /** Requests begun, and the last of them that told something: one that was begun earlier and answered later tells nothing new. */
+  #begun = 0;
+  #told = 0;
 
   /**
    * @param maxAgeMs how long {@link read} answers from memory before it asks S3 whether there is something newer
@@ -37,19 +40,33 @@ export class SharedObject<T> {
   async read(): Promise<T | undefined> {
     if (this.#now() - this.#checkedAt <= this.#maxAgeMs) return this.#cached?.value;
     try {
-      return await this.refresh();
+      this.#reading ??= this.refresh().finally(() => {
+        this.#reading = undefined;
+      });
+      return await this.#reading;
     } catch (error) {
       if (!(error instanceof UnavailableError) || this.#cached === undefined) throw error;
       return this.#cached.value;
     }
   }
 
-  /** Asks S3, whatever the age of what is in memory. */
+  /**
+   * The value as it stands in S3 when this is called or later: no request shared that was begun before.
+   * @throws CorruptObjectError, UnavailableError
+   */
   async refresh(): Promise<T | undefined> {
-    this.#reading ??= this.#fetch().finally(() => {
-      this.#reading = undefined;
-    });
-    await this.#reading;
+    const order = ++this.#begun;
+    const cached = this.#cached;
+    const startedAt = this.#now();
+    const found = await this.#objects.get(
+      this.#key,
+      cached === undefined ? {} : { ifNoneMatch: cached.etag },
+    );
+    if (order < this.#told) return this.#cached?.value;
+    if (found === undefined) this.#cached = undefined;
+    else if (found !== 'not-modified') this.#cached = { value: this.#codec.decode(found.body, this.#key), etag: found.etag };
+    this.#told = order;
+    this.#checkedAt = startedAt;
     return this.#cached?.value;
   }
 
@@ -62,20 +79,7 @@ export class SharedObject<T> {
       this.#cached === undefined ? { ifNoneMatch: true as const } : { ifMatch: this.#cached.etag };
     const { etag } = await this.#objects.put(this.#key, this.#codec.encode(value), condition);
     this.#cached = { value, etag };
+    this.#told = ++this.#begun;
     this.#checkedAt = this.#now();
-  }
-
-  async #fetch(): Promise<void> {
-    const cached = this.#cached;
-    const startedAt = this.#now();
-    const found = await this.#objects.get(
-      this.#key,
-      cached === undefined ? {} : { ifNoneMatch: cached.etag },
-    );
-    if (found === undefined) this.#cached = undefined;
-    else if (found !== 'not-modified') {
-      this.#cached = { value: this.#codec.decode(found.body, this.#key), etag: found.etag };
-    }
-    this.#checkedAt = startedAt;
   }
 }

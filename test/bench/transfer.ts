@@ -3,7 +3,7 @@ import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import { exitCodeOf } from '../../cli/exit.ts';
-import { printJson, printLine } from '../../cli/output.ts';
+import { printJson, printLine, printProblem } from '../../cli/output.ts';
 import type { ReplaySummary } from '../../cli/replay/summary.ts';
 import { bootstrapInterval, mean } from '../../shared/datasets/ranking-metrics.ts';
 
@@ -45,7 +45,7 @@ async function compare(options: Options): Promise<number> {
     return withTransfer === null || without === null ? [] : [{ withTransfer, without }];
   });
   if (pairs.length === 0) {
-    printLine('nobody came last: more users are needed to compare');
+    printProblem('nobody came last: more users are needed to compare');
     return 2;
   }
   const changes = pairs.map(({ withTransfer, without }) => withTransfer - without);

@@ -85,7 +85,7 @@ export async function createDeployment({
       interactions,
     } as const;
     const loaded = await adapters.load(key);
-    const { adapter } = applyEvents(loaded?.adapter, [event], await readSharedLearning(learning, SETTINGS), {
+    const { adapter } = applyEvents(loaded?.adapter, [event], await readSharedLearning(learning, settings), {
       userKey: key,
       settings,
       now: now(),

@@ -26,6 +26,7 @@ export function storesThrough({ objects, episodes }: Stores, around: Around): St
       after: (...given) => whole('query episodes', () => episodes.after(...given))(),
       recent: (...given) => around('query recent episodes', () => episodes.recent(...given)),
       newest: (...given) => around('query the newest episodes', () => episodes.newest(...given)),
+      strategy: (...given) => around('read the strategy', () => episodes.strategy(...given)),
       recordStrategy: (...given) => around('record a strategy', () => episodes.recordStrategy(...given)),
       newcomers: (...given) => around('query newcomers', () => episodes.newcomers(...given)),
       ofUser: (key) => whole('query a user', () => episodes.ofUser(key))(),

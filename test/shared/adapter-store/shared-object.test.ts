@@ -61,6 +61,31 @@ describe('a shared object', () => {
     expect(requests).toEqual(['get']);
   });
 
+  test('is asked for anew by a refresh, also while an older answer is on its way', async () => {
+    const { objects } = oneObject();
+    const writer = new SharedObject(objects, 'k', codec);
+    await writer.write('old');
+    const { promise: released, resolve: release } = Promise.withResolvers<void>();
+    let slow = true;
+    const stalling = {
+      ...objects,
+      get: async (...args: Parameters<ObjectStore['get']>) => {
+        const answer = await objects.get(...args);
+        if (slow) await released;
+        return answer;
+      },
+    } as ObjectStore;
+    const object = new SharedObject(stalling, 'k', codec);
+    const reading = object.read();
+    await Promise.resolve();
+    await writer.write('new');
+    slow = false;
+    expect(await object.refresh()).toBe('new');
+    release();
+    expect(await reading).toBe('new');
+    expect(await object.read()).toBe('new');
+  });
+
   test('is replaced only by who has read the newest', async () => {
     const { objects } = oneObject();
     const [a, b] = [new SharedObject(objects, 'k', codec), new SharedObject(objects, 'k', codec)];

@@ -503,6 +503,23 @@ describe('users to learn from', () => {
     expect(sampled(report)).toBe(40);
   });
 
+  test('are those with whom interactions wait, where there is no basis, before newcomers who never came back', async () => {
+    const before = await createDeployment();
+    await before.crowd(300, 1);
+    for (let user = 0; user < 300; user++) await before.feedback(`late ${user}`, 0);
+    before.pass(1);
+    await consolidate(before.services, FORCED);
+    const settings = { ...SETTINGS, embeddingModel: 'another' };
+    const after = await createDeployment({ withBasis: false, settings, before });
+    for (let event = 1; event < 5; event++) {
+      for (let user = 0; user < 300; user++) await after.feedback(`user ${user}`, event);
+    }
+    after.pass(1);
+    const report = await consolidate(after.services, FORCED);
+    expect(report).toMatchObject({ basisLearned: true, priorAccepted: true });
+    expect(report.evidence!.users).toBeGreaterThan(150);
+  });
+
   test('are those who came last alone, where enough did', async () => {
     const { services, crowd, objects, episodes, pass } = await createDeployment();
     await crowd(20);
@@ -518,4 +535,20 @@ describe('users to learn from', () => {
     expect(sampled(report)).toBe(10);
     expect(met).not.toContain('query the newest episodes');
   });
+});
+
+test('what autoConsolidate made of patterns outlasts the runs of a deployment with another learner', async () => {
+  const settings = { ...SETTINGS, learner: 'sgd' as const, exploration: 0.5 };
+  const { services, episodes, crowd, pass } = await createDeployment({ settings });
+  await crowd(40, 3);
+  pass(1);
+  const { learner, rank, embeddingDim } = settings;
+  const bank = new StoredReasoningBank(episodes, {
+    defaults: { learner, rank, embeddingDim },
+    now: services.now,
+  });
+  const { skillsCreated } = await bank.autoConsolidate(1, 0, 30);
+  expect(skillsCreated).toBeGreaterThan(0);
+  await consolidate(services, FORCED);
+  expect((await bank.stats()).skills).toBe(skillsCreated);
 });

@@ -64,7 +64,8 @@ export class SharedObject<T> {
     );
     if (order < this.#told) return this.#cached?.value;
     if (found === undefined) this.#cached = undefined;
-    else if (found !== 'not-modified') this.#cached = { value: this.#codec.decode(found.body, this.#key), etag: found.etag };
+    else if (found !== 'not-modified')
+      this.#cached = { value: this.#codec.decode(found.body, this.#key), etag: found.etag };
     this.#told = order;
     this.#checkedAt = startedAt;
     return this.#cached?.value;

@@ -15,17 +15,15 @@ export async function invoke<Answer extends object>(functionName: string, reques
     const response = await client.send(
       new InvokeCommand({ FunctionName: functionName, Payload: JSON.stringify(request) }),
     );
-    const payload = JSON.parse(Buffer.from(response.Payload ?? []).toString('utf8') || 'null') as
-      | Answer
-      | { error: ExplainedError }
-      | { errorType: string; errorMessage: string }
-      | null;
-    if (payload === null) throw new UnavailableError(`function ${functionName} answered nothing`);
-    if (response.FunctionError !== undefined && 'errorMessage' in payload) {
-      throw new UnavailableError(
-        `function ${functionName} failed: ${payload.errorType}: ${payload.errorMessage}`,
-      );
+    const text = Buffer.from(response.Payload ?? []).toString('utf8') || 'null';
+    const payload = JSON.parse(text) as Answer | { error: ExplainedError } | Failure | null;
+    if (response.FunctionError !== undefined) {
+      // Of a function whose time was up, Lambda tells no type.
+      const { errorType = response.FunctionError, errorMessage = text } = (payload ?? {}) as Failure;
+      throw new UnavailableError(`function ${functionName} failed: ${errorType}: ${errorMessage}`);
     }
+    if (payload === null || typeof payload !== 'object')
+      throw new UnavailableError(`function ${functionName} answered ${text}, expected an object`);
     if ('error' in payload) throw new RefusedRequestError(payload.error.message);
     return payload as Answer;
   } catch (error) {
@@ -34,6 +32,11 @@ export async function invoke<Answer extends object>(functionName: string, reques
   } finally {
     client.destroy();
   }
+}
+
+interface Failure {
+  readonly errorType?: string;
+  readonly errorMessage?: string;
 }
 
 /** The function has explained what is wrong with the request. */

@@ -69,7 +69,7 @@ export class ConsolidatePatterns extends Construct {
     );
     adapters.allowObjects(this.function, ['s3:GetObject', 's3:DeleteObject'], [PREFIX.pending]);
     adapters.allowListing(this.function);
-    bank.allowItems(this.function, ['dynamodb:PutItem']);
+    bank.allowItems(this.function, ['dynamodb:GetItem', 'dynamodb:PutItem']);
     bank.allowIndexQueries(this.function);
   }
 

@@ -78,8 +78,14 @@ export function applyEvents(
   }
   const { basis, b, offset } = learner.solve(state, model);
   const version = (previous?.version ?? 0) + 1;
-  const seen = applied.flatMap(({ interactions }) => interactions.map(({ embedding }) => embedding));
-  const embeddings = learning.samplesEmbeddings ? sampleOfUpdate(userKey, version, seen) : [];
+  const interactions = applied.flatMap((event) => event.interactions);
+  const embeddings = learning.samplesEmbeddings
+    ? sampleOfUpdate(
+        userKey,
+        version,
+        interactions.map(({ embedding }) => embedding),
+      )
+    : [];
   const episode: Episode = {
     userKey,
     version,
@@ -87,7 +93,7 @@ export function applyEvents(
     committedAt: now,
     context: {
       events: applied.length,
-      interactions: applied.reduce((sum, event) => sum + event.interactions.length, 0),
+      interactions: interactions.length,
       samplesSeen,
       skillsVersion: skills.version,
     },

@@ -78,7 +78,7 @@ export interface Proposal {
   readonly better: boolean;
 }
 
-/** Steps of expectation maximisation per fit; the next fit goes on from the result. More changed nothing. */
+/** Steps of expectation maximisation per fit; the next fit goes on from the result. */
 const EM_STEPS = 6;
 
 /** Of users, first those who are wanted most, those to sample: so many of either part at most. */

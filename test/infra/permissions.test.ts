@@ -69,6 +69,7 @@ describe('the whole of what each role may do', () => {
         's3:GetObject AdaptersBucket/pending/*',
         's3:DeleteObject AdaptersBucket/pending/*',
         's3:ListBucket AdaptersBucket',
+        'dynamodb:GetItem ReasoningBankTable',
         'dynamodb:PutItem ReasoningBankTable',
         'dynamodb:Query ReasoningBankTable/index/by-cell',
         'dynamodb:Query ReasoningBankTable/index/newcomers',

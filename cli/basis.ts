@@ -37,7 +37,7 @@ async function buildBasis(file: string, options: BuildOptions): Promise<void> {
   const [{ basisFromEmbeddings }, { carryOversTo }, { basisFor, learningObjects }] = await Promise.all([
     import('../shared/lora/basis.ts'),
     import('../shared/lora/carry-over.ts'),
-    import('../shared/adapter-store/learning-objects.ts'),
+    import('../shared/population/shared-learning.ts'),
   ]);
   const embeddings = await readEmbeddings(file, settings.embeddingDim);
   const { rank, scalingFactor, embeddingModel } = settings;

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import type { ConsolidationReport } from '../functions/consolidate-patterns/consolidate.ts';
-import { OUTPUT } from '../shared/runtime/names.ts';
+import { OUTPUT } from '../shared/config/names.ts';
 import { invoke } from './invoke.ts';
 import { printJson, printLine } from './output.ts';
 import { resourceName } from './stack-outputs.ts';

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { OUTPUT } from '../shared/runtime/names.ts';
+import { OUTPUT } from '../shared/config/names.ts';
 import { resourceName } from './stack-outputs.ts';
 
 /** The options by which a command that works on one user's records, or on messages, finds its deployment. */
@@ -94,9 +94,9 @@ export async function onDeployment<T>(
 // The SDK is loaded only by commands that need it.
 async function loadClients() {
   const [{ s3Client }, { dynamoClient }, { sqsClient }] = await Promise.all([
-    import('../shared/runtime/clients/s3.ts'),
-    import('../shared/runtime/clients/dynamodb.ts'),
-    import('../shared/runtime/clients/sqs.ts'),
+    import('../shared/config/clients/s3.ts'),
+    import('../shared/config/clients/dynamodb.ts'),
+    import('../shared/config/clients/sqs.ts'),
   ]);
   return { s3Client, dynamoClient, sqsClient };
 }
@@ -104,11 +104,11 @@ async function loadClients() {
 async function loadStores() {
   const [{ ObjectStore }, { AdapterStore }, { Quarantine }, { PendingEpisodes }, { DynamoEpisodeStore }] =
     await Promise.all([
-      import('../shared/adapter-store/objects.ts'),
-      import('../shared/adapter-store/adapter-store.ts'),
-      import('../shared/adapter-store/quarantine.ts'),
-      import('../shared/adapter-store/pending-episodes.ts'),
-      import('../shared/reasoning-bank/dynamodb-episode-store.ts'),
+      import('../shared/storage/objects.ts'),
+      import('../shared/adapters/adapter-store.ts'),
+      import('../shared/feedback/quarantine.ts'),
+      import('../shared/episodes/pending-episodes.ts'),
+      import('../shared/episodes/dynamodb-episode-store.ts'),
     ]);
   return { ObjectStore, AdapterStore, Quarantine, PendingEpisodes, DynamoEpisodeStore };
 }

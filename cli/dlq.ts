@@ -1,5 +1,5 @@
 import { Command, Option } from 'commander';
-import type { QuarantinedEntry } from '../shared/adapter-store/quarantine.ts';
+import type { QuarantinedEntry } from '../shared/feedback/quarantine.ts';
 import { InvalidConfigurationError, NotFoundError } from '../shared/errors.ts';
 import type { DeadLetter } from '../shared/feedback/dead-letters.ts';
 import { drainDeadLetters, sendAgain } from '../shared/feedback/redrive.ts';

@@ -1,9 +1,9 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
-import { adapterHistory } from '../shared/adapter-store/adapter-history.ts';
-import { encodeAdapter, type StoredAdapter } from '../shared/adapter-store/adapter-object.ts';
-import { exportPeft } from '../shared/adapter-store/peft.ts';
+import { adapterHistory } from '../shared/adapters/adapter-history.ts';
+import { encodeAdapter, type StoredAdapter } from '../shared/adapters/adapter-object.ts';
+import { exportPeft } from '../shared/adapters/peft.ts';
 import { InvalidConfigurationError, NotFoundError } from '../shared/errors.ts';
 import type { DeadLetter } from '../shared/feedback/dead-letters.ts';
 import { drainDeadLetters } from '../shared/feedback/redrive.ts';

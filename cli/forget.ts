@@ -6,7 +6,7 @@ import {
   remainsOf,
   removeUser,
   type UserRecords,
-} from '../shared/adapter-store/forgetting.ts';
+} from '../shared/adapters/forgetting.ts';
 import { UnavailableError } from '../shared/errors.ts';
 import { drainDeadLetters } from '../shared/feedback/redrive.ts';
 import { userKey } from '../shared/feedback/user-key.ts';

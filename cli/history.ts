@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { adapterHistory } from '../shared/adapter-store/adapter-history.ts';
+import { adapterHistory } from '../shared/adapters/adapter-history.ts';
 import { NotFoundError } from '../shared/errors.ts';
 import { userKey } from '../shared/feedback/user-key.ts';
 import { type DeploymentOptions, onDeployment, withDeployment } from './deployment.ts';

@@ -1,8 +1,8 @@
 import { Command } from 'commander';
-import { AdapterStore } from '../shared/adapter-store/adapter-store.ts';
+import { AdapterStore } from '../shared/adapters/adapter-store.ts';
 import { NotFoundError } from '../shared/errors.ts';
 import { userKey } from '../shared/feedback/user-key.ts';
-import { OUTPUT } from '../shared/runtime/names.ts';
+import { OUTPUT } from '../shared/config/names.ts';
 import { printJson, printLine } from './output.ts';
 import { resourceName } from './stack-outputs.ts';
 
@@ -26,8 +26,8 @@ export function inspectCommand(): Command {
 async function inspect(user: string, options: InspectOptions): Promise<void> {
   const bucket = await resourceName(options.bucket, options.outputs, OUTPUT.bucketName, '--bucket');
   const [{ s3Client }, { ObjectStore }] = await Promise.all([
-    import('../shared/runtime/clients/s3.ts'),
-    import('../shared/adapter-store/objects.ts'),
+    import('../shared/config/clients/s3.ts'),
+    import('../shared/storage/objects.ts'),
   ]);
   const client = s3Client();
   try {

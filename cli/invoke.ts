@@ -8,7 +8,7 @@ import { AttuneError, NotFoundError, UnavailableError } from '../shared/errors.t
 export async function invoke<Answer extends object>(functionName: string, request: object): Promise<Answer> {
   const [{ InvokeCommand, ResourceNotFoundException }, { lambdaClient }] = await Promise.all([
     import('@aws-sdk/client-lambda'),
-    import('../shared/runtime/clients/lambda.ts'),
+    import('../shared/config/clients/lambda.ts'),
   ]);
   const client = lambdaClient();
   try {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { LocalStack } from '../infra/local/local-stack.ts';
 import { InvalidConfigurationError, NotFoundError, UnavailableError } from '../shared/errors.ts';
-import { METRIC, OUTPUT } from '../shared/runtime/names.ts';
+import { METRIC, OUTPUT } from '../shared/config/names.ts';
 import { EXIT, ExitError, interruption } from './exit.ts';
 import { createProgress, printJson, printLine, printProblem } from './output.ts';
 
@@ -194,10 +194,10 @@ async function run(
 
 async function datasetOf({ movielens, users, seed }: LocalOptions, embeddingDim: number) {
   if (movielens !== undefined) {
-    const { movielensDataset } = await import('../shared/datasets/dataset.ts');
+    const { movielensDataset } = await import('./replay/datasets/dataset.ts');
     return movielensDataset(movielens, { users, embeddingDim, seed });
   }
-  const { simulate } = await import('../shared/datasets/simulator.ts');
+  const { simulate } = await import('./replay/datasets/simulator.ts');
   return simulate({ users, embeddingDim, seed, ...SIMULATED });
 }
 
@@ -214,14 +214,14 @@ async function connect(stack: LocalStack, settings: { learner: string; rank: num
     { learningObjects },
     sqs,
   ] = await Promise.all([
-    import('../shared/runtime/clients/sqs.ts'),
-    import('../shared/runtime/clients/s3.ts'),
-    import('../shared/runtime/clients/lambda.ts'),
-    import('../shared/runtime/clients/dynamodb.ts'),
+    import('../shared/config/clients/sqs.ts'),
+    import('../shared/config/clients/s3.ts'),
+    import('../shared/config/clients/lambda.ts'),
+    import('../shared/config/clients/dynamodb.ts'),
     import('../shared/feedback/sqs-queue.ts'),
-    import('../shared/adapter-store/objects.ts'),
-    import('../shared/reasoning-bank/dynamodb-episode-store.ts'),
-    import('../shared/adapter-store/learning-objects.ts'),
+    import('../shared/storage/objects.ts'),
+    import('../shared/episodes/dynamodb-episode-store.ts'),
+    import('../shared/population/shared-learning.ts'),
     import('@aws-sdk/client-sqs'),
   ]);
   const { AWS_REGION: region = '', AWS_ACCESS_KEY_ID = '', AWS_SECRET_ACCESS_KEY = '' } = stack.environment;

@@ -1,7 +1,7 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { InvalidConfigurationError } from '../shared/errors.ts';
 import type { PublishedInteraction } from '../shared/feedback/coalescing.ts';
-import { OUTPUT } from '../shared/runtime/names.ts';
+import { OUTPUT } from '../shared/config/names.ts';
 import { EXIT, ExitError, interruption } from './exit.ts';
 import { readJsonLines } from './json-lines.ts';
 import { createProgress, printJson, printLine, printProblem } from './output.ts';
@@ -56,7 +56,7 @@ async function publish(file: string, options: PublishOptions): Promise<void> {
   const queueUrl = await queueUrlOf(options);
   // The SDK is loaded only by commands that need it.
   const [{ sqsClient }, { SqsFeedbackQueue }, { FeedbackPublisher }] = await Promise.all([
-    import('../shared/runtime/clients/sqs.ts'),
+    import('../shared/config/clients/sqs.ts'),
     import('../shared/feedback/sqs-queue.ts'),
     import('../shared/feedback/publisher.ts'),
   ]);

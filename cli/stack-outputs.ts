@@ -1,11 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { InvalidConfigurationError, InvalidInputError, NotFoundError, shown } from '../shared/errors.ts';
-import { OUTPUT } from '../shared/runtime/names.ts';
+import { OUTPUT } from '../shared/config/names.ts';
 import {
   type LearningSettings,
   learningSettingsOf,
   settingsFromContext,
-} from '../shared/runtime/settings.ts';
+} from '../shared/config/settings.ts';
 
 type OutputName = (typeof OUTPUT)[keyof typeof OUTPUT];
 

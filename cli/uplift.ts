@@ -1,7 +1,7 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { NotFoundError } from '../shared/errors.ts';
-import { cellOf } from '../shared/reasoning-bank/episode.ts';
-import type { Estimate } from '../shared/reasoning-bank/uplift.ts';
+import { cellOf } from '../shared/episodes/episode.ts';
+import type { Estimate } from '../shared/population/uplift.ts';
 import { type DeploymentOptions, onDeployment, withDeployment } from './deployment.ts';
 import { printJson, printLine } from './output.ts';
 import { learningSettings } from './stack-outputs.ts';
@@ -30,7 +30,7 @@ export function upliftCommand(): Command {
 }
 
 async function uplift(options: UpliftOptions): Promise<void> {
-  const { upliftOf } = await import('../shared/reasoning-bank/uplift.ts');
+  const { upliftOf } = await import('../shared/population/uplift.ts');
   await onDeployment(options, async (deployment) => {
     const cell = options.cell ?? (await cellFrom(options.outputs));
     const episodes = await (await deployment.episodes()).recent(cell, options.episodes);

@@ -9,7 +9,7 @@ import {
   ObjectOwnership,
 } from 'aws-cdk-lib/aws-s3';
 import { Construct } from 'constructs';
-import { PREFIX } from '../shared/runtime/names.ts';
+import { PREFIX } from '../shared/config/names.ts';
 import type { AttuneFunction } from './attune-function.ts';
 
 /** Earlier versions stay for this long, and the newest of them for good: adapters and skills can be rolled back. */

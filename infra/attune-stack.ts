@@ -1,7 +1,7 @@
 import { CfnOutput, Stack, type StackProps, Tags } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
-import { OUTPUT } from '../shared/runtime/names.ts';
-import { type DeploymentSettings, environmentOf, learningSettingsOf } from '../shared/runtime/settings.ts';
+import { OUTPUT } from '../shared/config/names.ts';
+import { type DeploymentSettings, environmentOf, learningSettingsOf } from '../shared/config/settings.ts';
 import { AdapterBucket } from './adapter-bucket.ts';
 import { ConsolidatePatterns } from './consolidate-patterns.ts';
 import { FeedbackQueue } from './feedback-queue.ts';

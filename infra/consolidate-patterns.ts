@@ -4,7 +4,7 @@ import { SqsDestination } from 'aws-cdk-lib/aws-lambda-destinations';
 import { CfnSchedule } from 'aws-cdk-lib/aws-scheduler';
 import { Queue, QueueEncryption } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
-import { PREFIX } from '../shared/runtime/names.ts';
+import { PREFIX } from '../shared/config/names.ts';
 import type { AdapterBucket } from './adapter-bucket.ts';
 import { AttuneFunction } from './attune-function.ts';
 import type { ReasoningTable } from './reasoning-table.ts';

@@ -1,6 +1,6 @@
 import { Duration } from 'aws-cdk-lib';
 import { Metric } from 'aws-cdk-lib/aws-cloudwatch';
-import { METRIC, METRIC_NAMESPACE, SERVICE } from '../shared/runtime/names.ts';
+import { METRIC, METRIC_NAMESPACE, SERVICE } from '../shared/config/names.ts';
 
 const metric = (metricName: string, statistic: string) =>
   new Metric({

@@ -5,7 +5,7 @@ import { ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { Topic } from 'aws-cdk-lib/aws-sns';
 import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions';
 import { Construct } from 'constructs';
-import type { DeploymentSettings } from '../shared/runtime/settings.ts';
+import type { DeploymentSettings } from '../shared/config/settings.ts';
 import { Alarms } from './alarms.ts';
 import type { AttuneFunction } from './attune-function.ts';
 import type { ConsolidatePatterns } from './consolidate-patterns.ts';

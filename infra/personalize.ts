@@ -1,7 +1,7 @@
 import { Duration, Validations } from 'aws-cdk-lib';
 import { type FunctionUrl, FunctionUrlAuthType } from 'aws-cdk-lib/aws-lambda';
 import type { Construct } from 'constructs';
-import { PREFIX } from '../shared/runtime/names.ts';
+import { PREFIX } from '../shared/config/names.ts';
 import type { AdapterBucket } from './adapter-bucket.ts';
 import { AttuneFunction } from './attune-function.ts';
 

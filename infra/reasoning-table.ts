@@ -1,8 +1,8 @@
 import { RemovalPolicy } from 'aws-cdk-lib';
 import { type Attribute, AttributeType, Billing, ProjectionType, TableV2 } from 'aws-cdk-lib/aws-dynamodb';
 import { Construct } from 'constructs';
-import { TABLE } from '../shared/runtime/names.ts';
-import type { DeploymentSettings } from '../shared/runtime/settings.ts';
+import { TABLE } from '../shared/config/names.ts';
+import type { DeploymentSettings } from '../shared/config/settings.ts';
 import type { AttuneFunction } from './attune-function.ts';
 
 const key = (name: string): Attribute => ({ name, type: AttributeType.STRING });

@@ -2,5 +2,5 @@
 export {
   DynamoEpisodeStore,
   type DynamoEpisodeStoreOptions,
-} from './reasoning-bank/dynamodb-episode-store.ts';
-export { dynamoClient } from './runtime/clients/dynamodb.ts';
+} from './episodes/dynamodb-episode-store.ts';
+export { dynamoClient } from './config/clients/dynamodb.ts';

@@ -7,7 +7,7 @@ export {
   exportPeft,
   importPeft,
   type PeftFiles,
-} from './adapter-store/peft.ts';
+} from './adapters/peft.ts';
 export type { AdapterMetadata, UserLoRAAdapter } from './engine/adapter.ts';
 export type { LoRAConfig, ResolvedConfig } from './engine/config.ts';
 export {
@@ -84,9 +84,9 @@ export type {
   Strategy,
 } from './reasoning-bank/bank.ts';
 export type { BankConnectionOptions, Degradation } from './reasoning-bank/bank-connection.ts';
-export type { AdaptationContext } from './reasoning-bank/context.ts';
-export { parseHints } from './reasoning-bank/hints.ts';
-export { InMemoryEpisodeStore } from './reasoning-bank/in-memory-episode-store.ts';
+export type { AdaptationContext } from './episodes/adaptation-context.ts';
+export { parseHints } from './population/hints.ts';
+export { InMemoryEpisodeStore } from './episodes/in-memory-episode-store.ts';
 export type { SimilarAdaptation } from './reasoning-bank/recalled-pattern.ts';
 export {
   StoredReasoningBank,

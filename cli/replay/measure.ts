@@ -2,14 +2,14 @@ import { createHash } from 'node:crypto';
 import { InvokeCommand, type LambdaClient } from '@aws-sdk/client-lambda';
 import type { ExplainedError } from '../../functions/personalize/http.ts';
 import type { PersonalizeAnswer, ScoredItem } from '../../functions/personalize/personalize.ts';
-import { AdapterStore } from '../../shared/adapter-store/adapter-store.ts';
-import { combine, type LearningObjects } from '../../shared/adapter-store/learning-objects.ts';
-import type { ObjectStore } from '../../shared/adapter-store/objects.ts';
-import { aucByThreshold, bootstrapInterval, mean, ndcg } from '../../shared/datasets/ranking-metrics.ts';
+import { AdapterStore } from '../../shared/adapters/adapter-store.ts';
+import { combine, type LearningObjects } from '../../shared/population/shared-learning.ts';
+import type { ObjectStore } from '../../shared/storage/objects.ts';
+import { aucByThreshold, bootstrapInterval, mean, ndcg } from './datasets/ranking-metrics.ts';
 import { UnavailableError } from '../../shared/errors.ts';
 import { encodeEmbedding } from '../../shared/feedback/embedding-codec.ts';
 import { type LearnerState, learnerOf } from '../../shared/lora/learner.ts';
-import { PREFIX } from '../../shared/runtime/names.ts';
+import { PREFIX } from '../../shared/config/names.ts';
 import type { HeldOutUser, ReplayPlan } from './plan.ts';
 
 /**

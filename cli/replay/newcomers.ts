@@ -1,6 +1,6 @@
-import { mean } from '../../shared/datasets/ranking-metrics.ts';
+import { mean } from './datasets/ranking-metrics.ts';
 import { userKey } from '../../shared/feedback/user-key.ts';
-import type { EpisodeStore } from '../../shared/reasoning-bank/episode-store.ts';
+import type { EpisodeStore } from '../../shared/episodes/episode-store.ts';
 import { INTERACTIONS_PER_EVENT, type ReplayPlan } from './plan.ts';
 
 /** How it went for users who came when the bank had learned from others. */

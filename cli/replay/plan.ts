@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { type DatasetInteraction, type FeedbackDataset, holdOut } from '../../shared/datasets/dataset.ts';
+import { type DatasetInteraction, type FeedbackDataset, holdOut } from './datasets/dataset.ts';
 import type { FeedbackEventInput } from '../../shared/feedback/event.ts';
 import { userKey } from '../../shared/feedback/user-key.ts';
 

@@ -1,4 +1,4 @@
-import type { Skills } from '../../shared/reasoning-bank/skills.ts';
+import type { Skills } from '../../shared/population/population-model.ts';
 import type { Interval, LearnedState, Ranking } from './measure.ts';
 import type { NewcomersLoss } from './newcomers.ts';
 import type { ReplayPlan } from './plan.ts';

@@ -1,17 +1,17 @@
-import type { AdapterStore } from '../../shared/adapter-store/adapter-store.ts';
-import { basisFor, combine, type LearningObjects } from '../../shared/adapter-store/learning-objects.ts';
-import type { Lease } from '../../shared/adapter-store/lease.ts';
-import type { PendingEpisodes } from '../../shared/adapter-store/pending-episodes.ts';
+import type { AdapterStore } from '../../shared/adapters/adapter-store.ts';
+import { basisFor, combine, type LearningObjects } from '../../shared/population/shared-learning.ts';
+import type { Lease } from '../../shared/storage/lease.ts';
+import type { PendingEpisodes } from '../../shared/episodes/pending-episodes.ts';
 import { ConflictError, type CorruptObjectError, UnavailableError } from '../../shared/errors.ts';
-import { nextDue, takeIn } from '../../shared/reasoning-bank/consolidation.ts';
+import { nextDue, takeIn } from '../../shared/population/consolidation.ts';
 import type {
   CorruptEpisode,
   EpisodeStore,
   IndexedEpisode,
-} from '../../shared/reasoning-bank/episode-store.ts';
-import type { Skills } from '../../shared/reasoning-bank/skills.ts';
-import { type Uplift, upliftOf } from '../../shared/reasoning-bank/uplift.ts';
-import type { FunctionSettings } from '../../shared/runtime/settings.ts';
+} from '../../shared/episodes/episode-store.ts';
+import type { Skills } from '../../shared/population/population-model.ts';
+import { type Uplift, upliftOf } from '../../shared/population/uplift.ts';
+import type { FunctionSettings } from '../../shared/config/settings.ts';
 import type { LearnedReport, NewFeedback, Rejected } from './learned.ts';
 import { learnPrior } from './population-prior.ts';
 import { learnStepSize, type StrategyStore } from './strategy.ts';

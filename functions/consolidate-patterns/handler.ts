@@ -1,5 +1,5 @@
 import middy from '@middy/core';
-import { createTelemetry } from '../../shared/runtime/telemetry.ts';
+import { createTelemetry } from '../../shared/config/telemetry.ts';
 import { type ConsolidationReport, consolidate } from './consolidate.ts';
 import { recordReport } from './record-report.ts';
 import { parseConsolidationRequest } from './request.ts';

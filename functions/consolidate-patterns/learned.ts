@@ -1,7 +1,7 @@
-import type { StoredBasis } from '../../shared/adapter-store/basis-object.ts';
-import type { SharedLearning } from '../../shared/adapter-store/learning-objects.ts';
-import type { IndexedEpisode } from '../../shared/reasoning-bank/episode-store.ts';
-import type { Evidence, Progress, Skills } from '../../shared/reasoning-bank/skills.ts';
+import type { StoredBasis } from '../../shared/population/basis-object.ts';
+import type { SharedLearning } from '../../shared/population/shared-learning.ts';
+import type { IndexedEpisode } from '../../shared/episodes/episode-store.ts';
+import type { Evidence, Progress, Skills } from '../../shared/population/population-model.ts';
 import type { StrategyReport } from './strategy.ts';
 
 /** What a run has to learn from. */

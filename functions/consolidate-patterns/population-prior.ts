@@ -1,13 +1,13 @@
-import type { AdapterStore } from '../../shared/adapter-store/adapter-store.ts';
+import type { AdapterStore } from '../../shared/adapters/adapter-store.ts';
 import {
   combine,
   type LearningObjects,
   type SharedLearning,
-} from '../../shared/adapter-store/learning-objects.ts';
+} from '../../shared/population/shared-learning.ts';
 import type { CorruptObjectError } from '../../shared/errors.ts';
 import { coefficientCount } from '../../shared/lora/basis.ts';
 import { initialPrior } from '../../shared/lora/prior.ts';
-import type { BankStore } from '../../shared/reasoning-bank/bank-store.ts';
+import type { BankStore } from '../../shared/episodes/bank-store.ts';
 import {
   nextDue,
   objectionTo,
@@ -15,8 +15,8 @@ import {
   proposePrior,
   type SampledUser,
   sampleOf,
-} from '../../shared/reasoning-bank/consolidation.ts';
-import type { FunctionSettings } from '../../shared/runtime/settings.ts';
+} from '../../shared/population/consolidation.ts';
+import type { FunctionSettings } from '../../shared/config/settings.ts';
 import type { Learned, NewFeedback } from './learned.ts';
 import { learnBetterBasis, learnFirstBasis } from './learned-basis.ts';
 import { loadStates, statisticsUnder } from './sample.ts';

@@ -1,5 +1,5 @@
-import { METRIC } from '../../shared/runtime/names.ts';
-import { MetricUnit, type Telemetry } from '../../shared/runtime/telemetry.ts';
+import { METRIC } from '../../shared/config/names.ts';
+import { MetricUnit, type Telemetry } from '../../shared/config/telemetry.ts';
 import type { ConsolidationReport } from './consolidate.ts';
 
 /** Puts what a run did, and what adapters were worth in its new episodes, into metrics; and all of it into the log. */

@@ -1,15 +1,15 @@
-import { AdapterStore } from '../../shared/adapter-store/adapter-store.ts';
-import { learningObjects } from '../../shared/adapter-store/learning-objects.ts';
-import { Lease } from '../../shared/adapter-store/lease.ts';
-import { ObjectStore } from '../../shared/adapter-store/objects.ts';
-import { PendingEpisodes } from '../../shared/adapter-store/pending-episodes.ts';
-import { DynamoEpisodeStore } from '../../shared/reasoning-bank/dynamodb-episode-store.ts';
-import { cellOf } from '../../shared/reasoning-bank/episode.ts';
-import { dynamoClient } from '../../shared/runtime/clients/dynamodb.ts';
-import { s3Client } from '../../shared/runtime/clients/s3.ts';
-import { METRIC } from '../../shared/runtime/names.ts';
-import { settingsFromEnvironment } from '../../shared/runtime/settings.ts';
-import { MetricUnit, type Telemetry } from '../../shared/runtime/telemetry.ts';
+import { AdapterStore } from '../../shared/adapters/adapter-store.ts';
+import { learningObjects } from '../../shared/population/shared-learning.ts';
+import { Lease } from '../../shared/storage/lease.ts';
+import { ObjectStore } from '../../shared/storage/objects.ts';
+import { PendingEpisodes } from '../../shared/episodes/pending-episodes.ts';
+import { DynamoEpisodeStore } from '../../shared/episodes/dynamodb-episode-store.ts';
+import { cellOf } from '../../shared/episodes/episode.ts';
+import { dynamoClient } from '../../shared/config/clients/dynamodb.ts';
+import { s3Client } from '../../shared/config/clients/s3.ts';
+import { METRIC } from '../../shared/config/names.ts';
+import { settingsFromEnvironment } from '../../shared/config/settings.ts';
+import { MetricUnit, type Telemetry } from '../../shared/config/telemetry.ts';
 import type { ConsolidationServices } from './consolidate.ts';
 
 /** What the function works with, made once per container. */

@@ -1,12 +1,12 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { PreparedPrior } from '../../shared/lora/prior.ts';
 import type { ArmEffect, Skill } from '../../shared/reasoning-bank/bank.ts';
-import type { BankStore } from '../../shared/reasoning-bank/bank-store.ts';
-import type { IndexedEpisode } from '../../shared/reasoning-bank/episode-store.ts';
-import type { Progress, RecommendedStepSize } from '../../shared/reasoning-bank/skills.ts';
-import { STEP_SIZE } from '../../shared/reasoning-bank/step-effects.ts';
-import { objectionToStep, recommend } from '../../shared/reasoning-bank/strategy.ts';
-import type { FunctionSettings } from '../../shared/runtime/settings.ts';
+import type { BankStore } from '../../shared/episodes/bank-store.ts';
+import type { IndexedEpisode } from '../../shared/episodes/episode-store.ts';
+import type { Progress, RecommendedStepSize } from '../../shared/population/population-model.ts';
+import { STEP_SIZE } from '../../shared/population/step-effects.ts';
+import { objectionToStep, recommend } from '../../shared/population/strategy.ts';
+import type { FunctionSettings } from '../../shared/config/settings.ts';
 import type { Learned, NewFeedback, Rejected } from './learned.ts';
 
 export type StrategyStore = Pick<BankStore, 'newest' | 'strategy' | 'recordStrategy'>;

@@ -1,16 +1,16 @@
-import type { AdapterCache } from '../../shared/adapter-store/adapter-cache.ts';
-import { loraOf, type StoredAdapter } from '../../shared/adapter-store/adapter-object.ts';
-import type { AdapterStore } from '../../shared/adapter-store/adapter-store.ts';
-import { continues, learningFor } from '../../shared/adapter-store/compatibility.ts';
-import type { SharedLearning } from '../../shared/adapter-store/learning-objects.ts';
+import type { AdapterCache } from '../../shared/adapters/adapter-cache.ts';
+import { loraOf, type StoredAdapter } from '../../shared/adapters/adapter-object.ts';
+import type { AdapterStore } from '../../shared/adapters/adapter-store.ts';
+import { continues, learningFor } from '../../shared/adapters/compatibility.ts';
+import type { SharedLearning } from '../../shared/population/shared-learning.ts';
 import { encodeEmbedding } from '../../shared/feedback/embedding-codec.ts';
 import { userKey } from '../../shared/feedback/user-key.ts';
 import { forward, type LoraAdapter, userPart } from '../../shared/lora/forward.ts';
 import { isSolvedFor, learnerOf, userMeanAlone, warmStart } from '../../shared/lora/learner.ts';
 import { servingMode } from '../../shared/lora/prequential.ts';
-import { isHeldOut } from '../../shared/reasoning-bank/holdout.ts';
-import { effectOfItem } from '../../shared/reasoning-bank/skills.ts';
-import type { FunctionSettings } from '../../shared/runtime/settings.ts';
+import { isHeldOut } from '../../shared/population/holdout.ts';
+import { effectOfItem } from '../../shared/population/population-model.ts';
+import type { FunctionSettings } from '../../shared/config/settings.ts';
 import type { Candidate, PersonalizeRequest } from './request.ts';
 
 export interface PersonalizeServices {

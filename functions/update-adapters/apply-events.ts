@@ -1,18 +1,18 @@
-import type { StoredAdapter } from '../../shared/adapter-store/adapter-object.ts';
-import { continues } from '../../shared/adapter-store/compatibility.ts';
-import type { SharedLearning } from '../../shared/adapter-store/learning-objects.ts';
-import { eventKey, remember } from '../../shared/adapter-store/recent-events.ts';
+import type { StoredAdapter } from '../../shared/adapters/adapter-object.ts';
+import { continues } from '../../shared/adapters/compatibility.ts';
+import type { SharedLearning } from '../../shared/population/shared-learning.ts';
+import { eventKey, remember } from '../../shared/adapters/recent-events.ts';
 import type { FeedbackEvent } from '../../shared/feedback/event.ts';
 import { type LearnerState, learnerOf } from '../../shared/lora/learner.ts';
 import type { PredictedReward } from '../../shared/lora/prequential.ts';
 import type { TrainingInteraction } from '../../shared/lora/training.ts';
-import { sampleOfUpdate } from '../../shared/reasoning-bank/embedding-sample.ts';
-import { cellOf, type Episode, type ItemResidual, itemKey } from '../../shared/reasoning-bank/episode.ts';
-import { hyperparametersFor } from '../../shared/reasoning-bank/exploration.ts';
-import { isHeldOut } from '../../shared/reasoning-bank/holdout.ts';
-import { outcomeOf } from '../../shared/reasoning-bank/outcome.ts';
-import { effectOfItem } from '../../shared/reasoning-bank/skills.ts';
-import type { FunctionSettings } from '../../shared/runtime/settings.ts';
+import { sampleOfUpdate } from '../../shared/population/embedding-sample.ts';
+import { cellOf, type Episode, type ItemResidual, itemKey } from '../../shared/episodes/episode.ts';
+import { hyperparametersFor } from '../../shared/population/exploration.ts';
+import { isHeldOut } from '../../shared/population/holdout.ts';
+import { outcomeOf } from '../../shared/episodes/outcome.ts';
+import { effectOfItem } from '../../shared/population/population-model.ts';
+import type { FunctionSettings } from '../../shared/config/settings.ts';
 
 /** What some events of one user change: the next version of the adapter, or nothing when all of them were applied before. */
 export interface Applied {

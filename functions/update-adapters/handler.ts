@@ -1,6 +1,6 @@
 import middy from '@middy/core';
 import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
-import { createTelemetry } from '../../shared/runtime/telemetry.ts';
+import { createTelemetry } from '../../shared/config/telemetry.ts';
 import { processBatch } from './process-batch.ts';
 import { recordBatch } from './record-batch.ts';
 import { createServices } from './services.ts';

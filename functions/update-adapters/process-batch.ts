@@ -1,5 +1,5 @@
-import type { SharedLearning } from '../../shared/adapter-store/learning-objects.ts';
-import type { Quarantine } from '../../shared/adapter-store/quarantine.ts';
+import type { SharedLearning } from '../../shared/population/shared-learning.ts';
+import type { Quarantine } from '../../shared/feedback/quarantine.ts';
 import { type FeedbackEvent, InvalidEventError, parseFeedbackEvent } from '../../shared/feedback/event.ts';
 import { userKey } from '../../shared/feedback/user-key.ts';
 import { type UpdateUserServices, updateUser } from './update-user.ts';

@@ -1,5 +1,5 @@
-import { METRIC } from '../../shared/runtime/names.ts';
-import { MetricUnit, type Telemetry } from '../../shared/runtime/telemetry.ts';
+import { METRIC } from '../../shared/config/names.ts';
+import { MetricUnit, type Telemetry } from '../../shared/config/telemetry.ts';
 import type { BatchReport } from './process-batch.ts';
 
 /** Counts what a batch did in metrics, and says in the log which messages went to quarantine. */

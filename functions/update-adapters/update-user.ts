@@ -1,15 +1,15 @@
-import type { AdapterCache } from '../../shared/adapter-store/adapter-cache.ts';
-import type { StoredAdapter } from '../../shared/adapter-store/adapter-object.ts';
-import type { AdapterStore, Loaded, Place } from '../../shared/adapter-store/adapter-store.ts';
-import { learningFor, missesBasis } from '../../shared/adapter-store/compatibility.ts';
-import type { SharedLearning } from '../../shared/adapter-store/learning-objects.ts';
-import type { PendingEpisodes } from '../../shared/adapter-store/pending-episodes.ts';
-import { eventKey } from '../../shared/adapter-store/recent-events.ts';
+import type { AdapterCache } from '../../shared/adapters/adapter-cache.ts';
+import type { StoredAdapter } from '../../shared/adapters/adapter-object.ts';
+import type { AdapterStore, Loaded, Place } from '../../shared/adapters/adapter-store.ts';
+import { learningFor, missesBasis } from '../../shared/adapters/compatibility.ts';
+import type { SharedLearning } from '../../shared/population/shared-learning.ts';
+import type { PendingEpisodes } from '../../shared/episodes/pending-episodes.ts';
+import { eventKey } from '../../shared/adapters/recent-events.ts';
 import { ConflictError, UnavailableError } from '../../shared/errors.ts';
 import type { FeedbackEvent } from '../../shared/feedback/event.ts';
-import type { Episode } from '../../shared/reasoning-bank/episode.ts';
-import type { EpisodeStore } from '../../shared/reasoning-bank/episode-store.ts';
-import type { FunctionSettings } from '../../shared/runtime/settings.ts';
+import type { Episode } from '../../shared/episodes/episode.ts';
+import type { EpisodeStore } from '../../shared/episodes/episode-store.ts';
+import type { FunctionSettings } from '../../shared/config/settings.ts';
 import { applyEvents } from './apply-events.ts';
 
 export interface UpdateUserServices {

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { decodeAdapter, encodeAdapter, type StoredAdapter } from '../adapter-store/adapter-object.ts';
+import { decodeAdapter, encodeAdapter, type StoredAdapter } from '../adapters/adapter-object.ts';
 import { CorruptObjectError } from '../errors.ts';
 import { userKey } from '../feedback/user-key.ts';
 import { fisherOf, loraOf, sizeBytesOf, stateOf, type UserLoRAAdapter } from './adapter.ts';

@@ -1,4 +1,4 @@
-import type { StoredAdapter } from '../adapter-store/adapter-object.ts';
+import type { StoredAdapter } from '../adapters/adapter-object.ts';
 import { InvalidInputError, shown } from '../errors.ts';
 import { isId } from '../feedback/event-schema.ts';
 import type { DownProjection } from '../lora/basis.ts';

@@ -7,7 +7,7 @@ import { NO_PREDICTIONS } from '../lora/prequential.ts';
 import type { Model } from '../lora/training.ts';
 import type { ReasoningBankInstance } from '../reasoning-bank/bank.ts';
 import { BankConnection, type BankConnectionStats } from '../reasoning-bank/bank-connection.ts';
-import { queryOf } from '../reasoning-bank/context.ts';
+import { queryOf } from '../episodes/adaptation-context.ts';
 import { recordOf, type SimilarAdaptation, similarAdaptation } from '../reasoning-bank/recalled-pattern.ts';
 import { checkUserId, fisherOf, loraOf, sizeBytesOf, stateOf, type UserLoRAAdapter } from './adapter.ts';
 import { decodeUserAdapter, encodeUserAdapter } from './adapter-bytes.ts';

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { AttuneError } from '../errors.ts';
-import { orAborted } from '../runtime/or-aborted.ts';
+import { orAborted } from '../abort.ts';
 import { BATCH_LIMITS, type FeedbackQueue, type QueueEntry } from './queue.ts';
 import { userKey } from './user-key.ts';
 

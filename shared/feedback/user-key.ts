@@ -1,1 +1,1 @@
-export { userKey } from '../runtime/user-key.ts';
+export { userKey } from '../config/user-key.ts';

@@ -1,7 +1,7 @@
 import { InvalidInputError, shown } from '../errors.ts';
 import type { NewPattern, ReasoningBankInstance, RetrievalOptions } from './bank.ts';
-import { BankGuard, type BankGuardOptions, type BreakerState } from './bank-guard.ts';
-import { parseHints } from './hints.ts';
+import { BankGuard, type BankGuardOptions, type BreakerState } from '../episodes/circuit-breaker.ts';
+import { parseHints } from '../population/hints.ts';
 import { QueryCache, type QueryCacheOptions, type QueryCacheStats } from './query-cache.ts';
 import { type RecalledPattern, readPatterns, recordOf } from './recalled-pattern.ts';
 

@@ -1,6 +1,6 @@
-import type { AdaptationContext } from './context.ts';
-import type { Outcome } from './episode.ts';
-import type { PriorSummary } from './prior-summary.ts';
+import type { AdaptationContext } from '../episodes/adaptation-context.ts';
+import type { Outcome } from '../episodes/episode.ts';
+import type { PriorSummary } from '../population/prior-summary.ts';
 
 /**
  * The memory of training episodes, by its contract. `StoredReasoningBank` is Attune's own; the engine takes any object with the

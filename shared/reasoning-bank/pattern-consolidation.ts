@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import type { ConsolidationSummary, Skill } from './bank.ts';
-import type { BankStore, CellStrategy } from './bank-store.ts';
-import type { Episode } from './episode.ts';
-import { SHARDS, storedAtKey } from './episode-index.ts';
-import { verdictOf } from './outcome.ts';
-import { recommend } from './strategy.ts';
+import type { BankStore, CellStrategy } from '../episodes/bank-store.ts';
+import type { Episode } from '../episodes/episode.ts';
+import { SHARDS, storedAtKey } from '../episodes/episode-index.ts';
+import { verdictOf } from '../episodes/outcome.ts';
+import { recommend } from '../population/strategy.ts';
 
 export interface PatternConsolidation {
   readonly minUses: number;

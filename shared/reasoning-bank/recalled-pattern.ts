@@ -1,4 +1,4 @@
-import { contextOf, userOfTask } from './context.ts';
+import { contextOf, userOfTask } from '../episodes/adaptation-context.ts';
 
 /** A pattern as far as a bank, perhaps somebody else's, told it in a form that can be used. */
 export interface RecalledPattern {

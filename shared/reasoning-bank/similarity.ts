@@ -1,5 +1,5 @@
-import { type AdaptationContext, contextDistance } from './context.ts';
-import type { Episode } from './episode.ts';
+import { type AdaptationContext, contextDistance } from '../episodes/adaptation-context.ts';
+import type { Episode } from '../episodes/episode.ts';
 import { contextOfEpisode, taskOfEpisode } from './pattern.ts';
 
 /** What is asked for. */

@@ -5,7 +5,7 @@ import {
   encodeTensors,
   layOutTensors,
   readTensors,
-} from '../../shared/adapter-store/safetensors.ts';
+} from '../../shared/storage/safetensors.ts';
 import { batchForward, forward, queryScores, userPart } from '../../shared/lora/forward.ts';
 import { initialPrior } from '../../shared/lora/prior.ts';
 import { createRandom, type Random } from '../../shared/lora/random.ts';

@@ -13,7 +13,7 @@ import { runInNewContext } from 'node:vm';
 import { GetQueueAttributesCommand } from '@aws-sdk/client-sqs';
 import { FeedbackPublisher } from '../../shared/feedback/publisher.ts';
 import { createRandom } from '../../shared/lora/random.ts';
-import { METRIC } from '../../shared/runtime/names.ts';
+import { METRIC } from '../../shared/config/names.ts';
 import { CHAOS_SETTINGS, synthesizeChaos } from '../chaos/assembly.ts';
 import { provideLearning, startChaosStack } from '../chaos/chaos-stack.ts';
 import { createWorkload } from '../chaos/workload.ts';

@@ -5,7 +5,7 @@ import { build } from 'esbuild';
 import { readAssembly } from '../../infra/local/assembly.ts';
 import type { Template } from '../../infra/local/template.ts';
 import { synthesize } from '../../infra/synth.ts';
-import { settingsFromContext } from '../../shared/runtime/settings.ts';
+import { settingsFromContext } from '../../shared/config/settings.ts';
 import { type Safeguard, sabotage } from './safeguards.ts';
 
 /** Small, so that time goes into faults and not into arithmetic. */

@@ -11,7 +11,7 @@ import { durableMessages } from './durable-workload.ts';
 import type { ChaosReport } from './run.ts';
 import { judge } from './verdict.ts';
 
-const RUN = fileURLToPath(new URL('durable-run.ts', import.meta.url));
+const RUN = fileURLToPath(new URL('./durable-run.ts', import.meta.url));
 /** A process takes about a second to have its stack up; later kills meet it at work. */
 const LONGEST_LIFE_MS = 4_000;
 

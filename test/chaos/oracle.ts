@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { applyEvents } from '../../functions/update-adapters/apply-events.ts';
-import { encodeAdapter, type StoredAdapter } from '../../shared/adapter-store/adapter-object.ts';
-import type { SharedLearning } from '../../shared/adapter-store/learning-objects.ts';
+import { encodeAdapter, type StoredAdapter } from '../../shared/adapters/adapter-object.ts';
+import type { SharedLearning } from '../../shared/population/shared-learning.ts';
 import { parseFeedbackEvent } from '../../shared/feedback/event.ts';
 import { learnerOf } from '../../shared/lora/learner.ts';
-import type { FunctionSettings } from '../../shared/runtime/settings.ts';
+import type { FunctionSettings } from '../../shared/config/settings.ts';
 import type { WorkloadMessage } from './workload.ts';
 
 /** What a user's adapter must be in the end. */

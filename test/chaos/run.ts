@@ -1,12 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { PutItemCommand } from '@aws-sdk/client-dynamodb';
 import type { ConsolidationReport } from '../../functions/consolidate-patterns/consolidate.ts';
-import { buryUser, removeUser } from '../../shared/adapter-store/forgetting.ts';
+import { buryUser, removeUser } from '../../shared/adapters/forgetting.ts';
 import { UnavailableError } from '../../shared/errors.ts';
 import { userKey } from '../../shared/feedback/user-key.ts';
 import { createRandom } from '../../shared/lora/random.ts';
-import { cellOf } from '../../shared/reasoning-bank/episode.ts';
-import { toItem } from '../../shared/reasoning-bank/episode-item.ts';
+import { cellOf } from '../../shared/episodes/episode.ts';
+import { toItem } from '../../shared/episodes/episode-item.ts';
 import { CHAOS_SETTINGS, CLOCK_SKEW_MS } from './assembly.ts';
 import { type ChaosStack, provideLearning, startChaosStack } from './chaos-stack.ts';
 import { FaultSchedule } from './faults.ts';

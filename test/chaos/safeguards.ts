@@ -14,7 +14,7 @@ interface Edit {
 export const SAFEGUARDS = {
   'if-match': [
     {
-      file: 'shared/adapter-store/adapter-store.ts',
+      file: 'shared/adapters/adapter-store.ts',
       find: 'encodeAdapter(adapter),\n      conditionOf(replaces),',
       replace: 'encodeAdapter(adapter), {},',
     },
@@ -35,12 +35,12 @@ export const SAFEGUARDS = {
   ],
   'episode-idempotence': [
     {
-      file: 'shared/reasoning-bank/episode-item.ts',
+      file: 'shared/episodes/episode-item.ts',
       find: "[version.padStart(VERSION_DIGITS, '0'), ...id]",
       replace: "[version.padStart(VERSION_DIGITS, '0'), Math.random()]",
     },
     {
-      file: 'shared/reasoning-bank/in-memory-episode-store.ts',
+      file: 'shared/episodes/in-memory-episode-store.ts',
       find: "if (this.#known.has(key)) return 'known';",
       replace: '',
     },

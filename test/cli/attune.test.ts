@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { runAttune } from './run-attune.ts';
+import { runAttune } from '../support/run-attune.ts';
 
 const queue = ['--queue-url', 'http://127.0.0.1:1/queue.fifo'];
 

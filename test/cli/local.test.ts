@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ReplaySummary } from '../../cli/replay/summary.ts';
-import { type Ended, runAttune } from './run-attune.ts';
+import { type Ended, runAttune } from '../support/run-attune.ts';
 
 const SMALL = ['local', '--users', '12', '--json'];
 

@@ -3,8 +3,8 @@ import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { rankHeldOut } from '../../cli/replay/measure.ts';
 import { planReplay, type ReplayPlan } from '../../cli/replay/plan.ts';
-import { simulate } from '../../shared/datasets/simulator.ts';
-import { lambdaClient } from '../../shared/runtime/clients/lambda.ts';
+import { simulate } from '../../cli/replay/datasets/simulator.ts';
+import { lambdaClient } from '../../shared/config/clients/lambda.ts';
 
 const plan = planReplay(
   simulate({ users: 4, items: 50, interactionsPerUser: 20, embeddingDim: 16, seed: 1 }),

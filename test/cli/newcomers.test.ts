@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { newcomersLoss } from '../../cli/replay/newcomers.ts';
 import { userKey } from '../../shared/feedback/user-key.ts';
-import type { Outcome } from '../../shared/reasoning-bank/episode.ts';
-import { InMemoryEpisodeStore } from '../../shared/reasoning-bank/in-memory-episode-store.ts';
+import type { Outcome } from '../../shared/episodes/episode.ts';
+import { InMemoryEpisodeStore } from '../../shared/episodes/in-memory-episode-store.ts';
 
 const event = (userId: string) => ({ eventId: userId, userId, occurredAt: '', interactions: [] });
 const rounds = [

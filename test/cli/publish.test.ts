@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type FauxqsServer, startFauxqs } from 'fauxqs';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { runAttune } from './run-attune.ts';
+import { runAttune } from '../support/run-attune.ts';
 
 let server: FauxqsServer;
 let folder: string;

@@ -5,21 +5,21 @@ import { DeleteMessageCommand, ReceiveMessageCommand, SendMessageCommand } from 
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { updateUser } from '../../functions/update-adapters/update-user.ts';
 import { LocalStack } from '../../infra/local/local-stack.ts';
-import { decodeAdapter } from '../../shared/adapter-store/adapter-object.ts';
-import { AdapterStore } from '../../shared/adapter-store/adapter-store.ts';
-import { ObjectStore } from '../../shared/adapter-store/objects.ts';
-import { PendingEpisodes } from '../../shared/adapter-store/pending-episodes.ts';
-import { Quarantine } from '../../shared/adapter-store/quarantine.ts';
+import { decodeAdapter } from '../../shared/adapters/adapter-object.ts';
+import { AdapterStore } from '../../shared/adapters/adapter-store.ts';
+import { ObjectStore } from '../../shared/storage/objects.ts';
+import { PendingEpisodes } from '../../shared/episodes/pending-episodes.ts';
+import { Quarantine } from '../../shared/feedback/quarantine.ts';
 import { userKey } from '../../shared/feedback/user-key.ts';
-import { DynamoEpisodeStore } from '../../shared/reasoning-bank/dynamodb-episode-store.ts';
-import { dynamoClient } from '../../shared/runtime/clients/dynamodb.ts';
-import { s3Client } from '../../shared/runtime/clients/s3.ts';
-import { sqsClient } from '../../shared/runtime/clients/sqs.ts';
-import { OUTPUT, TABLE } from '../../shared/runtime/names.ts';
-import { Container, createWorld } from '../functions/update-adapters/container.ts';
-import { event, ITEMS } from '../functions/update-adapters/feedback.ts';
-import { temporaryFolder, writeAssembly } from '../infra/local/assembly-fixture.ts';
-import { runAttune } from './run-attune.ts';
+import { DynamoEpisodeStore } from '../../shared/episodes/dynamodb-episode-store.ts';
+import { dynamoClient } from '../../shared/config/clients/dynamodb.ts';
+import { s3Client } from '../../shared/config/clients/s3.ts';
+import { sqsClient } from '../../shared/config/clients/sqs.ts';
+import { OUTPUT, TABLE } from '../../shared/config/names.ts';
+import { Container, createWorld } from '../support/container.ts';
+import { event, ITEMS } from '../support/feedback-events.ts';
+import { temporaryFolder, writeAssembly } from '../support/assembly-fixture.ts';
+import { runAttune } from '../support/run-attune.ts';
 
 const { byCell, newcomers } = TABLE;
 const index = ({ index: IndexName, partitionKey, sortKey }: typeof byCell | typeof newcomers) => ({

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { stackOutput } from '../../cli/stack-outputs.ts';
-import { OUTPUT } from '../../shared/runtime/names.ts';
+import { OUTPUT } from '../../shared/config/names.ts';
 
 let folder: string;
 beforeAll(async () => {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { planReplay } from '../../cli/replay/plan.ts';
 import { describe, summarize } from '../../cli/replay/summary.ts';
-import { simulate } from '../../shared/datasets/simulator.ts';
+import { simulate } from '../../cli/replay/datasets/simulator.ts';
 
 const plan = planReplay(
   simulate({ users: 4, items: 50, interactionsPerUser: 20, embeddingDim: 16, seed: 1 }),

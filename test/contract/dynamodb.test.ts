@@ -9,7 +9,7 @@ import {
   UpdateItemCommand,
 } from '@aws-sdk/client-dynamodb';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { TABLE } from '../../shared/runtime/names.ts';
+import { TABLE } from '../../shared/config/names.ts';
 import { type DynamoDbUnderTest, dynamoDbUnderTest } from './table.ts';
 
 type Item = Record<string, AttributeValue>;

@@ -15,7 +15,7 @@ import {
   type SQSClient,
 } from '@aws-sdk/client-sqs';
 import { startSqs } from '../../infra/local/sqs.ts';
-import { sqsClient } from '../../shared/runtime/clients/sqs.ts';
+import { sqsClient } from '../../shared/config/clients/sqs.ts';
 
 export interface SqsUnderTest {
   readonly client: SQSClient;

@@ -1,13 +1,13 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { NewPattern } from '../../shared/reasoning-bank/bank.ts';
-import type { BankStore } from '../../shared/reasoning-bank/bank-store.ts';
-import { taskOf } from '../../shared/reasoning-bank/context.ts';
-import type { Episode } from '../../shared/reasoning-bank/episode.ts';
-import type { IndexedEpisode } from '../../shared/reasoning-bank/episode-store.ts';
-import { parseHints } from '../../shared/reasoning-bank/hints.ts';
-import { initialSkills } from '../../shared/reasoning-bank/skills.ts';
+import type { BankStore } from '../../shared/episodes/bank-store.ts';
+import { taskOf } from '../../shared/episodes/adaptation-context.ts';
+import type { Episode } from '../../shared/episodes/episode.ts';
+import type { IndexedEpisode } from '../../shared/episodes/episode-store.ts';
+import { parseHints } from '../../shared/population/hints.ts';
+import { initialSkills } from '../../shared/population/population-model.ts';
 import { StoredReasoningBank } from '../../shared/reasoning-bank/stored-reasoning-bank.ts';
-import { userKey } from '../../shared/runtime/user-key.ts';
+import { userKey } from '../../shared/config/user-key.ts';
 
 /** A store for one test, empty. */
 export interface BankStoreUnderTest {

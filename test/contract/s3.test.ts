@@ -11,7 +11,7 @@ import {
   type PutObjectCommandInput,
 } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type S3UnderTest, s3UnderTest } from './endpoints.ts';
+import { type S3UnderTest, s3UnderTest } from '../support/endpoints.ts';
 
 const MISSING_VERSION = { name: 'NoSuchVersion', $metadata: { httpStatusCode: 404 } };
 

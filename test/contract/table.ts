@@ -13,8 +13,8 @@ import {
   waitUntilTableExists,
 } from '@aws-sdk/client-dynamodb';
 import { startDynamoDb } from '../../infra/local/dynamodb.ts';
-import { dynamoClient } from '../../shared/runtime/clients/dynamodb.ts';
-import { TABLE } from '../../shared/runtime/names.ts';
+import { dynamoClient } from '../../shared/config/clients/dynamodb.ts';
+import { TABLE } from '../../shared/config/names.ts';
 
 export interface DynamoDbUnderTest {
   readonly client: DynamoDBClient;

@@ -8,23 +8,23 @@ import { parsePersonalizeRequest } from '../../functions/personalize/request.ts'
 import { applyEvents } from '../../functions/update-adapters/apply-events.ts';
 import { processBatch } from '../../functions/update-adapters/process-batch.ts';
 import { readAssembly } from '../../infra/local/assembly.ts';
-import { encodeAdapter } from '../../shared/adapter-store/adapter-object.ts';
-import { decodePlace } from '../../shared/adapter-store/adapter-store.ts';
-import { decodeBasis, encodeBasis } from '../../shared/adapter-store/basis-object.ts';
-import { decodeBasisSample, encodeBasisSample } from '../../shared/adapter-store/basis-sample-object.ts';
-import { decodeTensors, encodeTensors, readTensors } from '../../shared/adapter-store/safetensors.ts';
-import { decodeSkills, encodeSkills } from '../../shared/adapter-store/skills-object.ts';
-import { encodeTombstone } from '../../shared/adapter-store/tombstone.ts';
-import { loadRatings } from '../../shared/datasets/ratings.ts';
+import { encodeAdapter } from '../../shared/adapters/adapter-object.ts';
+import { decodePlace } from '../../shared/adapters/adapter-store.ts';
+import { decodeBasis, encodeBasis } from '../../shared/population/basis-object.ts';
+import { decodeBasisSample, encodeBasisSample } from '../../shared/population/basis-sample-object.ts';
+import { decodeTensors, encodeTensors, readTensors } from '../../shared/storage/safetensors.ts';
+import { decodeSkills, encodeSkills } from '../../shared/population/population-model-object.ts';
+import { encodeTombstone } from '../../shared/adapters/tombstone.ts';
+import { loadRatings } from '../../cli/replay/datasets/ratings.ts';
 import { AttuneError } from '../../shared/errors.ts';
 import { encodeEmbedding } from '../../shared/feedback/embedding-codec.ts';
 import { parseFeedbackEvent } from '../../shared/feedback/event.ts';
 import { userKey } from '../../shared/feedback/user-key.ts';
 import { carryOversTo } from '../../shared/lora/carry-over.ts';
 import { createRandom } from '../../shared/lora/random.ts';
-import { OUTPUT } from '../../shared/runtime/names.ts';
+import { OUTPUT } from '../../shared/config/names.ts';
 import { createWorkload, poisonOfEveryKind } from '../chaos/workload.ts';
-import { Container, createWorld, SETTINGS } from '../functions/update-adapters/container.ts';
+import { Container, createWorld, SETTINGS } from '../support/container.ts';
 
 /** Something that takes bytes from outside. */
 export interface Target {

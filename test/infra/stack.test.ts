@@ -1,7 +1,7 @@
 import { Match } from 'aws-cdk-lib/assertions';
 import { describe, expect, test } from 'vitest';
 import { LEASE_MS } from '../../functions/consolidate-patterns/consolidate.ts';
-import { OUTPUT } from '../../shared/runtime/names.ts';
+import { OUTPUT } from '../../shared/config/names.ts';
 import { synthesizedTemplate } from './template.ts';
 
 const template = synthesizedTemplate();

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { synthesize } from '../../infra/synth.ts';
-import { settingsFromContext, settingsFromEnvironment } from '../../shared/runtime/settings.ts';
+import { settingsFromContext, settingsFromEnvironment } from '../../shared/config/settings.ts';
 import { synthesizedTemplate } from './template.ts';
 
 const project = fileURLToPath(new URL('../..', import.meta.url));

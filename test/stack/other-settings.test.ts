@@ -9,9 +9,9 @@ import type { PersonalizeAnswer } from '../../functions/personalize/personalize.
 import { encodeFeedbackEvent } from '../../shared/feedback/event.ts';
 import { userKey } from '../../shared/feedback/user-key.ts';
 import { createRandom } from '../../shared/lora/random.ts';
-import { hyperparametersFor } from '../../shared/reasoning-bank/exploration.ts';
-import { isHeldOut } from '../../shared/reasoning-bank/holdout.ts';
-import { runAttune } from '../cli/run-attune.ts';
+import { hyperparametersFor } from '../../shared/population/exploration.ts';
+import { isHeldOut } from '../../shared/population/holdout.ts';
+import { runAttune } from '../support/run-attune.ts';
 import { SETTINGS, startWholeStack } from './running-stack.ts';
 
 const LEARNING = { ...SETTINGS, learner: 'sgd', learningRate: 0.1, exploration: 0.5 } as const;

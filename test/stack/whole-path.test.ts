@@ -6,16 +6,16 @@ import { GetQueueAttributesCommand, SendMessageCommand } from '@aws-sdk/client-s
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ConsolidationReport } from '../../functions/consolidate-patterns/consolidate.ts';
 import type { PersonalizeAnswer, ScoredItem } from '../../functions/personalize/personalize.ts';
-import type { QuarantinedMessage } from '../../shared/adapter-store/quarantine.ts';
-import { aucByThreshold } from '../../shared/datasets/ranking-metrics.ts';
+import type { QuarantinedMessage } from '../../shared/feedback/quarantine.ts';
+import { aucByThreshold } from '../../cli/replay/datasets/ranking-metrics.ts';
 import { encodeEmbedding } from '../../shared/feedback/embedding-codec.ts';
 import { encodeFeedbackEvent, type FeedbackEventInput } from '../../shared/feedback/event.ts';
 import { userKey } from '../../shared/feedback/user-key.ts';
 import { createRandom } from '../../shared/lora/random.ts';
-import { cellOf } from '../../shared/reasoning-bank/episode.ts';
-import { upliftOf } from '../../shared/reasoning-bank/uplift.ts';
-import { METRIC, PREFIX } from '../../shared/runtime/names.ts';
-import { runAttune } from '../cli/run-attune.ts';
+import { cellOf } from '../../shared/episodes/episode.ts';
+import { upliftOf } from '../../shared/population/uplift.ts';
+import { METRIC, PREFIX } from '../../shared/config/names.ts';
+import { runAttune } from '../support/run-attune.ts';
 import { SETTINGS, startWholeStack } from './running-stack.ts';
 
 const DIM = SETTINGS.embeddingDim;

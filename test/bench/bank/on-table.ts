@@ -1,4 +1,4 @@
-import { DynamoEpisodeStore } from '../../../shared/reasoning-bank/dynamodb-episode-store.ts';
+import { DynamoEpisodeStore } from '../../../shared/episodes/dynamodb-episode-store.ts';
 import { StoredReasoningBank } from '../../../shared/reasoning-bank/stored-reasoning-bank.ts';
 import { history, probe } from './history.ts';
 import { type MeasuredTable, startTable } from './table.ts';

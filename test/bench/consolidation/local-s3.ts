@@ -1,5 +1,5 @@
 import type { S3Client } from '@aws-sdk/client-s3';
-import { s3Client } from '../../../shared/runtime/clients/s3.ts';
+import { s3Client } from '../../../shared/config/clients/s3.ts';
 
 export function localS3(endpoint: string): S3Client {
   return s3Client({

@@ -1,4 +1,4 @@
-import type { EmbeddingKind } from '../../../shared/datasets/item-embeddings.ts';
+import type { EmbeddingKind } from '../../../cli/replay/datasets/item-embeddings.ts';
 import type { Figures } from './figures.ts';
 
 /**

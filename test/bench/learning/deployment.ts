@@ -5,21 +5,21 @@ import {
 } from '../../../functions/consolidate-patterns/consolidate.ts';
 import { personalize, type ScoredItem } from '../../../functions/personalize/personalize.ts';
 import { updateUser } from '../../../functions/update-adapters/update-user.ts';
-import { AdapterCache } from '../../../shared/adapter-store/adapter-cache.ts';
-import { AdapterStore } from '../../../shared/adapter-store/adapter-store.ts';
-import { learningObjects, readSharedLearning } from '../../../shared/adapter-store/learning-objects.ts';
-import { Lease } from '../../../shared/adapter-store/lease.ts';
-import { PendingEpisodes } from '../../../shared/adapter-store/pending-episodes.ts';
+import { AdapterCache } from '../../../shared/adapters/adapter-cache.ts';
+import { AdapterStore } from '../../../shared/adapters/adapter-store.ts';
+import { learningObjects, readSharedLearning } from '../../../shared/population/shared-learning.ts';
+import { Lease } from '../../../shared/storage/lease.ts';
+import { PendingEpisodes } from '../../../shared/episodes/pending-episodes.ts';
 import type { FeedbackEvent } from '../../../shared/feedback/event.ts';
 import { userKey } from '../../../shared/feedback/user-key.ts';
 import { type Basis, basisFromEmbeddings, coefficientCount } from '../../../shared/lora/basis.ts';
 import { carryOversTo } from '../../../shared/lora/carry-over.ts';
 import { initialPrior } from '../../../shared/lora/prior.ts';
-import { nextDue } from '../../../shared/reasoning-bank/consolidation.ts';
-import { cellOf, type Outcome } from '../../../shared/reasoning-bank/episode.ts';
-import { InMemoryEpisodeStore } from '../../../shared/reasoning-bank/in-memory-episode-store.ts';
-import { initialSkills } from '../../../shared/reasoning-bank/skills.ts';
-import type { FunctionSettings } from '../../../shared/runtime/settings.ts';
+import { nextDue } from '../../../shared/population/consolidation.ts';
+import { cellOf, type Outcome } from '../../../shared/episodes/episode.ts';
+import { InMemoryEpisodeStore } from '../../../shared/episodes/in-memory-episode-store.ts';
+import { initialSkills } from '../../../shared/population/population-model.ts';
+import type { FunctionSettings } from '../../../shared/config/settings.ts';
 import { MemoryObjects } from './memory-objects.ts';
 
 export interface DeploymentOptions {

@@ -4,7 +4,7 @@ import type {
   StoredObject,
   StoredVersion,
   WriteCondition,
-} from '../../../shared/adapter-store/objects.ts';
+} from '../../../shared/storage/objects.ts';
 import { ConflictError } from '../../../shared/errors.ts';
 
 /** S3 as the stores see it, in memory, with conditional writes and counted requests. */

@@ -1,4 +1,4 @@
-import { loadRatings } from '../../../shared/datasets/ratings.ts';
+import { loadRatings } from '../../../cli/replay/datasets/ratings.ts';
 import { doJobs } from '../threads.ts';
 import { openSplit, type PlayedSplit, playRow, type RowResult, type SplitOptions } from './rows.ts';
 

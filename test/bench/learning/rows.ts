@@ -1,5 +1,5 @@
-import type { EmbeddingKind } from '../../../shared/datasets/item-embeddings.ts';
-import type { RatingsData } from '../../../shared/datasets/ratings.ts';
+import type { EmbeddingKind } from '../../../cli/replay/datasets/item-embeddings.ts';
+import type { RatingsData } from '../../../cli/replay/datasets/ratings.ts';
 import { type Basis, basisFromEmbeddings } from '../../../shared/lora/basis.ts';
 import { createRandom } from '../../../shared/lora/random.ts';
 import { type Consolidation, MemoryDeployment } from './deployment.ts';

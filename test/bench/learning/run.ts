@@ -1,4 +1,4 @@
-import { ndcg, pairwiseAuc } from '../../../shared/datasets/ranking-metrics.ts';
+import { ndcg, pairwiseAuc } from '../../../cli/replay/datasets/ranking-metrics.ts';
 import type { FeedbackEvent } from '../../../shared/feedback/event.ts';
 import type { MemoryDeployment } from './deployment.ts';
 import type { Batch, Split } from './split.ts';

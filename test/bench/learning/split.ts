@@ -1,6 +1,6 @@
-import { type DatasetInteraction, holdOut, rewardOfRating } from '../../../shared/datasets/dataset.ts';
-import { type EmbeddingKind, itemEmbeddings } from '../../../shared/datasets/item-embeddings.ts';
-import type { Movie, Rating, RatingsData } from '../../../shared/datasets/ratings.ts';
+import { type DatasetInteraction, holdOut, rewardOfRating } from '../../../cli/replay/datasets/dataset.ts';
+import { type EmbeddingKind, itemEmbeddings } from '../../../cli/replay/datasets/item-embeddings.ts';
+import type { Movie, Rating, RatingsData } from '../../../cli/replay/datasets/ratings.ts';
 import { InvalidInputError } from '../../../shared/errors.ts';
 import { createRandom } from '../../../shared/lora/random.ts';
 

@@ -1,5 +1,5 @@
-import type { EmbeddingKind } from '../../../shared/datasets/item-embeddings.ts';
-import { loadRatings } from '../../../shared/datasets/ratings.ts';
+import type { EmbeddingKind } from '../../../cli/replay/datasets/item-embeddings.ts';
+import { loadRatings } from '../../../cli/replay/datasets/ratings.ts';
 import { type Basis, basisFromEmbeddings } from '../../../shared/lora/basis.ts';
 import { MemoryDeployment } from '../learning/deployment.ts';
 import { eventOf } from '../learning/run.ts';

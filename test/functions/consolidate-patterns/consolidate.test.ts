@@ -4,17 +4,17 @@ import {
   type ConsolidationServices,
   consolidate,
 } from '../../../functions/consolidate-patterns/consolidate.ts';
-import { adapterKey } from '../../../shared/adapter-store/adapter-store.ts';
-import { learningObjects, readSharedLearning } from '../../../shared/adapter-store/learning-objects.ts';
-import { Lease } from '../../../shared/adapter-store/lease.ts';
+import { adapterKey } from '../../../shared/adapters/adapter-store.ts';
+import { learningObjects, readSharedLearning } from '../../../shared/population/shared-learning.ts';
+import { Lease } from '../../../shared/storage/lease.ts';
 import { CorruptObjectError, UnavailableError } from '../../../shared/errors.ts';
 import { basisFromEmbeddings } from '../../../shared/lora/basis.ts';
 import { carryOversTo } from '../../../shared/lora/carry-over.ts';
-import { isValidationUser } from '../../../shared/reasoning-bank/consolidation.ts';
-import { cellOf, itemKey } from '../../../shared/reasoning-bank/episode.ts';
+import { isValidationUser } from '../../../shared/population/consolidation.ts';
+import { cellOf, itemKey } from '../../../shared/episodes/episode.ts';
 import { StoredReasoningBank } from '../../../shared/reasoning-bank/stored-reasoning-bank.ts';
-import { userKey } from '../../../shared/runtime/user-key.ts';
-import { SETTINGS } from '../update-adapters/container.ts';
+import { userKey } from '../../../shared/config/user-key.ts';
+import { SETTINGS } from '../../support/container.ts';
 import { createDeployment, FORCED, items } from './deployment.ts';
 import { storesThrough } from './store-operations.ts';
 

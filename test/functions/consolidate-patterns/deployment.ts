@@ -3,20 +3,20 @@ import type {
   ConsolidationServices,
 } from '../../../functions/consolidate-patterns/consolidate.ts';
 import { applyEvents } from '../../../functions/update-adapters/apply-events.ts';
-import { AdapterStore } from '../../../shared/adapter-store/adapter-store.ts';
-import { learningObjects, readSharedLearning } from '../../../shared/adapter-store/learning-objects.ts';
-import { Lease } from '../../../shared/adapter-store/lease.ts';
-import type { Objects } from '../../../shared/adapter-store/objects.ts';
-import { PendingEpisodes } from '../../../shared/adapter-store/pending-episodes.ts';
+import { AdapterStore } from '../../../shared/adapters/adapter-store.ts';
+import { learningObjects, readSharedLearning } from '../../../shared/population/shared-learning.ts';
+import { Lease } from '../../../shared/storage/lease.ts';
+import type { Objects } from '../../../shared/storage/objects.ts';
+import { PendingEpisodes } from '../../../shared/episodes/pending-episodes.ts';
 import type { CorruptObjectError } from '../../../shared/errors.ts';
 import { basisFromEmbeddings } from '../../../shared/lora/basis.ts';
 import { createRandom } from '../../../shared/lora/random.ts';
-import { cellOf } from '../../../shared/reasoning-bank/episode.ts';
-import { InMemoryEpisodeStore } from '../../../shared/reasoning-bank/in-memory-episode-store.ts';
-import type { FunctionSettings } from '../../../shared/runtime/settings.ts';
-import { userKey } from '../../../shared/runtime/user-key.ts';
-import { SETTINGS } from '../update-adapters/container.ts';
-import { MemoryObjects } from '../update-adapters/memory-objects.ts';
+import { cellOf } from '../../../shared/episodes/episode.ts';
+import { InMemoryEpisodeStore } from '../../../shared/episodes/in-memory-episode-store.ts';
+import type { FunctionSettings } from '../../../shared/config/settings.ts';
+import { userKey } from '../../../shared/config/user-key.ts';
+import { SETTINGS } from '../../support/container.ts';
+import { MemoryObjects } from '../../support/memory-objects.ts';
 
 const random = createRandom('consolidate');
 export const items = Array.from({ length: 40 }, () =>

@@ -5,11 +5,11 @@ import {
   consolidate,
   LEASE_MS,
 } from '../../../functions/consolidate-patterns/consolidate.ts';
-import { learningObjects, readSharedLearning } from '../../../shared/adapter-store/learning-objects.ts';
-import { cellOf } from '../../../shared/reasoning-bank/episode.ts';
-import { summaryOf } from '../../../shared/reasoning-bank/prior-summary.ts';
-import type { Skills } from '../../../shared/reasoning-bank/skills.ts';
-import { SETTINGS } from '../update-adapters/container.ts';
+import { learningObjects, readSharedLearning } from '../../../shared/population/shared-learning.ts';
+import { cellOf } from '../../../shared/episodes/episode.ts';
+import { summaryOf } from '../../../shared/population/prior-summary.ts';
+import type { Skills } from '../../../shared/population/population-model.ts';
+import { SETTINGS } from '../../support/container.ts';
 import { createDeployment } from './deployment.ts';
 import { INTERRUPTIONS, type Interruption, interruptAt, storesThrough } from './store-operations.ts';
 

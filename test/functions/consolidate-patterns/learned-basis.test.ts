@@ -1,17 +1,17 @@
 import { describe, expect, test } from 'vitest';
 import { learnBetterBasis, learnFirstBasis } from '../../../functions/consolidate-patterns/learned-basis.ts';
 import type { SampledState } from '../../../functions/consolidate-patterns/sample.ts';
-import { learningObjects } from '../../../shared/adapter-store/learning-objects.ts';
+import { learningObjects } from '../../../shared/population/shared-learning.ts';
 import { ConflictError } from '../../../shared/errors.ts';
 import { basisFromEmbeddings } from '../../../shared/lora/basis.ts';
 import { createBayesianState, train } from '../../../shared/lora/bayesian.ts';
 import { initialPrior } from '../../../shared/lora/prior.ts';
 import { createRandom } from '../../../shared/lora/random.ts';
-import type { Episode } from '../../../shared/reasoning-bank/episode.ts';
-import type { IndexedEpisode } from '../../../shared/reasoning-bank/episode-store.ts';
-import { userKey } from '../../../shared/runtime/user-key.ts';
-import { SETTINGS } from '../update-adapters/container.ts';
-import { MemoryObjects } from '../update-adapters/memory-objects.ts';
+import type { Episode } from '../../../shared/episodes/episode.ts';
+import type { IndexedEpisode } from '../../../shared/episodes/episode-store.ts';
+import { userKey } from '../../../shared/config/user-key.ts';
+import { SETTINGS } from '../../support/container.ts';
+import { MemoryObjects } from '../../support/memory-objects.ts';
 
 const random = createRandom('learned basis');
 const vector = () => Float32Array.from({ length: SETTINGS.embeddingDim }, () => random.normal());

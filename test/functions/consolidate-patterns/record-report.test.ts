@@ -1,7 +1,7 @@
 import { expect, test, vi } from 'vitest';
 import type { ConsolidationReport } from '../../../functions/consolidate-patterns/consolidate.ts';
 import { recordReport } from '../../../functions/consolidate-patterns/record-report.ts';
-import { createTelemetry } from '../../../shared/runtime/telemetry.ts';
+import { createTelemetry } from '../../../shared/config/telemetry.ts';
 
 const REPORT: ConsolidationReport = {
   status: 'consolidated',

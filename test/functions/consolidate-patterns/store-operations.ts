@@ -1,5 +1,5 @@
 import type { ConsolidationServices } from '../../../functions/consolidate-patterns/consolidate.ts';
-import type { Objects } from '../../../shared/adapter-store/objects.ts';
+import type { Objects } from '../../../shared/storage/objects.ts';
 import { UnavailableError } from '../../../shared/errors.ts';
 
 /** Stands between a run and one operation of its stores. */

@@ -1,17 +1,17 @@
 import { describe, expect, test } from 'vitest';
 import { learnStepSize } from '../../../functions/consolidate-patterns/strategy.ts';
-import { AdapterStore } from '../../../shared/adapter-store/adapter-store.ts';
-import { combine, learningObjects } from '../../../shared/adapter-store/learning-objects.ts';
-import { PendingEpisodes } from '../../../shared/adapter-store/pending-episodes.ts';
-import { aucByThreshold } from '../../../shared/datasets/ranking-metrics.ts';
+import { AdapterStore } from '../../../shared/adapters/adapter-store.ts';
+import { combine, learningObjects } from '../../../shared/population/shared-learning.ts';
+import { PendingEpisodes } from '../../../shared/episodes/pending-episodes.ts';
+import { aucByThreshold } from '../../../cli/replay/datasets/ranking-metrics.ts';
 import type { FeedbackEvent } from '../../../shared/feedback/event.ts';
 import { userKey } from '../../../shared/feedback/user-key.ts';
 import { createRandom } from '../../../shared/lora/random.ts';
-import { hyperparametersFor } from '../../../shared/reasoning-bank/exploration.ts';
-import { InMemoryEpisodeStore } from '../../../shared/reasoning-bank/in-memory-episode-store.ts';
-import { initialSkills } from '../../../shared/reasoning-bank/skills.ts';
+import { hyperparametersFor } from '../../../shared/population/exploration.ts';
+import { InMemoryEpisodeStore } from '../../../shared/episodes/in-memory-episode-store.ts';
+import { initialSkills } from '../../../shared/population/population-model.ts';
 import { MemoryDeployment } from '../../bench/learning/deployment.ts';
-import { SETTINGS } from '../update-adapters/container.ts';
+import { SETTINGS } from '../../support/container.ts';
 
 const DIM = 16;
 const STRATEGY = { cell: 'sgd-r4-d16', hints: [], confidence: 0, skills: [], consolidatedAt: 0 };

@@ -5,15 +5,15 @@ import {
   decodeAdapter,
   encodeAdapter,
   type StoredAdapter,
-} from '../../../shared/adapter-store/adapter-object.ts';
-import { PendingEpisodes } from '../../../shared/adapter-store/pending-episodes.ts';
-import { RECENT_EVENTS_KEPT } from '../../../shared/adapter-store/recent-events.ts';
+} from '../../../shared/adapters/adapter-object.ts';
+import { PendingEpisodes } from '../../../shared/episodes/pending-episodes.ts';
+import { RECENT_EVENTS_KEPT } from '../../../shared/adapters/recent-events.ts';
 import { parseFeedbackEvent } from '../../../shared/feedback/event.ts';
 import { learnedBytes } from '../../chaos/oracle.ts';
 import { createWorkload } from '../../chaos/workload.ts';
-import { createWorld, SETTINGS } from './container.ts';
-import { event, ITEMS } from './feedback.ts';
-import { MemoryObjects } from './memory-objects.ts';
+import { createWorld, SETTINGS } from '../../support/container.ts';
+import { event, ITEMS } from '../../support/feedback-events.ts';
+import { MemoryObjects } from '../../support/memory-objects.ts';
 
 const { learning } = createWorld(ITEMS);
 const OPTIONS = { userKey: 'a'.repeat(64), settings: SETTINGS, now: 1_000 };

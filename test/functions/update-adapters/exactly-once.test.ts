@@ -6,7 +6,7 @@ import { build } from 'esbuild';
 import fc from 'fast-check';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { SAFEGUARDS, type Safeguard, sabotage } from '../../chaos/safeguards.ts';
-import type { Fault } from './container.ts';
+import type { Fault } from '../../support/container.ts';
 import { deliverWithFaults, FAULTS, type FaultyDelivery, type Wrongs } from './faulty-delivery.ts';
 
 // Hundreds of deliveries each.
@@ -61,7 +61,7 @@ async function bundledWithout(safeguard: Safeguard): Promise<(seed: number) => P
   onTestFinished(() => rmSync(folder, { recursive: true }));
   const outfile = join(folder, `${safeguard}.mjs`);
   await build({
-    entryPoints: [fileURLToPath(new URL('faulty-delivery.ts', import.meta.url))],
+    entryPoints: [fileURLToPath(new URL('./faulty-delivery.ts', import.meta.url))],
     outfile,
     bundle: true,
     platform: 'node',

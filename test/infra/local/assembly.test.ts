@@ -2,7 +2,7 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { readAssembly } from '../../../infra/local/assembly.ts';
-import { temporaryFolder, writeAssembly } from './assembly-fixture.ts';
+import { temporaryFolder, writeAssembly } from '../../support/assembly-fixture.ts';
 
 it('an assembly has its stack, its template and the folders of its assets', async () => {
   const dir = writeAssembly(temporaryFolder(), { Queue: { Type: 'AWS::SQS::Queue' } }, { code: '' });

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { takeDataFolder } from '../../../infra/local/data-folder.ts';
 import { InvalidConfigurationError } from '../../../shared/errors.ts';
-import { temporaryFolder } from './assembly-fixture.ts';
+import { temporaryFolder } from '../../support/assembly-fixture.ts';
 
 it('a data folder is made when there is none, and has a place for each service', () => {
   const path = join(temporaryFolder(), 'a', 'b');

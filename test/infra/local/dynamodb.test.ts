@@ -2,8 +2,8 @@ import { connect } from 'node:net';
 import { GetItemCommand, PutItemCommand } from '@aws-sdk/client-dynamodb';
 import { expect, it, onTestFinished } from 'vitest';
 import { startDynamoDb } from '../../../infra/local/dynamodb.ts';
-import { dynamoClient } from '../../../shared/runtime/clients/dynamodb.ts';
-import { temporaryFolder } from './assembly-fixture.ts';
+import { dynamoClient } from '../../../shared/config/clients/dynamodb.ts';
+import { temporaryFolder } from '../../support/assembly-fixture.ts';
 
 const TABLE = {
   TableName: 'bank',

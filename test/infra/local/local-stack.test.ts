@@ -12,10 +12,10 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import type { Endpoints } from '../../../infra/local/environment.ts';
 import { LocalStack, type LocalStackOptions } from '../../../infra/local/local-stack.ts';
 import { InvalidConfigurationError } from '../../../shared/errors.ts';
-import { dynamoClient } from '../../../shared/runtime/clients/dynamodb.ts';
-import { s3Client } from '../../../shared/runtime/clients/s3.ts';
-import { sqsClient } from '../../../shared/runtime/clients/sqs.ts';
-import { functionResource, temporaryFolder, writeAssembly } from './assembly-fixture.ts';
+import { dynamoClient } from '../../../shared/config/clients/dynamodb.ts';
+import { s3Client } from '../../../shared/config/clients/s3.ts';
+import { sqsClient } from '../../../shared/config/clients/sqs.ts';
+import { functionResource, temporaryFolder, writeAssembly } from '../../support/assembly-fixture.ts';
 import { ManualClock } from './manual-clock.ts';
 
 const RESOURCES = {

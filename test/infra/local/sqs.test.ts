@@ -7,8 +7,8 @@ import {
 import { expect, it, onTestFinished } from 'vitest';
 import { type LocalSqs, startSqs } from '../../../infra/local/sqs.ts';
 import { InvalidConfigurationError } from '../../../shared/errors.ts';
-import { sqsClient } from '../../../shared/runtime/clients/sqs.ts';
-import { temporaryFolder } from './assembly-fixture.ts';
+import { sqsClient } from '../../../shared/config/clients/sqs.ts';
+import { temporaryFolder } from '../../support/assembly-fixture.ts';
 
 const FIFO = { FifoQueue: 'true', VisibilityTimeout: '3600' };
 

@@ -7,7 +7,7 @@ import {
   type FunctionConfiguration,
   LocalFunction,
 } from '../../../../infra/local/lambda/function.ts';
-import { temporaryFolder } from '../assembly-fixture.ts';
+import { temporaryFolder } from '../../../support/assembly-fixture.ts';
 
 function functionOf(source: string, overrides: Partial<FunctionConfiguration> = {}) {
   const codeFolder = temporaryFolder();

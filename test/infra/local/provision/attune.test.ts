@@ -2,9 +2,9 @@ import { GetQueueAttributesCommand } from '@aws-sdk/client-sqs';
 import { expect, it, onTestFinished } from 'vitest';
 import { LocalStack } from '../../../../infra/local/local-stack.ts';
 import { synthesize } from '../../../../infra/synth.ts';
-import { sqsClient } from '../../../../shared/runtime/clients/sqs.ts';
-import { OUTPUT } from '../../../../shared/runtime/names.ts';
-import { temporaryFolder } from '../assembly-fixture.ts';
+import { sqsClient } from '../../../../shared/config/clients/sqs.ts';
+import { OUTPUT } from '../../../../shared/config/names.ts';
+import { temporaryFolder } from '../../../support/assembly-fixture.ts';
 
 it("the local stack knows every resource and property of Attune's own template", async () => {
   const assemblyDir = temporaryFolder();

@@ -9,7 +9,7 @@ import { GetObjectCommand, ListObjectVersionsCommand, PutObjectCommand } from '@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { startS3 } from '../../../../infra/local/s3/server.ts';
 import { InvalidConfigurationError } from '../../../../shared/errors.ts';
-import { localS3Client } from '../../../contract/endpoints.ts';
+import { localS3Client } from '../../../support/endpoints.ts';
 
 const BUCKET = 'durable';
 

@@ -1,0 +1,103 @@
+import { ConflictError, CorruptObjectError, InvalidInputError, NotFoundError } from '../errors.ts';
+import type { StoredAdapter } from './adapter-object.ts';
+import { type AdapterStore, adapterKey, decodePlace, type Loaded } from './adapter-store.ts';
+import type { ObjectStore } from '../storage/objects.ts';
+
+/** A version of an adapter that S3 still has. */
+export interface HistoricAdapter extends Loaded {
+  /** S3's name for it. */
+  readonly versionId: string;
+  /** Length of the object. */
+  readonly bytes: number;
+}
+
+const MAX_ATTEMPTS = 20;
+
+/**
+ * Versions of a user's adapter that S3 still has, newest first. Versions whose bytes are damaged are left out.
+ * @throws UnavailableError
+ */
+export async function* adapterHistory(
+  userKey: string,
+  objects: Pick<ObjectStore, 'versions' | 'get'>,
+): AsyncGenerator<HistoricAdapter, void, undefined> {
+  const key = adapterKey(userKey);
+  for await (const { versionId, deleteMarker } of objects.versions(key)) {
+    if (deleteMarker) continue;
+    const found = await objects.get(key, { versionId });
+    if (found === undefined || found === 'not-modified') continue;
+    const place = readable(found.body, found.etag, key);
+    if (place?.adapter !== undefined) yield { ...place, versionId, bytes: found.body.length };
+  }
+}
+
+/**
+ * Makes what the adapter had learned at an earlier version its newest version. Events that were applied since stay applied: they are
+ * not learned again when they are delivered again. Later events go on from here. A newest version whose bytes are damaged is passed
+ * over, and what only that version had applied is lost.
+ * @param to the earlier version
+ * @param now epoch milliseconds
+ * @throws NotFoundError when the user has no adapter, or S3 has that version no more; InvalidInputError when it is no earlier version;
+ * ConflictError when other writers kept winning; UnavailableError
+ */
+export async function rollBack(
+  userKey: string,
+  to: number,
+  { objects, adapters }: { objects: Pick<ObjectStore, 'versions' | 'get'>; adapters: AdapterStore },
+  now: number,
+): Promise<StoredAdapter> {
+  for (let attempt = 1; ; attempt++) {
+    const { adapter: current, etag } = await newest(userKey, objects, adapters);
+    const { version, createdAt, recentEvents, lastEpisode } = current;
+    if (to >= version)
+      throw new InvalidInputError('to', String(to), `a version before ${version}, the newest`);
+    const earlier = await versionOf(userKey, to, objects);
+    try {
+      const next = { ...earlier, version: version + 1, createdAt, updatedAt: now, recentEvents, lastEpisode };
+      return (await adapters.commit(next, etag)).adapter;
+    } catch (error) {
+      if (!(error instanceof ConflictError) || attempt === MAX_ATTEMPTS) throw error;
+    }
+  }
+}
+
+/** The newest version that can be read, with the ETag of what stands at the key. */
+async function newest(
+  userKey: string,
+  objects: Pick<ObjectStore, 'versions' | 'get'>,
+  adapters: AdapterStore,
+): Promise<Loaded> {
+  try {
+    const current = await adapters.load(userKey);
+    if (current !== undefined) return current;
+  } catch (error) {
+    if (!(error instanceof CorruptObjectError)) throw error;
+    const damaged = await objects.get(adapterKey(userKey));
+    const { value: readable } = await adapterHistory(userKey, objects).next();
+    if (readable !== undefined && damaged !== undefined && damaged !== 'not-modified') {
+      // The damaged one had the version after it.
+      return { adapter: { ...readable.adapter, version: readable.adapter.version + 1 }, etag: damaged.etag };
+    }
+  }
+  throw new NotFoundError('the user has no adapter');
+}
+
+async function versionOf(
+  userKey: string,
+  version: number,
+  objects: Pick<ObjectStore, 'versions' | 'get'>,
+): Promise<StoredAdapter> {
+  for await (const { adapter } of adapterHistory(userKey, objects)) {
+    if (adapter.version === version) return adapter;
+  }
+  throw new NotFoundError(`version ${version} of the adapter is not kept any more, or never was`);
+}
+
+function readable(body: Uint8Array, etag: string, key: string) {
+  try {
+    return decodePlace(body, etag, key);
+  } catch (error) {
+    if (error instanceof CorruptObjectError) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,182 @@
+import * as z from 'zod';
+import { CorruptObjectError } from '../errors.ts';
+import type { LoraAdapter, LoraWeights } from '../lora/forward.ts';
+import type { LearnerState } from '../lora/learner.ts';
+import { type Episode, packResiduals, unpackResiduals } from '../episodes/episode.ts';
+import { decodeState, encodeState, stateContent } from './learner-state.ts';
+import type { TensorFile } from '../storage/safetensors.ts';
+import { decodeDocument, encodeDocument, readHalves, stackHalves, TensorReader } from '../storage/tensor-document.ts';
+
+/** A user's adapter as it stands in S3: weights to serve, the state to learn on from, and what makes commits exactly-once. */
+export interface StoredAdapter {
+  /** SHA-256 of the user id, hex. */
+  readonly userKey: string;
+  /** Commits so far; the first is 1. */
+  readonly version: number;
+  /** Epoch milliseconds. */
+  readonly createdAt: number;
+  readonly updatedAt: number;
+  readonly embeddingModel: string;
+  readonly embeddingDim: number;
+  readonly rank: number;
+  /** s = scalingFactor / rank. */
+  readonly scale: number;
+  readonly state: LearnerState;
+  /** A, r×d; of the learner 'bayesian' that of the basis, and empty before there is one. */
+  readonly a: Float32Array;
+  /** B and offset, solved under the skills of `skillsVersion`. */
+  readonly weights: LoraWeights;
+  readonly skillsVersion: number;
+  /** Hashes of the event ids applied last, oldest first; see recent-events.ts. */
+  readonly recentEvents: BigUint64Array;
+  /** Of the newest update, whose version an adapter that was rolled back has passed; null for adapters made by hand. */
+  readonly lastEpisode: Episode | null;
+  /** What else its writer keeps with it. */
+  readonly annotations?: Readonly<Record<string, string>>;
+}
+
+const FORMAT = 'attune-adapter';
+const FORMAT_VERSION = 1;
+const LAST_EMBEDDINGS = 'last_episode.embeddings';
+
+const count = z.int().min(0);
+const real = z.number();
+const content = z.strictObject({
+  userKey: z.string().regex(/^[0-9a-f]{64}$/),
+  version: z.int().min(1),
+  createdAt: count,
+  updatedAt: count,
+  embeddingModel: z.string(),
+  embeddingDim: z.int().min(1).max(4096),
+  rank: z.int().min(1).max(64),
+  scale: z.number().positive(),
+  offset: real,
+  skillsVersion: count,
+  state: stateContent,
+  lastEpisode: z
+    .strictObject({
+      version: z.int().min(1),
+      cell: z.string(),
+      committedAt: count,
+      context: z.strictObject({
+        events: count,
+        interactions: count,
+        samplesSeen: count,
+        skillsVersion: count,
+      }),
+      outcome: z.strictObject({
+        rewards: count,
+        meanReward: real,
+        loss: real,
+        lossWithoutAdapter: real,
+        lossOfWarmStart: real,
+        taste: z.strictObject({ lossWithout: real, meanSquare: real }).optional(),
+      }),
+      hyperparameters: z.record(z.string(), real).optional(),
+      heldOut: z.literal(true).optional(),
+    })
+    .nullable(),
+  annotations: z.record(z.string(), z.string()).optional(),
+});
+
+/** Encodes deterministically: equal adapters have equal bytes. */
+export function encodeAdapter(adapter: StoredAdapter): Uint8Array {
+  const { state, weights, lastEpisode, embeddingDim: d, rank: r } = adapter;
+  const { tensors, content: stateDocument } = encodeState(state, adapter);
+  tensors.recent_events = { shape: [adapter.recentEvents.length], values: adapter.recentEvents };
+  if (weights.b.length > 0) {
+    tensors.lora_A = { shape: [r, d], values: adapter.a };
+    tensors.lora_B = { shape: [d, r], values: weights.b };
+  }
+  if (lastEpisode !== null && lastEpisode.residuals.length > 0) {
+    const bytes = packResiduals(lastEpisode.residuals);
+    tensors['last_episode.residuals'] = { shape: [bytes.length], values: bytes };
+  }
+  const embeddings = lastEpisode?.embeddings;
+  if (embeddings !== undefined) tensors[LAST_EMBEDDINGS] = stackHalves(embeddings);
+  const document: z.input<typeof content> = {
+    userKey: adapter.userKey,
+    version: adapter.version,
+    createdAt: adapter.createdAt,
+    updatedAt: adapter.updatedAt,
+    embeddingModel: adapter.embeddingModel,
+    embeddingDim: d,
+    rank: r,
+    scale: adapter.scale,
+    offset: weights.offset,
+    skillsVersion: adapter.skillsVersion,
+    state: stateDocument,
+    lastEpisode:
+      lastEpisode === null
+        ? null
+        : {
+            version: lastEpisode.version,
+            cell: lastEpisode.cell,
+            committedAt: lastEpisode.committedAt,
+            context: lastEpisode.context,
+            outcome: lastEpisode.outcome,
+            hyperparameters: lastEpisode.hyperparameters,
+            heldOut: lastEpisode.heldOut,
+          },
+    ...(adapter.annotations === undefined ? {} : { annotations: adapter.annotations }),
+  };
+  return encodeDocument(FORMAT, FORMAT_VERSION, { tensors, content: document });
+}
+
+/**
+ * @param source the bytes, or the file that was decoded from them
+ * @param key names the object in errors
+ * @throws CorruptObjectError when they are not what {@link encodeAdapter} wrote
+ */
+export function decodeAdapter(source: Uint8Array | TensorFile, key: string): StoredAdapter {
+  const { tensors, content: c } = decodeDocument(source, key, FORMAT, FORMAT_VERSION, content);
+  const reader = new TensorReader(tensors, key);
+  const { embeddingDim: d, rank: r } = c;
+  const state = decodeState(c.state, reader, c, key);
+  const hasMatrices = state.learner === 'sgd' || state.basisId !== null;
+  return {
+    userKey: c.userKey,
+    version: c.version,
+    createdAt: c.createdAt,
+    updatedAt: c.updatedAt,
+    embeddingModel: c.embeddingModel,
+    embeddingDim: d,
+    rank: r,
+    scale: c.scale,
+    state,
+    a: hasMatrices ? reader.read('lora_A', Float32Array, [r, d]) : new Float32Array(0),
+    weights: {
+      b: hasMatrices ? reader.read('lora_B', Float32Array, [d, r]) : new Float32Array(0),
+      offset: c.offset,
+    },
+    skillsVersion: c.skillsVersion,
+    recentEvents: reader.read('recent_events', BigUint64Array, [reader.rows('recent_events')]),
+    lastEpisode:
+      c.lastEpisode === null
+        ? null
+        : {
+            ...c.lastEpisode,
+            userKey: c.userKey,
+            residuals: readResiduals(reader, key),
+            ...(reader.has(LAST_EMBEDDINGS) ? { embeddings: readHalves(reader, LAST_EMBEDDINGS) } : {}),
+          },
+    ...(c.annotations === undefined ? {} : { annotations: c.annotations }),
+  };
+}
+
+/** The adapter as it is applied. */
+export function loraOf({ embeddingDim, rank, scale, a, weights }: StoredAdapter): LoraAdapter {
+  const { b, offset } = weights;
+  return { basis: a.length === 0 ? null : { embeddingDim, rank, scale, a }, b, offset };
+}
+
+function readResiduals(reader: TensorReader, key: string): Episode['residuals'] {
+  const length = reader.rows('last_episode.residuals');
+  if (length === 0) return [];
+  try {
+    return unpackResiduals(reader.read('last_episode.residuals', Uint8Array, [length]));
+  } catch (cause) {
+    if (cause instanceof CorruptObjectError) throw cause;
+    throw new CorruptObjectError(key, 'last_episode.residuals is cut', { cause });
+  }
+}

@@ -1,0 +1,107 @@
+import { ConflictError } from '../errors.ts';
+import type { EpisodeStore } from '../episodes/episode-store.ts';
+import { PREFIX } from '../config/names.ts';
+import { type AdapterStore, adapterKey } from './adapter-store.ts';
+import type { KeyedVersion, ObjectStore } from '../storage/objects.ts';
+import { TOMBSTONE_DAYS, type Tombstone } from './tombstone.ts';
+
+/** What was removed, by kind. */
+export interface Removed {
+  /** Versions of the adapter, delete markers included. */
+  readonly adapterVersions: number;
+  readonly episodes: number;
+  /** Versions of episodes that waited for the ReasoningBank. */
+  readonly pendingEpisodes: number;
+  /** Versions of quarantined messages. */
+  readonly quarantined: number;
+}
+
+export interface UserRecords {
+  readonly objects: Pick<ObjectStore, 'versionsUnder' | 'delete'>;
+  readonly adapters: AdapterStore;
+  readonly episodes: EpisodeStore;
+}
+
+const MAX_ATTEMPTS = 20;
+const DAY_MS = 86_400_000;
+
+/**
+ * Puts a tombstone in the place of a user's adapter, unless one is in force already. From then on nothing of the user is written
+ * but by whoever was at it before: let those finish, and remove after that.
+ * @param now epoch milliseconds
+ * @throws ConflictError when other writers kept winning; UnavailableError
+ */
+export async function buryUser(
+  userKey: string,
+  { adapters }: Pick<UserRecords, 'adapters'>,
+  now: number,
+): Promise<Tombstone> {
+  for (let attempt = 1; ; attempt++) {
+    const { tombstone, etag } = await adapters.find(userKey);
+    if (tombstone !== undefined && tombstone.expiresAt > now) return tombstone;
+    const next = { userKey, forgottenAt: now, expiresAt: now + TOMBSTONE_DAYS * DAY_MS };
+    try {
+      await adapters.bury(next, etag);
+      return next;
+    } catch (error) {
+      if (!(error instanceof ConflictError) || attempt === MAX_ATTEMPTS) throw error;
+    }
+  }
+}
+
+/**
+ * Removes all that is kept of a user, every version of it, but for the tombstone. May be done again at any time, and goes on where
+ * it was interrupted.
+ * @throws UnavailableError
+ */
+export async function removeUser(userKey: string, records: UserRecords): Promise<Removed> {
+  const { objects, episodes } = records;
+  const remove = async (prefix: string, isGone: (version: KeyedVersion) => boolean = () => true) => {
+    let removed = 0;
+    for (const { key, versionId } of await kept(objects, prefix, isGone)) {
+      await objects.delete(key, { versionId });
+      removed += 1;
+    }
+    return removed;
+  };
+  return {
+    adapterVersions: await remove(adapterKey(userKey), ({ latest }) => !latest),
+    episodes: await episodes.forgetUser(userKey),
+    pendingEpisodes: await remove(`${PREFIX.pending}${userKey}/`),
+    quarantined: await remove(`${PREFIX.quarantine}${userKey}/`),
+  };
+}
+
+/**
+ * Reads what is still kept of a user; the tombstone does not count.
+ * @returns a line for each kind of which there is something
+ * @throws UnavailableError, CorruptObjectError
+ */
+export async function remainsOf(userKey: string, records: UserRecords): Promise<string[]> {
+  const { objects, adapters, episodes } = records;
+  const remains: string[] = [];
+  const { adapter } = await adapters.find(userKey);
+  if (adapter !== undefined) remains.push(`the adapter, version ${adapter.version}`);
+  const earlier = await kept(objects, adapterKey(userKey), ({ latest }) => !latest);
+  if (earlier.length > 0) remains.push(`${earlier.length} earlier versions of the adapter`);
+  const inBank = await Array.fromAsync(episodes.ofUser(userKey));
+  if (inBank.length > 0) remains.push(`${inBank.length} episodes`);
+  for (const [prefix, what] of [
+    [PREFIX.pending, 'pending episodes'],
+    [PREFIX.quarantine, 'quarantined messages'],
+  ]) {
+    const found = await kept(objects, `${prefix}${userKey}/`, () => true);
+    if (found.length > 0) remains.push(`${found.length} versions of ${what}`);
+  }
+  return remains;
+}
+
+/** Versions under a prefix, read to the end before any is removed. */
+async function kept(
+  objects: Pick<ObjectStore, 'versionsUnder'>,
+  prefix: string,
+  counts: (version: KeyedVersion) => boolean,
+): Promise<KeyedVersion[]> {
+  const versions = await Array.fromAsync(objects.versionsUnder(prefix));
+  return versions.filter(counts);
+}

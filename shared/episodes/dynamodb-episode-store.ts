@@ -1,0 +1,203 @@
+import { BatchWriteItemCommand, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import { CorruptObjectError } from '../errors.ts';
+import { TABLE } from '../config/names.ts';
+import { type BankStore, type CellStrategy, MAX_CELLS } from './bank-store.ts';
+import { byNewest, DynamoTable } from './dynamodb-table.ts';
+import type { Episode } from './episode.ts';
+import { SHARDS, storedAtKey } from './episode-index.ts';
+import { fromItem, type Item, isEpisode, number, text, toItem, userOf } from './episode-item.ts';
+import type { CorruptEpisode, IndexedEpisode } from './episode-store.ts';
+import { type PriorSummary, summaryOf } from '../population/prior-summary.ts';
+import type { Skills } from '../population/population-model.ts';
+
+export interface DynamoEpisodeStoreOptions {
+  readonly table: string;
+  readonly ttlDays: number;
+  /** Epoch milliseconds. */
+  readonly now?: () => number;
+}
+
+const CELLS = 'CELLS';
+const SKILLS = 'SKILLS';
+const STRATEGY = 'STRATEGY';
+/** Items that one request deletes at most. */
+const BATCH = 25;
+const MAX_BATCH_ATTEMPTS = 8;
+
+/** The ReasoningBank's episodes in one DynamoDB table; see docs/reasoning-bank.md. */
+export class DynamoEpisodeStore implements BankStore {
+  readonly #table: DynamoTable;
+  readonly #ttlDays: number;
+
+  constructor(client: DynamoDBClient, { table, ttlDays, now = Date.now }: DynamoEpisodeStoreOptions) {
+    this.#table = new DynamoTable(client, table, now);
+    this.#ttlDays = ttlDays;
+  }
+
+  async store(
+    episode: Episode,
+    { signal }: { readonly signal?: AbortSignal } = {},
+  ): Promise<'stored' | 'known'> {
+    const item = toItem(episode, this.#table.now(), this.#ttlDays);
+    const once = { ConditionExpression: `attribute_not_exists(${TABLE.partitionKey})`, signal };
+    const stored = await this.#table.attempt('store an episode', () => this.#table.putIf(item, once));
+    return stored ? 'stored' : 'known';
+  }
+
+  async *after(
+    cell: string,
+    watermarks: readonly string[],
+    until: number,
+  ): AsyncIterable<IndexedEpisode | CorruptEpisode> {
+    for (let shard = 0; shard < SHARDS; shard++) {
+      // Every position is longer than a bare time, so both ends are left out.
+      const after = `${watermarks[shard] || storedAtKey(0)}!`;
+      const end = storedAtKey(until);
+      // Another run went on beyond that; DynamoDB refuses to read from there back.
+      if (after > end) continue;
+      const query = this.#table.shard(TABLE.byCell, cell, shard, [after, end]);
+      for await (const item of this.#table.pages(query)) {
+        yield { ...readable(item), shard, position: text(item, TABLE.byCell.sortKey) };
+      }
+    }
+  }
+
+  async recent(cell: string, limit: number): Promise<readonly Episode[]> {
+    // As many of each shard are enough to hold the newest of all.
+    return (await this.newest(cell, limit)).slice(0, limit);
+  }
+
+  async newest(cell: string, perShard: number): Promise<readonly Episode[]> {
+    return (await this.#newest(TABLE.byCell, cell, perShard)).flatMap((item) => readable(item).episode ?? []);
+  }
+
+  async newcomers(cell: string, limit: number): Promise<readonly string[]> {
+    // Users are spread over shards by a hash, so that no shard has much more than its part of the last ones.
+    const perShard = Math.min(limit, 64 + Math.ceil((2 * limit) / SHARDS));
+    return (await this.#newest(TABLE.newcomers, cell, perShard)).slice(0, limit).map(userOf);
+  }
+
+  async count(cell: string): Promise<{ episodes: number; complete: boolean }> {
+    const pages = await Promise.all(
+      Array.from({ length: SHARDS }, (_, shard) =>
+        this.#table.firstPage({ ...this.#table.shard(TABLE.byCell, cell, shard), Select: 'COUNT' }),
+      ),
+    );
+    return {
+      episodes: pages.reduce((sum, { Count = 0 }) => sum + Count, 0),
+      complete: pages.every(({ LastEvaluatedKey }) => LastEvaluatedKey === undefined),
+    };
+  }
+
+  async cells(): Promise<readonly string[]> {
+    const page = await this.#table.firstPage({ ...this.#table.partition(CELLS), Limit: MAX_CELLS });
+    return (page.Items ?? []).map((item) => text(item, TABLE.sortKey));
+  }
+
+  async announce(cell: string): Promise<void> {
+    await this.#table.attempt('announce a cell', () => this.#table.put(keyOf(CELLS, cell)));
+  }
+
+  async strategy(cell: string): Promise<CellStrategy | undefined> {
+    return this.#document<CellStrategy>(cell, STRATEGY, 'strategy');
+  }
+
+  async recordStrategy(strategy: CellStrategy): Promise<void> {
+    const item = {
+      ...keyOf(cellPartition(strategy.cell), STRATEGY),
+      strategy: { S: JSON.stringify(strategy) },
+    };
+    await this.#table.attempt('record a strategy', () => this.#table.put(item));
+  }
+
+  async *ofUser(userKey: string): AsyncIterable<Episode> {
+    for await (const item of this.#table.pages(this.#table.user(userKey))) {
+      if (isEpisode(item)) yield fromItem(item);
+    }
+  }
+
+  async forgetUser(userKey: string): Promise<number> {
+    let removed = 0;
+    let keys: Item[] = [];
+    for await (const item of this.#table.pages(this.#table.user(userKey))) {
+      keys.push(keyOf(text(item, TABLE.partitionKey), text(item, TABLE.sortKey)));
+      removed += 1;
+      if (keys.length < BATCH) continue;
+      await this.#remove(keys);
+      keys = [];
+    }
+    if (keys.length > 0) await this.#remove(keys);
+    return removed;
+  }
+
+  async recordSkills(cell: string, skills: Skills): Promise<void> {
+    const item = {
+      ...keyOf(cellPartition(cell), SKILLS),
+      skillsVersion: number(skills.version),
+      summary: { S: JSON.stringify(summaryOf(skills)) },
+    };
+    const unlessLater = {
+      ConditionExpression: 'attribute_not_exists(skillsVersion) OR skillsVersion <= :version',
+      ExpressionAttributeValues: { ':version': number(skills.version) },
+    };
+    await this.#table.attempt('record skills', () => this.#table.putIf(item, unlessLater));
+    if (skills.version === 1) await this.announce(cell);
+  }
+
+  async prior(cell: string): Promise<PriorSummary | undefined> {
+    return this.#document<PriorSummary>(cell, SKILLS, 'summary');
+  }
+
+  async #document<T>(cell: string, sort: string, attribute: string): Promise<T | undefined> {
+    const document = text((await this.#table.get(cellPartition(cell), sort)) ?? {}, attribute);
+    return document === '' ? undefined : (JSON.parse(document) as T);
+  }
+
+  /** So many of the newest of every shard, newest first over all. */
+  async #newest(index: typeof TABLE.byCell | typeof TABLE.newcomers, cell: string, perShard: number) {
+    const shards = Array.from({ length: SHARDS }, (_, shard) =>
+      this.#table.firstPage({
+        ...this.#table.shard(index, cell, shard),
+        ScanIndexForward: false,
+        Limit: perShard,
+      }),
+    );
+    return (await Promise.all(shards)).flatMap(({ Items = [] }) => Items).sort(byNewest(index));
+  }
+
+  /** Deletes in one request; what DynamoDB leaves over it is asked for again. */
+  async #remove(keys: readonly Item[]): Promise<void> {
+    const { client, name } = this.#table;
+    await this.#table.attempt('remove episodes', async () => {
+      let requests = keys.map((key) => ({ DeleteRequest: { Key: key } }));
+      for (let attempt = 1; requests.length > 0; attempt++) {
+        if (attempt > MAX_BATCH_ATTEMPTS) throw new Error(`${requests.length} items were left over`);
+        const batch = new BatchWriteItemCommand({ RequestItems: { [name]: requests } });
+        const { UnprocessedItems = {} } = await client.send(batch);
+        requests = (UnprocessedItems[name] ?? []).flatMap(({ DeleteRequest }) =>
+          DeleteRequest?.Key === undefined ? [] : [{ DeleteRequest: { Key: DeleteRequest.Key } }],
+        );
+      }
+    });
+  }
+}
+
+/** One bad item must not hide all others from every query. */
+function readable(
+  item: Item,
+): { episode: Episode; error?: undefined } | { error: CorruptObjectError; episode?: undefined } {
+  try {
+    return { episode: fromItem(item) };
+  } catch (error) {
+    if (error instanceof CorruptObjectError) return { error };
+    throw error;
+  }
+}
+
+function keyOf(partition: string, sort: string): Item {
+  return { [TABLE.partitionKey]: { S: partition }, [TABLE.sortKey]: { S: sort } };
+}
+
+function cellPartition(cell: string): string {
+  return `CELL#${cell}`;
+}

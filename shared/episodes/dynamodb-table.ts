@@ -1,0 +1,127 @@
+import {
+  ConditionalCheckFailedException,
+  type DynamoDBClient,
+  GetItemCommand,
+  PutItemCommand,
+  type PutItemCommandInput,
+  QueryCommand,
+  type QueryCommandInput,
+  type QueryCommandOutput,
+} from '@aws-sdk/client-dynamodb';
+import { UnavailableError } from '../errors.ts';
+import { TABLE } from '../config/names.ts';
+import { shardKey } from './episode-index.ts';
+import { type Item, number, text, userPartition } from './episode-item.ts';
+
+type Index = typeof TABLE.byCell | typeof TABLE.newcomers;
+
+/** The requests that the ReasoningBank makes of its table, with what goes wrong as UnavailableError. */
+export class DynamoTable {
+  readonly client: DynamoDBClient;
+  readonly name: string;
+  /** Epoch milliseconds. */
+  readonly now: () => number;
+
+  constructor(client: DynamoDBClient, name: string, now: () => number) {
+    this.client = client;
+    this.name = name;
+    this.now = now;
+  }
+
+  /** @throws whatever the client does */
+  async put(
+    item: Item,
+    {
+      signal,
+      ...condition
+    }: Partial<PutItemCommandInput> & { readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<void> {
+    const command = new PutItemCommand({ TableName: this.name, Item: item, ...condition });
+    await this.client.send(command, signal === undefined ? {} : { abortSignal: signal });
+  }
+
+  /** @returns whether the condition held. @throws whatever else the client does */
+  async putIf(item: Item, condition: Parameters<DynamoTable['put']>[1]): Promise<boolean> {
+    try {
+      await this.put(item, condition);
+      return true;
+    } catch (error) {
+      if (error instanceof ConditionalCheckFailedException) return false;
+      throw error;
+    }
+  }
+
+  async get(partition: string, sort: string): Promise<Item | undefined> {
+    const key = { [TABLE.partitionKey]: { S: partition }, [TABLE.sortKey]: { S: sort } };
+    const get = new GetItemCommand({ TableName: this.name, Key: key });
+    return (await this.attempt('read an item', () => this.client.send(get))).Item;
+  }
+
+  /** All items of a query, page by page. */
+  async *pages(input: QueryCommandInput): AsyncIterable<Item> {
+    let from: Item | undefined;
+    do {
+      const page: QueryCommandOutput = await this.firstPage(
+        from === undefined ? input : { ...input, ExclusiveStartKey: from },
+      );
+      yield* page.Items ?? [];
+      from = page.LastEvaluatedKey;
+    } while (from !== undefined);
+  }
+
+  /** One page, 1 MB of items at most. */
+  firstPage(input: QueryCommandInput): Promise<QueryCommandOutput> {
+    return this.attempt('read episodes', () => this.client.send(new QueryCommand(input)));
+  }
+
+  /**
+   * One shard of an index, or the part of it between two positions. DynamoDB deletes expired items up to days late, so every
+   * read leaves them out itself.
+   */
+  shard(index: Index, cell: string, shard: number, between?: readonly [string, string]): QueryCommandInput {
+    return {
+      TableName: this.name,
+      IndexName: index.index,
+      KeyConditionExpression: `#shard = :shard${between === undefined ? '' : ' AND #storedAt BETWEEN :from AND :to'}`,
+      FilterExpression: '#expiresAt > :now',
+      ExpressionAttributeNames: {
+        '#shard': index.partitionKey,
+        '#expiresAt': TABLE.expiresAt,
+        ...(between === undefined ? {} : { '#storedAt': index.sortKey }),
+      },
+      ExpressionAttributeValues: {
+        ':shard': { S: shardKey(cell, shard) },
+        ':now': number(Math.floor(this.now() / 1000)),
+        ...(between === undefined ? {} : { ':from': { S: between[0] }, ':to': { S: between[1] } }),
+      },
+    };
+  }
+
+  /** All items of one user, as they stand now. */
+  user(userKey: string): QueryCommandInput {
+    return { ...this.partition(userPartition(userKey)), ConsistentRead: true };
+  }
+
+  partition(partition: string): QueryCommandInput {
+    return {
+      TableName: this.name,
+      KeyConditionExpression: '#partition = :partition',
+      ExpressionAttributeNames: { '#partition': TABLE.partitionKey },
+      ExpressionAttributeValues: { ':partition': { S: partition } },
+    };
+  }
+
+  async attempt<T>(action: string, request: () => Promise<T>): Promise<T> {
+    try {
+      return await request();
+    } catch (cause) {
+      const reason = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause);
+      throw new UnavailableError(`cannot ${action} in DynamoDB: ${reason}`, { cause });
+    }
+  }
+}
+
+/** Newest first by an index. */
+export function byNewest(index: Index): (a: Item, b: Item) => number {
+  return (a, b) => (text(a, index.sortKey) < text(b, index.sortKey) ? 1 : -1);
+}

@@ -1,0 +1,139 @@
+import type { AttributeValue } from '@aws-sdk/client-dynamodb';
+import { CorruptObjectError } from '../errors.ts';
+import { TABLE } from '../config/names.ts';
+import {
+  type Episode,
+  packEmbedding,
+  packResiduals,
+  type Report,
+  type TasteOutcome,
+  unpackEmbedding,
+  unpackResiduals,
+} from './episode.ts';
+import { expiryOf, identityOf, isNewcomer, positionOf, shardKey, shardOf } from './episode-index.ts';
+
+/** The table's items; access patterns and sizes are argued in docs/reasoning-bank.md. */
+export type Item = Record<string, AttributeValue>;
+
+const USER = 'USER#';
+const EPISODE = 'EPISODE#';
+const VERSION_DIGITS = 10;
+
+/** Partition of the table that holds all items of a user. */
+export function userPartition(userKey: string): string {
+  return `${USER}${userKey}`;
+}
+
+/** Whether an item of a user's partition is an episode. */
+export function isEpisode(item: Item): boolean {
+  return text(item, TABLE.sortKey).startsWith(EPISODE);
+}
+
+/** Versions sort as numbers do. */
+function episodeKey(episode: Episode): Item {
+  const [version = '', ...id] = identityOf(episode).split('#');
+  return {
+    [TABLE.partitionKey]: { S: userPartition(episode.userKey) },
+    [TABLE.sortKey]: { S: `${EPISODE}${[version.padStart(VERSION_DIGITS, '0'), ...id].join('#')}` },
+  };
+}
+
+/**
+ * @param storedAt epoch milliseconds; orders the indexes, so that an episode stored late is not behind a watermark
+ */
+export function toItem(episode: Episode, storedAt: number, ttlDays: number): Item {
+  const { userKey, context, outcome, residuals, embeddings, hyperparameters, heldOut, report } = episode;
+  const shard = shardKey(episode.cell, shardOf(userKey));
+  const item: Item = {
+    ...episodeKey(episode),
+    [TABLE.byCell.partitionKey]: { S: shard },
+    [TABLE.byCell.sortKey]: { S: positionOf(episode, storedAt) },
+    [TABLE.expiresAt]: number(expiryOf(storedAt, ttlDays)),
+    committedAt: number(episode.committedAt),
+    events: number(context.events),
+    interactions: number(context.interactions),
+    samplesSeen: number(context.samplesSeen),
+    skillsVersion: number(context.skillsVersion),
+    rewards: number(outcome.rewards),
+    meanReward: number(outcome.meanReward),
+    loss: number(outcome.loss),
+    lossWithoutAdapter: number(outcome.lossWithoutAdapter),
+    lossOfWarmStart: number(outcome.lossOfWarmStart),
+  };
+  if (outcome.taste !== undefined) item.taste = { S: JSON.stringify(outcome.taste) };
+  if (residuals.length > 0) item.residuals = { B: packResiduals(residuals) };
+  if (embeddings !== undefined) {
+    item.embeddings = { L: embeddings.map((embedding) => ({ B: packEmbedding(embedding) })) };
+  }
+  if (hyperparameters !== undefined) item.hyperparameters = { S: JSON.stringify(hyperparameters) };
+  if (heldOut) item.heldOut = { BOOL: true };
+  if (report !== undefined) item.report = { S: JSON.stringify(report) };
+  if (isNewcomer(episode)) item[TABLE.newcomers.partitionKey] = { S: shard };
+  return item;
+}
+
+/** @throws CorruptObjectError naming the item's key */
+export function fromItem(item: Item): Episode {
+  const key = `${text(item, TABLE.partitionKey)} ${text(item, TABLE.sortKey)}`;
+  const read = (name: string): number => {
+    const value = Number(item[name]?.N);
+    if (Number.isFinite(value)) return value;
+    throw new CorruptObjectError(key, `attribute ${name} is not a number`);
+  };
+  const unpack = <T>(name: string, value: () => T): T => {
+    try {
+      return value();
+    } catch (cause) {
+      throw new CorruptObjectError(key, `attribute ${name} cannot be read`, { cause });
+    }
+  };
+  const parse = <T extends object>(name: string) => unpack(name, () => JSON.parse(text(item, name)) as T);
+  const shard = text(item, TABLE.byCell.partitionKey);
+  const embeddings = item.embeddings?.L;
+  return {
+    userKey: userOf(item),
+    version: Number(text(item, TABLE.sortKey).slice(EPISODE.length, EPISODE.length + VERSION_DIGITS)),
+    cell: shard.slice(0, shard.lastIndexOf('#')),
+    committedAt: read('committedAt'),
+    context: {
+      events: read('events'),
+      interactions: read('interactions'),
+      samplesSeen: read('samplesSeen'),
+      skillsVersion: read('skillsVersion'),
+    },
+    outcome: {
+      rewards: read('rewards'),
+      meanReward: read('meanReward'),
+      loss: read('loss'),
+      lossWithoutAdapter: read('lossWithoutAdapter'),
+      lossOfWarmStart: read('lossOfWarmStart'),
+      ...(item.taste === undefined ? {} : { taste: parse<TasteOutcome>('taste') }),
+    },
+    residuals: unpack('residuals', () => unpackResiduals(item.residuals?.B ?? new Uint8Array())),
+    ...(embeddings === undefined
+      ? {}
+      : {
+          embeddings: unpack('embeddings', () =>
+            embeddings.map(({ B = new Uint8Array() }) => unpackEmbedding(B)),
+          ),
+        }),
+    ...(item.hyperparameters === undefined ? {} : { hyperparameters: parse('hyperparameters') }),
+    ...(item.heldOut?.BOOL ? { heldOut: true } : {}),
+    ...(item.report === undefined ? {} : { report: parse<Report>('report') }),
+  };
+}
+
+/** User key of an episode or of a row of an index. */
+export function userOf(item: Item): string {
+  return text(item, TABLE.partitionKey).slice(USER.length);
+}
+
+export function text(item: Item, attribute: string): string {
+  return item[attribute]?.S ?? '';
+}
+
+/** @throws RangeError when the value is not finite: DynamoDB has no such numbers */
+export function number(value: number): AttributeValue {
+  if (!Number.isFinite(value)) throw new RangeError(`${value} is not a DynamoDB number`);
+  return { N: String(value) };
+}

@@ -1,0 +1,88 @@
+import * as z from 'zod';
+import { ConflictError, CorruptObjectError } from '../errors.ts';
+import {
+  type Episode,
+  packEmbedding,
+  packResiduals,
+  unpackEmbedding,
+  unpackResiduals,
+} from './episode.ts';
+import { PREFIX } from '../config/names.ts';
+import type { Objects } from '../storage/objects.ts';
+
+export type PendingEpisode =
+  | { readonly key: string; readonly episode: Episode; readonly error?: undefined }
+  | { readonly key: string; readonly error: CorruptObjectError; readonly episode?: undefined };
+
+/** Episodes that the ReasoningBank did not take in time: `pending/<user key>/<version>`, until consolidation stores them. */
+export class PendingEpisodes {
+  readonly #objects: Objects;
+
+  constructor(objects: Objects) {
+    this.#objects = objects;
+  }
+
+  /** Putting the same episode in again changes nothing. @throws UnavailableError */
+  async put(episode: Episode): Promise<void> {
+    const key = `${PREFIX.pending}${episode.userKey}/${episode.version}`;
+    const document = {
+      ...episode,
+      residuals: Buffer.from(packResiduals(episode.residuals)).toString('base64'),
+      embeddings: episode.embeddings?.map((embedding) =>
+        Buffer.from(packEmbedding(embedding)).toString('base64'),
+      ),
+    };
+    try {
+      await this.#objects.put(key, Buffer.from(JSON.stringify(document), 'utf8'), { ifNoneMatch: true });
+    } catch (error) {
+      if (!(error instanceof ConflictError)) throw error;
+    }
+  }
+
+  /**
+   * The pending episodes of everyone, or of one user, with the key to remove each by; for an object that is none, the error.
+   * @throws UnavailableError
+   */
+  async *list(userKey = ''): AsyncIterable<PendingEpisode> {
+    for await (const { key } of this.#objects.list(`${PREFIX.pending}${userKey}`)) {
+      const found = await this.#objects.get(key);
+      if (found === undefined || found === 'not-modified') continue;
+      yield { key, ...decode(found.body, key) };
+    }
+  }
+
+  async remove(key: string): Promise<void> {
+    await this.#objects.delete(key);
+  }
+}
+
+const count = z.int().min(0);
+const pendingEpisode = z.object({
+  userKey: z.string().regex(/^[0-9a-f]{64}$/),
+  version: z.int().min(1),
+  cell: z.string().min(1),
+  committedAt: count,
+  context: z.object({ events: count, interactions: count, samplesSeen: count, skillsVersion: count }),
+  outcome: z.object({
+    rewards: count,
+    meanReward: z.number(),
+    loss: z.number(),
+    lossWithoutAdapter: z.number(),
+    lossOfWarmStart: z.number(),
+    taste: z.object({ lossWithout: z.number(), meanSquare: z.number() }).optional(),
+  }),
+  hyperparameters: z.record(z.string(), z.number()).optional(),
+  heldOut: z.literal(true).optional(),
+  residuals: z.base64().transform((text) => unpackResiduals(Buffer.from(text, 'base64'))),
+  embeddings: z
+    .array(z.base64().transform((text) => unpackEmbedding(Buffer.from(text, 'base64'))))
+    .optional(),
+});
+
+function decode(body: Uint8Array, key: string): { episode: Episode } | { error: CorruptObjectError } {
+  try {
+    return { episode: pendingEpisode.parse(JSON.parse(Buffer.from(body).toString('utf8'))) };
+  } catch (cause) {
+    return { error: new CorruptObjectError(key, 'not a pending episode', { cause }) };
+  }
+}

@@ -1,0 +1,88 @@
+import * as z from 'zod';
+import { ConflictError, CorruptObjectError } from '../errors.ts';
+import { PREFIX } from '../config/names.ts';
+import type { Objects } from '../storage/objects.ts';
+
+/** A message that can never be applied, kept for its owner to look at and to send again. */
+export interface QuarantinedMessage {
+  readonly messageId: string;
+  /** SHA-256 of the user id, hex, when the user could be read. */
+  readonly userKey: string | undefined;
+  /** Stable, for machines: the reason of an InvalidEventError. */
+  readonly code: string;
+  /** For people: the field, what was found and what was expected. */
+  readonly reason: string;
+  readonly messageGroupId: string | undefined;
+  /** Epoch milliseconds. */
+  readonly sentAt: number;
+  readonly quarantinedAt: number;
+  /** The message as it came, untouched. */
+  readonly body: string;
+}
+
+/** A message in quarantine with the key to remove it by. */
+export interface QuarantinedEntry {
+  readonly key: string;
+  readonly message: QuarantinedMessage;
+}
+
+/** `quarantine/<user key or unknown>/<message id>` in the bucket; written once, expiring by the bucket's lifecycle rules. */
+export class Quarantine {
+  readonly #objects: Objects;
+
+  constructor(objects: Objects) {
+    this.#objects = objects;
+  }
+
+  /** Putting the same message in again changes nothing. @throws UnavailableError */
+  async put(message: QuarantinedMessage): Promise<'put' | 'known'> {
+    const key = `${PREFIX.quarantine}${message.userKey ?? 'unknown'}/${message.messageId}`;
+    try {
+      await this.#objects.put(key, Buffer.from(JSON.stringify(message), 'utf8'), { ifNoneMatch: true });
+      return 'put';
+    } catch (error) {
+      if (error instanceof ConflictError) return 'known';
+      throw error;
+    }
+  }
+
+  /**
+   * Every message in quarantine, by key; with a user key only that user's.
+   * @throws UnavailableError, CorruptObjectError
+   */
+  async *all(userKey?: string): AsyncGenerator<QuarantinedEntry, void, undefined> {
+    const prefix = userKey === undefined ? PREFIX.quarantine : `${PREFIX.quarantine}${userKey}/`;
+    for await (const { key } of this.#objects.list(prefix)) {
+      const found = await this.#objects.get(key);
+      if (found === undefined || found === 'not-modified') continue;
+      yield { key, message: decode(found.body, key) };
+    }
+  }
+
+  /** What is not there counts as removed. @throws UnavailableError */
+  async remove(key: string): Promise<void> {
+    await this.#objects.delete(key);
+  }
+}
+
+const document = z.object({
+  messageId: z.string(),
+  userKey: z.string().optional(),
+  code: z.string(),
+  reason: z.string(),
+  messageGroupId: z.string().optional(),
+  sentAt: z.number(),
+  quarantinedAt: z.number(),
+  body: z.string(),
+});
+
+function decode(body: Uint8Array, key: string): QuarantinedMessage {
+  try {
+    const { userKey, messageGroupId, ...message } = document.parse(
+      JSON.parse(Buffer.from(body).toString('utf8')),
+    );
+    return { ...message, userKey, messageGroupId };
+  } catch (cause) {
+    throw new CorruptObjectError(key, 'not a quarantined message', { cause });
+  }
+}

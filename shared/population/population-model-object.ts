@@ -1,0 +1,103 @@
+import * as z from 'zod';
+import { AttuneError, CorruptObjectError } from '../errors.ts';
+import { preparePrior } from '../lora/prior.ts';
+import { packedLength } from '../lora/symmetric.ts';
+import type { Skills } from './population-model.ts';
+import { decodeDocument, encodeDocument, TensorReader } from '../storage/tensor-document.ts';
+
+const FORMAT = 'attune-skills';
+const FORMAT_VERSION = 1;
+
+const count = z.int().min(0);
+const content = z.strictObject({
+  version: z.int().min(1),
+  priorVersion: count,
+  basisId: z.string().nullable(),
+  noiseVariance: z.number().positive(),
+  meanReward: z.number(),
+  itemShrinkage: z.number().positive(),
+  itemSquares: z.number().min(0),
+  progress: z.strictObject({
+    watermarks: z.array(z.string()),
+    episodes: count,
+    fittedEpisodes: count,
+    at: count,
+  }),
+  /** Skills from before anything was recommended have none. */
+  recommended: z.strictObject({ learningRate: z.number(), insteadOf: z.number() }).nullable().default(null),
+  evidence: z
+    .strictObject({
+      users: count,
+      interactions: count,
+      validationUsers: count,
+      logLikelihoodBefore: z.number(),
+      logLikelihoodAfter: z.number(),
+      gainInterval: z.strictObject({ low: z.number(), high: z.number() }),
+      shortfall: z.number().min(0).default(0),
+    })
+    .nullable(),
+});
+
+export function encodeSkills(skills: Skills): Uint8Array {
+  const { prior, items } = skills;
+  const keys = [...items.sums.keys()].sort((a, b) => (a < b ? -1 : 1));
+  const sums = keys.map((key) => items.sums.get(key)!);
+  return encodeDocument(FORMAT, FORMAT_VERSION, {
+    tensors: {
+      'prior.mean': { shape: [prior.mean.length], values: prior.mean },
+      'prior.covariance': { shape: [prior.covariance.length], values: prior.covariance },
+      'items.key': { shape: [keys.length], values: BigUint64Array.from(keys) },
+      'items.sum': { shape: [keys.length], values: Float64Array.from(sums, ({ sum }) => sum) },
+      'items.count': { shape: [keys.length], values: Uint32Array.from(sums, (item) => item.count) },
+    },
+    content: {
+      version: skills.version,
+      priorVersion: skills.priorVersion,
+      basisId: prior.basisId,
+      noiseVariance: prior.noiseVariance,
+      meanReward: prior.meanReward,
+      itemShrinkage: items.shrinkage,
+      itemSquares: items.squares,
+      progress: { ...skills.progress, watermarks: [...skills.progress.watermarks] },
+      recommended: skills.recommended,
+      evidence: skills.evidence,
+    } satisfies z.input<typeof content>,
+  });
+}
+
+/** @throws CorruptObjectError when the bytes are not what {@link encodeSkills} wrote */
+export function decodeSkills(bytes: Uint8Array, key: string): Skills {
+  const { tensors, content: c } = decodeDocument(bytes, key, FORMAT, FORMAT_VERSION, content);
+  const reader = new TensorReader(tensors, key);
+  const order = reader.rows('prior.mean');
+  const items = reader.rows('items.key');
+  const keys = reader.read('items.key', BigUint64Array, [items]);
+  const sums = reader.read('items.sum', Float64Array, [items]);
+  const counts = reader.read('items.count', Uint32Array, [items]);
+  try {
+    return {
+      version: c.version,
+      prior: preparePrior({
+        basisId: c.basisId,
+        mean: reader.read('prior.mean', Float64Array, [order]),
+        covariance: reader.read('prior.covariance', Float64Array, [packedLength(order)]),
+        noiseVariance: c.noiseVariance,
+        meanReward: c.meanReward,
+      }),
+      priorVersion: c.priorVersion,
+      items: {
+        sums: new Map(Array.from(keys, (itemKey, i) => [itemKey, { sum: sums[i]!, count: counts[i]! }])),
+        shrinkage: c.itemShrinkage,
+        squares: c.itemSquares,
+      },
+      progress: c.progress,
+      recommended: c.recommended,
+      evidence: c.evidence,
+    };
+  } catch (cause) {
+    if (cause instanceof AttuneError && cause.code === 'invalid-input') {
+      throw new CorruptObjectError(key, cause.message, { cause });
+    }
+    throw cause;
+  }
+}

@@ -1,0 +1,119 @@
+import { type Basis, coefficientCount } from '../lora/basis.ts';
+import type { ReplacedBasis } from '../lora/carry-over.ts';
+import { initialPrior } from '../lora/prior.ts';
+import type { Model } from '../lora/training.ts';
+import { embeddingsWanted } from './embedding-sample.ts';
+import { cellOf } from '../episodes/episode.ts';
+import { initialSkills, type Skills } from './population-model.ts';
+import { PREFIX } from '../config/names.ts';
+import type { FunctionSettings } from '../config/settings.ts';
+import { decodeBasis, encodeBasis, type StoredBasis } from './basis-object.ts';
+import { type BasisSample, decodeBasisSample, encodeBasisSample } from './basis-sample-object.ts';
+import type { Objects } from '../storage/objects.ts';
+import { SharedObject } from '../storage/shared-object.ts';
+import { decodeSkills, encodeSkills } from './population-model-object.ts';
+
+/** What all users of a deployment share: its basis, and the skills that consolidation made. */
+export interface SharedLearning {
+  readonly basis: Basis | null;
+  readonly skills: Skills;
+  readonly model: Model;
+  /** Whether episodes are to carry embeddings, for a better basis. */
+  readonly samplesEmbeddings: boolean;
+  /** Whether S3 has a basis at all, be it one of other settings. */
+  readonly hasBasis: boolean;
+}
+
+export interface LearningObjects {
+  readonly basis: SharedObject<StoredBasis>;
+  readonly skills: SharedObject<Skills>;
+  /** What a basis is learned from; only consolidation reads it. */
+  readonly basisSample: SharedObject<BasisSample>;
+}
+
+/** The shared objects of a cell (see {@link cellOf}). */
+export function learningObjects(
+  objects: Objects,
+  settings: { learner: string; rank: number; embeddingDim: number },
+  cache: { maxAgeMs?: number; now?: () => number } = {},
+): LearningObjects {
+  const cell = cellOf(settings);
+  return {
+    basis: new SharedObject(
+      objects,
+      `${PREFIX.basis}${cell}`,
+      { encode: encodeBasis, decode: decodeBasis },
+      cache,
+    ),
+    skills: new SharedObject(
+      objects,
+      `${PREFIX.skills}${cell}`,
+      { encode: encodeSkills, decode: decodeSkills },
+      cache,
+    ),
+    basisSample: new SharedObject(
+      objects,
+      `${PREFIX.consolidation}${cell}.sample`,
+      { encode: encodeBasisSample, decode: decodeBasisSample },
+      cache,
+    ),
+  };
+}
+
+type BasisSettings = Pick<FunctionSettings, 'embeddingModel' | 'scalingFactor' | 'rank'>;
+
+/**
+ * A basis as far as it was made for the settings; one of another scale or embedding model counts as none. Under another scale tastes
+ * would be served in the wrong proportion.
+ */
+export function basisFor(
+  stored: StoredBasis | undefined,
+  { embeddingModel, scalingFactor, rank }: BasisSettings,
+): StoredBasis | undefined {
+  const fits = stored?.embeddingModel === embeddingModel && stored.basis.scale === scalingFactor / rank;
+  return fits ? stored : undefined;
+}
+
+/**
+ * Basis and skills as they are to be used together. A basis of other settings counts as none, see {@link basisFor}; a prior of
+ * another basis than the one in force is left out; without transfer, all skills are.
+ * @param how `read` from memory where that is young enough, or `refresh` from S3 in any case
+ */
+export async function readSharedLearning(
+  { basis, skills }: LearningObjects,
+  settings: BasisSettings & Pick<FunctionSettings, 'transfer'>,
+  how: 'read' | 'refresh' = 'read',
+): Promise<SharedLearning> {
+  const [storedBasis, storedSkills] = await Promise.all([
+    basis[how](),
+    settings.transfer === 'on' ? skills[how]() : undefined,
+  ]);
+  const shared = combine(basisFor(storedBasis, settings), storedSkills);
+  return { ...shared, hasBasis: storedBasis !== undefined };
+}
+
+/** Pairs a basis with skills; a prior over another basis is replaced by the initial one, but its mean reward stays. */
+export function combine(
+  storedBasis: (ReplacedBasis & Pick<StoredBasis, 'learnedFrom'>) | undefined,
+  stored: Skills | undefined,
+): SharedLearning {
+  const { basis = null, carryOvers = [], learnedFrom } = storedBasis ?? {};
+  const basisId = basis?.id ?? null;
+  let skills = stored ?? initialSkills(basisId, coefficientCount(basis));
+  if (skills.prior.basisId !== basisId) {
+    const { meanReward } = skills.prior;
+    skills = {
+      ...skills,
+      prior: initialPrior(basisId, coefficientCount(basis), { meanReward }),
+      priorVersion: 0,
+      evidence: null,
+    };
+  }
+  return {
+    basis,
+    skills,
+    model: { basis, prior: skills.prior, carryOvers },
+    samplesEmbeddings: embeddingsWanted(learnedFrom) !== undefined,
+    hasBasis: basis !== null,
+  };
+}

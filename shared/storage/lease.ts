@@ -1,0 +1,61 @@
+import { ConflictError } from '../errors.ts';
+import { PREFIX } from '../config/names.ts';
+import type { Objects } from './objects.ts';
+
+/**
+ * Lets one run work at a time. It saves work, no more: what runs write is written conditionally, so that even two at once do no harm.
+ * A run that dies leaves its lease behind, until it expires.
+ */
+export class Lease {
+  readonly #objects: Pick<Objects, 'get' | 'put'>;
+  readonly #key: string;
+  #etag: string | undefined;
+
+  /** @param cell whose skills are worked on */
+  constructor(objects: Pick<Objects, 'get' | 'put'>, cell: string) {
+    this.#objects = objects;
+    this.#key = `${PREFIX.consolidation}${cell}.lease`;
+  }
+
+  /**
+   * @param now epoch milliseconds
+   * @param durationMs after which it expires
+   * @param takeOver take it from whoever holds it
+   * @returns whether it is taken
+   * @throws UnavailableError
+   */
+  async take(now: number, durationMs: number, takeOver: boolean): Promise<boolean> {
+    const held = await this.#objects.get(this.#key);
+    const current = held === undefined || held === 'not-modified' ? undefined : held;
+    if (current !== undefined && !takeOver && expiryOf(current.body) > now) return false;
+    try {
+      const condition = current === undefined ? { ifNoneMatch: true as const } : { ifMatch: current.etag };
+      this.#etag = (await this.#objects.put(this.#key, bodyOf(now + durationMs), condition)).etag;
+      return true;
+    } catch (error) {
+      if (error instanceof ConflictError) return false;
+      throw error;
+    }
+  }
+
+  /** Gives it back, unless somebody else has it by now. @throws UnavailableError */
+  async release(): Promise<void> {
+    if (this.#etag === undefined) return;
+    try {
+      await this.#objects.put(this.#key, bodyOf(0), { ifMatch: this.#etag });
+    } catch (error) {
+      if (!(error instanceof ConflictError)) throw error;
+    }
+    this.#etag = undefined;
+  }
+}
+
+function bodyOf(expiresAt: number): Uint8Array {
+  return Buffer.from(JSON.stringify({ expiresAt }), 'utf8');
+}
+
+/** Something else than a lease holds nothing up. */
+function expiryOf(body: Uint8Array): number {
+  const match = /^\{"expiresAt":(\d+)\}$/.exec(Buffer.from(body).toString('utf8'));
+  return match === null ? 0 : Number(match[1]);
+}

@@ -1,8 +1,0 @@
-import { decodeTensors, encodeTensors } from '../../../shared/adapter-store/safetensors.ts';
-
-/** The bytes as they were written before the content had a field. */
-export function withoutField(bytes: Uint8Array, field: string): Uint8Array {
-  const { tensors, metadata } = decodeTensors(bytes, 'written');
-  const { [field]: _, ...content } = JSON.parse(metadata.attune!);
-  return encodeTensors({ tensors, metadata: { ...metadata, attune: JSON.stringify(content) } });
-}

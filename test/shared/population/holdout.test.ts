@@ -1,0 +1,29 @@
+import { expect, test } from 'vitest';
+import { userKey } from '../../../shared/feedback/user-key.ts';
+import { isValidationUser } from '../../../shared/population/consolidation.ts';
+import { isHeldOut } from '../../../shared/population/holdout.ts';
+
+const keys = Array.from({ length: 20_000 }, (_, i) => userKey(`user ${i}`));
+
+test('nobody is held out unless a share is asked for', () => {
+  expect(keys.some((key) => isHeldOut(key, 0))).toBe(false);
+  expect(keys.every((key) => isHeldOut(key, 1))).toBe(true);
+});
+
+test('the share that is asked for is held out', () => {
+  const heldOut = keys.filter((key) => isHeldOut(key, 0.05)).length;
+  expect(heldOut / keys.length).toBeGreaterThan(0.045);
+  expect(heldOut / keys.length).toBeLessThan(0.055);
+});
+
+test('a larger share holds out the same users and more', () => {
+  const few = keys.filter((key) => isHeldOut(key, 0.05));
+  expect(few.every((key) => isHeldOut(key, 0.2))).toBe(true);
+});
+
+test('who is held out says nothing of who checks new priors', () => {
+  const checking = keys.filter(isValidationUser);
+  const both = checking.filter((key) => isHeldOut(key, 0.5)).length;
+  expect(both / checking.length).toBeGreaterThan(0.46);
+  expect(both / checking.length).toBeLessThan(0.54);
+});

@@ -1,0 +1,55 @@
+import { describe, expect, it } from 'vitest';
+import { learningObjects, readSharedLearning } from '../../../shared/population/shared-learning.ts';
+import { Lease } from '../../../shared/storage/lease.ts';
+import { basisFromEmbeddings } from '../../../shared/lora/basis.ts';
+import { createRandom } from '../../../shared/lora/random.ts';
+import { initialSkills } from '../../../shared/population/population-model.ts';
+import { SETTINGS } from '../../support/container.ts';
+import { MemoryObjects } from '../../support/memory-objects.ts';
+
+const random = createRandom('learning objects');
+const items = Array.from({ length: 90 }, () => Float32Array.from({ length: 16 }, () => random.normal()));
+const { rank, scalingFactor, embeddingModel } = SETTINGS;
+const basis = basisFromEmbeddings(items, { rank, scalingFactor, seed: 1 });
+
+async function stored() {
+  const learning = learningObjects(new MemoryObjects(), SETTINGS);
+  await learning.basis.write({ basis, embeddingModel, learnedFrom: 90 });
+  const skills = initialSkills(basis.id, basis.projectionDim + 1);
+  const items = { sums: new Map([[7n, { sum: 1, count: 2 }]]), shrinkage: 20, squares: 1 };
+  await learning.skills.write({ ...skills, version: 4, priorVersion: 4, items });
+  return learning;
+}
+
+it('what only consolidation reads stands apart from what the other functions may read', async () => {
+  const objects = new MemoryObjects();
+  const { basisSample } = learningObjects(objects, SETTINGS);
+  await basisSample.write({ embeddings: [Float16Array.of(1, 0)], watermarks: [] });
+  await new Lease(objects, 'cell').take(0, 1, false);
+  for (const key of objects.contents.keys()) expect(key).toMatch(/^consolidation\/.*\.(sample|lease)$/);
+  expect(objects.contents.size).toBe(2);
+});
+
+describe('what all users share', () => {
+  it('is the basis, with the prior over it, under the settings that it was made for', async () => {
+    expect(await readSharedLearning(await stored(), SETTINGS)).toMatchObject({
+      basis: { id: basis.id },
+      skills: { priorVersion: 4, prior: { basisId: basis.id } },
+      samplesEmbeddings: true,
+      hasBasis: true,
+    });
+  });
+
+  it.each([{ scalingFactor: 4 }, { embeddingModel: 'another' }])(
+    'is neither under %o, but item effects stay',
+    async (change) => {
+      expect(await readSharedLearning(await stored(), { ...SETTINGS, ...change })).toMatchObject({
+        basis: null,
+        model: { basis: null, carryOvers: [] },
+        skills: { version: 4, priorVersion: 0, prior: { basisId: null }, items: { squares: 1 } },
+        samplesEmbeddings: false,
+        hasBasis: true,
+      });
+    },
+  );
+});

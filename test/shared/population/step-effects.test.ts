@@ -1,0 +1,220 @@
+import { describe, expect, test } from 'vitest';
+import { createRandom } from '../../../shared/lora/random.ts';
+import type { Episode } from '../../../shared/episodes/episode.ts';
+import { rewardOf } from '../../../shared/episodes/outcome.ts';
+import { stepEffects } from '../../../shared/population/step-effects.ts';
+import { objectionToStep, recommend } from '../../../shared/population/strategy.ts';
+
+const random = createRandom('steps');
+const REWARDS = 40;
+
+/**
+ * An episode of a user in whose rewards `signal` stands to be found, and who has found rate/ideal of it. The exact sums follow from
+ * REWARDS rewards drawn with noise.
+ */
+function episode(user: number, rate: number, ideal: number, signal = 0.1): Episode {
+  let loss = 0;
+  let lossWithout = 0;
+  let meanSquare = 0;
+  for (let i = 0; i < REWARDS; i++) {
+    const truth = signal * random.normal();
+    const residual = truth + 0.2 * random.normal();
+    const taste = (rate / ideal) * (signal === 0 ? 0.1 * random.normal() : truth);
+    loss += (residual - taste) ** 2 / REWARDS;
+    lossWithout += residual ** 2 / REWARDS;
+    meanSquare += taste ** 2 / REWARDS;
+  }
+  return {
+    userKey: `user ${user}`,
+    version: 1,
+    cell: 'sgd-r4-d64',
+    committedAt: user,
+    context: { events: 1, interactions: REWARDS, samplesSeen: 0, skillsVersion: 0 },
+    outcome: {
+      rewards: REWARDS,
+      meanReward: 0.5,
+      loss,
+      lossWithoutAdapter: 1,
+      lossOfWarmStart: 1,
+      taste: { lossWithout, meanSquare },
+    },
+    residuals: [],
+    hyperparameters: { learningRate: rate },
+  };
+}
+
+const crowd = (rates: readonly (readonly [rate: number, users: number])[], ideal: number, signal?: number) =>
+  rates.flatMap(([rate, users], arm) =>
+    Array.from({ length: users }, (_, i) => episode(1000 * arm + i, rate, ideal, signal)),
+  );
+const recommended = (episodes: readonly Episode[], learningRate: number) =>
+  recommend(episodes, { learningRate }).hints.map(({ value }) => value);
+
+describe('a step size', () => {
+  test('is judged by what its users would have lost with the other one, by their own tastes', () => {
+    const [a, b] = [episode(1, 0.1, 0.3), episode(2, 0.3, 0.3)];
+    const [effect] = stepEffects([a, b], 0.1);
+    expect(effect).toMatchObject({ value: 0.3, defaultValue: 0.1, users: 1, defaultUsers: 1, episodes: 1 });
+    const differences = [a, b].map(({ outcome, hyperparameters }) => {
+      const { lossWithout, meanSquare } = outcome.taste!;
+      // Σ(e − kf)², with Σef from the three sums.
+      const product = (lossWithout + meanSquare - outcome.loss) / 2;
+      const at = (rate: number) => {
+        const k = rate / hyperparameters!.learningRate!;
+        const loss = lossWithout - 2 * k * product + k * k * meanSquare;
+        return rewardOf({ loss, lossWithoutAdapter: lossWithout });
+      };
+      return at(0.3) - at(0.1);
+    });
+    expect(effect!.effect).toBeCloseTo((differences[0]! + differences[1]!) / 2, 12);
+    expect(effect!.meanReward).toBeCloseTo(
+      rewardOf({ loss: b.outcome.loss, lossWithoutAdapter: b.outcome.taste!.lossWithout }),
+      12,
+    );
+  });
+
+  test('is one user’s whatever the number of episodes', () => {
+    const again = { ...episode(1, 0.1, 0.3), version: 2 };
+    const [effect] = stepEffects([episode(1, 0.1, 0.3), again, episode(2, 0.3, 0.3)], 0.1);
+    expect(effect).toMatchObject({ users: 1, defaultUsers: 1 });
+  });
+
+  test('is judged by one difference of each user, also of those who were given both', () => {
+    const moved = [episode(1, 0.1, 0.3), { ...episode(1, 0.3, 0.3), version: 2 }];
+    const other = episode(2, 0.1, 0.3);
+    const [effect] = stepEffects([...moved, other], 0.1);
+    expect(effect).toMatchObject({ users: 1, defaultUsers: 1, episodes: 1 });
+    const lossAt = ({ outcome, hyperparameters }: Episode, rate: number) => {
+      const { lossWithout, meanSquare } = outcome.taste!;
+      const k = rate / hyperparameters!.learningRate!;
+      return lossWithout - k * (lossWithout + meanSquare - outcome.loss) + k * k * meanSquare;
+    };
+    const differences = [moved, [other]].map((own) => {
+      const sum = (of: (one: Episode) => number) => own.reduce((total, one) => total + of(one), 0);
+      const lossWithoutAdapter = sum(({ outcome }) => outcome.taste!.lossWithout);
+      const at = (rate: number) => rewardOf({ loss: sum((one) => lossAt(one, rate)), lossWithoutAdapter });
+      return at(0.3) - at(0.1);
+    });
+    expect(effect!.effect).toBeCloseTo((differences[0]! + differences[1]!) / 2, 12);
+  });
+
+  test('is recommended by ten people, not by five who were given two values', () => {
+    const crowdOfBoth = (users: number) =>
+      Array.from({ length: users }, (_, i) => [episode(i, 0.1, 0.3), episode(i, 0.3, 0.3)]).flat();
+    expect(recommended(crowdOfBoth(5), 0.1)).toEqual([]);
+    expect(recommended(crowdOfBoth(10), 0.1)).toEqual([0.3]);
+  });
+
+  test('is not judged by steps more than four times larger or smaller', () => {
+    const far = stepEffects(
+      crowd(
+        [
+          [0.1, 20],
+          [0.5, 20],
+        ],
+        0.5,
+      ),
+      0.1,
+    );
+    expect(far).toMatchObject([{ value: 0.5, interval: null }]);
+  });
+
+  test('is not judged by episodes that tell of no taste, or of no reward', () => {
+    const { taste: _, ...outcome } = episode(1, 0.3, 0.3).outcome;
+    const silent = { ...episode(1, 0.3, 0.3), outcome };
+    const empty = { ...episode(2, 0.3, 0.3), outcome: { ...episode(2, 0.3, 0.3).outcome, rewards: 0 } };
+    expect(stepEffects([silent, empty], 0.1)).toEqual([]);
+  });
+});
+
+describe('the recommended step size', () => {
+  const ladder = [0.01, 0.03, 0.1, 0.3, 0.9].map((rate) => [rate, 12] as const);
+
+  test('is as many steps away from the configured one as each are for the better', () => {
+    expect(recommended(crowd(ladder, 0.3), 0.01)).toEqual([0.3]);
+    expect(recommended(crowd(ladder, 0.3), 0.9)).toEqual([0.3]);
+  });
+
+  test('is the configured one where neighbours are no better', () => {
+    expect(recommended(crowd(ladder, 0.3), 0.3)).toEqual([]);
+  });
+
+  test('does not leap over a step that nobody took', () => {
+    const gap = ladder.filter(([rate]) => rate !== 0.1);
+    expect(recommended(crowd(gap, 0.9), 0.01)).toEqual([0.03]);
+  });
+
+  test('is not reached by a good step behind a doubtful one', () => {
+    const few = crowd(
+      [
+        [0.01, 4],
+        [0.03, 4],
+        [0.1, 20],
+        [0.3, 20],
+      ],
+      0.3,
+    );
+    expect(recommended(few, 0.01)).toEqual([]);
+  });
+
+  test('needs ten users of a value or its neighbour', () => {
+    expect(
+      recommended(
+        crowd(
+          [
+            [0.1, 4],
+            [0.3, 5],
+          ],
+          0.3,
+        ),
+        0.1,
+      ),
+    ).toEqual([]);
+    expect(
+      recommended(
+        crowd(
+          [
+            [0.1, 20],
+            [0.3, 5],
+          ],
+          0.3,
+        ),
+        0.1,
+      ),
+    ).toEqual([0.3]);
+  });
+
+  test('is another one by luck in at most one look of twenty', () => {
+    let misled = 0;
+    for (let trial = 0; trial < 300; trial++) {
+      // Nothing but the taste of an ideal ten times as large could be told from luck: both neighbours are as good.
+      const episodes = crowd(
+        [
+          [0.1, 8],
+          [0.3, 8],
+          [0.03, 8],
+        ],
+        100,
+        0,
+      );
+      misled += recommended(episodes, 0.1).length;
+    }
+    expect(misled).toBeLessThanOrEqual(20);
+  });
+
+  test('comes with a reason for everything else', () => {
+    const episodes = crowd(
+      [
+        [0.1, 3],
+        [0.3, 3],
+        [0.03, 20],
+      ],
+      0.1,
+    );
+    const [larger, smaller] = stepEffects(episodes, 0.1);
+    expect(objectionToStep(larger!)).toBe('6 users of this value or 0.1, expected at least 10');
+    expect(objectionToStep(smaller!)).toMatch(
+      /^reward −\d\.\d{4} against 0\.1, 95 % interval −\d\.\d{4} to /,
+    );
+  });
+});

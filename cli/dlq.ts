@@ -1,9 +1,9 @@
 import { Command, Option } from 'commander';
-import type { QuarantinedEntry } from '../shared/feedback/quarantine.ts';
+import { userKey } from '../shared/config/user-key.ts';
 import { InvalidConfigurationError, NotFoundError } from '../shared/errors.ts';
 import type { DeadLetter } from '../shared/feedback/dead-letters.ts';
+import type { QuarantinedEntry } from '../shared/feedback/quarantine.ts';
 import { drainDeadLetters, sendAgain } from '../shared/feedback/redrive.ts';
-import { userKey } from '../shared/feedback/user-key.ts';
 import { type Deployment, type DeploymentOptions, onDeployment, withDeployment } from './deployment.ts';
 import { EXIT, ExitError } from './exit.ts';
 import { printJson, printLine, printProblem } from './output.ts';

@@ -4,10 +4,10 @@ import { Command, Option } from 'commander';
 import { adapterHistory } from '../shared/adapters/adapter-history.ts';
 import { encodeAdapter, type StoredAdapter } from '../shared/adapters/adapter-object.ts';
 import { exportPeft } from '../shared/adapters/peft.ts';
+import { userKey } from '../shared/config/user-key.ts';
 import { InvalidConfigurationError, NotFoundError } from '../shared/errors.ts';
 import type { DeadLetter } from '../shared/feedback/dead-letters.ts';
 import { drainDeadLetters } from '../shared/feedback/redrive.ts';
-import { userKey } from '../shared/feedback/user-key.ts';
 import { type Deployment, type DeploymentOptions, onDeployment, withDeployment } from './deployment.ts';
 import { printJson, printLine } from './output.ts';
 

@@ -7,9 +7,9 @@ import {
   removeUser,
   type UserRecords,
 } from '../shared/adapters/forgetting.ts';
+import { userKey } from '../shared/config/user-key.ts';
 import { UnavailableError } from '../shared/errors.ts';
 import { drainDeadLetters } from '../shared/feedback/redrive.ts';
-import { userKey } from '../shared/feedback/user-key.ts';
 import { type DeploymentOptions, onDeployment, withDeployment } from './deployment.ts';
 import { printJson, printLine } from './output.ts';
 

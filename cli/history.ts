@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { adapterHistory } from '../shared/adapters/adapter-history.ts';
+import { userKey } from '../shared/config/user-key.ts';
 import { NotFoundError } from '../shared/errors.ts';
-import { userKey } from '../shared/feedback/user-key.ts';
 import { type DeploymentOptions, onDeployment, withDeployment } from './deployment.ts';
 import { printJson, printLine } from './output.ts';
 

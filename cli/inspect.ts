@@ -1,8 +1,8 @@
 import { Command } from 'commander';
 import { AdapterStore } from '../shared/adapters/adapter-store.ts';
-import { NotFoundError } from '../shared/errors.ts';
-import { userKey } from '../shared/feedback/user-key.ts';
 import { OUTPUT } from '../shared/config/names.ts';
+import { userKey } from '../shared/config/user-key.ts';
+import { NotFoundError } from '../shared/errors.ts';
 import { printJson, printLine } from './output.ts';
 import { resourceName } from './stack-outputs.ts';
 

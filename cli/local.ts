@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { LocalStack } from '../infra/local/local-stack.ts';
-import { InvalidConfigurationError, NotFoundError, UnavailableError } from '../shared/errors.ts';
 import { METRIC, OUTPUT } from '../shared/config/names.ts';
+import { InvalidConfigurationError, NotFoundError, UnavailableError } from '../shared/errors.ts';
 import { EXIT, ExitError, interruption } from './exit.ts';
 import { createProgress, printJson, printLine, printProblem } from './output.ts';
 
@@ -170,9 +170,9 @@ async function run(
       signal,
     ).finally(() => ranked.stop());
     const learned = await readLearnedState(clients.objects, clients.learning);
-    const skills = await clients.learning.skills.read();
+    const population = await clients.learning.population.read();
     const updateFunction = stack.outputs[OUTPUT.updateFunctionName];
-    const summary = summarize(plan, published, learned, ranking, skills, {
+    const summary = summarize(plan, published, learned, ranking, population, {
       duplicates: stack.metrics.sum(METRIC.eventsDuplicate),
       quarantined: stack.metrics.sum(METRIC.eventsQuarantined),
       deadLettered: await clients.deadLetters(),
@@ -183,7 +183,7 @@ async function run(
       transfer: options.transfer,
       newcomers: await newcomersLoss(plan, clients.episodes),
     });
-    say(describe(summary, plan, skills));
+    say(describe(summary, plan, population));
     if (options.keep) sayWhere(stack, options.json === true);
     if (options.json) printJson(summary);
     return stack;

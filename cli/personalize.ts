@@ -1,7 +1,7 @@
 import { Command, Option } from 'commander';
 import type { PersonalizeAnswer } from '../functions/personalize/personalize.ts';
-import { InvalidInputError } from '../shared/errors.ts';
 import { OUTPUT } from '../shared/config/names.ts';
+import { InvalidInputError } from '../shared/errors.ts';
 import { interruption } from './exit.ts';
 import { invoke } from './invoke.ts';
 import { readJsonLines } from './json-lines.ts';

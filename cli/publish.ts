@@ -1,7 +1,7 @@
 import { Command, InvalidArgumentError } from 'commander';
+import { OUTPUT } from '../shared/config/names.ts';
 import { InvalidConfigurationError } from '../shared/errors.ts';
 import type { PublishedInteraction } from '../shared/feedback/coalescing.ts';
-import { OUTPUT } from '../shared/config/names.ts';
 import { EXIT, ExitError, interruption } from './exit.ts';
 import { readJsonLines } from './json-lines.ts';
 import { createProgress, printJson, printLine, printProblem } from './output.ts';

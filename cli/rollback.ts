@@ -1,6 +1,6 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { rollBack } from '../shared/adapters/adapter-history.ts';
-import { userKey } from '../shared/feedback/user-key.ts';
+import { userKey } from '../shared/config/user-key.ts';
 import { type DeploymentOptions, onDeployment, withDeployment } from './deployment.ts';
 import { printJson, printLine } from './output.ts';
 

@@ -1,11 +1,7 @@
 import { readFile } from 'node:fs/promises';
-import { InvalidConfigurationError, InvalidInputError, NotFoundError, shown } from '../shared/errors.ts';
 import { OUTPUT } from '../shared/config/names.ts';
-import {
-  type LearningSettings,
-  learningSettingsOf,
-  settingsFromContext,
-} from '../shared/config/settings.ts';
+import { type LearningSettings, learningSettingsOf, settingsFromContext } from '../shared/config/settings.ts';
+import { InvalidConfigurationError, InvalidInputError, NotFoundError, shown } from '../shared/errors.ts';
 
 type OutputName = (typeof OUTPUT)[keyof typeof OUTPUT];
 

@@ -1,6 +1,6 @@
 import { Command, InvalidArgumentError } from 'commander';
-import { NotFoundError } from '../shared/errors.ts';
 import { cellOf } from '../shared/episodes/episode.ts';
+import { NotFoundError } from '../shared/errors.ts';
 import type { Estimate } from '../shared/population/uplift.ts';
 import { type DeploymentOptions, onDeployment, withDeployment } from './deployment.ts';
 import { printJson, printLine } from './output.ts';

@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import { App, Validations } from 'aws-cdk-lib';
 import type { CloudAssembly } from 'aws-cdk-lib/cx-api';
 import { AwsSolutionsChecks, ServerlessChecks } from 'cdk-nag';
-import { InvalidConfigurationError, shown } from '../shared/errors.ts';
 import { SETTINGS, settingsFromContext } from '../shared/config/settings.ts';
+import { InvalidConfigurationError, shown } from '../shared/errors.ts';
 import { AttuneStack } from './attune-stack.ts';
 
 /** Context keys: `attune` holds all settings, `attune:<setting>` (as in `-c attune:rank=8`) overrides one. */

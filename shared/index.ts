@@ -17,6 +17,9 @@ export {
   type UserPreferences,
 } from './engine/engine.ts';
 export { type AdapterFeedback, createAdapterFeedback, type WatchEvent } from './engine/feedback.ts';
+export type { AdaptationContext } from './episodes/adaptation-context.ts';
+export type { ArmEffect, Hint, Skill } from './episodes/cell-strategy.ts';
+export { InMemoryEpisodeStore } from './episodes/in-memory-episode-store.ts';
 export {
   AttuneError,
   ConflictError,
@@ -70,23 +73,18 @@ export {
   servingMode,
 } from './lora/prequential.ts';
 export type { Model, Training, TrainingInteraction } from './lora/training.ts';
+export { parseHints } from './population/hints.ts';
 export type {
-  ArmEffect,
   BankStats,
   ConsolidationSummary,
-  Hint,
   NewPattern,
   Pattern,
   ReasoningBank,
   ReasoningBankInstance,
   RetrievalOptions,
-  Skill,
   Strategy,
 } from './reasoning-bank/bank.ts';
 export type { BankConnectionOptions, Degradation } from './reasoning-bank/bank-connection.ts';
-export type { AdaptationContext } from './episodes/adaptation-context.ts';
-export { parseHints } from './population/hints.ts';
-export { InMemoryEpisodeStore } from './episodes/in-memory-episode-store.ts';
 export type { SimilarAdaptation } from './reasoning-bank/recalled-pattern.ts';
 export {
   StoredReasoningBank,

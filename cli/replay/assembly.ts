@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { InvalidConfigurationError, UnavailableError } from '../../shared/errors.ts';
 import { type DeploymentSettings, settingsFromContext } from '../../shared/config/settings.ts';
+import { InvalidConfigurationError, UnavailableError } from '../../shared/errors.ts';
 
 const PROJECT = new URL('../../', import.meta.url);
 

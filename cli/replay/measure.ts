@@ -3,13 +3,13 @@ import { InvokeCommand, type LambdaClient } from '@aws-sdk/client-lambda';
 import type { ExplainedError } from '../../functions/personalize/http.ts';
 import type { PersonalizeAnswer, ScoredItem } from '../../functions/personalize/personalize.ts';
 import { AdapterStore } from '../../shared/adapters/adapter-store.ts';
-import { combine, type LearningObjects } from '../../shared/population/shared-learning.ts';
-import type { ObjectStore } from '../../shared/storage/objects.ts';
-import { aucByThreshold, bootstrapInterval, mean, ndcg } from './datasets/ranking-metrics.ts';
+import { PREFIX } from '../../shared/config/names.ts';
 import { UnavailableError } from '../../shared/errors.ts';
 import { encodeEmbedding } from '../../shared/feedback/embedding-codec.ts';
 import { type LearnerState, learnerOf } from '../../shared/lora/learner.ts';
-import { PREFIX } from '../../shared/config/names.ts';
+import { combine, type LearningObjects } from '../../shared/population/shared-learning.ts';
+import type { ObjectStore } from '../../shared/storage/objects.ts';
+import { aucByThreshold, bootstrapInterval, mean, ndcg } from './datasets/ranking-metrics.ts';
 import type { HeldOutUser, ReplayPlan } from './plan.ts';
 
 /**
@@ -141,7 +141,7 @@ export async function readLearnedState(
   objects: ObjectStore,
   learning: LearningObjects,
 ): Promise<LearnedState> {
-  const { model } = combine(await learning.basis.refresh(), await learning.skills.refresh());
+  const { model } = combine(await learning.basis.refresh(), await learning.population.refresh());
   const store = new AdapterStore(objects);
   const hash = createHash('sha256');
   let adapters = 0;

@@ -1,6 +1,6 @@
-import { mean } from './datasets/ranking-metrics.ts';
-import { userKey } from '../../shared/feedback/user-key.ts';
+import { userKey } from '../../shared/config/user-key.ts';
 import type { EpisodeStore } from '../../shared/episodes/episode-store.ts';
+import { mean } from './datasets/ranking-metrics.ts';
 import { INTERACTIONS_PER_EVENT, type ReplayPlan } from './plan.ts';
 
 /** How it went for users who came when the bank had learned from others. */

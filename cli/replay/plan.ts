@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { type DatasetInteraction, type FeedbackDataset, holdOut } from './datasets/dataset.ts';
+import { userKey } from '../../shared/config/user-key.ts';
 import type { FeedbackEventInput } from '../../shared/feedback/event.ts';
-import { userKey } from '../../shared/feedback/user-key.ts';
+import { type DatasetInteraction, type FeedbackDataset, holdOut } from './datasets/dataset.ts';
 
 /** What is published when, and what is kept back to rank at the end. */
 export interface ReplayPlan {

@@ -1,4 +1,4 @@
-import type { Skills } from '../../shared/population/population-model.ts';
+import type { PopulationModel } from '../../shared/population/population-model.ts';
 import type { Interval, LearnedState, Ranking } from './measure.ts';
 import type { NewcomersLoss } from './newcomers.ts';
 import type { ReplayPlan } from './plan.ts';
@@ -39,7 +39,7 @@ export function summarize(
   published: Published,
   learned: LearnedState,
   ranking: Ranking,
-  skills: Skills | undefined,
+  population: PopulationModel | undefined,
   counted: {
     duplicates: number;
     quarantined: number;
@@ -65,8 +65,8 @@ export function summarize(
     eventsPerSecond: published.events === 0 ? null : round(published.events / published.seconds),
     eventToEffectMs: { p50: quantile(counted.delaysMs, 0.5), p95: quantile(counted.delaysMs, 0.95) },
     ...figures,
-    skills: skills === undefined ? 0 : Number(skills.priorVersion > 0) + Number(skills.items.sums.size > 0),
-    itemEffects: skills?.items.sums.size ?? 0,
+    skills: population === undefined ? 0 : Number(population.priorVersion > 0) + Number(population.items.sums.size > 0),
+    itemEffects: population?.items.sums.size ?? 0,
     consolidations: published.consolidations,
     coldStartMs: quantile(counted.coldStartsMs, 0.5),
     learnedState: learned.digest,
@@ -76,7 +76,11 @@ export function summarize(
 }
 
 /** The summary as a person reads it. */
-export function describe(summary: ReplaySummary, plan: ReplayPlan, skills: Skills | undefined): string {
+export function describe(
+  summary: ReplaySummary,
+  plan: ReplayPlan,
+  population: PopulationModel | undefined,
+): string {
   const n = (value: number | null, digits = 0) =>
     value === null
       ? '–'
@@ -85,9 +89,9 @@ export function describe(summary: ReplaySummary, plan: ReplayPlan, skills: Skill
   const range = (interval: Interval | null) =>
     `[${n(interval?.low ?? null, 3)}, ${n(interval?.high ?? null, 3)}]`;
   const prior =
-    skills?.evidence == null
+    population?.evidence == null
       ? 'no population prior yet'
-      : `a population prior fitted to ${n(skills.evidence.users)} users and checked on ${n(skills.evidence.validationUsers)} others`;
+      : `a population prior fitted to ${n(population.evidence.users)} users and checked on ${n(population.evidence.validationUsers)} others`;
   const applied =
     s.interactionsApplied === s.interactionsPublished ? 'every one exactly once' : 'not all of them';
   return [

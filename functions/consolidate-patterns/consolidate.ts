@@ -1,17 +1,14 @@
 import type { AdapterStore } from '../../shared/adapters/adapter-store.ts';
-import { basisFor, combine, type LearningObjects } from '../../shared/population/shared-learning.ts';
-import type { Lease } from '../../shared/storage/lease.ts';
+import type { FunctionSettings } from '../../shared/config/settings.ts';
+import type { CorruptEpisode, EpisodeStore, IndexedEpisode } from '../../shared/episodes/episode-store.ts';
 import type { PendingEpisodes } from '../../shared/episodes/pending-episodes.ts';
 import { ConflictError, type CorruptObjectError, UnavailableError } from '../../shared/errors.ts';
 import { nextDue, takeIn } from '../../shared/population/consolidation.ts';
-import type {
-  CorruptEpisode,
-  EpisodeStore,
-  IndexedEpisode,
-} from '../../shared/episodes/episode-store.ts';
-import type { Skills } from '../../shared/population/population-model.ts';
+import type { PopulationModel } from '../../shared/population/population-model.ts';
+import { summaryOf } from '../../shared/population/prior-summary.ts';
+import { basisFor, combine, type LearningObjects } from '../../shared/population/shared-learning.ts';
 import { type Uplift, upliftOf } from '../../shared/population/uplift.ts';
-import type { FunctionSettings } from '../../shared/config/settings.ts';
+import type { Lease } from '../../shared/storage/lease.ts';
 import type { LearnedReport, NewFeedback, Rejected } from './learned.ts';
 import { learnPrior } from './population-prior.ts';
 import { learnStepSize, type StrategyStore } from './strategy.ts';
@@ -74,20 +71,20 @@ export async function consolidate(
   const { cell, settings, learning, episodes, lease, now } = services;
   const startedAt = now();
   const pendingStored = await storePending(services);
-  const [storedBasis, stored] = await Promise.all([learning.basis.refresh(), learning.skills.refresh()]);
+  const [storedBasis, stored] = await Promise.all([learning.basis.refresh(), learning.population.refresh()]);
   const basisInForce = basisFor(storedBasis, settings);
   const inForce = combine(basisInForce, stored);
   // After a change of basis there is no prior until one is fitted under it.
-  const withoutPrior = stored !== undefined && stored.prior.basisId !== inForce.skills.prior.basisId;
-  const { skills } = inForce;
+  const withoutPrior = stored !== undefined && stored.prior.basisId !== inForce.population.prior.basisId;
+  const { population } = inForce;
   // The run that made them may have ended before it told the bank.
-  if (skills.version > 0) await episodes.recordSkills(cell, skills);
+  if (population.version > 0) await episodes.recordPrior(cell, summaryOf(population));
   const found: IndexedEpisode[] = [];
   const passedOver: CorruptEpisode[] = [];
   let room = MAX_TAKEN_IN;
   for await (const episode of episodes.after(
     cell,
-    skills.progress.watermarks,
+    population.progress.watermarks,
     startedAt - settleSeconds * 1000,
   )) {
     if (episode.error === undefined) found.push(episode);
@@ -102,11 +99,11 @@ export async function consolidate(
     skillsCreated: 0,
     considered: 0,
     rejected: [],
-    ...describe(skills),
+    ...describe(population),
     uplift: upliftOf(found.map(({ episode }) => episode)),
   };
   if (found.length + passedOver.length === 0 && !withoutPrior) return { ...unchanged, status: 'nothing-new' };
-  const { episodes: before, at } = skills.progress;
+  const { episodes: before, at } = population.progress;
   const due =
     withoutPrior || room <= 0 || before + found.length >= nextDue(before) || startedAt - at >= DAY_MS;
   if (!force && !due) {
@@ -150,14 +147,14 @@ async function learn(
 ): Promise<Omit<ConsolidationReport, 'newEpisodes' | 'pendingStored' | 'uplift'>> {
   const { cell, settings, learning, episodes, now } = services;
   const { stored, inForce, found } = feedback;
-  const { items, progress } = takeIn(inForce.skills, found, passedOver);
+  const { items, progress } = takeIn(inForce.population, found, passedOver);
   const learnFromUsers = settings.learner === 'sgd' ? learnStepSize : learnPrior;
   const learned = await learnFromUsers(services, { ...feedback, progress });
-  const { prior, priorVersion, recommended, evidence } = learned.skills;
+  const { prior, priorVersion, recommended, evidence } = learned.population;
   if (found.length + passedOver.length === 0 && prior === stored?.prior) {
     const { considered, rejected, report } = learned;
     return {
-      ...describe(inForce.skills),
+      ...describe(inForce.population),
       ...report,
       status: 'nothing-new',
       skillsCreated: 0,
@@ -166,8 +163,8 @@ async function learn(
     };
   }
   const fittedEpisodes = learned.fitted ? progress.episodes : progress.fittedEpisodes;
-  const next: Skills = {
-    version: inForce.skills.version + 1,
+  const next: PopulationModel = {
+    version: inForce.population.version + 1,
     prior,
     priorVersion,
     items,
@@ -175,8 +172,8 @@ async function learn(
     recommended,
     evidence,
   };
-  await learning.skills.write(next);
-  await episodes.recordSkills(cell, next);
+  await learning.population.write(next);
+  await episodes.recordPrior(cell, summaryOf(next));
   const noItem = found.every(({ episode }) => episode.residuals.length === 0);
   const why = `no item is named in ${found.length} episodes`;
   const rejected: Rejected[] = [
@@ -195,8 +192,8 @@ async function learn(
   };
 }
 
-function describe(skills: Skills) {
-  const { version, items, evidence } = skills;
+function describe(population: PopulationModel) {
+  const { version, items, evidence } = population;
   return {
     skillsVersion: version,
     items: items.sums.size,

@@ -1,11 +1,11 @@
-import type { StoredBasis } from '../../shared/population/basis-object.ts';
-import type { BasisSample } from '../../shared/population/basis-sample-object.ts';
-import type { LearningObjects } from '../../shared/population/shared-learning.ts';
+import type { FunctionSettings } from '../../shared/config/settings.ts';
+import type { IndexedEpisode } from '../../shared/episodes/episode-store.ts';
 import { basisFromEmbeddings, evenly } from '../../shared/lora/basis.ts';
 import { carryOversTo } from '../../shared/lora/carry-over.ts';
+import type { StoredBasis } from '../../shared/population/basis-object.ts';
+import type { BasisSample } from '../../shared/population/basis-sample-object.ts';
 import { ENOUGH_EMBEDDINGS, embeddingsWanted } from '../../shared/population/embedding-sample.ts';
-import type { IndexedEpisode } from '../../shared/episodes/episode-store.ts';
-import type { FunctionSettings } from '../../shared/config/settings.ts';
+import type { LearningObjects } from '../../shared/population/shared-learning.ts';
 import type { SampledState } from './sample.ts';
 
 /** With fewer waiting interactions, or of fewer users, a basis would be that of a few tastes. */

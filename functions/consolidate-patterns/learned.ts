@@ -1,7 +1,8 @@
-import type { StoredBasis } from '../../shared/population/basis-object.ts';
-import type { SharedLearning } from '../../shared/population/shared-learning.ts';
+import type { Evidence } from '../../shared/episodes/cell-strategy.ts';
 import type { IndexedEpisode } from '../../shared/episodes/episode-store.ts';
-import type { Evidence, Progress, Skills } from '../../shared/population/population-model.ts';
+import type { StoredBasis } from '../../shared/population/basis-object.ts';
+import type { PopulationModel, Progress } from '../../shared/population/population-model.ts';
+import type { SharedLearning } from '../../shared/population/shared-learning.ts';
 import type { StrategyReport } from './strategy.ts';
 
 /** What a run has to learn from. */
@@ -9,7 +10,7 @@ export interface NewFeedback {
   /** The basis in force, as it stands in S3. */
   readonly storedBasis: StoredBasis | undefined;
   /** As the last run wrote them; their prior may be of another basis than the one in force. */
-  readonly stored: Skills | undefined;
+  readonly stored: PopulationModel | undefined;
   readonly inForce: SharedLearning;
   readonly found: readonly IndexedEpisode[];
   /** With what was found taken in. */
@@ -20,7 +21,7 @@ export interface NewFeedback {
 
 /** What a learner made of it, beside item effects. */
 export interface Learned {
-  readonly skills: Pick<Skills, 'prior' | 'priorVersion' | 'recommended' | 'evidence'>;
+  readonly population: Pick<PopulationModel, 'prior' | 'priorVersion' | 'recommended' | 'evidence'>;
   /** Whether users were learned from: if so, they are again when episodes have grown by a quarter. */
   readonly fitted: boolean;
   /** Skills that it tried to make. */

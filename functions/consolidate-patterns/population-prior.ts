@@ -1,13 +1,9 @@
 import type { AdapterStore } from '../../shared/adapters/adapter-store.ts';
-import {
-  combine,
-  type LearningObjects,
-  type SharedLearning,
-} from '../../shared/population/shared-learning.ts';
+import type { FunctionSettings } from '../../shared/config/settings.ts';
+import type { BankStore } from '../../shared/episodes/bank-store.ts';
 import type { CorruptObjectError } from '../../shared/errors.ts';
 import { coefficientCount } from '../../shared/lora/basis.ts';
 import { initialPrior } from '../../shared/lora/prior.ts';
-import type { BankStore } from '../../shared/episodes/bank-store.ts';
 import {
   nextDue,
   objectionTo,
@@ -16,7 +12,11 @@ import {
   type SampledUser,
   sampleOf,
 } from '../../shared/population/consolidation.ts';
-import type { FunctionSettings } from '../../shared/config/settings.ts';
+import {
+  combine,
+  type LearningObjects,
+  type SharedLearning,
+} from '../../shared/population/shared-learning.ts';
 import type { Learned, NewFeedback } from './learned.ts';
 import { learnBetterBasis, learnFirstBasis } from './learned-basis.ts';
 import { loadStates, statisticsUnder } from './sample.ts';
@@ -49,25 +49,25 @@ export async function learnPrior(
   if (!force && better === undefined && progress.episodes < nextFit) {
     const why = `${progress.episodes} episodes, expected ${nextFit} for the next fit`;
     return {
-      skills: inForce.skills,
+      population: inForce.population,
       fitted: false,
       considered: 1,
       rejected: [{ what: 'population prior', why }],
       report: { evidence: null, priorAccepted: false, basisLearned: false, strategy: null },
     };
   }
-  const { skills } = inForce;
+  const { population } = inForce;
   const { shared, sample, proposal } = await fitToUsers(
     services,
-    better === undefined ? inForce : combine(better, skills),
+    better === undefined ? inForce : combine(better, population),
   );
   const accepted = proposal?.better === true;
   // Where nobody is to fit a prior to, one of another basis stays, by which the next run knows that one is wanted.
-  const prior = proposal === undefined ? (stored?.prior ?? shared.skills.prior) : shared.skills.prior;
+  const prior = proposal === undefined ? (stored?.prior ?? shared.population.prior) : shared.population.prior;
   return {
-    skills: accepted
-      ? { ...skills, prior: proposal.prior, priorVersion: skills.version + 1, evidence: proposal.evidence }
-      : { ...shared.skills, prior },
+    population: accepted
+      ? { ...population, prior: proposal.prior, priorVersion: population.version + 1, evidence: proposal.evidence }
+      : { ...shared.population, prior },
     fitted: true,
     considered: 1,
     rejected: accepted ? [] : [{ what: 'population prior', why: objectionTo(proposal, sample) }],
@@ -102,9 +102,9 @@ async function fitToUsers(
   const { learning, adapters, settings, onCorrupt } = services;
   const states = await loadStates(await usersOf(services, inForce), adapters, settings, onCorrupt);
   const first = inForce.basis === null ? await learnFirstBasis(learning, states, settings) : undefined;
-  const shared = first === undefined ? inForce : combine(first, inForce.skills);
-  const { skills } = shared;
+  const shared = first === undefined ? inForce : combine(first, inForce.population);
+  const { population } = shared;
   const base = initialPrior(shared.basis?.id ?? null, coefficientCount(shared.basis));
   const sample = statisticsUnder(shared.model, states);
-  return { shared, sample, proposal: proposePrior(skills.prior, base, sample, skills.evidence) };
+  return { shared, sample, proposal: proposePrior(population.prior, base, sample, population.evidence) };
 }

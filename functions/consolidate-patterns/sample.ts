@@ -1,12 +1,12 @@
 import type { StoredAdapter } from '../../shared/adapters/adapter-object.ts';
 import type { AdapterStore } from '../../shared/adapters/adapter-store.ts';
 import { fitsDeployment } from '../../shared/adapters/compatibility.ts';
+import type { FunctionSettings } from '../../shared/config/settings.ts';
 import { CorruptObjectError } from '../../shared/errors.ts';
 import { adoptBasis, type BayesianState } from '../../shared/lora/bayesian.ts';
 import { knowsBasisOf } from '../../shared/lora/learner.ts';
 import type { Model } from '../../shared/lora/training.ts';
 import type { SampledUser } from '../../shared/population/consolidation.ts';
-import type { FunctionSettings } from '../../shared/config/settings.ts';
 
 /** A user's state as consolidation read it. */
 export interface SampledState {

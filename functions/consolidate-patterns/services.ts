@@ -1,15 +1,15 @@
 import { AdapterStore } from '../../shared/adapters/adapter-store.ts';
-import { learningObjects } from '../../shared/population/shared-learning.ts';
-import { Lease } from '../../shared/storage/lease.ts';
-import { ObjectStore } from '../../shared/storage/objects.ts';
-import { PendingEpisodes } from '../../shared/episodes/pending-episodes.ts';
-import { DynamoEpisodeStore } from '../../shared/episodes/dynamodb-episode-store.ts';
-import { cellOf } from '../../shared/episodes/episode.ts';
 import { dynamoClient } from '../../shared/config/clients/dynamodb.ts';
 import { s3Client } from '../../shared/config/clients/s3.ts';
 import { METRIC } from '../../shared/config/names.ts';
 import { settingsFromEnvironment } from '../../shared/config/settings.ts';
 import { MetricUnit, type Telemetry } from '../../shared/config/telemetry.ts';
+import { DynamoEpisodeStore } from '../../shared/episodes/dynamodb-episode-store.ts';
+import { cellOf } from '../../shared/episodes/episode.ts';
+import { PendingEpisodes } from '../../shared/episodes/pending-episodes.ts';
+import { learningObjects } from '../../shared/population/shared-learning.ts';
+import { Lease } from '../../shared/storage/lease.ts';
+import { ObjectStore } from '../../shared/storage/objects.ts';
 import type { ConsolidationServices } from './consolidate.ts';
 
 /** What the function works with, made once per container. */

@@ -1,12 +1,12 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { PreparedPrior } from '../../shared/lora/prior.ts';
-import type { ArmEffect, Skill } from '../../shared/reasoning-bank/bank.ts';
+import type { FunctionSettings } from '../../shared/config/settings.ts';
 import type { BankStore } from '../../shared/episodes/bank-store.ts';
+import type { ArmEffect, Skill } from '../../shared/episodes/cell-strategy.ts';
 import type { IndexedEpisode } from '../../shared/episodes/episode-store.ts';
+import type { PreparedPrior } from '../../shared/lora/prior.ts';
 import type { Progress, RecommendedStepSize } from '../../shared/population/population-model.ts';
 import { STEP_SIZE } from '../../shared/population/step-effects.ts';
 import { objectionToStep, recommend } from '../../shared/population/strategy.ts';
-import type { FunctionSettings } from '../../shared/config/settings.ts';
 import type { Learned, NewFeedback, Rejected } from './learned.ts';
 
 export type StrategyStore = Pick<BankStore, 'newest' | 'strategy' | 'recordStrategy'>;
@@ -57,16 +57,16 @@ export async function learnStepSize(
   services: StrategyServices,
   { inForce, found }: NewFeedback,
 ): Promise<Learned> {
-  const { skills } = inForce;
+  const { population } = inForce;
   const explores = services.settings.exploration > 0;
   const strategy = explores ? await judgeStepSizes(services) : null;
   const recommended =
-    strategy === null ? await unlessVoid(services, skills.recommended) : strategy.recommended;
+    strategy === null ? await unlessVoid(services, population.recommended) : strategy.recommended;
   return {
-    skills: { ...skills, prior: withMeanReward(skills.prior, skills.progress, found), recommended },
+    population: { ...population, prior: withMeanReward(population.prior, population.progress, found), recommended },
     fitted: true,
     considered: explores ? 1 : 0,
-    rejected: strategy === null ? [] : notCreated(strategy, skills.recommended),
+    rejected: strategy === null ? [] : notCreated(strategy, population.recommended),
     report: { evidence: null, priorAccepted: false, basisLearned: false, strategy },
   };
 }

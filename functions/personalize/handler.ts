@@ -1,6 +1,6 @@
 import middy from '@middy/core';
-import { InvalidInputError } from '../../shared/errors.ts';
 import { createTelemetry } from '../../shared/config/telemetry.ts';
+import { InvalidInputError } from '../../shared/errors.ts';
 import { bodyOf, explain, failure, isHttp, ok } from './http.ts';
 import { personalize } from './personalize.ts';
 import { parsePersonalizeRequest } from './request.ts';

@@ -2,15 +2,15 @@ import type { AdapterCache } from '../../shared/adapters/adapter-cache.ts';
 import { loraOf, type StoredAdapter } from '../../shared/adapters/adapter-object.ts';
 import type { AdapterStore } from '../../shared/adapters/adapter-store.ts';
 import { continues, learningFor } from '../../shared/adapters/compatibility.ts';
-import type { SharedLearning } from '../../shared/population/shared-learning.ts';
+import type { FunctionSettings } from '../../shared/config/settings.ts';
+import { userKey } from '../../shared/config/user-key.ts';
 import { encodeEmbedding } from '../../shared/feedback/embedding-codec.ts';
-import { userKey } from '../../shared/feedback/user-key.ts';
 import { forward, type LoraAdapter, userPart } from '../../shared/lora/forward.ts';
 import { isSolvedFor, learnerOf, userMeanAlone, warmStart } from '../../shared/lora/learner.ts';
 import { servingMode } from '../../shared/lora/prequential.ts';
 import { isHeldOut } from '../../shared/population/holdout.ts';
 import { effectOfItem } from '../../shared/population/population-model.ts';
-import type { FunctionSettings } from '../../shared/config/settings.ts';
+import type { SharedLearning } from '../../shared/population/shared-learning.ts';
 import type { Candidate, PersonalizeRequest } from './request.ts';
 
 export interface PersonalizeServices {
@@ -66,7 +66,7 @@ export async function personalize(
   if (loaded === undefined) cache.delete(key);
   else cache.set(key, loaded);
   const shared = await learningFor(loaded?.adapter, known, services);
-  const { skills, model } = shared;
+  const { population, model } = shared;
   const adapter =
     loaded !== undefined && continues(loaded.adapter, settings, model) ? loaded.adapter : undefined;
   const { source, lora } = isHeldOut(key, settings.holdout)
@@ -76,7 +76,7 @@ export async function personalize(
   const scored = ({ itemId, embedding }: Candidate, index: number): ScoredItem => {
     const base = model.prior.meanReward;
     // Held out means: as without Attune. All scores are then the same, and candidates stay in the order they came in.
-    const item = source === 'holdout' ? 0 : effectOfItem(skills.items, itemId);
+    const item = source === 'holdout' ? 0 : effectOfItem(population.items, itemId);
     const user = userPart(lora, embedding);
     return {
       index,
@@ -93,7 +93,7 @@ export async function personalize(
   return {
     userId,
     adapterVersion: adapter?.version ?? 0,
-    skillsVersion: skills.version,
+    skillsVersion: population.version,
     source,
     items:
       answer === 'embeddings'
@@ -105,15 +105,15 @@ export async function personalize(
 /** What a user is served with: the own adapter, unless there is none or the guard has found that it does not help. */
 function servedWith(
   adapter: StoredAdapter | undefined,
-  { skills, model }: SharedLearning,
+  { population, model }: SharedLearning,
 ): { source: PersonalizeAnswer['source']; lora: LoraAdapter } {
-  const fromOthers = { source: skills.version > 0 ? 'warm-start' : 'base', lora: warmStart(model) } as const;
+  const fromOthers = { source: population.version > 0 ? 'warm-start' : 'base', lora: warmStart(model) } as const;
   if (adapter === undefined) return fromOthers;
   const { state } = adapter;
   const mode = servingMode(state.record);
   if (mode === 'base') return { source: 'base', lora: userMeanAlone(state, model) };
   if (mode === 'warm-start') return fromOthers;
-  const upToDate = adapter.skillsVersion === skills.version && isSolvedFor(state, model);
+  const upToDate = adapter.skillsVersion === population.version && isSolvedFor(state, model);
   const lora = upToDate ? loraOf(adapter) : learnerOf(state.learner).solve(state, model);
   // Without a basis there is an offset, but no taste yet.
   return { source: lora.basis === null ? fromOthers.source : 'adapter', lora };

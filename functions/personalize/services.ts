@@ -1,9 +1,9 @@
 import { AdapterCache } from '../../shared/adapters/adapter-cache.ts';
 import { AdapterStore } from '../../shared/adapters/adapter-store.ts';
-import { learningObjects, readSharedLearning } from '../../shared/population/shared-learning.ts';
-import { ObjectStore } from '../../shared/storage/objects.ts';
 import { s3Client } from '../../shared/config/clients/s3.ts';
 import { settingsFromEnvironment } from '../../shared/config/settings.ts';
+import { learningObjects, readSharedLearning } from '../../shared/population/shared-learning.ts';
+import { ObjectStore } from '../../shared/storage/objects.ts';
 import type { PersonalizeServices } from './personalize.ts';
 
 /** What the function works with, made once per container. */

@@ -1,18 +1,18 @@
 import type { StoredAdapter } from '../../shared/adapters/adapter-object.ts';
 import { continues } from '../../shared/adapters/compatibility.ts';
-import type { SharedLearning } from '../../shared/population/shared-learning.ts';
 import { eventKey, remember } from '../../shared/adapters/recent-events.ts';
+import type { FunctionSettings } from '../../shared/config/settings.ts';
+import { cellOf, type Episode, type ItemResidual, itemKey } from '../../shared/episodes/episode.ts';
+import { outcomeOf } from '../../shared/episodes/outcome.ts';
 import type { FeedbackEvent } from '../../shared/feedback/event.ts';
 import { type LearnerState, learnerOf } from '../../shared/lora/learner.ts';
 import type { PredictedReward } from '../../shared/lora/prequential.ts';
 import type { TrainingInteraction } from '../../shared/lora/training.ts';
 import { sampleOfUpdate } from '../../shared/population/embedding-sample.ts';
-import { cellOf, type Episode, type ItemResidual, itemKey } from '../../shared/episodes/episode.ts';
 import { hyperparametersFor } from '../../shared/population/exploration.ts';
 import { isHeldOut } from '../../shared/population/holdout.ts';
-import { outcomeOf } from '../../shared/episodes/outcome.ts';
 import { effectOfItem } from '../../shared/population/population-model.ts';
-import type { FunctionSettings } from '../../shared/config/settings.ts';
+import type { SharedLearning } from '../../shared/population/shared-learning.ts';
 
 /** What some events of one user change: the next version of the adapter, or nothing when all of them were applied before. */
 export interface Applied {
@@ -43,8 +43,8 @@ export function applyEvents(
   }
   if (applied.length === 0) return { adapter: undefined, applied, duplicates };
 
-  const { skills } = learning;
-  const hyperparameters = hyperparametersFor(userKey, settings, skills.recommended);
+  const { population } = learning;
+  const hyperparameters = hyperparametersFor(userKey, settings, population.recommended);
   const model = hyperparameters === undefined ? learning.model : { ...learning.model, hyperparameters };
   const scale = settings.scalingFactor / settings.rank;
   const shape = { embeddingDim: settings.embeddingDim, rank: settings.rank, scale };
@@ -61,7 +61,7 @@ export function applyEvents(
       event.interactions.map(
         ({ itemId, ...interaction }): TrainingInteraction => ({
           ...interaction,
-          itemEffect: effectOfItem(skills.items, itemId),
+          itemEffect: effectOfItem(population.items, itemId),
         }),
       ),
     );
@@ -95,7 +95,7 @@ export function applyEvents(
       events: applied.length,
       interactions: interactions.length,
       samplesSeen,
-      skillsVersion: skills.version,
+      skillsVersion: population.version,
     },
     outcome: outcomeOf(predictions, hyperparameters !== undefined),
     residuals,
@@ -115,7 +115,7 @@ export function applyEvents(
     state,
     a: basis?.a ?? new Float32Array(0),
     weights: { b, offset },
-    skillsVersion: skills.version,
+    skillsVersion: population.version,
     recentEvents: remember(
       previous?.recentEvents ?? new BigUint64Array(0),
       applied.map(({ eventId }) => eventKey(eventId)),

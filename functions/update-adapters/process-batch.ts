@@ -1,7 +1,7 @@
-import type { SharedLearning } from '../../shared/population/shared-learning.ts';
-import type { Quarantine } from '../../shared/feedback/quarantine.ts';
+import { userKey } from '../../shared/config/user-key.ts';
 import { type FeedbackEvent, InvalidEventError, parseFeedbackEvent } from '../../shared/feedback/event.ts';
-import { userKey } from '../../shared/feedback/user-key.ts';
+import type { Quarantine } from '../../shared/feedback/quarantine.ts';
+import type { SharedLearning } from '../../shared/population/shared-learning.ts';
 import { type UpdateUserServices, updateUser } from './update-user.ts';
 
 /** A message as the event source mapping hands it over. */

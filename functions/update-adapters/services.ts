@@ -1,17 +1,17 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { AdapterCache } from '../../shared/adapters/adapter-cache.ts';
 import { AdapterStore } from '../../shared/adapters/adapter-store.ts';
-import { learningObjects, readSharedLearning } from '../../shared/population/shared-learning.ts';
-import { ObjectStore } from '../../shared/storage/objects.ts';
-import { PendingEpisodes } from '../../shared/episodes/pending-episodes.ts';
-import { Quarantine } from '../../shared/feedback/quarantine.ts';
-import { DynamoEpisodeStore } from '../../shared/episodes/dynamodb-episode-store.ts';
-import { guardedEpisodes } from '../../shared/episodes/guarded-episode-store.ts';
 import { dynamoClient } from '../../shared/config/clients/dynamodb.ts';
 import { s3Client } from '../../shared/config/clients/s3.ts';
 import { METRIC } from '../../shared/config/names.ts';
 import { settingsFromEnvironment } from '../../shared/config/settings.ts';
 import { MetricUnit, type Telemetry } from '../../shared/config/telemetry.ts';
+import { DynamoEpisodeStore } from '../../shared/episodes/dynamodb-episode-store.ts';
+import { guardedEpisodeStore } from '../../shared/episodes/guarded-episode-store.ts';
+import { PendingEpisodes } from '../../shared/episodes/pending-episodes.ts';
+import { Quarantine } from '../../shared/feedback/quarantine.ts';
+import { learningObjects, readSharedLearning } from '../../shared/population/shared-learning.ts';
+import { ObjectStore } from '../../shared/storage/objects.ts';
 import type { BatchServices } from './process-batch.ts';
 
 /** What the function works with, made once per container. */
@@ -26,7 +26,7 @@ export function createServices(
     settings,
     adapters: new AdapterStore(objects),
     cache: new AdapterCache(),
-    episodes: guardedEpisodes(
+    episodes: guardedEpisodeStore(
       new DynamoEpisodeStore(dynamoClient(), { table: settings.table, ttlDays: settings.episodeTtlDays }),
     ),
     pending: new PendingEpisodes(objects),

@@ -2,14 +2,14 @@ import type { AdapterCache } from '../../shared/adapters/adapter-cache.ts';
 import type { StoredAdapter } from '../../shared/adapters/adapter-object.ts';
 import type { AdapterStore, Loaded, Place } from '../../shared/adapters/adapter-store.ts';
 import { learningFor, missesBasis } from '../../shared/adapters/compatibility.ts';
-import type { SharedLearning } from '../../shared/population/shared-learning.ts';
-import type { PendingEpisodes } from '../../shared/episodes/pending-episodes.ts';
 import { eventKey } from '../../shared/adapters/recent-events.ts';
-import { ConflictError, UnavailableError } from '../../shared/errors.ts';
-import type { FeedbackEvent } from '../../shared/feedback/event.ts';
+import type { FunctionSettings } from '../../shared/config/settings.ts';
 import type { Episode } from '../../shared/episodes/episode.ts';
 import type { EpisodeStore } from '../../shared/episodes/episode-store.ts';
-import type { FunctionSettings } from '../../shared/config/settings.ts';
+import type { PendingEpisodes } from '../../shared/episodes/pending-episodes.ts';
+import { ConflictError, UnavailableError } from '../../shared/errors.ts';
+import type { FeedbackEvent } from '../../shared/feedback/event.ts';
+import type { SharedLearning } from '../../shared/population/shared-learning.ts';
 import { applyEvents } from './apply-events.ts';
 
 export interface UpdateUserServices {

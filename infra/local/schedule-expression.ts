@@ -1,5 +1,5 @@
-import { InvalidConfigurationError } from '../../shared/errors.ts';
 import { CRON_FIELDS, type CronField, cronValue } from '../../shared/config/schedule-expression.ts';
+import { InvalidConfigurationError } from '../../shared/errors.ts';
 
 /** When a schedule runs next: epoch milliseconds strictly after `after`, or undefined when it never runs again. */
 export type NextRun = (after: number) => number | undefined;

@@ -1,7 +1,7 @@
 import { ConflictError, CorruptObjectError, InvalidInputError, NotFoundError } from '../errors.ts';
+import type { ObjectStore } from '../storage/objects.ts';
 import type { StoredAdapter } from './adapter-object.ts';
 import { type AdapterStore, adapterKey, decodePlace, type Loaded } from './adapter-store.ts';
-import type { ObjectStore } from '../storage/objects.ts';
 
 /** A version of an adapter that S3 still has. */
 export interface HistoricAdapter extends Loaded {

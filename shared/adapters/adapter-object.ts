@@ -1,11 +1,17 @@
 import * as z from 'zod';
+import { type Episode, packResiduals, unpackResiduals } from '../episodes/episode.ts';
 import { CorruptObjectError } from '../errors.ts';
 import type { LoraAdapter, LoraWeights } from '../lora/forward.ts';
 import type { LearnerState } from '../lora/learner.ts';
-import { type Episode, packResiduals, unpackResiduals } from '../episodes/episode.ts';
-import { decodeState, encodeState, stateContent } from './learner-state.ts';
 import type { TensorFile } from '../storage/safetensors.ts';
-import { decodeDocument, encodeDocument, readHalves, stackHalves, TensorReader } from '../storage/tensor-document.ts';
+import {
+  decodeDocument,
+  encodeDocument,
+  readHalves,
+  stackHalves,
+  TensorReader,
+} from '../storage/tensor-document.ts';
+import { decodeState, encodeState, stateContent } from './learner-state.ts';
 
 /** A user's adapter as it stands in S3: weights to serve, the state to learn on from, and what makes commits exactly-once. */
 export interface StoredAdapter {

@@ -1,7 +1,7 @@
 import { PREFIX } from '../config/names.ts';
-import { decodeAdapter, encodeAdapter, type StoredAdapter } from './adapter-object.ts';
 import type { Objects } from '../storage/objects.ts';
 import { decodeTensors } from '../storage/safetensors.ts';
+import { decodeAdapter, encodeAdapter, type StoredAdapter } from './adapter-object.ts';
 import { decodeTombstone, encodeTombstone, isTombstone, type Tombstone } from './tombstone.ts';
 
 /** An adapter with the ETag of the object that it was read from; the next commit replaces exactly that object. */

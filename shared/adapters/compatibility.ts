@@ -1,8 +1,8 @@
+import type { FunctionSettings } from '../config/settings.ts';
 import { knowsBasisOf } from '../lora/learner.ts';
 import type { Model } from '../lora/training.ts';
-import type { FunctionSettings } from '../config/settings.ts';
-import type { StoredAdapter } from './adapter-object.ts';
 import type { SharedLearning } from '../population/shared-learning.ts';
+import type { StoredAdapter } from './adapter-object.ts';
 
 /**
  * Whether what an adapter has learned still means something under the deployment's settings. After another embedding model, length,

@@ -1,8 +1,8 @@
-import { ConflictError } from '../errors.ts';
-import type { EpisodeStore } from '../episodes/episode-store.ts';
 import { PREFIX } from '../config/names.ts';
-import { type AdapterStore, adapterKey } from './adapter-store.ts';
+import type { EpisodeStore } from '../episodes/episode-store.ts';
+import { ConflictError } from '../errors.ts';
 import type { KeyedVersion, ObjectStore } from '../storage/objects.ts';
+import { type AdapterStore, adapterKey } from './adapter-store.ts';
 import { TOMBSTONE_DAYS, type Tombstone } from './tombstone.ts';
 
 /** What was removed, by kind. */

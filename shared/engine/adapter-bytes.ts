@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { decodeAdapter, encodeAdapter, type StoredAdapter } from '../adapters/adapter-object.ts';
+import { userKey } from '../config/user-key.ts';
 import { CorruptObjectError } from '../errors.ts';
-import { userKey } from '../feedback/user-key.ts';
 import { fisherOf, loraOf, sizeBytesOf, stateOf, type UserLoRAAdapter } from './adapter.ts';
 
 /** What an adapter of the engine has beyond one of the store; kept in the object's annotations. */

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { queryOf } from '../episodes/adaptation-context.ts';
 import { InvalidInputError, UnavailableError } from '../errors.ts';
 import { batchForward, forward } from '../lora/forward.ts';
 import { resolveHyperparameters } from '../lora/hyperparameters.ts';
@@ -7,7 +8,6 @@ import { NO_PREDICTIONS } from '../lora/prequential.ts';
 import type { Model } from '../lora/training.ts';
 import type { ReasoningBankInstance } from '../reasoning-bank/bank.ts';
 import { BankConnection, type BankConnectionStats } from '../reasoning-bank/bank-connection.ts';
-import { queryOf } from '../episodes/adaptation-context.ts';
 import { recordOf, type SimilarAdaptation, similarAdaptation } from '../reasoning-bank/recalled-pattern.ts';
 import { checkUserId, fisherOf, loraOf, sizeBytesOf, stateOf, type UserLoRAAdapter } from './adapter.ts';
 import { decodeUserAdapter, encodeUserAdapter } from './adapter-bytes.ts';

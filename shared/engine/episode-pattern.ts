@@ -1,8 +1,8 @@
+import { taskOf } from '../episodes/adaptation-context.ts';
+import { outcomeOf, rewardOf, succeeded } from '../episodes/outcome.ts';
 import type { LearnerName } from '../lora/learner.ts';
 import type { PredictedReward } from '../lora/prequential.ts';
 import type { NewPattern } from '../reasoning-bank/bank.ts';
-import { taskOf } from '../episodes/adaptation-context.ts';
-import { outcomeOf, rewardOf, succeeded } from '../episodes/outcome.ts';
 import type { UserLoRAAdapter } from './adapter.ts';
 
 /** What one update was and did. */

@@ -1,7 +1,6 @@
-import type { Hint, Skill } from '../reasoning-bank/bank.ts';
+import type { CellStrategy, PriorSummary } from './cell-strategy.ts';
 import type { Episode } from './episode.ts';
 import type { EpisodeStore } from './episode-store.ts';
-import type { PriorSummary } from '../population/prior-summary.ts';
 
 /** What `StoredReasoningBank` rests on. Expired episodes are never returned or counted. */
 export interface BankStore extends EpisodeStore {
@@ -24,7 +23,7 @@ export interface BankStore extends EpisodeStore {
   /** What consolidation recommends for a cell: one small item, so that the update path can afford it. @throws UnavailableError */
   strategy(cell: string): Promise<CellStrategy | undefined>;
 
-  /** What the cell's skills are worth, as `recordSkills` was told last. @throws UnavailableError */
+  /** What the cell's skills are worth, as `recordPrior` was told last. @throws UnavailableError */
   prior(cell: string): Promise<PriorSummary | undefined>;
 
   /** Replaces what was recommended. @throws UnavailableError */
@@ -33,14 +32,3 @@ export interface BankStore extends EpisodeStore {
 
 /** Cells that are listed at most. */
 export const MAX_CELLS = 32;
-
-/** What consolidation recommends for a cell. Holds no users. */
-export interface CellStrategy {
-  readonly cell: string;
-  readonly hints: readonly Hint[];
-  readonly recommendation: string;
-  readonly confidence: number;
-  readonly skills: readonly Skill[];
-  /** Epoch milliseconds. */
-  readonly consolidatedAt: number;
-}

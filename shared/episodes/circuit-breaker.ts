@@ -1,6 +1,6 @@
 import { AttuneError, UnavailableError } from '../errors.ts';
 
-export interface BankGuardOptions {
+export interface CircuitBreakerOptions {
   /** Milliseconds that a read may take. Default 250. */
   readonly readDeadlineMs?: number;
   /** Milliseconds that a write may take. Default 1000. */
@@ -20,7 +20,7 @@ export type BreakerState = 'closed' | 'open' | 'half-open';
  * once until the bank has had time to recover (circuit breaker: Nygard 2007, "Release It!"). A call that is given up may still take
  * effect.
  */
-export class BankGuard {
+export class CircuitBreaker {
   readonly #deadlines: { readonly read: number; readonly write: number };
   readonly #failuresToOpen: number;
   readonly #coolDownMs: number;
@@ -36,7 +36,7 @@ export class BankGuard {
     failuresToOpen = 2,
     coolDownMs = 30_000,
     now = Date.now,
-  }: BankGuardOptions = {}) {
+  }: CircuitBreakerOptions = {}) {
     this.#deadlines = { read: readDeadlineMs, write: writeDeadlineMs };
     this.#failuresToOpen = failuresToOpen;
     this.#coolDownMs = coolDownMs;

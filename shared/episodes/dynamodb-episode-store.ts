@@ -1,14 +1,13 @@
 import { BatchWriteItemCommand, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
-import { CorruptObjectError } from '../errors.ts';
 import { TABLE } from '../config/names.ts';
-import { type BankStore, type CellStrategy, MAX_CELLS } from './bank-store.ts';
+import { CorruptObjectError } from '../errors.ts';
+import { type BankStore, MAX_CELLS } from './bank-store.ts';
+import type { CellStrategy, PriorSummary } from './cell-strategy.ts';
 import { byNewest, DynamoTable } from './dynamodb-table.ts';
 import type { Episode } from './episode.ts';
 import { SHARDS, storedAtKey } from './episode-index.ts';
 import { fromItem, type Item, isEpisode, number, text, toItem, userOf } from './episode-item.ts';
 import type { CorruptEpisode, IndexedEpisode } from './episode-store.ts';
-import { type PriorSummary, summaryOf } from '../population/prior-summary.ts';
-import type { Skills } from '../population/population-model.ts';
 
 export interface DynamoEpisodeStoreOptions {
   readonly table: string;
@@ -130,18 +129,18 @@ export class DynamoEpisodeStore implements BankStore {
     return removed;
   }
 
-  async recordSkills(cell: string, skills: Skills): Promise<void> {
+  async recordPrior(cell: string, summary: PriorSummary): Promise<void> {
     const item = {
       ...keyOf(cellPartition(cell), SKILLS),
-      skillsVersion: number(skills.version),
-      summary: { S: JSON.stringify(summaryOf(skills)) },
+      skillsVersion: number(summary.skillsVersion),
+      summary: { S: JSON.stringify(summary) },
     };
     const unlessLater = {
       ConditionExpression: 'attribute_not_exists(skillsVersion) OR skillsVersion <= :version',
-      ExpressionAttributeValues: { ':version': number(skills.version) },
+      ExpressionAttributeValues: { ':version': number(summary.skillsVersion) },
     };
-    await this.#table.attempt('record skills', () => this.#table.putIf(item, unlessLater));
-    if (skills.version === 1) await this.announce(cell);
+    await this.#table.attempt('record the prior', () => this.#table.putIf(item, unlessLater));
+    if (summary.skillsVersion === 1) await this.announce(cell);
   }
 
   async prior(cell: string): Promise<PriorSummary | undefined> {

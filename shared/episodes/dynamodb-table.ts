@@ -8,8 +8,8 @@ import {
   type QueryCommandInput,
   type QueryCommandOutput,
 } from '@aws-sdk/client-dynamodb';
-import { UnavailableError } from '../errors.ts';
 import { TABLE } from '../config/names.ts';
+import { UnavailableError } from '../errors.ts';
 import { shardKey } from './episode-index.ts';
 import { type Item, number, text, userPartition } from './episode-item.ts';
 

@@ -1,6 +1,6 @@
 import type { AttributeValue } from '@aws-sdk/client-dynamodb';
-import { CorruptObjectError } from '../errors.ts';
 import { TABLE } from '../config/names.ts';
+import { CorruptObjectError } from '../errors.ts';
 import {
   type Episode,
   packEmbedding,

@@ -1,6 +1,6 @@
 import type { CorruptObjectError } from '../errors.ts';
+import type { PriorSummary } from './cell-strategy.ts';
 import type { Episode } from './episode.ts';
-import type { Skills } from '../population/population-model.ts';
 
 /** A place in an index. */
 export interface IndexPosition {
@@ -58,6 +58,9 @@ export interface EpisodeStore {
    */
   forgetUser(userKey: string): Promise<number>;
 
-  /** Records what the skills of a cell rest on, unless that of later skills is there; again, it changes nothing. @throws UnavailableError */
-  recordSkills(cell: string, skills: Skills): Promise<void>;
+  /**
+   * Records what new users of a cell start from, unless a later one is recorded; repeating it changes nothing.
+   * @throws UnavailableError
+   */
+  recordPrior(cell: string, summary: PriorSummary): Promise<void>;
 }

@@ -1,4 +1,5 @@
-import { type BankStore, type CellStrategy, MAX_CELLS } from './bank-store.ts';
+import { type BankStore, MAX_CELLS } from './bank-store.ts';
+import type { CellStrategy, PriorSummary } from './cell-strategy.ts';
 import type { Episode } from './episode.ts';
 import {
   expiryOf,
@@ -11,8 +12,6 @@ import {
   storedAtKey,
 } from './episode-index.ts';
 import type { IndexedEpisode } from './episode-store.ts';
-import { type PriorSummary, summaryOf } from '../population/prior-summary.ts';
-import type { Skills } from '../population/population-model.ts';
 
 interface Row {
   readonly episode: Episode;
@@ -124,9 +123,9 @@ export class InMemoryEpisodeStore implements BankStore {
     return removed;
   }
 
-  async recordSkills(cell: string, skills: Skills): Promise<void> {
-    if ((this.#priors.get(cell)?.skillsVersion ?? 0) > skills.version) return;
-    this.#priors.set(cell, summaryOf(skills));
+  async recordPrior(cell: string, summary: PriorSummary): Promise<void> {
+    if ((this.#priors.get(cell)?.skillsVersion ?? 0) > summary.skillsVersion) return;
+    this.#priors.set(cell, summary);
     await this.announce(cell);
   }
 

@@ -1,14 +1,8 @@
 import * as z from 'zod';
-import { ConflictError, CorruptObjectError } from '../errors.ts';
-import {
-  type Episode,
-  packEmbedding,
-  packResiduals,
-  unpackEmbedding,
-  unpackResiduals,
-} from './episode.ts';
 import { PREFIX } from '../config/names.ts';
+import { ConflictError, CorruptObjectError } from '../errors.ts';
 import type { Objects } from '../storage/objects.ts';
+import { type Episode, packEmbedding, packResiduals, unpackEmbedding, unpackResiduals } from './episode.ts';
 
 export type PendingEpisode =
   | { readonly key: string; readonly episode: Episode; readonly error?: undefined }

@@ -1,5 +1,5 @@
-import { shown } from '../errors.ts';
 import { untilAborted } from '../abort.ts';
+import { shown } from '../errors.ts';
 import type { OutgoingMessage } from './delivery.ts';
 import {
   assembleEvent,

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import { AttuneError } from '../errors.ts';
 import { orAborted } from '../abort.ts';
+import { userKey } from '../config/user-key.ts';
+import { AttuneError } from '../errors.ts';
 import { BATCH_LIMITS, type FeedbackQueue, type QueueEntry } from './queue.ts';
-import { userKey } from './user-key.ts';
 
 /** One feedback event, ready to be sent. */
 export interface OutgoingMessage {

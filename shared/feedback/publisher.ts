@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { shown } from '../errors.ts';
 import { untilAborted } from '../abort.ts';
+import { shown } from '../errors.ts';
 import { coalesced, type PublishedInteraction } from './coalescing.ts';
 import { Delivery, type OutgoingMessage } from './delivery.ts';
 import { encodeFeedbackEvent, type FeedbackEventInput, InvalidEventError } from './event.ts';

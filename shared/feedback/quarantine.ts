@@ -1,6 +1,6 @@
 import * as z from 'zod';
-import { ConflictError, CorruptObjectError } from '../errors.ts';
 import { PREFIX } from '../config/names.ts';
+import { ConflictError, CorruptObjectError } from '../errors.ts';
 import type { Objects } from '../storage/objects.ts';
 
 /** A message that can never be applied, kept for its owner to look at and to send again. */

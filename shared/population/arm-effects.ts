@@ -1,7 +1,7 @@
-import type { ArmEffect } from '../reasoning-bank/bank.ts';
+import type { ArmEffect } from '../episodes/cell-strategy.ts';
 import type { Episode } from '../episodes/episode.ts';
-import { mean, meanDifference } from './intervals.ts';
 import { verdictOf } from '../episodes/outcome.ts';
+import { mean, meanDifference } from './intervals.ts';
 
 /** Values of one hyperparameter that are compared at most: the most used. */
 const MAX_ARMS = 16;

@@ -1,5 +1,11 @@
 import * as z from 'zod';
-import { decodeDocument, encodeDocument, readHalves, stackHalves, TensorReader } from '../storage/tensor-document.ts';
+import {
+  decodeDocument,
+  encodeDocument,
+  readHalves,
+  stackHalves,
+  TensorReader,
+} from '../storage/tensor-document.ts';
 
 const FORMAT = 'attune-basis-sample';
 const FORMAT_VERSION = 1;

@@ -1,10 +1,11 @@
+import type { Evidence } from '../episodes/cell-strategy.ts';
+import type { Episode } from '../episodes/episode.ts';
+import type { IndexedEpisode, IndexPosition } from '../episodes/episode-store.ts';
 import { type ItemSums, itemShrinkage } from '../lora/item-effects.ts';
 import { logMarginalLikelihood, type PreparedPrior, populationPrior } from '../lora/prior.ts';
 import type { Statistics } from '../lora/statistics.ts';
-import type { Episode } from '../episodes/episode.ts';
-import type { IndexedEpisode, IndexPosition } from '../episodes/episode-store.ts';
 import { ratioOfSums } from './intervals.ts';
-import type { Evidence, ItemEffects, Progress, Skills } from './population-model.ts';
+import type { ItemEffects, PopulationModel, Progress } from './population-model.ts';
 
 /** A user's sums as they stand now, under the basis in force. */
 export interface SampledUser {
@@ -41,7 +42,7 @@ export function nextDue(episodes: number): number {
  * @param passedOver places of what cannot be read, which the next run is not to meet again
  */
 export function takeIn(
-  { items, progress }: Pick<Skills, 'items' | 'progress'>,
+  { items, progress }: Pick<PopulationModel, 'items' | 'progress'>,
   found: readonly IndexedEpisode[],
   passedOver: readonly IndexPosition[] = [],
 ): { items: ItemEffects; progress: Progress } {

@@ -2,8 +2,8 @@ import * as z from 'zod';
 import { AttuneError, CorruptObjectError } from '../errors.ts';
 import { preparePrior } from '../lora/prior.ts';
 import { packedLength } from '../lora/symmetric.ts';
-import type { Skills } from './population-model.ts';
 import { decodeDocument, encodeDocument, TensorReader } from '../storage/tensor-document.ts';
+import type { PopulationModel } from './population-model.ts';
 
 const FORMAT = 'attune-skills';
 const FORMAT_VERSION = 1;
@@ -38,8 +38,8 @@ const content = z.strictObject({
     .nullable(),
 });
 
-export function encodeSkills(skills: Skills): Uint8Array {
-  const { prior, items } = skills;
+export function encodePopulationModel(population: PopulationModel): Uint8Array {
+  const { prior, items } = population;
   const keys = [...items.sums.keys()].sort((a, b) => (a < b ? -1 : 1));
   const sums = keys.map((key) => items.sums.get(key)!);
   return encodeDocument(FORMAT, FORMAT_VERSION, {
@@ -51,22 +51,22 @@ export function encodeSkills(skills: Skills): Uint8Array {
       'items.count': { shape: [keys.length], values: Uint32Array.from(sums, (item) => item.count) },
     },
     content: {
-      version: skills.version,
-      priorVersion: skills.priorVersion,
+      version: population.version,
+      priorVersion: population.priorVersion,
       basisId: prior.basisId,
       noiseVariance: prior.noiseVariance,
       meanReward: prior.meanReward,
       itemShrinkage: items.shrinkage,
       itemSquares: items.squares,
-      progress: { ...skills.progress, watermarks: [...skills.progress.watermarks] },
-      recommended: skills.recommended,
-      evidence: skills.evidence,
+      progress: { ...population.progress, watermarks: [...population.progress.watermarks] },
+      recommended: population.recommended,
+      evidence: population.evidence,
     } satisfies z.input<typeof content>,
   });
 }
 
-/** @throws CorruptObjectError when the bytes are not what {@link encodeSkills} wrote */
-export function decodeSkills(bytes: Uint8Array, key: string): Skills {
+/** @throws CorruptObjectError when the bytes are not what {@link encodePopulationModel} wrote */
+export function decodePopulationModel(bytes: Uint8Array, key: string): PopulationModel {
   const { tensors, content: c } = decodeDocument(bytes, key, FORMAT, FORMAT_VERSION, content);
   const reader = new TensorReader(tensors, key);
   const order = reader.rows('prior.mean');

@@ -1,13 +1,14 @@
+import type { Evidence } from '../episodes/cell-strategy.ts';
+import { itemKey } from '../episodes/episode.ts';
 import type { ItemSums } from '../lora/item-effects.ts';
 import { itemEffect } from '../lora/item-effects.ts';
 import { initialPrior, type PreparedPrior } from '../lora/prior.ts';
-import { itemKey } from '../episodes/episode.ts';
 
 /**
  * What consolidation has made of all episodes of a cell: the population prior that new users start from and the item effects.
  * One object in S3, so that it changes as a whole. It holds no user ids.
  */
-export interface Skills {
+export interface PopulationModel {
   /** Counts up with every consolidation that changed anything; 0 before the first. */
   readonly version: number;
   readonly prior: PreparedPrior;
@@ -47,25 +48,11 @@ export interface Progress {
   readonly at: number;
 }
 
-export interface Evidence {
-  /** Users whose adapters the prior was fitted to. */
-  readonly users: number;
-  readonly interactions: number;
-  /** Users of the validation fold, never fitted to, and their mean log marginal likelihood per reward, before and after. */
-  readonly validationUsers: number;
-  readonly logLikelihoodBefore: number;
-  readonly logLikelihoodAfter: number;
-  /** 95 % interval of the gain, by users (Student); of one user, the gain twice. */
-  readonly gainInterval: { readonly low: number; readonly high: number };
-  /** What this prior and those before it lost on the fold, less what they gained, log likelihood per reward; at least 0. */
-  readonly shortfall: number;
-}
-
 export const NO_ITEM_EFFECTS: ItemEffects = { sums: new Map(), shrinkage: 20, squares: 0 };
 const NO_PROGRESS: Progress = { watermarks: [], episodes: 0, fittedEpisodes: 0, at: 0 };
 
 /** What everyone starts from before the first consolidation. */
-export function initialSkills(basisId: string | null, coefficients: number): Skills {
+export function initialPopulationModel(basisId: string | null, coefficients: number): PopulationModel {
   return {
     version: 0,
     prior: initialPrior(basisId, coefficients),

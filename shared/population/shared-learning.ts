@@ -1,22 +1,22 @@
+import { PREFIX } from '../config/names.ts';
+import type { FunctionSettings } from '../config/settings.ts';
+import { cellOf } from '../episodes/episode.ts';
 import { type Basis, coefficientCount } from '../lora/basis.ts';
 import type { ReplacedBasis } from '../lora/carry-over.ts';
 import { initialPrior } from '../lora/prior.ts';
 import type { Model } from '../lora/training.ts';
-import { embeddingsWanted } from './embedding-sample.ts';
-import { cellOf } from '../episodes/episode.ts';
-import { initialSkills, type Skills } from './population-model.ts';
-import { PREFIX } from '../config/names.ts';
-import type { FunctionSettings } from '../config/settings.ts';
-import { decodeBasis, encodeBasis, type StoredBasis } from './basis-object.ts';
-import { type BasisSample, decodeBasisSample, encodeBasisSample } from './basis-sample-object.ts';
 import type { Objects } from '../storage/objects.ts';
 import { SharedObject } from '../storage/shared-object.ts';
-import { decodeSkills, encodeSkills } from './population-model-object.ts';
+import { decodeBasis, encodeBasis, type StoredBasis } from './basis-object.ts';
+import { type BasisSample, decodeBasisSample, encodeBasisSample } from './basis-sample-object.ts';
+import { embeddingsWanted } from './embedding-sample.ts';
+import { initialPopulationModel, type PopulationModel } from './population-model.ts';
+import { decodePopulationModel, encodePopulationModel } from './population-model-object.ts';
 
 /** What all users of a deployment share: its basis, and the skills that consolidation made. */
 export interface SharedLearning {
   readonly basis: Basis | null;
-  readonly skills: Skills;
+  readonly population: PopulationModel;
   readonly model: Model;
   /** Whether episodes are to carry embeddings, for a better basis. */
   readonly samplesEmbeddings: boolean;
@@ -26,7 +26,7 @@ export interface SharedLearning {
 
 export interface LearningObjects {
   readonly basis: SharedObject<StoredBasis>;
-  readonly skills: SharedObject<Skills>;
+  readonly population: SharedObject<PopulationModel>;
   /** What a basis is learned from; only consolidation reads it. */
   readonly basisSample: SharedObject<BasisSample>;
 }
@@ -45,10 +45,10 @@ export function learningObjects(
       { encode: encodeBasis, decode: decodeBasis },
       cache,
     ),
-    skills: new SharedObject(
+    population: new SharedObject(
       objects,
       `${PREFIX.skills}${cell}`,
-      { encode: encodeSkills, decode: decodeSkills },
+      { encode: encodePopulationModel, decode: decodePopulationModel },
       cache,
     ),
     basisSample: new SharedObject(
@@ -80,13 +80,13 @@ export function basisFor(
  * @param how `read` from memory where that is young enough, or `refresh` from S3 in any case
  */
 export async function readSharedLearning(
-  { basis, skills }: LearningObjects,
+  { basis, population }: LearningObjects,
   settings: BasisSettings & Pick<FunctionSettings, 'transfer'>,
   how: 'read' | 'refresh' = 'read',
 ): Promise<SharedLearning> {
   const [storedBasis, storedSkills] = await Promise.all([
     basis[how](),
-    settings.transfer === 'on' ? skills[how]() : undefined,
+    settings.transfer === 'on' ? population[how]() : undefined,
   ]);
   const shared = combine(basisFor(storedBasis, settings), storedSkills);
   return { ...shared, hasBasis: storedBasis !== undefined };
@@ -95,15 +95,15 @@ export async function readSharedLearning(
 /** Pairs a basis with skills; a prior over another basis is replaced by the initial one, but its mean reward stays. */
 export function combine(
   storedBasis: (ReplacedBasis & Pick<StoredBasis, 'learnedFrom'>) | undefined,
-  stored: Skills | undefined,
+  stored: PopulationModel | undefined,
 ): SharedLearning {
   const { basis = null, carryOvers = [], learnedFrom } = storedBasis ?? {};
   const basisId = basis?.id ?? null;
-  let skills = stored ?? initialSkills(basisId, coefficientCount(basis));
-  if (skills.prior.basisId !== basisId) {
-    const { meanReward } = skills.prior;
-    skills = {
-      ...skills,
+  let population = stored ?? initialPopulationModel(basisId, coefficientCount(basis));
+  if (population.prior.basisId !== basisId) {
+    const { meanReward } = population.prior;
+    population = {
+      ...population,
       prior: initialPrior(basisId, coefficientCount(basis), { meanReward }),
       priorVersion: 0,
       evidence: null,
@@ -111,8 +111,8 @@ export function combine(
   }
   return {
     basis,
-    skills,
-    model: { basis, prior: skills.prior, carryOvers },
+    population,
+    model: { basis, prior: population.prior, carryOvers },
     samplesEmbeddings: embeddingsWanted(learnedFrom) !== undefined,
     hasBasis: basis !== null,
   };

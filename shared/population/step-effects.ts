@@ -1,7 +1,7 @@
-import type { ArmEffect } from '../reasoning-bank/bank.ts';
+import type { ArmEffect } from '../episodes/cell-strategy.ts';
 import type { Episode } from '../episodes/episode.ts';
-import { mean, pairedDifference } from './intervals.ts';
 import { rewardOf } from '../episodes/outcome.ts';
+import { mean, pairedDifference } from './intervals.ts';
 
 /** The hyperparameter that this is about. */
 export const STEP_SIZE = 'learningRate';

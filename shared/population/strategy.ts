@@ -1,8 +1,7 @@
-import { armEffects } from './arm-effects.ts';
-import type { ArmEffect, Hint, Strategy } from '../reasoning-bank/bank.ts';
+import type { ArmEffect, CellStrategy, Hint, PriorSummary } from '../episodes/cell-strategy.ts';
 import type { Episode } from '../episodes/episode.ts';
+import { armEffects } from './arm-effects.ts';
 import { writeHint } from './hints.ts';
-import type { PriorSummary } from './prior-summary.ts';
 import { STEP_SIZE, stepEffects } from './step-effects.ts';
 
 /** Users that a value must have been tried on, and the default as well, before it is recommended. */
@@ -19,7 +18,9 @@ const HALF_CONFIDENCE_USERS = 20;
 export function recommend(
   episodes: readonly Episode[],
   defaults: Readonly<Record<string, number>>,
-): Pick<Strategy, 'hints' | 'causality' | 'confidence' | 'recommendation'> {
+): Pick<CellStrategy, 'hints' | 'confidence' | 'recommendation'> & {
+  readonly causality: readonly ArmEffect[];
+} {
   const steps = stepEffects(episodes, defaults[STEP_SIZE]);
   const others = armEffects(episodes, defaults).filter(
     (arm) => steps.length === 0 || arm.hyperparameter !== STEP_SIZE,

@@ -1,14 +1,18 @@
+import {
+  type BreakerState,
+  CircuitBreaker,
+  type CircuitBreakerOptions,
+} from '../episodes/circuit-breaker.ts';
 import { InvalidInputError, shown } from '../errors.ts';
-import type { NewPattern, ReasoningBankInstance, RetrievalOptions } from './bank.ts';
-import { BankGuard, type BankGuardOptions, type BreakerState } from '../episodes/circuit-breaker.ts';
 import { parseHints } from '../population/hints.ts';
+import type { NewPattern, ReasoningBankInstance, RetrievalOptions } from './bank.ts';
 import { QueryCache, type QueryCacheOptions, type QueryCacheStats } from './query-cache.ts';
 import { type RecalledPattern, readPatterns, recordOf } from './recalled-pattern.ts';
 
 export interface BankConnectionOptions {
   /** Of the query cache; false for none. */
   readonly cache?: QueryCacheOptions | false;
-  readonly guard?: BankGuardOptions;
+  readonly guard?: CircuitBreakerOptions;
   /** Patterns kept while no bank takes them, at most; then the oldest go. Default 1000. */
   readonly maxPending?: number;
   /** Told whenever the bank was of no help, so that it does not go unseen. What it throws is ignored. */
@@ -43,7 +47,7 @@ const METHODS = ['storePattern', 'retrievePatterns', 'learnStrategy', 'autoConso
 
 interface Connected {
   readonly bank: ReasoningBankInstance;
-  readonly guard: BankGuard;
+  readonly guard: CircuitBreaker;
 }
 
 /**
@@ -53,7 +57,7 @@ interface Connected {
  */
 export class BankConnection {
   readonly #cache: QueryCache | undefined;
-  readonly #guardOptions: BankGuardOptions;
+  readonly #guardOptions: CircuitBreakerOptions;
   readonly #maxPending: number;
   readonly #onDegraded: (degradation: Degradation) => void;
   #pending: NewPattern[] = [];
@@ -89,7 +93,7 @@ export class BankConnection {
       }
     }
     this.#cache?.clear();
-    this.#connected = { bank, guard: new BankGuard(this.#guardOptions) };
+    this.#connected = { bank, guard: new CircuitBreaker(this.#guardOptions) };
   }
 
   /** Forgets the bank and its answers. */

@@ -1,6 +1,6 @@
 import type { AdaptationContext } from '../episodes/adaptation-context.ts';
+import type { ArmEffect, Hint, PriorSummary, Skill } from '../episodes/cell-strategy.ts';
 import type { Outcome } from '../episodes/episode.ts';
-import type { PriorSummary } from '../population/prior-summary.ts';
 
 /**
  * The memory of training episodes, by its contract. `StoredReasoningBank` is Attune's own; the engine takes any object with the
@@ -135,44 +135,6 @@ export interface Strategy {
   readonly skills: readonly Skill[];
   /** What new users of the cell start from; null before the first consolidation, and in banks that make no prior. */
   readonly prior: PriorSummary | null;
-}
-
-export interface Hint {
-  /** As the learner declares it, such as `learningRate`. */
-  readonly hyperparameter: string;
-  readonly value: number;
-  readonly evidence: ArmEffect;
-}
-
-/** What one value of a hyperparameter did to the reward of episodes, compared with the default value. */
-export interface ArmEffect {
-  readonly hyperparameter: string;
-  readonly value: number;
-  readonly defaultValue: number;
-  readonly episodes: number;
-  readonly users: number;
-  /** Users of the default; of step sizes, those who were not given the value as well. */
-  readonly defaultUsers: number;
-  readonly meanReward: number;
-  /** Difference of mean rewards of users, arm minus default. */
-  readonly effect: number;
-  /** 95 % confidence interval of the effect, for all arms of the hyperparameter together; null below two users a side. */
-  readonly interval: readonly [number, number] | null;
-}
-
-/** Hyperparameters that worked for a cell, as consolidation found them. Holds no users. */
-export interface Skill {
-  /** The same for the same cell and hyperparameters. */
-  readonly id: string;
-  readonly cell: string;
-  readonly hyperparameters: Readonly<Record<string, number>>;
-  readonly uses: number;
-  readonly users: number;
-  readonly successRate: number;
-  readonly meanReward: number;
-  /** When its first and last episode were committed, epoch milliseconds. */
-  readonly from: number;
-  readonly to: number;
 }
 
 export interface ConsolidationSummary {

@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
-import type { ConsolidationSummary, Skill } from './bank.ts';
-import type { BankStore, CellStrategy } from '../episodes/bank-store.ts';
+import type { BankStore } from '../episodes/bank-store.ts';
+import type { CellStrategy, Skill } from '../episodes/cell-strategy.ts';
 import type { Episode } from '../episodes/episode.ts';
 import { SHARDS, storedAtKey } from '../episodes/episode-index.ts';
 import { verdictOf } from '../episodes/outcome.ts';
 import { recommend } from '../population/strategy.ts';
+import type { ConsolidationSummary } from './bank.ts';
 
 export interface PatternConsolidation {
   readonly minUses: number;

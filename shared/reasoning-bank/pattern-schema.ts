@@ -1,7 +1,7 @@
 import * as z from 'zod';
+import type { AdaptationContext } from '../episodes/adaptation-context.ts';
 import { InvalidInputError, shown } from '../errors.ts';
 import type { NewPattern, RetrievalOptions } from './bank.ts';
-import type { AdaptationContext } from '../episodes/adaptation-context.ts';
 
 /** Texts of a pattern are at most so many bytes each, so that no item comes near what DynamoDB takes. */
 const MAX_TEXT_BYTES = 4096;

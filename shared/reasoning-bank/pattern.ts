@@ -1,8 +1,8 @@
 import { userKey } from '../config/user-key.ts';
-import type { NewPattern, Pattern } from './bank.ts';
 import { type AdaptationContext, contextOf, taskOf, userOfTask } from '../episodes/adaptation-context.ts';
 import { cellOf, type Episode, type Outcome } from '../episodes/episode.ts';
 import { verdictOf } from '../episodes/outcome.ts';
+import type { NewPattern, Pattern } from './bank.ts';
 
 /** What a context leaves unsaid, so that it belongs to a cell. */
 export type CellDefaults = Required<Pick<AdaptationContext, 'learner' | 'rank' | 'embeddingDim'>>;

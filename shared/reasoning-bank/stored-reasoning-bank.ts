@@ -1,6 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import { InvalidInputError, shown } from '../errors.ts';
 import { userKey } from '../config/user-key.ts';
+import { type AdaptationContext, contextOf } from '../episodes/adaptation-context.ts';
+import type { BankStore } from '../episodes/bank-store.ts';
+import type { Episode } from '../episodes/episode.ts';
+import { SHARDS } from '../episodes/episode-index.ts';
+import { verdictOf } from '../episodes/outcome.ts';
+import { InvalidInputError, shown } from '../errors.ts';
+import { priorInWords, recommend } from '../population/strategy.ts';
 import type {
   BankStats,
   ConsolidationSummary,
@@ -10,11 +16,6 @@ import type {
   RetrievalOptions,
   Strategy,
 } from './bank.ts';
-import type { BankStore } from '../episodes/bank-store.ts';
-import { type AdaptationContext, contextOf } from '../episodes/adaptation-context.ts';
-import type { Episode } from '../episodes/episode.ts';
-import { SHARDS } from '../episodes/episode-index.ts';
-import { verdictOf } from '../episodes/outcome.ts';
 import { type CellDefaults, cellOfContext, episodeOf, patternOf, TEXT_CELL } from './pattern.ts';
 import { consolidatePatterns } from './pattern-consolidation.ts';
 import {
@@ -25,7 +26,6 @@ import {
   parseUserId,
 } from './pattern-schema.ts';
 import { nearest, type Query, wordsOf } from './similarity.ts';
-import { priorInWords, recommend } from '../population/strategy.ts';
 
 export interface StoredReasoningBankOptions {
   /** What queries and tasks leave unsaid. Default: learner bayesian, rank 4, embeddingDim 64. */

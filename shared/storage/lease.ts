@@ -1,5 +1,5 @@
-import { ConflictError } from '../errors.ts';
 import { PREFIX } from '../config/names.ts';
+import { ConflictError } from '../errors.ts';
 import type { Objects } from './objects.ts';
 
 /**

@@ -1,15 +1,15 @@
 import { execFileSync } from 'node:child_process';
 import { parseArgs } from 'node:util';
+import { batchForward, forward, queryScores, userPart } from '../../shared/lora/forward.ts';
+import { initialPrior } from '../../shared/lora/prior.ts';
+import { createRandom, type Random } from '../../shared/lora/random.ts';
+import { sgdStateFrom, trainSgd } from '../../shared/lora/sgd.ts';
 import {
   decodeTensors,
   encodeTensors,
   layOutTensors,
   readTensors,
 } from '../../shared/storage/safetensors.ts';
-import { batchForward, forward, queryScores, userPart } from '../../shared/lora/forward.ts';
-import { initialPrior } from '../../shared/lora/prior.ts';
-import { createRandom, type Random } from '../../shared/lora/random.ts';
-import { sgdStateFrom, trainSgd } from '../../shared/lora/sgd.ts';
 import {
   referenceBatch,
   referenceEncode,

@@ -4,8 +4,8 @@ import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import { exitCodeOf } from '../../cli/exit.ts';
 import { printJson, printLine, printProblem } from '../../cli/output.ts';
-import type { ReplaySummary } from '../../cli/replay/summary.ts';
 import { bootstrapInterval, mean } from '../../cli/replay/datasets/ranking-metrics.ts';
+import type { ReplaySummary } from '../../cli/replay/summary.ts';
 
 /**
  * `npm run bench:transfer`: what users who come later owe to those who came before. Runs `attune local` twice on the same feedback, with

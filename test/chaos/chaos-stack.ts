@@ -1,18 +1,18 @@
 import { requestIdOf } from '../../infra/local/lambda/trace-id.ts';
 import { LocalStack } from '../../infra/local/local-stack.ts';
 import { AdapterStore } from '../../shared/adapters/adapter-store.ts';
-import { combine, learningObjects } from '../../shared/population/shared-learning.ts';
-import { ObjectStore } from '../../shared/storage/objects.ts';
-import { SqsFeedbackQueue } from '../../shared/feedback/sqs-queue.ts';
-import { basisFromEmbeddings, coefficientCount } from '../../shared/lora/basis.ts';
-import { DynamoEpisodeStore } from '../../shared/episodes/dynamodb-episode-store.ts';
-import { itemKey } from '../../shared/episodes/episode.ts';
-import { initialSkills } from '../../shared/population/population-model.ts';
 import { dynamoClient } from '../../shared/config/clients/dynamodb.ts';
 import { s3Client } from '../../shared/config/clients/s3.ts';
 import { sqsClient } from '../../shared/config/clients/sqs.ts';
 import { OUTPUT } from '../../shared/config/names.ts';
 import { environmentOf, settingsFromEnvironment } from '../../shared/config/settings.ts';
+import { DynamoEpisodeStore } from '../../shared/episodes/dynamodb-episode-store.ts';
+import { itemKey } from '../../shared/episodes/episode.ts';
+import { SqsFeedbackQueue } from '../../shared/feedback/sqs-queue.ts';
+import { basisFromEmbeddings, coefficientCount } from '../../shared/lora/basis.ts';
+import { initialPopulationModel } from '../../shared/population/population-model.ts';
+import { combine, learningObjects } from '../../shared/population/shared-learning.ts';
+import { ObjectStore } from '../../shared/storage/objects.ts';
 import { CHAOS_SETTINGS } from './assembly.ts';
 import { type FaultProxyOptions, type SeenRequest, startFaultProxy } from './fault-proxy.ts';
 
@@ -90,10 +90,10 @@ export async function provideLearning({ objects, settings }: ChaosStack, items: 
   const { rank, scalingFactor, embeddingModel } = settings;
   const basis = basisFromEmbeddings(items, { rank, scalingFactor, seed: 1 });
   if ((await shared.basis.refresh()) === undefined) await shared.basis.write({ basis, embeddingModel });
-  const known = await shared.skills.refresh();
+  const known = await shared.population.refresh();
   const sums = new Map(items.map((_, i) => [itemKey(`item ${i}`), { sum: (i % 7) - 3, count: 10 + i }]));
-  const first = initialSkills(basis.id, coefficientCount(basis));
-  const skills = known ?? { ...first, version: 1, items: { ...first.items, sums } };
-  if (known === undefined) await shared.skills.write(skills);
-  return combine({ basis }, skills);
+  const first = initialPopulationModel(basis.id, coefficientCount(basis));
+  const population = known ?? { ...first, version: 1, items: { ...first.items, sums } };
+  if (known === undefined) await shared.population.write(population);
+  return combine({ basis }, population);
 }

@@ -3,12 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import type { ConsolidationReport } from '../../functions/consolidate-patterns/consolidate.ts';
-import { learningObjects } from '../../shared/population/shared-learning.ts';
-import { encodeFeedbackEvent } from '../../shared/feedback/event.ts';
-import { userKey } from '../../shared/feedback/user-key.ts';
-import { createRandom } from '../../shared/lora/random.ts';
-import { cellOf } from '../../shared/episodes/episode.ts';
 import { PREFIX } from '../../shared/config/names.ts';
+import { userKey } from '../../shared/config/user-key.ts';
+import { cellOf } from '../../shared/episodes/episode.ts';
+import { encodeFeedbackEvent } from '../../shared/feedback/event.ts';
+import { createRandom } from '../../shared/lora/random.ts';
+import { learningObjects } from '../../shared/population/shared-learning.ts';
 import { CHAOS_SETTINGS, synthesizeChaos } from './assembly.ts';
 import { type ChaosStack, provideLearning, startChaosStack } from './chaos-stack.ts';
 import type { SeenRequest } from './fault-proxy.ts';
@@ -75,7 +75,7 @@ async function consolidate(force: boolean): Promise<ConsolidationReport> {
 }
 
 async function skillsInForce() {
-  return (await learningObjects(running.objects, running.settings).skills.refresh())!;
+  return (await learningObjects(running.objects, running.settings).population.refresh())!;
 }
 
 test.each([
@@ -107,9 +107,9 @@ test.each([
       expect((await skillsInForce()).version).toBe(before.version + 1);
       expect((await consolidate(false)).status).toBe('nothing-new');
     }
-    const skills = await skillsInForce();
-    expect(skills.version).toBe(before.version + 1);
-    expect(skills.progress.episodes).toBe(episodes);
-    expect(await running.episodes.prior(cell)).toMatchObject({ skillsVersion: skills.version, episodes });
+    const population = await skillsInForce();
+    expect(population.version).toBe(before.version + 1);
+    expect(population.progress.episodes).toBe(episodes);
+    expect(await running.episodes.prior(cell)).toMatchObject({ skillsVersion: population.version, episodes });
   },
 );

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { applyEvents } from '../../functions/update-adapters/apply-events.ts';
 import { encodeAdapter, type StoredAdapter } from '../../shared/adapters/adapter-object.ts';
-import type { SharedLearning } from '../../shared/population/shared-learning.ts';
+import type { FunctionSettings } from '../../shared/config/settings.ts';
 import { parseFeedbackEvent } from '../../shared/feedback/event.ts';
 import { learnerOf } from '../../shared/lora/learner.ts';
-import type { FunctionSettings } from '../../shared/config/settings.ts';
+import type { SharedLearning } from '../../shared/population/shared-learning.ts';
 import type { WorkloadMessage } from './workload.ts';
 
 /** What a user's adapter must be in the end. */
@@ -49,11 +49,11 @@ export function expectedAdapters(
  * Hash of everything that an adapter has learned: its whole object, with B solved under the given skills, but for what may differ
  * with the cut into updates (version, times, the last episode).
  */
-export function learnedBytes(adapter: StoredAdapter, { model, skills }: SharedLearning): string {
+export function learnedBytes(adapter: StoredAdapter, { model, population }: SharedLearning): string {
   const bytes = encodeAdapter({
     ...adapter,
     weights: learnerOf(adapter.state.learner).solve(adapter.state, model),
-    skillsVersion: skills.version,
+    skillsVersion: population.version,
     version: 1,
     createdAt: 0,
     updatedAt: 0,

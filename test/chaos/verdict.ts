@@ -1,9 +1,9 @@
 import { GetQueueAttributesCommand } from '@aws-sdk/client-sqs';
 import { remainsOf } from '../../shared/adapters/forgetting.ts';
-import type { SharedLearning } from '../../shared/population/shared-learning.ts';
-import type { QuarantinedMessage } from '../../shared/feedback/quarantine.ts';
 import { eventKey } from '../../shared/adapters/recent-events.ts';
 import { PREFIX } from '../../shared/config/names.ts';
+import type { QuarantinedMessage } from '../../shared/feedback/quarantine.ts';
+import type { SharedLearning } from '../../shared/population/shared-learning.ts';
 import type { ChaosStack } from './chaos-stack.ts';
 import { compareOrder, type OrderFaults } from './compare-order.ts';
 import { expectedAdapters, learnedBytes } from './oracle.ts';

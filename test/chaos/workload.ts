@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
+import { userKey } from '../../shared/config/user-key.ts';
 import { encodeEmbedding } from '../../shared/feedback/embedding-codec.ts';
 import { encodeFeedbackEvent, type InteractionInput } from '../../shared/feedback/event.ts';
-import { userKey } from '../../shared/feedback/user-key.ts';
 import { createRandom, type Random } from '../../shared/lora/random.ts';
 
 /** A message as it is put into the queue. */

@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { LocalStack } from '../../infra/local/local-stack.ts';
-import { learningObjects } from '../../shared/population/shared-learning.ts';
-import { ObjectStore } from '../../shared/storage/objects.ts';
-import { createRandom } from '../../shared/lora/random.ts';
 import { s3Client } from '../../shared/config/clients/s3.ts';
 import { OUTPUT } from '../../shared/config/names.ts';
+import { createRandom } from '../../shared/lora/random.ts';
+import { learningObjects } from '../../shared/population/shared-learning.ts';
+import { ObjectStore } from '../../shared/storage/objects.ts';
 import { writeAssembly } from '../support/assembly-fixture.ts';
 import { runAttune } from '../support/run-attune.ts';
 

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openCheckpoint } from '../../cli/replay/checkpoint.ts';
-import { planReplay } from '../../cli/replay/plan.ts';
 import { simulate } from '../../cli/replay/datasets/simulator.ts';
+import { planReplay } from '../../cli/replay/plan.ts';
 import { InvalidConfigurationError } from '../../shared/errors.ts';
 
 const plan = planReplay(

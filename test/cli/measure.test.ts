@@ -1,9 +1,9 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { simulate } from '../../cli/replay/datasets/simulator.ts';
 import { rankHeldOut } from '../../cli/replay/measure.ts';
 import { planReplay, type ReplayPlan } from '../../cli/replay/plan.ts';
-import { simulate } from '../../cli/replay/datasets/simulator.ts';
 import { lambdaClient } from '../../shared/config/clients/lambda.ts';
 
 const plan = planReplay(

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { newcomersLoss } from '../../cli/replay/newcomers.ts';
-import { userKey } from '../../shared/feedback/user-key.ts';
+import { userKey } from '../../shared/config/user-key.ts';
 import type { Outcome } from '../../shared/episodes/episode.ts';
 import { InMemoryEpisodeStore } from '../../shared/episodes/in-memory-episode-store.ts';
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { planReplay } from '../../cli/replay/plan.ts';
 import { simulate } from '../../cli/replay/datasets/simulator.ts';
+import { planReplay } from '../../cli/replay/plan.ts';
 import { encodeFeedbackEvent } from '../../shared/feedback/event.ts';
 
 const dataset = simulate({ users: 30, items: 200, interactionsPerUser: 50, embeddingDim: 16, seed: 3 });

@@ -1,12 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { PutItemCommand } from '@aws-sdk/client-dynamodb';
 import { expect, it } from 'vitest';
-import { CorruptObjectError } from '../../shared/errors.ts';
+import { userKey } from '../../shared/config/user-key.ts';
 import { DynamoEpisodeStore } from '../../shared/episodes/dynamodb-episode-store.ts';
 import type { Episode } from '../../shared/episodes/episode.ts';
 import { type Item, toItem } from '../../shared/episodes/episode-item.ts';
 import { InMemoryEpisodeStore } from '../../shared/episodes/in-memory-episode-store.ts';
-import { userKey } from '../../shared/config/user-key.ts';
+import { CorruptObjectError } from '../../shared/errors.ts';
 import { describeReasoningBank } from './reasoning-bank.ts';
 import { dynamoDbUnderTest } from './table.ts';
 

@@ -1,13 +1,14 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { NewPattern } from '../../shared/reasoning-bank/bank.ts';
-import type { BankStore } from '../../shared/episodes/bank-store.ts';
+import { userKey } from '../../shared/config/user-key.ts';
 import { taskOf } from '../../shared/episodes/adaptation-context.ts';
+import type { BankStore } from '../../shared/episodes/bank-store.ts';
 import type { Episode } from '../../shared/episodes/episode.ts';
 import type { IndexedEpisode } from '../../shared/episodes/episode-store.ts';
 import { parseHints } from '../../shared/population/hints.ts';
-import { initialSkills } from '../../shared/population/population-model.ts';
+import { initialPopulationModel } from '../../shared/population/population-model.ts';
+import { summaryOf } from '../../shared/population/prior-summary.ts';
+import type { NewPattern } from '../../shared/reasoning-bank/bank.ts';
 import { StoredReasoningBank } from '../../shared/reasoning-bank/stored-reasoning-bank.ts';
-import { userKey } from '../../shared/config/user-key.ts';
 
 /** A store for one test, empty. */
 export interface BankStoreUnderTest {
@@ -373,8 +374,8 @@ export function describeReasoningBank(
         gainInterval: { low: 0.01, high: 0.05 },
         shortfall: 0.002,
       };
-      const skills = { ...initialSkills('basis', 65), version: 1, priorVersion: 1, evidence };
-      await under.store.recordSkills('bayesian-r4-d64', skills);
+      const skills = { ...initialPopulationModel('basis', 65), version: 1, priorVersion: 1, evidence };
+      await under.store.recordPrior('bayesian-r4-d64', summaryOf(skills));
       const { prior, recommendation } = await bank.learnStrategy('rank 4');
       expect(prior).toEqual({
         skillsVersion: 1,
@@ -395,17 +396,17 @@ export function describeReasoningBank(
 
     it('keeps what was recorded of later skills from a run that is late, and takes the same again', async () => {
       const at = (version: number, fittedAt: number) => ({
-        ...initialSkills('basis', 65),
+        ...initialPopulationModel('basis', 65),
         version,
         progress: { watermarks: [], episodes: 0, fittedEpisodes: 0, at: fittedAt },
       });
       const recorded = async () => (await bank.learnStrategy('rank 4')).prior;
-      await under.store.recordSkills('bayesian-r4-d64', at(2, 20));
-      await under.store.recordSkills('bayesian-r4-d64', at(1, 10));
+      await under.store.recordPrior('bayesian-r4-d64', summaryOf(at(2, 20)));
+      await under.store.recordPrior('bayesian-r4-d64', summaryOf(at(1, 10)));
       expect(await recorded()).toMatchObject({ skillsVersion: 2, consolidatedAt: 20 });
-      await under.store.recordSkills('bayesian-r4-d64', at(2, 21));
+      await under.store.recordPrior('bayesian-r4-d64', summaryOf(at(2, 21)));
       expect(await recorded()).toMatchObject({ skillsVersion: 2, consolidatedAt: 21 });
-      await under.store.recordSkills('bayesian-r4-d64', at(10, 30));
+      await under.store.recordPrior('bayesian-r4-d64', summaryOf(at(10, 30)));
       expect(await recorded()).toMatchObject({ skillsVersion: 10 });
     });
 

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readJsonLines } from '../../cli/json-lines.ts';
+import { loadRatings } from '../../cli/replay/datasets/ratings.ts';
 import { stackOutput } from '../../cli/stack-outputs.ts';
 import { bodyOf, failure, isHttp } from '../../functions/personalize/http.ts';
 import { parsePersonalizeRequest } from '../../functions/personalize/request.ts';
@@ -10,19 +11,21 @@ import { processBatch } from '../../functions/update-adapters/process-batch.ts';
 import { readAssembly } from '../../infra/local/assembly.ts';
 import { encodeAdapter } from '../../shared/adapters/adapter-object.ts';
 import { decodePlace } from '../../shared/adapters/adapter-store.ts';
-import { decodeBasis, encodeBasis } from '../../shared/population/basis-object.ts';
-import { decodeBasisSample, encodeBasisSample } from '../../shared/population/basis-sample-object.ts';
-import { decodeTensors, encodeTensors, readTensors } from '../../shared/storage/safetensors.ts';
-import { decodeSkills, encodeSkills } from '../../shared/population/population-model-object.ts';
 import { encodeTombstone } from '../../shared/adapters/tombstone.ts';
-import { loadRatings } from '../../cli/replay/datasets/ratings.ts';
+import { OUTPUT } from '../../shared/config/names.ts';
+import { userKey } from '../../shared/config/user-key.ts';
 import { AttuneError } from '../../shared/errors.ts';
 import { encodeEmbedding } from '../../shared/feedback/embedding-codec.ts';
 import { parseFeedbackEvent } from '../../shared/feedback/event.ts';
-import { userKey } from '../../shared/feedback/user-key.ts';
 import { carryOversTo } from '../../shared/lora/carry-over.ts';
 import { createRandom } from '../../shared/lora/random.ts';
-import { OUTPUT } from '../../shared/config/names.ts';
+import { decodeBasis, encodeBasis } from '../../shared/population/basis-object.ts';
+import { decodeBasisSample, encodeBasisSample } from '../../shared/population/basis-sample-object.ts';
+import {
+  decodePopulationModel,
+  encodePopulationModel,
+} from '../../shared/population/population-model-object.ts';
+import { decodeTensors, encodeTensors, readTensors } from '../../shared/storage/safetensors.ts';
 import { createWorkload, poisonOfEveryKind } from '../chaos/workload.ts';
 import { Container, createWorld, SETTINGS } from '../support/container.ts';
 
@@ -170,12 +173,12 @@ export const TARGETS: Readonly<Record<string, Target>> = {
         carryOvers: carryOversTo(learning.basis!, { basis: learning.basis! }, workload.items),
       }),
       encodeBasisSample({ embeddings: [Float16Array.of(1, 0)], watermarks: [''] }),
-      encodeSkills({ ...learning.skills, version: 1 }),
+      encodePopulationModel({ ...learning.population, version: 1 }),
     ],
     run: (bytes) =>
       refusing(() => decodeBasis(bytes, 'basis/b'))
         .then(() => refusing(() => decodeBasisSample(bytes, 'consolidation/b.sample')))
-        .then(() => refusing(() => decodeSkills(bytes, 'skills/s'))),
+        .then(() => refusing(() => decodePopulationModel(bytes, 'skills/s'))),
   },
   // Without a checksum in the way.
   safetensors: {

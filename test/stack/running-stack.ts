@@ -4,16 +4,16 @@ import { join } from 'node:path';
 import { LocalStack } from '../../infra/local/local-stack.ts';
 import { synthesize } from '../../infra/synth.ts';
 import { AdapterStore } from '../../shared/adapters/adapter-store.ts';
-import { learningObjects } from '../../shared/population/shared-learning.ts';
-import { ObjectStore } from '../../shared/storage/objects.ts';
-import { SqsFeedbackQueue } from '../../shared/feedback/sqs-queue.ts';
-import { DynamoEpisodeStore } from '../../shared/episodes/dynamodb-episode-store.ts';
 import { dynamoClient } from '../../shared/config/clients/dynamodb.ts';
 import { lambdaClient } from '../../shared/config/clients/lambda.ts';
 import { s3Client } from '../../shared/config/clients/s3.ts';
 import { sqsClient } from '../../shared/config/clients/sqs.ts';
 import { OUTPUT } from '../../shared/config/names.ts';
 import { type DeploymentSettings, settingsFromContext } from '../../shared/config/settings.ts';
+import { DynamoEpisodeStore } from '../../shared/episodes/dynamodb-episode-store.ts';
+import { SqsFeedbackQueue } from '../../shared/feedback/sqs-queue.ts';
+import { learningObjects } from '../../shared/population/shared-learning.ts';
+import { ObjectStore } from '../../shared/storage/objects.ts';
 
 export const SETTINGS = settingsFromContext({ embeddingDim: 16, embeddingModel: 'test-model' });
 

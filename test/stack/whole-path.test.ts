@@ -4,17 +4,17 @@ import { join } from 'node:path';
 import { InvokeCommand } from '@aws-sdk/client-lambda';
 import { GetQueueAttributesCommand, SendMessageCommand } from '@aws-sdk/client-sqs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { aucByThreshold } from '../../cli/replay/datasets/ranking-metrics.ts';
 import type { ConsolidationReport } from '../../functions/consolidate-patterns/consolidate.ts';
 import type { PersonalizeAnswer, ScoredItem } from '../../functions/personalize/personalize.ts';
-import type { QuarantinedMessage } from '../../shared/feedback/quarantine.ts';
-import { aucByThreshold } from '../../cli/replay/datasets/ranking-metrics.ts';
+import { METRIC, PREFIX } from '../../shared/config/names.ts';
+import { userKey } from '../../shared/config/user-key.ts';
+import { cellOf } from '../../shared/episodes/episode.ts';
 import { encodeEmbedding } from '../../shared/feedback/embedding-codec.ts';
 import { encodeFeedbackEvent, type FeedbackEventInput } from '../../shared/feedback/event.ts';
-import { userKey } from '../../shared/feedback/user-key.ts';
+import type { QuarantinedMessage } from '../../shared/feedback/quarantine.ts';
 import { createRandom } from '../../shared/lora/random.ts';
-import { cellOf } from '../../shared/episodes/episode.ts';
 import { upliftOf } from '../../shared/population/uplift.ts';
-import { METRIC, PREFIX } from '../../shared/config/names.ts';
 import { runAttune } from '../support/run-attune.ts';
 import { SETTINGS, startWholeStack } from './running-stack.ts';
 
@@ -314,7 +314,7 @@ describe('the whole stack', () => {
     expect({ code, stdout }).toEqual({
       code: 0,
       stdout: expect.stringMatching(
-        /^(too-little-new|nothing-new): \d+ new episodes, 0 of 0 skills; skills version \d+\n$/,
+        /^(too-little-new|nothing-new): \d+ new episodes, 0 of 0 population; population version \d+\n$/,
       ),
     });
   });

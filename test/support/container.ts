@@ -1,15 +1,15 @@
 import type { BatchServices } from '../../functions/update-adapters/process-batch.ts';
 import { AdapterCache } from '../../shared/adapters/adapter-cache.ts';
 import { AdapterStore } from '../../shared/adapters/adapter-store.ts';
-import { combine, type SharedLearning } from '../../shared/population/shared-learning.ts';
-import type { Objects } from '../../shared/storage/objects.ts';
-import { PendingEpisodes } from '../../shared/episodes/pending-episodes.ts';
-import { Quarantine } from '../../shared/feedback/quarantine.ts';
-import { ConflictError, UnavailableError } from '../../shared/errors.ts';
-import { basisFromEmbeddings } from '../../shared/lora/basis.ts';
+import type { FunctionSettings } from '../../shared/config/settings.ts';
 import type { EpisodeStore } from '../../shared/episodes/episode-store.ts';
 import { InMemoryEpisodeStore } from '../../shared/episodes/in-memory-episode-store.ts';
-import type { FunctionSettings } from '../../shared/config/settings.ts';
+import { PendingEpisodes } from '../../shared/episodes/pending-episodes.ts';
+import { ConflictError, UnavailableError } from '../../shared/errors.ts';
+import { Quarantine } from '../../shared/feedback/quarantine.ts';
+import { basisFromEmbeddings } from '../../shared/lora/basis.ts';
+import { combine, type SharedLearning } from '../../shared/population/shared-learning.ts';
+import type { Objects } from '../../shared/storage/objects.ts';
 import { MemoryObjects } from './memory-objects.ts';
 
 export const SETTINGS: FunctionSettings = {
@@ -127,7 +127,7 @@ export class Container {
       newcomers: (...given) => episodes.newcomers(...given),
       ofUser: (userKey) => episodes.ofUser(userKey),
       forgetUser: (userKey) => episodes.forgetUser(userKey),
-      recordSkills: (...given) => episodes.recordSkills(...given),
+      recordPrior: (...given) => episodes.recordPrior(...given),
     };
   }
 

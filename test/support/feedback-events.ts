@@ -1,10 +1,6 @@
 import type { FeedbackMessage } from '../../functions/update-adapters/process-batch.ts';
-import {
-  encodeFeedbackEvent,
-  type FeedbackEvent,
-  parseFeedbackEvent,
-} from '../../shared/feedback/event.ts';
-import { userKey } from '../../shared/feedback/user-key.ts';
+import { userKey } from '../../shared/config/user-key.ts';
+import { encodeFeedbackEvent, type FeedbackEvent, parseFeedbackEvent } from '../../shared/feedback/event.ts';
 import { SETTINGS } from './container.ts';
 
 /** Embeddings that span the space, for a basis. */

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { ConflictError } from '../../shared/errors.ts';
 import type {
   ListedObject,
   Objects,
@@ -6,7 +7,6 @@ import type {
   StoredVersion,
   WriteCondition,
 } from '../../shared/storage/objects.ts';
-import { ConflictError } from '../../shared/errors.ts';
 
 /** A bucket in memory whose conditional writes have one winner, as S3's have. */
 export class MemoryObjects implements Objects {

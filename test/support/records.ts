@@ -1,10 +1,10 @@
 import { onTestFinished } from 'vitest';
 import { startS3 } from '../../infra/local/s3/server.ts';
 import { AdapterStore } from '../../shared/adapters/adapter-store.ts';
-import { ObjectStore } from '../../shared/storage/objects.ts';
+import { InMemoryEpisodeStore } from '../../shared/episodes/in-memory-episode-store.ts';
 import { PendingEpisodes } from '../../shared/episodes/pending-episodes.ts';
 import { Quarantine } from '../../shared/feedback/quarantine.ts';
-import { InMemoryEpisodeStore } from '../../shared/episodes/in-memory-episode-store.ts';
+import { ObjectStore } from '../../shared/storage/objects.ts';
 import { localS3Client } from './endpoints.ts';
 
 /** Stores over a versioned bucket of a local S3, for one test. */

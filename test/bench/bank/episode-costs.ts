@@ -1,6 +1,6 @@
+import { userKey } from '../../../shared/config/user-key.ts';
 import { DynamoEpisodeStore } from '../../../shared/episodes/dynamodb-episode-store.ts';
 import type { Episode } from '../../../shared/episodes/episode.ts';
-import { userKey } from '../../../shared/config/user-key.ts';
 import { startTable } from './table.ts';
 
 /** What it costs to store the episode of one update. */

@@ -1,8 +1,8 @@
-import { createRandom } from '../../../shared/lora/random.ts';
-import type { NewPattern } from '../../../shared/reasoning-bank/bank.ts';
+import { userKey } from '../../../shared/config/user-key.ts';
 import { taskOf } from '../../../shared/episodes/adaptation-context.ts';
 import type { Episode } from '../../../shared/episodes/episode.ts';
-import { userKey } from '../../../shared/config/user-key.ts';
+import { createRandom } from '../../../shared/lora/random.ts';
+import type { NewPattern } from '../../../shared/reasoning-bank/bank.ts';
 
 const VERSIONS_PER_USER = 10;
 

@@ -1,8 +1,8 @@
 import { createLoRAPersonalizationEngine } from '../../../shared/engine/engine.ts';
+import { queryOf } from '../../../shared/episodes/adaptation-context.ts';
 import { createRandom } from '../../../shared/lora/random.ts';
 import type { ReasoningBankInstance } from '../../../shared/reasoning-bank/bank.ts';
 import { BankConnection } from '../../../shared/reasoning-bank/bank-connection.ts';
-import { queryOf } from '../../../shared/episodes/adaptation-context.ts';
 import { timed } from './timing.ts';
 
 const CONTEXT = { learner: 'bayesian', rank: 4, embeddingDim: 64, samplesSeen: 40, batchSize: 5, loss: 0.04 };

@@ -1,9 +1,9 @@
 import { Worker } from 'node:worker_threads';
 import { BatchWriteItemCommand, CreateTableCommand, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
-import type { Episode } from '../../../shared/episodes/episode.ts';
-import { toItem } from '../../../shared/episodes/episode-item.ts';
 import { dynamoClient } from '../../../shared/config/clients/dynamodb.ts';
 import { TABLE } from '../../../shared/config/names.ts';
+import type { Episode } from '../../../shared/episodes/episode.ts';
+import { toItem } from '../../../shared/episodes/episode-item.ts';
 
 /** Requests, and the capacity that DynamoDB says they consumed. */
 export interface Units {

@@ -3,12 +3,12 @@ import { applyEvents } from '../../../functions/update-adapters/apply-events.ts'
 import { startS3 } from '../../../infra/local/s3/server.ts';
 import type { StoredAdapter } from '../../../shared/adapters/adapter-object.ts';
 import { AdapterStore } from '../../../shared/adapters/adapter-store.ts';
+import type { FunctionSettings } from '../../../shared/config/settings.ts';
+import { userKey } from '../../../shared/config/user-key.ts';
+import type { Episode } from '../../../shared/episodes/episode.ts';
+import { basisFromEmbeddings } from '../../../shared/lora/basis.ts';
 import { learningObjects, readSharedLearning } from '../../../shared/population/shared-learning.ts';
 import { ObjectStore } from '../../../shared/storage/objects.ts';
-import { userKey } from '../../../shared/feedback/user-key.ts';
-import { basisFromEmbeddings } from '../../../shared/lora/basis.ts';
-import type { Episode } from '../../../shared/episodes/episode.ts';
-import type { FunctionSettings } from '../../../shared/config/settings.ts';
 import { startTable, TABLE_NAME } from '../bank/table.ts';
 import { localS3 } from './local-s3.ts';
 import type { MeasuredRun, RunOptions } from './one-run.ts';

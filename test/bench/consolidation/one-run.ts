@@ -5,13 +5,13 @@ import {
   consolidate,
 } from '../../../functions/consolidate-patterns/consolidate.ts';
 import { AdapterStore } from '../../../shared/adapters/adapter-store.ts';
+import type { FunctionSettings } from '../../../shared/config/settings.ts';
+import { DynamoEpisodeStore } from '../../../shared/episodes/dynamodb-episode-store.ts';
+import { cellOf } from '../../../shared/episodes/episode.ts';
+import { PendingEpisodes } from '../../../shared/episodes/pending-episodes.ts';
 import { learningObjects } from '../../../shared/population/shared-learning.ts';
 import { Lease } from '../../../shared/storage/lease.ts';
 import { ObjectStore } from '../../../shared/storage/objects.ts';
-import { PendingEpisodes } from '../../../shared/episodes/pending-episodes.ts';
-import { DynamoEpisodeStore } from '../../../shared/episodes/dynamodb-episode-store.ts';
-import { cellOf } from '../../../shared/episodes/episode.ts';
-import type { FunctionSettings } from '../../../shared/config/settings.ts';
 import { countUnits, localDynamoDb, type Units } from '../bank/table.ts';
 import { localS3 } from './local-s3.ts';
 import { countRequests, type S3Requests } from './s3-requests.ts';

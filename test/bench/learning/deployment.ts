@@ -7,19 +7,19 @@ import { personalize, type ScoredItem } from '../../../functions/personalize/per
 import { updateUser } from '../../../functions/update-adapters/update-user.ts';
 import { AdapterCache } from '../../../shared/adapters/adapter-cache.ts';
 import { AdapterStore } from '../../../shared/adapters/adapter-store.ts';
-import { learningObjects, readSharedLearning } from '../../../shared/population/shared-learning.ts';
-import { Lease } from '../../../shared/storage/lease.ts';
+import type { FunctionSettings } from '../../../shared/config/settings.ts';
+import { userKey } from '../../../shared/config/user-key.ts';
+import { cellOf, type Outcome } from '../../../shared/episodes/episode.ts';
+import { InMemoryEpisodeStore } from '../../../shared/episodes/in-memory-episode-store.ts';
 import { PendingEpisodes } from '../../../shared/episodes/pending-episodes.ts';
 import type { FeedbackEvent } from '../../../shared/feedback/event.ts';
-import { userKey } from '../../../shared/feedback/user-key.ts';
 import { type Basis, basisFromEmbeddings, coefficientCount } from '../../../shared/lora/basis.ts';
 import { carryOversTo } from '../../../shared/lora/carry-over.ts';
 import { initialPrior } from '../../../shared/lora/prior.ts';
 import { nextDue } from '../../../shared/population/consolidation.ts';
-import { cellOf, type Outcome } from '../../../shared/episodes/episode.ts';
-import { InMemoryEpisodeStore } from '../../../shared/episodes/in-memory-episode-store.ts';
-import { initialSkills } from '../../../shared/population/population-model.ts';
-import type { FunctionSettings } from '../../../shared/config/settings.ts';
+import { initialPopulationModel } from '../../../shared/population/population-model.ts';
+import { learningObjects, readSharedLearning } from '../../../shared/population/shared-learning.ts';
+import { Lease } from '../../../shared/storage/lease.ts';
 import { MemoryObjects } from './memory-objects.ts';
 
 export interface DeploymentOptions {
@@ -106,8 +106,12 @@ export class MemoryDeployment {
       meanReward,
       relativeVariance: priorVariance,
     });
-    await learning.skills.refresh();
-    await learning.skills.write({ ...initialSkills(basisId, coefficientCount(basis)), version: 1, prior });
+    await learning.population.refresh();
+    await learning.population.write({
+      ...initialPopulationModel(basisId, coefficientCount(basis)),
+      version: 1,
+      prior,
+    });
     return deployment;
   }
 

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
+import { ConflictError } from '../../../shared/errors.ts';
 import type {
   ListedObject,
   StoredObject,
   StoredVersion,
   WriteCondition,
 } from '../../../shared/storage/objects.ts';
-import { ConflictError } from '../../../shared/errors.ts';
 
 /** S3 as the stores see it, in memory, with conditional writes and counted requests. */
 export class MemoryObjects {

@@ -5,15 +5,15 @@ import {
   consolidate,
 } from '../../../functions/consolidate-patterns/consolidate.ts';
 import { adapterKey } from '../../../shared/adapters/adapter-store.ts';
-import { learningObjects, readSharedLearning } from '../../../shared/population/shared-learning.ts';
-import { Lease } from '../../../shared/storage/lease.ts';
+import { userKey } from '../../../shared/config/user-key.ts';
+import { cellOf, itemKey } from '../../../shared/episodes/episode.ts';
 import { CorruptObjectError, UnavailableError } from '../../../shared/errors.ts';
 import { basisFromEmbeddings } from '../../../shared/lora/basis.ts';
 import { carryOversTo } from '../../../shared/lora/carry-over.ts';
 import { isValidationUser } from '../../../shared/population/consolidation.ts';
-import { cellOf, itemKey } from '../../../shared/episodes/episode.ts';
+import { learningObjects, readSharedLearning } from '../../../shared/population/shared-learning.ts';
 import { StoredReasoningBank } from '../../../shared/reasoning-bank/stored-reasoning-bank.ts';
-import { userKey } from '../../../shared/config/user-key.ts';
+import { Lease } from '../../../shared/storage/lease.ts';
 import { SETTINGS } from '../../support/container.ts';
 import { createDeployment, FORCED, items } from './deployment.ts';
 import { storesThrough } from './store-operations.ts';
@@ -32,9 +32,9 @@ describe('consolidation', () => {
     });
     expect(report.evidence!.users + report.evidence!.validationUsers).toBe(40);
     expect(report.evidence!.logLikelihoodAfter).toBeGreaterThan(report.evidence!.logLikelihoodBefore);
-    const skills = (await learning.skills.refresh())!;
-    expect(skills.priorVersion).toBe(1);
-    const { sums } = skills.items;
+    const population = (await learning.population.refresh())!;
+    expect(population.priorVersion).toBe(1);
+    const { sums } = population.items;
     expect(sums.size).toBe(10);
     expect(sums.get(itemKey('item 0'))!.count).toBe(40);
   });
@@ -118,9 +118,9 @@ describe('consolidation', () => {
     await crowd(12);
     pass(1);
     await consolidate(services, FORCED);
-    const before = await learning.skills.refresh();
+    const before = await learning.population.refresh();
     expect(await consolidate(services, FORCED)).toMatchObject({ status: 'nothing-new', skillsVersion: 1 });
-    expect(await learning.skills.refresh()).toEqual(before);
+    expect(await learning.population.refresh()).toEqual(before);
     await feedback('user 0', 2);
     pass(1);
     expect(await consolidate(services, FORCED)).toMatchObject({
@@ -128,7 +128,7 @@ describe('consolidation', () => {
       newEpisodes: 1,
       skillsVersion: 2,
     });
-    expect((await learning.skills.refresh())!.progress.episodes).toBe(25);
+    expect((await learning.population.refresh())!.progress.episodes).toBe(25);
   });
 
   test('waits until there is a quarter more, or a day has passed', async () => {
@@ -157,9 +157,9 @@ describe('consolidation', () => {
     await crowd(1, 1);
     pass(1);
     await consolidate(services, FORCED);
-    const skills = (await learning.skills.refresh())!;
+    const population = (await learning.population.refresh())!;
     const [known] = await episodes.recent(cellOf(SETTINGS), 1);
-    await learning.skills.write({ ...skills, progress: { ...skills.progress, episodes: 1_000_000 } });
+    await learning.population.write({ ...population, progress: { ...population.progress, episodes: 1_000_000 } });
     const backlog = 60_000;
     const waiting: ConsolidationServices['episodes'] = {
       ...storesThrough({ objects, episodes }, (_, run) => run()).episodes,
@@ -174,7 +174,7 @@ describe('consolidation', () => {
         }
       },
     };
-    await learning.skills.refresh();
+    await learning.population.refresh();
     const scheduled = () =>
       consolidate({ ...services, episodes: waiting }, { force: false, settleSeconds: 0 });
     expect(await scheduled()).toMatchObject({ status: 'consolidated', newEpisodes: 50_000 });
@@ -236,7 +236,7 @@ describe('consolidation', () => {
     const run = () => consolidate({ ...services, episodes: damaged }, FORCED);
     expect(await run()).toMatchObject({ status: 'consolidated', newEpisodes: 3 });
     expect(corrupt).toEqual([error]);
-    expect((await learning.skills.refresh())!.progress.episodes).toBe(3);
+    expect((await learning.population.refresh())!.progress.episodes).toBe(3);
     expect((await run()).status).toBe('nothing-new');
     expect(corrupt).toHaveLength(1);
   });
@@ -250,7 +250,7 @@ describe('consolidation', () => {
       consolidate({ ...services, lease, learning: learningObjects(objects, SETTINGS) }, FORCED);
     const reports = await Promise.all([run(), run()]);
     expect(reports.map(({ status }) => status).sort()).toEqual(['consolidated', 'superseded']);
-    expect((await learning.skills.refresh())!.progress.episodes).toBe(40);
+    expect((await learning.population.refresh())!.progress.episodes).toBe(40);
   });
 
   test('leaves the work to a run that is at it, until the lease of one that died expires', async () => {
@@ -338,7 +338,7 @@ describe('consolidation', () => {
     const made = (await learning.basis.refresh())!;
     expect(made).toMatchObject({ embeddingModel: SETTINGS.embeddingModel, carryOvers: [] });
     expect(made.basis.scale).toBe(SETTINGS.scalingFactor / SETTINGS.rank);
-    expect((await learning.skills.refresh())!.prior.basisId).toBe(made.basis.id);
+    expect((await learning.population.refresh())!.prior.basisId).toBe(made.basis.id);
   });
 
   test('keeps no part of a user key in what all users share', async () => {
@@ -351,8 +351,8 @@ describe('consolidation', () => {
     await consolidate(services, FORCED);
     const { watermarks } = (await learning.basisSample.refresh())!;
     expect(watermarks.filter((position) => position !== '').length).toBeGreaterThan(10);
-    expect((await learning.skills.refresh())!.progress.watermarks.length).toBeGreaterThan(10);
-    const shared = [...objects.contents].filter(([key]) => /^(skills|basis|consolidation)\//.test(key));
+    expect((await learning.population.refresh())!.progress.watermarks.length).toBeGreaterThan(10);
+    const shared = [...objects.contents].filter(([key]) => /^(population|basis|consolidation)\//.test(key));
     expect(shared).toHaveLength(4);
     const users = Array.from({ length: 60 }, (_, user) => userKey(`user ${user}`));
     for (const [key, { body }] of shared) {
@@ -385,7 +385,7 @@ describe('consolidation', () => {
     const { basis, learnedFrom, carryOvers } = (await learning.basis.refresh())!;
     expect(learnedFrom).toBeGreaterThanOrEqual(2 * 630);
     expect(carryOvers).toMatchObject([{ fromBasisId: first.basis.id }]);
-    expect((await learning.skills.refresh())!.prior.basisId).toBe(basis.id);
+    expect((await learning.population.refresh())!.prior.basisId).toBe(basis.id);
     expect((await readSharedLearning(learning, SETTINGS)).samplesEmbeddings).toBe(false);
     await feedback('user 3', 60);
     const { state } = (await adapters.load(userKey('user 3')))!.adapter;
@@ -427,7 +427,7 @@ describe('consolidation', () => {
       priorAccepted: true,
       evidence: { interactions: expect.any(Number) },
     });
-    const { prior, items: effects } = (await learning.skills.refresh())!;
+    const { prior, items: effects } = (await learning.population.refresh())!;
     expect(prior.basisId).toBe(basis.id);
     expect(prior.mean.some((value) => value !== 0)).toBe(true);
     expect(effects.sums.size).toBe(10);
@@ -468,7 +468,7 @@ describe('consolidation', () => {
     const { status, newEpisodes, evidence } = await scheduled();
     expect({ status, newEpisodes }).toEqual({ status: 'consolidated', newEpisodes: 25 });
     expect(evidence!.users + evidence!.validationUsers).toBe(26);
-    expect((await learning.skills.refresh())!.prior.basisId).toBe(basis.id);
+    expect((await learning.population.refresh())!.prior.basisId).toBe(basis.id);
     expect((await scheduled()).status).toBe('nothing-new');
   });
 });

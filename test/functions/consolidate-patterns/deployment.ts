@@ -4,17 +4,17 @@ import type {
 } from '../../../functions/consolidate-patterns/consolidate.ts';
 import { applyEvents } from '../../../functions/update-adapters/apply-events.ts';
 import { AdapterStore } from '../../../shared/adapters/adapter-store.ts';
-import { learningObjects, readSharedLearning } from '../../../shared/population/shared-learning.ts';
-import { Lease } from '../../../shared/storage/lease.ts';
-import type { Objects } from '../../../shared/storage/objects.ts';
+import type { FunctionSettings } from '../../../shared/config/settings.ts';
+import { userKey } from '../../../shared/config/user-key.ts';
+import { cellOf } from '../../../shared/episodes/episode.ts';
+import { InMemoryEpisodeStore } from '../../../shared/episodes/in-memory-episode-store.ts';
 import { PendingEpisodes } from '../../../shared/episodes/pending-episodes.ts';
 import type { CorruptObjectError } from '../../../shared/errors.ts';
 import { basisFromEmbeddings } from '../../../shared/lora/basis.ts';
 import { createRandom } from '../../../shared/lora/random.ts';
-import { cellOf } from '../../../shared/episodes/episode.ts';
-import { InMemoryEpisodeStore } from '../../../shared/episodes/in-memory-episode-store.ts';
-import type { FunctionSettings } from '../../../shared/config/settings.ts';
-import { userKey } from '../../../shared/config/user-key.ts';
+import { learningObjects, readSharedLearning } from '../../../shared/population/shared-learning.ts';
+import { Lease } from '../../../shared/storage/lease.ts';
+import type { Objects } from '../../../shared/storage/objects.ts';
 import { SETTINGS } from '../../support/container.ts';
 import { MemoryObjects } from '../../support/memory-objects.ts';
 

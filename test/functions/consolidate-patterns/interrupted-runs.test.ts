@@ -5,10 +5,10 @@ import {
   consolidate,
   LEASE_MS,
 } from '../../../functions/consolidate-patterns/consolidate.ts';
-import { learningObjects, readSharedLearning } from '../../../shared/population/shared-learning.ts';
 import { cellOf } from '../../../shared/episodes/episode.ts';
+import type { PopulationModel } from '../../../shared/population/population-model.ts';
 import { summaryOf } from '../../../shared/population/prior-summary.ts';
-import type { Skills } from '../../../shared/population/population-model.ts';
+import { learningObjects, readSharedLearning } from '../../../shared/population/shared-learning.ts';
 import { SETTINGS } from '../../support/container.ts';
 import { createDeployment } from './deployment.ts';
 import { INTERRUPTIONS, type Interruption, interruptAt, storesThrough } from './store-operations.ts';
@@ -77,12 +77,15 @@ async function operationsOf(scenario: () => Promise<Deployment>): Promise<number
 
 const bytesInForce = ({ objects }: Deployment) => objects.contents.get(`skills/${CELL}`)?.body;
 
-async function skillsInForce({ objects }: Deployment): Promise<Skills> {
-  return (await readSharedLearning(learningObjects(objects, SETTINGS), SETTINGS)).skills;
+async function skillsInForce({ objects }: Deployment): Promise<PopulationModel> {
+  return (await readSharedLearning(learningObjects(objects, SETTINGS), SETTINGS)).population;
 }
 
 /** All of the skills but when they were made. */
-const timeless = ({ progress, ...skills }: Skills) => ({ ...skills, progress: { ...progress, at: 0 } });
+const timeless = ({ progress, ...population }: PopulationModel) => ({
+  ...population,
+  progress: { ...progress, at: 0 },
+});
 
 describe.each([
   ['on top of earlier skills', withMoreFeedback],
@@ -111,9 +114,9 @@ describe.each([
         deployment.pass(LEASE_MS);
         const next = await consolidate(deployment.container(), SCHEDULED);
         expect(['consolidated', 'nothing-new']).toContain(next.status);
-        const skills = await skillsInForce(deployment);
-        expect(timeless(skills)).toEqual(expected);
-        expect(await deployment.episodes.prior(CELL)).toEqual(summaryOf(skills));
+        const population = await skillsInForce(deployment);
+        expect(timeless(population)).toEqual(expected);
+        expect(await deployment.episodes.prior(CELL)).toEqual(summaryOf(population));
         expect(await deployment.episodes.cells()).toEqual([CELL]);
         deployment.pass(1);
         expect((await consolidate(deployment.container(), SCHEDULED)).status).toBe('nothing-new');

@@ -1,15 +1,15 @@
 import { describe, expect, test } from 'vitest';
 import { learnBetterBasis, learnFirstBasis } from '../../../functions/consolidate-patterns/learned-basis.ts';
 import type { SampledState } from '../../../functions/consolidate-patterns/sample.ts';
-import { learningObjects } from '../../../shared/population/shared-learning.ts';
+import { userKey } from '../../../shared/config/user-key.ts';
+import type { Episode } from '../../../shared/episodes/episode.ts';
+import type { IndexedEpisode } from '../../../shared/episodes/episode-store.ts';
 import { ConflictError } from '../../../shared/errors.ts';
 import { basisFromEmbeddings } from '../../../shared/lora/basis.ts';
 import { createBayesianState, train } from '../../../shared/lora/bayesian.ts';
 import { initialPrior } from '../../../shared/lora/prior.ts';
 import { createRandom } from '../../../shared/lora/random.ts';
-import type { Episode } from '../../../shared/episodes/episode.ts';
-import type { IndexedEpisode } from '../../../shared/episodes/episode-store.ts';
-import { userKey } from '../../../shared/config/user-key.ts';
+import { learningObjects } from '../../../shared/population/shared-learning.ts';
 import { SETTINGS } from '../../support/container.ts';
 import { MemoryObjects } from '../../support/memory-objects.ts';
 

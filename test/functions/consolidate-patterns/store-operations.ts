@@ -1,6 +1,6 @@
 import type { ConsolidationServices } from '../../../functions/consolidate-patterns/consolidate.ts';
-import type { Objects } from '../../../shared/storage/objects.ts';
 import { UnavailableError } from '../../../shared/errors.ts';
+import type { Objects } from '../../../shared/storage/objects.ts';
 
 /** Stands between a run and one operation of its stores. */
 export type Around = <T>(operation: string, run: () => Promise<T>) => Promise<T>;
@@ -31,7 +31,7 @@ export function storesThrough({ objects, episodes }: Stores, around: Around): St
       newcomers: (...given) => around('query newcomers', () => episodes.newcomers(...given)),
       ofUser: (key) => whole('query a user', () => episodes.ofUser(key))(),
       forgetUser: (key) => around('forget a user', () => episodes.forgetUser(key)),
-      recordSkills: (...given) => around('record skills', () => episodes.recordSkills(...given)),
+      recordPrior: (...given) => around('record the prior', () => episodes.recordPrior(...given)),
     },
   };
 }

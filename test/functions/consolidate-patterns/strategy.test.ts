@@ -1,15 +1,15 @@
 import { describe, expect, test } from 'vitest';
+import { aucByThreshold } from '../../../cli/replay/datasets/ranking-metrics.ts';
 import { learnStepSize } from '../../../functions/consolidate-patterns/strategy.ts';
 import { AdapterStore } from '../../../shared/adapters/adapter-store.ts';
-import { combine, learningObjects } from '../../../shared/population/shared-learning.ts';
+import { userKey } from '../../../shared/config/user-key.ts';
+import { InMemoryEpisodeStore } from '../../../shared/episodes/in-memory-episode-store.ts';
 import { PendingEpisodes } from '../../../shared/episodes/pending-episodes.ts';
-import { aucByThreshold } from '../../../cli/replay/datasets/ranking-metrics.ts';
 import type { FeedbackEvent } from '../../../shared/feedback/event.ts';
-import { userKey } from '../../../shared/feedback/user-key.ts';
 import { createRandom } from '../../../shared/lora/random.ts';
 import { hyperparametersFor } from '../../../shared/population/exploration.ts';
-import { InMemoryEpisodeStore } from '../../../shared/episodes/in-memory-episode-store.ts';
-import { initialSkills } from '../../../shared/population/population-model.ts';
+import { initialPopulationModel } from '../../../shared/population/population-model.ts';
+import { combine, learningObjects } from '../../../shared/population/shared-learning.ts';
 import { MemoryDeployment } from '../../bench/learning/deployment.ts';
 import { SETTINGS } from '../../support/container.ts';
 
@@ -79,9 +79,9 @@ describe("a deployment of the learner 'sgd'", () => {
     expect(considered.length).toBeGreaterThan(6);
     expect(rejected.map(({ what }) => what)).toContain('learningRate 0.001');
 
-    const skills = await learningObjects(deployment.objects, deployment.settings).skills.refresh();
-    expect(skills).toMatchObject({ recommended: { learningRate: rate, insteadOf: 0.01 }, priorVersion: 0 });
-    expect(skills!.prior.meanReward).toBeGreaterThan(0.4);
+    const population = await learningObjects(deployment.objects, deployment.settings).population.refresh();
+    expect(population).toMatchObject({ recommended: { learningRate: rate, insteadOf: 0.01 }, priorVersion: 0 });
+    expect(population!.prior.meanReward).toBeGreaterThan(0.4);
 
     const newcomers = Array.from({ length: 20 }, (_, i) => `newcomer ${i}`);
     const others = newcomers.filter((userId) => !explores(userId));
@@ -119,8 +119,8 @@ describe("a deployment of the learner 'sgd'", () => {
 
   test('takes back what the evidence no longer supports, and does not call that created', async () => {
     const { deployment } = await deploy({ learningRate: 2, exploration: 0.5 }, 60);
-    const { skills } = learningObjects(deployment.objects, deployment.settings);
-    await skills.write({ ...(await skills.refresh())!, recommended: { learningRate: 0.2, insteadOf: 2 } });
+    const { population } = learningObjects(deployment.objects, deployment.settings);
+    await population.write({ ...(await population.refresh())!, recommended: { learningRate: 0.2, insteadOf: 2 } });
     expect(await deployment.consolidate(true)).toMatchObject({
       skillsCreated: 1,
       considered: 2,
@@ -128,7 +128,7 @@ describe("a deployment of the learner 'sgd'", () => {
         { what: 'step size', why: expect.stringMatching(/^taken back: Keep the configured values/) },
       ],
     });
-    expect((await skills.refresh())!.recommended).toBeNull();
+    expect((await population.refresh())!.recommended).toBeNull();
   });
 
   test('learns no strategy where nobody explores', async () => {
@@ -148,27 +148,27 @@ describe("a deployment of the learner 'sgd'", () => {
     await store.recordStrategy({ ...STRATEGY, recommendation: 'Set learning rate to 0.316.' });
     const runWith = (learningRate: number) => {
       const settings = { ...SETTINGS, learner: 'sgd' as const, exploration: 0, learningRate };
-      const skills = { ...initialSkills(null, 1), recommended: found };
+      const population = { ...initialPopulationModel(null, 1), recommended: found };
       return learnStepSize(
         { cell: STRATEGY.cell, settings, episodes: store, now: () => 7 },
         {
           storedBasis: undefined,
-          stored: skills,
-          inForce: combine(undefined, skills),
+          stored: population,
+          inForce: combine(undefined, population),
           found: [],
-          progress: skills.progress,
+          progress: population.progress,
           force: true,
         },
       );
     };
     expect(await runWith(0.01)).toMatchObject({
-      skills: { recommended: found },
+      population: { recommended: found },
       considered: 0,
       rejected: [],
     });
     expect((await store.strategy(STRATEGY.cell))!.recommendation).toBe('Set learning rate to 0.316.');
 
-    expect(await runWith(0.1)).toMatchObject({ skills: { recommended: null }, considered: 0, rejected: [] });
+    expect(await runWith(0.1)).toMatchObject({ population: { recommended: null }, considered: 0, rejected: [] });
     expect(await store.strategy(STRATEGY.cell)).toEqual({
       ...STRATEGY,
       recommendation:

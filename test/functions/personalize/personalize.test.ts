@@ -5,14 +5,14 @@ import { applyEvents } from '../../../functions/update-adapters/apply-events.ts'
 import { AdapterCache } from '../../../shared/adapters/adapter-cache.ts';
 import type { StoredAdapter } from '../../../shared/adapters/adapter-object.ts';
 import type { AdapterStore, Loaded } from '../../../shared/adapters/adapter-store.ts';
-import { combine } from '../../../shared/population/shared-learning.ts';
+import { userKey } from '../../../shared/config/user-key.ts';
+import { itemKey } from '../../../shared/episodes/episode.ts';
 import { decodeEmbedding } from '../../../shared/feedback/embedding-codec.ts';
-import { userKey } from '../../../shared/feedback/user-key.ts';
 import { basisFromEmbeddings } from '../../../shared/lora/basis.ts';
 import { carryOversTo } from '../../../shared/lora/carry-over.ts';
 import { createRandom } from '../../../shared/lora/random.ts';
-import { itemKey } from '../../../shared/episodes/episode.ts';
-import { initialSkills } from '../../../shared/population/population-model.ts';
+import { initialPopulationModel } from '../../../shared/population/population-model.ts';
+import { combine } from '../../../shared/population/shared-learning.ts';
 
 const DIM = 16;
 const random = createRandom('personalize');
@@ -88,14 +88,14 @@ describe('personalize', () => {
   });
 
   test('adds base, item and user to the score', async () => {
-    const skills = {
-      ...initialSkills(basis.id, basis.projectionDim + 1),
+    const population = {
+      ...initialPopulationModel(basis.id, basis.projectionDim + 1),
       version: 7,
       items: { sums: new Map([[itemKey('item 3'), { sum: 6, count: 10 }]]), shrinkage: 20, squares: 1 },
     };
     const { items, skillsVersion } = await personalize(
       request,
-      services(undefined, combine({ basis }, skills)),
+      services(undefined, combine({ basis }, population)),
     );
     expect(skillsVersion).toBe(7);
     expect(items[0]).toEqual({
@@ -107,7 +107,7 @@ describe('personalize', () => {
   });
 
   test('says what the answer rests on', async () => {
-    const withSkills = { ...initialSkills(basis.id, basis.projectionDim + 1), version: 1 };
+    const withSkills = { ...initialPopulationModel(basis.id, basis.projectionDim + 1), version: 1 };
     expect(await personalize(request, services(trained()))).toMatchObject({
       source: 'adapter',
       adapterVersion: 1,
@@ -123,12 +123,12 @@ describe('personalize', () => {
   });
 
   test('serves users held out as if there were no adapters and no item effects', async () => {
-    const skills = {
-      ...initialSkills(basis.id, basis.projectionDim + 1),
+    const population = {
+      ...initialPopulationModel(basis.id, basis.projectionDim + 1),
       version: 1,
       items: { sums: new Map([[itemKey('item 3'), { sum: 6, count: 10 }]]), shrinkage: 20, squares: 1 },
     };
-    const on = { ...services(trained(), combine({ basis }, skills)), settings: { ...settings, holdout: 1 } };
+    const on = { ...services(trained(), combine({ basis }, population)), settings: { ...settings, holdout: 1 } };
     const scored = await personalize(request, on);
     expect(scored.source).toBe('holdout');
     expect(scored.items.map(({ index }) => index)).toEqual(candidates.map((_, i) => i));
@@ -168,7 +168,7 @@ describe('personalize', () => {
     });
     const withSkills = combine(
       { basis },
-      { ...initialSkills(basis.id, basis.projectionDim + 1), version: 1 },
+      { ...initialPopulationModel(basis.id, basis.projectionDim + 1), version: 1 },
     );
     const newcomer = await personalize(request, services(undefined, withSkills));
     const others = await personalize(request, services(judged({}), withSkills));

@@ -1,13 +1,9 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { applyEvents } from '../../../functions/update-adapters/apply-events.ts';
-import {
-  decodeAdapter,
-  encodeAdapter,
-  type StoredAdapter,
-} from '../../../shared/adapters/adapter-object.ts';
-import { PendingEpisodes } from '../../../shared/episodes/pending-episodes.ts';
+import { decodeAdapter, encodeAdapter, type StoredAdapter } from '../../../shared/adapters/adapter-object.ts';
 import { RECENT_EVENTS_KEPT } from '../../../shared/adapters/recent-events.ts';
+import { PendingEpisodes } from '../../../shared/episodes/pending-episodes.ts';
 import { parseFeedbackEvent } from '../../../shared/feedback/event.ts';
 import { learnedBytes } from '../../chaos/oracle.ts';
 import { createWorkload } from '../../chaos/workload.ts';

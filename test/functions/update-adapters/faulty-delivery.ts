@@ -1,17 +1,24 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { processBatch } from '../../../functions/update-adapters/process-batch.ts';
 import { buryUser } from '../../../shared/adapters/forgetting.ts';
-import type { QuarantinedMessage } from '../../../shared/feedback/quarantine.ts';
 import { eventKey } from '../../../shared/adapters/recent-events.ts';
-import { userKey } from '../../../shared/feedback/user-key.ts';
-import { createRandom } from '../../../shared/lora/random.ts';
-import type { Episode } from '../../../shared/episodes/episode.ts';
 import { PREFIX } from '../../../shared/config/names.ts';
+import { userKey } from '../../../shared/config/user-key.ts';
+import type { Episode } from '../../../shared/episodes/episode.ts';
+import type { QuarantinedMessage } from '../../../shared/feedback/quarantine.ts';
+import { createRandom } from '../../../shared/lora/random.ts';
 import { compareOrder, type OrderFaults } from '../../chaos/compare-order.ts';
 import { type FifoBatch, FifoQueue } from '../../chaos/fifo-queue.ts';
 import { expectedAdapters, learnedBytes } from '../../chaos/oracle.ts';
 import { createWorkload, newMessageId, type Workload, type WorkloadMessage } from '../../chaos/workload.ts';
-import { type Call, Container, createWorld, type Fault, SETTINGS, type World } from '../../support/container.ts';
+import {
+  type Call,
+  Container,
+  createWorld,
+  type Fault,
+  SETTINGS,
+  type World,
+} from '../../support/container.ts';
 
 export const FAULTS: readonly Fault[] = [
   'unavailable',

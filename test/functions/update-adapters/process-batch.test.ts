@@ -1,10 +1,10 @@
 import { beforeEach, expect, test } from 'vitest';
 import { type FeedbackMessage, processBatch } from '../../../functions/update-adapters/process-batch.ts';
-import type { QuarantinedMessage } from '../../../shared/feedback/quarantine.ts';
 import { eventKey } from '../../../shared/adapters/recent-events.ts';
-import { UnavailableError } from '../../../shared/errors.ts';
-import { userKey } from '../../../shared/feedback/user-key.ts';
 import { PREFIX } from '../../../shared/config/names.ts';
+import { userKey } from '../../../shared/config/user-key.ts';
+import { UnavailableError } from '../../../shared/errors.ts';
+import type { QuarantinedMessage } from '../../../shared/feedback/quarantine.ts';
 import { Container, createWorld, type Fault, type World } from '../../support/container.ts';
 import { ITEMS, message, poison } from '../../support/feedback-events.ts';
 

@@ -1,16 +1,16 @@
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { updateUser } from '../../../functions/update-adapters/update-user.ts';
 import type { StoredAdapter } from '../../../shared/adapters/adapter-object.ts';
-import { combine } from '../../../shared/population/shared-learning.ts';
 import { eventKey } from '../../../shared/adapters/recent-events.ts';
+import { PREFIX } from '../../../shared/config/names.ts';
+import { userKey } from '../../../shared/config/user-key.ts';
+import type { Episode } from '../../../shared/episodes/episode.ts';
 import { ConflictError, UnavailableError } from '../../../shared/errors.ts';
 import type { FeedbackEvent } from '../../../shared/feedback/event.ts';
-import { userKey } from '../../../shared/feedback/user-key.ts';
 import { basisFromEmbeddings } from '../../../shared/lora/basis.ts';
 import { carryOversTo } from '../../../shared/lora/carry-over.ts';
 import { sampleOfUpdate } from '../../../shared/population/embedding-sample.ts';
-import type { Episode } from '../../../shared/episodes/episode.ts';
-import { PREFIX } from '../../../shared/config/names.ts';
+import { combine } from '../../../shared/population/shared-learning.ts';
 import { Container, createWorld, type Fault, SETTINGS, type World } from '../../support/container.ts';
 import { event, ITEMS } from '../../support/feedback-events.ts';
 

@@ -11,10 +11,10 @@ import { SendMessageBatchCommand } from '@aws-sdk/client-sqs';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { Endpoints } from '../../../infra/local/environment.ts';
 import { LocalStack, type LocalStackOptions } from '../../../infra/local/local-stack.ts';
-import { InvalidConfigurationError } from '../../../shared/errors.ts';
 import { dynamoClient } from '../../../shared/config/clients/dynamodb.ts';
 import { s3Client } from '../../../shared/config/clients/s3.ts';
 import { sqsClient } from '../../../shared/config/clients/sqs.ts';
+import { InvalidConfigurationError } from '../../../shared/errors.ts';
 import { functionResource, temporaryFolder, writeAssembly } from '../../support/assembly-fixture.ts';
 import { ManualClock } from './manual-clock.ts';
 

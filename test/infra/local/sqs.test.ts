@@ -6,8 +6,8 @@ import {
 } from '@aws-sdk/client-sqs';
 import { expect, it, onTestFinished } from 'vitest';
 import { type LocalSqs, startSqs } from '../../../infra/local/sqs.ts';
-import { InvalidConfigurationError } from '../../../shared/errors.ts';
 import { sqsClient } from '../../../shared/config/clients/sqs.ts';
+import { InvalidConfigurationError } from '../../../shared/errors.ts';
 import { temporaryFolder } from '../../support/assembly-fixture.ts';
 
 const FIFO = { FifoQueue: 'true', VisibilityTimeout: '3600' };

@@ -4,8 +4,8 @@ import { adapterHistory, rollBack } from '../../../shared/adapters/adapter-histo
 import type { StoredAdapter } from '../../../shared/adapters/adapter-object.ts';
 import { adapterKey } from '../../../shared/adapters/adapter-store.ts';
 import { eventKey } from '../../../shared/adapters/recent-events.ts';
+import { userKey } from '../../../shared/config/user-key.ts';
 import { InvalidInputError, NotFoundError } from '../../../shared/errors.ts';
-import { userKey } from '../../../shared/feedback/user-key.ts';
 import { createWorld, SETTINGS } from '../../support/container.ts';
 import { event, ITEMS } from '../../support/feedback-events.ts';
 import { createRecords } from '../../support/records.ts';

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { exportPeft, importPeft, type PeftFiles } from '../../../shared/adapters/peft.ts';
-import { layOutTensors, type NamedTensor, readTensors } from '../../../shared/storage/safetensors.ts';
 import { CorruptObjectError, InvalidInputError } from '../../../shared/errors.ts';
 import type { LoraAdapter } from '../../../shared/lora/forward.ts';
 import { createRandom } from '../../../shared/lora/random.ts';
+import { layOutTensors, type NamedTensor, readTensors } from '../../../shared/storage/safetensors.ts';
 
 const random = createRandom('peft');
 const normals = (length: number) => Float32Array.from({ length }, () => random.normal());

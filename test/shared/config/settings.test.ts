@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { InvalidConfigurationError } from '../../../shared/errors.ts';
 import {
   environmentOf,
   settingsFromContext,
   settingsFromEnvironment,
 } from '../../../shared/config/settings.ts';
+import { InvalidConfigurationError } from '../../../shared/errors.ts';
 
 describe('settings of a deployment', () => {
   test('have defaults for all that must be known', () => {

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { CircuitBreaker } from '../../../shared/episodes/circuit-breaker.ts';
 import { InvalidInputError, UnavailableError } from '../../../shared/errors.ts';
-import { BankGuard } from '../../../shared/episodes/circuit-breaker.ts';
 
 const hang = () => new Promise<never>(() => {});
 const fail = () => Promise.reject(new Error('down'));
@@ -11,7 +11,7 @@ describe('the guard of a bank', () => {
   afterEach(() => vi.useRealTimers());
 
   it('hands on what the bank answers, and leaves no timer behind', async () => {
-    expect(await new BankGuard().call('read', answer)).toBe('answer');
+    expect(await new CircuitBreaker().call('read', answer)).toBe('answer');
     expect(vi.getTimerCount()).toBe(0);
   });
 
@@ -19,7 +19,7 @@ describe('the guard of a bank', () => {
     ['read', 250],
     ['write', 1000],
   ] as const)('gives a %s up after %i ms', async (kind, deadline) => {
-    const call = new BankGuard().call(kind, hang);
+    const call = new CircuitBreaker().call(kind, hang);
     const outcome = vi.fn();
     call.catch(outcome);
     await vi.advanceTimersByTimeAsync(deadline - 1);
@@ -29,7 +29,7 @@ describe('the guard of a bank', () => {
   });
 
   it('opens after failures in a row, and then refuses without asking', async () => {
-    const guard = new BankGuard({ failuresToOpen: 3 });
+    const guard = new CircuitBreaker({ failuresToOpen: 3 });
     const call = vi.fn(fail);
     for (let i = 0; i < 2; i++) await expect(guard.call('read', call)).rejects.toThrow('down');
     await guard.call('read', answer);
@@ -41,7 +41,7 @@ describe('the guard of a bank', () => {
   });
 
   it('lets one call through after a while, and closes or opens again by it', async () => {
-    const guard = new BankGuard({ failuresToOpen: 1, coolDownMs: 1000 });
+    const guard = new CircuitBreaker({ failuresToOpen: 1, coolDownMs: 1000 });
     await expect(guard.call('read', fail)).rejects.toThrow('down');
     vi.advanceTimersByTime(1000);
     expect(guard.state).toBe('half-open');
@@ -57,14 +57,14 @@ describe('the guard of a bank', () => {
   });
 
   it('does not count what the bank refuses for good', async () => {
-    const guard = new BankGuard({ failuresToOpen: 1 });
+    const guard = new CircuitBreaker({ failuresToOpen: 1 });
     const refuse = () => Promise.reject(new InvalidInputError('k', '0', 'more'));
     await expect(guard.call('read', refuse)).rejects.toThrow(InvalidInputError);
     expect(guard.state).toBe('closed');
   });
 
   it('takes a call that throws at once as a failure', async () => {
-    const guard = new BankGuard({ failuresToOpen: 1 });
+    const guard = new CircuitBreaker({ failuresToOpen: 1 });
     const broken = (): Promise<never> => {
       throw new TypeError('not a bank');
     };

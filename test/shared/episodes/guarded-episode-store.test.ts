@@ -1,8 +1,8 @@
 import { expect, it, vi } from 'vitest';
-import { UnavailableError } from '../../../shared/errors.ts';
 import type { Episode } from '../../../shared/episodes/episode.ts';
-import { guardedEpisodes } from '../../../shared/episodes/guarded-episode-store.ts';
+import { guardedEpisodeStore } from '../../../shared/episodes/guarded-episode-store.ts';
 import { InMemoryEpisodeStore } from '../../../shared/episodes/in-memory-episode-store.ts';
+import { UnavailableError } from '../../../shared/errors.ts';
 import { episodeOf } from '../../../shared/reasoning-bank/pattern.ts';
 
 const DEFAULTS = { learner: 'bayesian', rank: 4, embeddingDim: 64 };
@@ -14,7 +14,7 @@ function episode(version: number): Episode {
 
 it('stores while the bank is well, and stops asking one that keeps failing', async () => {
   const store = new InMemoryEpisodeStore();
-  const episodes = guardedEpisodes(store);
+  const episodes = guardedEpisodeStore(store);
   expect(await episodes.store(episode(1))).toBe('stored');
   expect(await episodes.store(episode(1))).toBe('known');
   const failing = vi.spyOn(store, 'store').mockRejectedValue(new UnavailableError('down'));

@@ -1,6 +1,7 @@
 import { getEventListeners } from 'node:events';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { userKey } from '../../../shared/config/user-key.ts';
 import { InvalidConfigurationError, UnavailableError } from '../../../shared/errors.ts';
 import type { PublishedInteraction } from '../../../shared/feedback/coalescing.ts';
 import { type FeedbackEventInput, parseFeedbackEvent } from '../../../shared/feedback/event.ts';
@@ -11,7 +12,6 @@ import {
   type QueueEntry,
   type RefusedEntry,
 } from '../../../shared/feedback/queue.ts';
-import { userKey } from '../../../shared/feedback/user-key.ts';
 
 const DIM = 16;
 const embedding = new Float32Array(DIM).fill(0.25);

@@ -4,11 +4,11 @@ import type { AddressInfo } from 'node:net';
 import { ReceiveMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { type FauxqsServer, startFauxqs } from 'fauxqs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { userKey } from '../../../shared/config/user-key.ts';
 import { InvalidConfigurationError, NotFoundError, UnavailableError } from '../../../shared/errors.ts';
 import { parseFeedbackEvent } from '../../../shared/feedback/event.ts';
 import { FeedbackPublisher } from '../../../shared/feedback/publisher.ts';
 import { SqsFeedbackQueue } from '../../../shared/feedback/sqs-queue.ts';
-import { userKey } from '../../../shared/feedback/user-key.ts';
 
 let server: FauxqsServer;
 let client: SQSClient;

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { userKey } from '../../../shared/feedback/user-key.ts';
+import { userKey } from '../../../shared/config/user-key.ts';
 
 test('a user is named by the SHA-256 of the UTF-8 bytes of the id', () => {
   // printf 'Zoë' | sha256sum

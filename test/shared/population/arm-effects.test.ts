@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import type { Episode } from '../../../shared/episodes/episode.ts';
 import { createRandom } from '../../../shared/lora/random.ts';
 import { armEffects } from '../../../shared/population/arm-effects.ts';
-import type { Episode } from '../../../shared/episodes/episode.ts';
 import { studentQuantile } from '../../../shared/population/intervals.ts';
 import { episodeOf } from '../../../shared/reasoning-bank/pattern.ts';
 

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { decodeBasis, encodeBasis } from '../../../shared/population/basis-object.ts';
-import { decodeBasisSample, encodeBasisSample } from '../../../shared/population/basis-sample-object.ts';
 import { CorruptObjectError } from '../../../shared/errors.ts';
 import { basisFromEmbeddings } from '../../../shared/lora/basis.ts';
 import { carryOversTo } from '../../../shared/lora/carry-over.ts';
 import { createRandom } from '../../../shared/lora/random.ts';
+import { decodeBasis, encodeBasis } from '../../../shared/population/basis-object.ts';
+import { decodeBasisSample, encodeBasisSample } from '../../../shared/population/basis-sample-object.ts';
 import { withoutField } from '../../support/earlier-writer.ts';
 
 const random = createRandom('basis object');

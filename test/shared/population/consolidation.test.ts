@@ -1,5 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { userKey } from '../../../shared/config/user-key.ts';
+import type { Episode } from '../../../shared/episodes/episode.ts';
 import { initialPrior } from '../../../shared/lora/prior.ts';
 import { createRandom } from '../../../shared/lora/random.ts';
 import { addReward, emptyStatistics } from '../../../shared/lora/statistics.ts';
@@ -11,9 +13,7 @@ import {
   sampleOf,
   takeIn,
 } from '../../../shared/population/consolidation.ts';
-import type { Episode } from '../../../shared/episodes/episode.ts';
-import { initialSkills } from '../../../shared/population/population-model.ts';
-import { userKey } from '../../../shared/config/user-key.ts';
+import { initialPopulationModel } from '../../../shared/population/population-model.ts';
 
 const episode = (user: string, version: number, residuals: [bigint, number][]): Episode => ({
   userKey: userKey(user),
@@ -33,7 +33,7 @@ describe('taking in episodes', () => {
     );
     const taken = (order: readonly Episode[]) =>
       takeIn(
-        initialSkills(null, 1),
+        initialPopulationModel(null, 1),
         order.map((each, i) => ({ episode: each, shard: 0, position: String(i).padStart(3, '0') })),
       );
     const expected = taken(episodes).items;
@@ -55,12 +55,15 @@ describe('taking in episodes', () => {
   test('counts an episode once that an index holds twice', () => {
     const twice = episode('ada', 3, [[1n, 0.25]]);
     const found = ['a', 'b'].map((position) => ({ episode: twice, shard: 0, position }));
-    expect(takeIn(initialSkills(null, 1), found).items.sums.get(1n)).toEqual({ sum: 0.25, count: 1 });
+    expect(takeIn(initialPopulationModel(null, 1), found).items.sums.get(1n)).toEqual({
+      sum: 0.25,
+      count: 1,
+    });
   });
 
   test('remembers the last position of each shard', () => {
     const at = (shard: number, position: string) => ({ episode: episode(position, 1, []), shard, position });
-    const first = takeIn(initialSkills(null, 1), [at(2, 'b'), at(2, 'c'), at(0, 'x')]);
+    const first = takeIn(initialPopulationModel(null, 1), [at(2, 'b'), at(2, 'c'), at(0, 'x')]);
     expect(first.progress).toMatchObject({ watermarks: ['x', '', 'c'], episodes: 3 });
     expect(takeIn(first, [at(1, 'm')]).progress).toMatchObject({ watermarks: ['x', 'm', 'c'], episodes: 4 });
   });

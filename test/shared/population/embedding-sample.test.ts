@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import { userKey } from '../../../shared/config/user-key.ts';
 import { createRandom } from '../../../shared/lora/random.ts';
 import { embeddingsWanted, sampleOfUpdate } from '../../../shared/population/embedding-sample.ts';
-import { userKey } from '../../../shared/config/user-key.ts';
 
 const random = createRandom('embedding sample');
 const embeddings = Array.from({ length: 6 }, () =>

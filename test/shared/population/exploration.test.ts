@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { userKey } from '../../../shared/feedback/user-key.ts';
+import { userKey } from '../../../shared/config/user-key.ts';
 import { hyperparametersFor } from '../../../shared/population/exploration.ts';
 import { isHeldOut } from '../../../shared/population/holdout.ts';
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { userKey } from '../../../shared/feedback/user-key.ts';
+import { userKey } from '../../../shared/config/user-key.ts';
 import { isValidationUser } from '../../../shared/population/consolidation.ts';
 import { isHeldOut } from '../../../shared/population/holdout.ts';
 

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { learningObjects, readSharedLearning } from '../../../shared/population/shared-learning.ts';
-import { Lease } from '../../../shared/storage/lease.ts';
 import { basisFromEmbeddings } from '../../../shared/lora/basis.ts';
 import { createRandom } from '../../../shared/lora/random.ts';
-import { initialSkills } from '../../../shared/population/population-model.ts';
+import { initialPopulationModel } from '../../../shared/population/population-model.ts';
+import { learningObjects, readSharedLearning } from '../../../shared/population/shared-learning.ts';
+import { Lease } from '../../../shared/storage/lease.ts';
 import { SETTINGS } from '../../support/container.ts';
 import { MemoryObjects } from '../../support/memory-objects.ts';
 
@@ -15,9 +15,9 @@ const basis = basisFromEmbeddings(items, { rank, scalingFactor, seed: 1 });
 async function stored() {
   const learning = learningObjects(new MemoryObjects(), SETTINGS);
   await learning.basis.write({ basis, embeddingModel, learnedFrom: 90 });
-  const skills = initialSkills(basis.id, basis.projectionDim + 1);
+  const population = initialPopulationModel(basis.id, basis.projectionDim + 1);
   const items = { sums: new Map([[7n, { sum: 1, count: 2 }]]), shrinkage: 20, squares: 1 };
-  await learning.skills.write({ ...skills, version: 4, priorVersion: 4, items });
+  await learning.population.write({ ...population, version: 4, priorVersion: 4, items });
   return learning;
 }
 
@@ -34,7 +34,7 @@ describe('what all users share', () => {
   it('is the basis, with the prior over it, under the settings that it was made for', async () => {
     expect(await readSharedLearning(await stored(), SETTINGS)).toMatchObject({
       basis: { id: basis.id },
-      skills: { priorVersion: 4, prior: { basisId: basis.id } },
+      population: { priorVersion: 4, prior: { basisId: basis.id } },
       samplesEmbeddings: true,
       hasBasis: true,
     });
@@ -46,7 +46,7 @@ describe('what all users share', () => {
       expect(await readSharedLearning(await stored(), { ...SETTINGS, ...change })).toMatchObject({
         basis: null,
         model: { basis: null, carryOvers: [] },
-        skills: { version: 4, priorVersion: 0, prior: { basisId: null }, items: { squares: 1 } },
+        population: { version: 4, priorVersion: 0, prior: { basisId: null }, items: { squares: 1 } },
         samplesEmbeddings: false,
         hasBasis: true,
       });

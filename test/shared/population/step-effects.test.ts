@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { createRandom } from '../../../shared/lora/random.ts';
 import type { Episode } from '../../../shared/episodes/episode.ts';
 import { rewardOf } from '../../../shared/episodes/outcome.ts';
+import { createRandom } from '../../../shared/lora/random.ts';
 import { stepEffects } from '../../../shared/population/step-effects.ts';
 import { objectionToStep, recommend } from '../../../shared/population/strategy.ts';
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { createRandom } from '../../../shared/lora/random.ts';
 import type { Episode } from '../../../shared/episodes/episode.ts';
+import { createRandom } from '../../../shared/lora/random.ts';
 import { upliftOf } from '../../../shared/population/uplift.ts';
 
 function episode(userKey: string, outcome: Partial<Episode['outcome']>): Episode {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { UnavailableError } from '../../../shared/errors.ts';
 import { DynamoEpisodeStore } from '../../../shared/episodes/dynamodb-episode-store.ts';
 import { InMemoryEpisodeStore } from '../../../shared/episodes/in-memory-episode-store.ts';
+import { UnavailableError } from '../../../shared/errors.ts';
 import { StoredReasoningBank } from '../../../shared/reasoning-bank/stored-reasoning-bank.ts';
 import { measureEpisodes } from '../../bench/bank/episode-costs.ts';
 import { history, probe } from '../../bench/bank/history.ts';

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import type { NewPattern } from '../../../shared/reasoning-bank/bank.ts';
 import { InMemoryEpisodeStore } from '../../../shared/episodes/in-memory-episode-store.ts';
+import type { NewPattern } from '../../../shared/reasoning-bank/bank.ts';
 import { StoredReasoningBank } from '../../../shared/reasoning-bank/stored-reasoning-bank.ts';
 
 interface Told {

@@ -3,9 +3,9 @@ import type { AddressInfo } from 'node:net';
 import type { S3Client } from '@aws-sdk/client-s3';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type LocalS3, startS3 } from '../../../infra/local/s3/server.ts';
-import { ObjectStore } from '../../../shared/storage/objects.ts';
-import { ConflictError, InvalidConfigurationError, UnavailableError } from '../../../shared/errors.ts';
 import { s3Client } from '../../../shared/config/clients/s3.ts';
+import { ConflictError, InvalidConfigurationError, UnavailableError } from '../../../shared/errors.ts';
+import { ObjectStore } from '../../../shared/storage/objects.ts';
 
 const credentials = { accessKeyId: 'local', secretAccessKey: 'local' };
 const bytes = (text: string) => new TextEncoder().encode(text);

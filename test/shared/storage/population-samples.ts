@@ -1,11 +1,11 @@
-import type { StoredBasis } from '../../../shared/population/basis-object.ts';
-import type { BasisSample } from '../../../shared/population/basis-sample-object.ts';
+import type { Episode } from '../../../shared/episodes/episode.ts';
 import { createBasis } from '../../../shared/lora/basis.ts';
 import { preparePrior } from '../../../shared/lora/prior.ts';
 import { createRandom } from '../../../shared/lora/random.ts';
 import { packedDiagonal } from '../../../shared/lora/symmetric.ts';
-import type { Episode } from '../../../shared/episodes/episode.ts';
-import type { Skills } from '../../../shared/population/population-model.ts';
+import type { StoredBasis } from '../../../shared/population/basis-object.ts';
+import type { BasisSample } from '../../../shared/population/basis-sample-object.ts';
+import type { PopulationModel } from '../../../shared/population/population-model.ts';
 
 const random = createRandom('shared format samples');
 const [d, r, p] = [16, 2, 3];
@@ -14,7 +14,13 @@ const doubles = (length: number) => Float64Array.from({ length }, () => random.n
 const halves = (length: number) => Float16Array.from({ length }, () => random.normal());
 const rows = (count: number, length: number) => Array.from({ length: count }, () => doubles(length));
 
-const basis = createBasis({ embeddingDim: d, rank: r, scale: 0.35, a: floats(r * d), projection: floats(d * r * p) });
+const basis = createBasis({
+  embeddingDim: d,
+  rank: r,
+  scale: 0.35,
+  a: floats(r * d),
+  projection: floats(d * r * p),
+});
 
 /** A basis in `written/basis-v1.safetensors`. Numbers of no meaning, as everywhere here. */
 export const BASIS_VERSION_1: StoredBasis = {
@@ -27,7 +33,7 @@ export const BASIS_VERSION_1: StoredBasis = {
 };
 
 /** The population model in `written/skills-v1.safetensors`. */
-export const SKILLS_VERSION_1: Skills = {
+export const SKILLS_VERSION_1: PopulationModel = {
   version: 3,
   prior: preparePrior({
     basisId: basis.id,
@@ -45,7 +51,12 @@ export const SKILLS_VERSION_1: Skills = {
     shrinkage: 12.5,
     squares: 4.75,
   },
-  progress: { watermarks: ['', '0001700000000000#ab'], episodes: 40, fittedEpisodes: 32, at: 1_700_000_002_000 },
+  progress: {
+    watermarks: ['', '0001700000000000#ab'],
+    episodes: 40,
+    fittedEpisodes: 32,
+    at: 1_700_000_002_000,
+  },
   recommended: { learningRate: 0.5, insteadOf: 0.1 },
   evidence: {
     users: 20,
@@ -79,7 +90,10 @@ export const EPISODE_VERSION_1: Episode = {
     lossOfWarmStart: 0.1875,
     taste: { lossWithout: 0.375, meanSquare: 0.0625 },
   },
-  residuals: [{ itemKey: 9n, residual: Math.fround(0.1) }, { itemKey: 2n ** 63n, residual: Math.fround(-0.7) }],
+  residuals: [
+    { itemKey: 9n, residual: Math.fround(0.1) },
+    { itemKey: 2n ** 63n, residual: Math.fround(-0.7) },
+  ],
   embeddings: [halves(d)],
   hyperparameters: { learningRate: 0.3 },
   heldOut: true,

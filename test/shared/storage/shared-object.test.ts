@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import { ConflictError, UnavailableError } from '../../../shared/errors.ts';
 import type { ObjectStore, WriteCondition } from '../../../shared/storage/objects.ts';
 import { SharedObject } from '../../../shared/storage/shared-object.ts';
-import { ConflictError, UnavailableError } from '../../../shared/errors.ts';
 
 const codec = {
   encode: (value: string) => Buffer.from(value),

@@ -1,7 +1,12 @@
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { itemEmbeddings } from '../../../../cli/replay/datasets/item-embeddings.ts';
-import { loadRatings, type Movie, type Rating, type RatingsData } from '../../../../cli/replay/datasets/ratings.ts';
+import {
+  loadRatings,
+  type Movie,
+  type Rating,
+  type RatingsData,
+} from '../../../../cli/replay/datasets/ratings.ts';
 import { InvalidInputError } from '../../../../shared/errors.ts';
 import { createRandom } from '../../../../shared/lora/random.ts';
 

@@ -1,0 +1,84 @@
+/** What consolidation recommends for a cell. Holds no users. */
+export interface CellStrategy {
+  readonly cell: string;
+  readonly hints: readonly Hint[];
+  readonly recommendation: string;
+  readonly confidence: number;
+  readonly skills: readonly Skill[];
+  /** Epoch milliseconds. */
+  readonly consolidatedAt: number;
+}
+
+export interface Hint {
+  /** As the learner declares it, such as `learningRate`. */
+  readonly hyperparameter: string;
+  readonly value: number;
+  readonly evidence: ArmEffect;
+}
+
+/** What one value of a hyperparameter did to the reward of episodes, compared with the default value. */
+export interface ArmEffect {
+  readonly hyperparameter: string;
+  readonly value: number;
+  readonly defaultValue: number;
+  readonly episodes: number;
+  readonly users: number;
+  /** Users of the default; of step sizes, those who were not given the value as well. */
+  readonly defaultUsers: number;
+  readonly meanReward: number;
+  /** Difference of mean rewards of users, arm minus default. */
+  readonly effect: number;
+  /** 95 % confidence interval of the effect, for all arms of the hyperparameter together; null below two users a side. */
+  readonly interval: readonly [number, number] | null;
+}
+
+/** Hyperparameters that worked for a cell, as consolidation found them. Holds no users. */
+export interface Skill {
+  /** The same for the same cell and hyperparameters. */
+  readonly id: string;
+  readonly cell: string;
+  readonly hyperparameters: Readonly<Record<string, number>>;
+  readonly uses: number;
+  readonly users: number;
+  readonly successRate: number;
+  readonly meanReward: number;
+  /** When its first and last episode were committed, epoch milliseconds. */
+  readonly from: number;
+  readonly to: number;
+}
+
+/** What new users of a cell start from, in few numbers: the strategy of the learner 'bayesian'. Holds no users. */
+export interface PriorSummary {
+  /** Of the skills, and of those that made the prior; 0 before there was one. */
+  readonly skillsVersion: number;
+  readonly priorVersion: number;
+  /** σ². */
+  readonly noiseVariance: number;
+  /** g0. */
+  readonly meanReward: number;
+  /** Mean variance of a coefficient among users: how far tastes spread. */
+  readonly coefficientVariance: number;
+  /** Variance of the offset among users. */
+  readonly offsetVariance: number;
+  /** Items whose effect is known. */
+  readonly items: number;
+  /** Episodes consolidated so far. */
+  readonly episodes: number;
+  /** Epoch milliseconds. */
+  readonly consolidatedAt: number;
+  readonly evidence: Evidence | null;
+}
+
+export interface Evidence {
+  /** Users whose adapters the prior was fitted to. */
+  readonly users: number;
+  readonly interactions: number;
+  /** Users of the validation fold, never fitted to, and their mean log marginal likelihood per reward, before and after. */
+  readonly validationUsers: number;
+  readonly logLikelihoodBefore: number;
+  readonly logLikelihoodAfter: number;
+  /** 95 % interval of the gain, by users (Student); of one user, the gain twice. */
+  readonly gainInterval: { readonly low: number; readonly high: number };
+  /** What this prior and those before it lost on the fold, less what they gained, log likelihood per reward; at least 0. */
+  readonly shortfall: number;
+}

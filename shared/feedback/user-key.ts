@@ -1,1 +1,0 @@
-export { userKey } from '../config/user-key.ts';

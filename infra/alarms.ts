@@ -10,7 +10,7 @@ import {
 import { Construct } from 'constructs';
 import type { AttuneFunction } from './attune-function.ts';
 import { METRICS } from './metrics.ts';
-import type { MonitoredParts } from './monitoring.ts';
+import type { MonitoredParts } from './monitored-parts.ts';
 import { longestGap } from './schedule-gap.ts';
 
 const FIVE_MINUTES = Duration.minutes(5);

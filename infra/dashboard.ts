@@ -8,7 +8,7 @@ import {
 } from 'aws-cdk-lib/aws-cloudwatch';
 import type { Construct } from 'constructs';
 import { METRICS } from './metrics.ts';
-import type { MonitoredParts } from './monitoring.ts';
+import type { MonitoredParts } from './monitored-parts.ts';
 
 /** What one looks at first: alarms, the way of feedback, the learner, the functions, the table. */
 export function addDashboard(

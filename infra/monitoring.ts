@@ -7,21 +7,8 @@ import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions';
 import { Construct } from 'constructs';
 import type { DeploymentSettings } from '../shared/config/settings.ts';
 import { Alarms } from './alarms.ts';
-import type { AttuneFunction } from './attune-function.ts';
-import type { ConsolidatePatterns } from './consolidate-patterns.ts';
 import { addDashboard } from './dashboard.ts';
-import type { FeedbackQueue } from './feedback-queue.ts';
-import type { ReasoningTable } from './reasoning-table.ts';
-
-export interface MonitoredParts {
-  readonly feedback: FeedbackQueue;
-  readonly bank: ReasoningTable;
-  readonly update: AttuneFunction;
-  readonly consolidate: ConsolidatePatterns;
-  readonly personalize: AttuneFunction;
-  /** When consolidation is due. */
-  readonly schedule: string;
-}
+import type { MonitoredParts } from './monitored-parts.ts';
 
 /** Alarms, the dashboard and, when an address is set, whom they reach. */
 export class Monitoring extends Construct {

@@ -65,7 +65,10 @@ export function summarize(
     eventsPerSecond: published.events === 0 ? null : round(published.events / published.seconds),
     eventToEffectMs: { p50: quantile(counted.delaysMs, 0.5), p95: quantile(counted.delaysMs, 0.95) },
     ...figures,
-    skills: population === undefined ? 0 : Number(population.priorVersion > 0) + Number(population.items.sums.size > 0),
+    skills:
+      population === undefined
+        ? 0
+        : Number(population.priorVersion > 0) + Number(population.items.sums.size > 0),
     itemEffects: population?.items.sums.size ?? 0,
     consolidations: published.consolidations,
     coldStartMs: quantile(counted.coldStartsMs, 0.5),

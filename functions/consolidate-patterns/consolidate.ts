@@ -3,15 +3,15 @@ import type { FunctionSettings } from '../../shared/config/settings.ts';
 import type { CorruptEpisode, EpisodeStore, IndexedEpisode } from '../../shared/episodes/episode-store.ts';
 import type { PendingEpisodes } from '../../shared/episodes/pending-episodes.ts';
 import { ConflictError, type CorruptObjectError, UnavailableError } from '../../shared/errors.ts';
-import { nextDue, takeIn } from '../../shared/population/consolidation.ts';
 import type { PopulationModel } from '../../shared/population/population-model.ts';
+import { nextDue, takeIn } from '../../shared/population/prior-fit.ts';
 import { summaryOf } from '../../shared/population/prior-summary.ts';
 import { basisFor, combine, type LearningObjects } from '../../shared/population/shared-learning.ts';
 import { type Uplift, upliftOf } from '../../shared/population/uplift.ts';
 import type { Lease } from '../../shared/storage/lease.ts';
-import type { LearnedReport, NewFeedback, Rejected } from './learned.ts';
+import { learnLearningRate, type StrategyStore } from './learning-rate.ts';
+import type { LearnedReport, NewFeedback, Rejected } from './learning-step.ts';
 import { learnPrior } from './population-prior.ts';
-import { learnStepSize, type StrategyStore } from './strategy.ts';
 
 export interface ConsolidationServices {
   readonly cell: string;
@@ -148,7 +148,7 @@ async function learn(
   const { cell, settings, learning, episodes, now } = services;
   const { stored, inForce, found } = feedback;
   const { items, progress } = takeIn(inForce.population, found, passedOver);
-  const learnFromUsers = settings.learner === 'sgd' ? learnStepSize : learnPrior;
+  const learnFromUsers = settings.learner === 'sgd' ? learnLearningRate : learnPrior;
   const learned = await learnFromUsers(services, { ...feedback, progress });
   const { prior, priorVersion, recommended, evidence } = learned.population;
   if (found.length + passedOver.length === 0 && prior === stored?.prior) {

@@ -1,6 +1,6 @@
 import type { FunctionSettings } from '../../shared/config/settings.ts';
 import type { IndexedEpisode } from '../../shared/episodes/episode-store.ts';
-import { basisFromEmbeddings, evenly } from '../../shared/lora/basis.ts';
+import { basisFromEmbeddings, sampleEvenly } from '../../shared/lora/basis.ts';
 import { carryOversTo } from '../../shared/lora/carry-over.ts';
 import type { StoredBasis } from '../../shared/population/basis-object.ts';
 import type { BasisSample } from '../../shared/population/basis-sample-object.ts';
@@ -29,7 +29,7 @@ export async function learnFirstBasis(
       .filter((embedding) => embedding.some((value) => value !== 0)),
   );
   if (embeddings.length < BASIS_FROM.interactions || waiting.length < BASIS_FROM.users) return undefined;
-  const sample = evenly(embeddings, ENOUGH_EMBEDDINGS);
+  const sample = sampleEvenly(embeddings, ENOUGH_EMBEDDINGS);
   await learning.basisSample.refresh();
   await learning.basisSample.write({ embeddings: sample, watermarks: [] });
   return writeBasis(learning, undefined, sample, settings);
@@ -88,5 +88,5 @@ function withNew(
     watermarks[shard] = position;
     embeddings.push(...(episode.embeddings ?? []).filter(({ length }) => length === embeddingDim));
   }
-  return { embeddings: evenly(embeddings, ENOUGH_EMBEDDINGS), watermarks };
+  return { embeddings: sampleEvenly(embeddings, ENOUGH_EMBEDDINGS), watermarks };
 }

@@ -11,14 +11,14 @@ import {
   proposePrior,
   type SampledUser,
   sampleOf,
-} from '../../shared/population/consolidation.ts';
+} from '../../shared/population/prior-fit.ts';
 import {
   combine,
   type LearningObjects,
   type SharedLearning,
 } from '../../shared/population/shared-learning.ts';
-import type { Learned, NewFeedback } from './learned.ts';
 import { learnBetterBasis, learnFirstBasis } from './learned-basis.ts';
+import type { Learned, NewFeedback } from './learning-step.ts';
 import { loadStates, statisticsUnder } from './sample.ts';
 
 interface PriorServices {
@@ -66,7 +66,12 @@ export async function learnPrior(
   const prior = proposal === undefined ? (stored?.prior ?? shared.population.prior) : shared.population.prior;
   return {
     population: accepted
-      ? { ...population, prior: proposal.prior, priorVersion: population.version + 1, evidence: proposal.evidence }
+      ? {
+          ...population,
+          prior: proposal.prior,
+          priorVersion: population.version + 1,
+          evidence: proposal.evidence,
+        }
       : { ...shared.population, prior },
     fitted: true,
     considered: 1,

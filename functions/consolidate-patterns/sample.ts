@@ -6,7 +6,7 @@ import { CorruptObjectError } from '../../shared/errors.ts';
 import { adoptBasis, type BayesianState } from '../../shared/lora/bayesian.ts';
 import { knowsBasisOf } from '../../shared/lora/learner.ts';
 import type { Model } from '../../shared/lora/training.ts';
-import type { SampledUser } from '../../shared/population/consolidation.ts';
+import type { SampledUser } from '../../shared/population/prior-fit.ts';
 
 /** A user's state as consolidation read it. */
 export interface SampledState {

@@ -1,7 +1,7 @@
 import type { AdapterCache } from '../../shared/adapters/adapter-cache.ts';
 import { loraOf, type StoredAdapter } from '../../shared/adapters/adapter-object.ts';
 import type { AdapterStore } from '../../shared/adapters/adapter-store.ts';
-import { continues, learningFor } from '../../shared/adapters/compatibility.ts';
+import { canContinue, learningFor } from '../../shared/adapters/compatibility.ts';
 import type { FunctionSettings } from '../../shared/config/settings.ts';
 import { userKey } from '../../shared/config/user-key.ts';
 import { encodeEmbedding } from '../../shared/feedback/embedding-codec.ts';
@@ -68,7 +68,7 @@ export async function personalize(
   const shared = await learningFor(loaded?.adapter, known, services);
   const { population, model } = shared;
   const adapter =
-    loaded !== undefined && continues(loaded.adapter, settings, model) ? loaded.adapter : undefined;
+    loaded !== undefined && canContinue(loaded.adapter, settings, model) ? loaded.adapter : undefined;
   const { source, lora } = isHeldOut(key, settings.holdout)
     ? { source: 'holdout' as const, lora: baseFor(adapter, shared) }
     : servedWith(adapter, shared);
@@ -107,7 +107,10 @@ function servedWith(
   adapter: StoredAdapter | undefined,
   { population, model }: SharedLearning,
 ): { source: PersonalizeAnswer['source']; lora: LoraAdapter } {
-  const fromOthers = { source: population.version > 0 ? 'warm-start' : 'base', lora: warmStart(model) } as const;
+  const fromOthers = {
+    source: population.version > 0 ? 'warm-start' : 'base',
+    lora: warmStart(model),
+  } as const;
   if (adapter === undefined) return fromOthers;
   const { state } = adapter;
   const mode = servingMode(state.record);

@@ -1,5 +1,5 @@
 import type { StoredAdapter } from '../../shared/adapters/adapter-object.ts';
-import { continues } from '../../shared/adapters/compatibility.ts';
+import { canContinue } from '../../shared/adapters/compatibility.ts';
 import { eventKey, remember } from '../../shared/adapters/recent-events.ts';
 import type { FunctionSettings } from '../../shared/config/settings.ts';
 import { cellOf, type Episode, type ItemResidual, itemKey } from '../../shared/episodes/episode.ts';
@@ -48,7 +48,7 @@ export function applyEvents(
   const model = hyperparameters === undefined ? learning.model : { ...learning.model, hyperparameters };
   const scale = settings.scalingFactor / settings.rank;
   const shape = { embeddingDim: settings.embeddingDim, rank: settings.rank, scale };
-  const continued = previous !== undefined && continues(previous, settings, model) ? previous : undefined;
+  const continued = previous !== undefined && canContinue(previous, settings, model) ? previous : undefined;
   let state: LearnerState = continued?.state ?? learnerOf(settings.learner).create(model, shape);
   const learner = learnerOf(state.learner);
   const samplesSeen = state.record.count;

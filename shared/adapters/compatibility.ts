@@ -25,7 +25,7 @@ export function fitsDeployment(
  * Whether a user goes on from an adapter under the basis in force: from one that it cannot be carried over from, the user starts anew as
  * after other settings.
  */
-export function continues(adapter: StoredAdapter, settings: FunctionSettings, model: Model): boolean {
+export function canContinue(adapter: StoredAdapter, settings: FunctionSettings, model: Model): boolean {
   return fitsDeployment(adapter, settings) && knowsBasisOf(model, adapter.state);
 }
 

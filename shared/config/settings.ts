@@ -41,7 +41,7 @@ const learning = {
   learner: z.enum(['bayesian', 'sgd'], { error: '"bayesian" or "sgd"' }),
   /** Step size of the learner 'sgd'; the other has none. */
   learningRate: number(learningRate.minimum, learningRate.maximum),
-  /** Share of the users on whom the learner 'sgd' tries other step sizes. */
+  /** Share of the users on whom the learner 'sgd' tries other learning rates. */
   exploration: number(0, 0.5),
   /** Days until an episode leaves the ReasoningBank. */
   episodeTtlDays: integer(1, 3650),

@@ -13,7 +13,7 @@ export interface LoRAConfig {
   embeddingDim?: number;
   /** α of LoRA: an adapter adds (scalingFactor/rank)·B·A·x. Default 1. */
   scalingFactor?: number;
-  /** 'bayesian' needs no step size and takes rank × embeddingDim up to 16,384. Default 'bayesian'. */
+  /** 'bayesian' needs no learning rate and takes rank × embeddingDim up to 16,384. Default 'bayesian'. */
   learner?: LearnerName;
   /** Step size of 'sgd', 1e-6 to 10. Default 1. */
   learningRate?: number;

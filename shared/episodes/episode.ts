@@ -59,7 +59,7 @@ export interface Outcome {
   readonly lossWithoutAdapter: number;
   /** Of the warm start alone. */
   readonly lossOfWarmStart: number;
-  /** What the adapter's own part of the prediction, the user's taste, did; only of the learner 'sgd', whose step sizes it judges. */
+  /** What the adapter's own part of the prediction, the user's taste, did; only of the learner 'sgd', whose learning rates it judges. */
   readonly taste?: TasteOutcome | undefined;
 }
 

@@ -201,8 +201,8 @@ export function project(a: Float32Array, x: ArrayLike<number>, rank: number): Fl
   return z;
 }
 
-/** At most `count` of the values, evenly over all. */
-export function evenly<T>(values: readonly T[], count: number): T[] {
+/** At most `count` of the values, spread evenly over all. */
+export function sampleEvenly<T>(values: readonly T[], count: number): T[] {
   const stride = Math.max(1, values.length / count);
   return Array.from({ length: Math.min(count, values.length) }, (_, i) => values[Math.floor(i * stride)]!);
 }
@@ -215,7 +215,7 @@ export function vectorNorm(x: ArrayLike<number>): number {
 
 function sampleOfUnitVectors(embeddings: readonly Float32Array[], d: number): Float64Array[] {
   const sample: Float64Array[] = [];
-  for (const index of evenly([...embeddings.keys()], MAX_SAMPLE)) {
+  for (const index of sampleEvenly([...embeddings.keys()], MAX_SAMPLE)) {
     const x = embeddings[index]!;
     if (x.length !== d)
       throw new InvalidInputError(`embeddings[${index}]`, `length ${x.length}`, `length ${d}`);

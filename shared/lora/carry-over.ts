@@ -1,5 +1,13 @@
 import { InvalidInputError } from '../errors.ts';
-import { type Basis, coefficientCount, evenly, features, MAX_SAMPLE, project, vectorNorm } from './basis.ts';
+import {
+  type Basis,
+  coefficientCount,
+  features,
+  MAX_SAMPLE,
+  project,
+  sampleEvenly,
+  vectorNorm,
+} from './basis.ts';
 import type { Statistics } from './statistics.ts';
 import {
   addOuterProduct,
@@ -67,7 +75,7 @@ export function carryOversTo(
  */
 export function fitCarryOver(from: Basis, to: Basis, embeddings: readonly ArrayLike<number>[]): CarryOver {
   const { embeddingDim } = to;
-  const items = evenly(
+  const items = sampleEvenly(
     embeddings.filter((x) => x.length === embeddingDim && vectorNorm(x) > 0),
     MAX_SAMPLE,
   );

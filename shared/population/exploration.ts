@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import type { FunctionSettings } from '../config/settings.ts';
 import { SGD_HYPERPARAMETERS } from '../lora/sgd.ts';
-import type { RecommendedStepSize } from './population-model.ts';
+import type { RecommendedLearningRate } from './population-model.ts';
 
 type ExplorationSettings = Pick<FunctionSettings, 'learner' | 'learningRate' | 'exploration'>;
 
-/** Step sizes that are tried, as factors on the configured one; 1 is what the others are compared with. */
+/** Learning rates that are tried, as factors on the configured one; 1 is what the others are compared with. */
 const ARM_FACTORS = Array.from({ length: 9 }, (_, i) => 10 ** ((i - 4) / 2));
 /**
  * No larger step is tried than the configured one or this: along an item of unit length and rows of A that are orthonormal, the loss
@@ -22,7 +22,7 @@ const LARGEST_TRIED = 2;
 export function hyperparametersFor(
   userKey: string,
   { learner, learningRate, exploration }: ExplorationSettings,
-  recommended: RecommendedStepSize | null,
+  recommended: RecommendedLearningRate | null,
 ): Readonly<Record<string, number>> | undefined {
   if (learner === 'bayesian') return undefined;
   // Hashed once more, so that who explores says nothing of who is held out or checks new priors.

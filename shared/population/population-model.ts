@@ -16,13 +16,13 @@ export interface PopulationModel {
   readonly priorVersion: number;
   readonly items: ItemEffects;
   readonly progress: Progress;
-  /** What the evidence supports in place of the configured step size; null where that is as good as any. */
-  readonly recommended: RecommendedStepSize | null;
+  /** What the evidence supports in place of the configured learning rate; null where that is as good as any. */
+  readonly recommended: RecommendedLearningRate | null;
   /** What the fold said of the prior in force when it was put there. */
   readonly evidence: Evidence | null;
 }
 
-export interface RecommendedStepSize {
+export interface RecommendedLearningRate {
   readonly learningRate: number;
   /** The configured one that it was found better than; it is void while another one is configured. */
   readonly insteadOf: number;

@@ -6,7 +6,7 @@ import type { Episode } from '../episodes/episode.ts';
 import { SHARDS } from '../episodes/episode-index.ts';
 import { verdictOf } from '../episodes/outcome.ts';
 import { InvalidInputError, shown } from '../errors.ts';
-import { priorInWords, recommend } from '../population/strategy.ts';
+import { priorInWords, recommend } from '../population/recommendation.ts';
 import type {
   BankStats,
   ConsolidationSummary,
@@ -17,7 +17,6 @@ import type {
   Strategy,
 } from './bank.ts';
 import { type CellDefaults, cellOfContext, episodeOf, patternOf, TEXT_CELL } from './pattern.ts';
-import { consolidatePatterns } from './pattern-consolidation.ts';
 import {
   parseConsolidation,
   parseContext,
@@ -26,6 +25,7 @@ import {
   parseUserId,
 } from './pattern-schema.ts';
 import { nearest, type Query, wordsOf } from './similarity.ts';
+import { extractSkills } from './skill-extraction.ts';
 
 export interface StoredReasoningBankOptions {
   /** What queries and tasks leave unsaid. Default: learner bayesian, rank 4, embeddingDim 64. */
@@ -115,7 +115,7 @@ export class StoredReasoningBank implements ReasoningBank {
   ): Promise<ConsolidationSummary> {
     const request = parseConsolidation({ minUses, minSuccessRate, lookbackDays });
     if (this.#consolidate !== undefined) return this.#consolidate(request);
-    return consolidatePatterns(this.#store, await this.#cells(), {
+    return extractSkills(this.#store, await this.#cells(), {
       ...request,
       now: this.#now(),
       defaults: this.#hyperparameters,

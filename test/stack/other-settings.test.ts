@@ -72,7 +72,7 @@ it("trains adapters with the learner 'sgd', each user's with the rate that is th
   expect(rates.size).toBeGreaterThan(2);
 });
 
-it('consolidates what they taught of items and step sizes, and fits no prior', async () => {
+it('consolidates what they taught of items and learning rates, and fits no prior', async () => {
   const report = (await running.stack.invoke(running.output('consolidateFunctionName'), {
     force: true,
     settleSeconds: 0,

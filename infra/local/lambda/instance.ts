@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import type { FunctionConfiguration } from './function.ts';
+import type { FunctionConfiguration } from './function-configuration.ts';
 import type { FromInstance, FunctionFailure, InvocationResult, ToInstance, WorkerData } from './protocol.ts';
 
 /** Lambda gives the code of a function ten seconds to load, or the function's timeout when that is longer. */

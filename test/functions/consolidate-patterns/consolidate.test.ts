@@ -10,7 +10,7 @@ import { cellOf, itemKey } from '../../../shared/episodes/episode.ts';
 import { CorruptObjectError, UnavailableError } from '../../../shared/errors.ts';
 import { basisFromEmbeddings } from '../../../shared/lora/basis.ts';
 import { carryOversTo } from '../../../shared/lora/carry-over.ts';
-import { isValidationUser } from '../../../shared/population/consolidation.ts';
+import { isValidationUser } from '../../../shared/population/prior-fit.ts';
 import { learningObjects, readSharedLearning } from '../../../shared/population/shared-learning.ts';
 import { StoredReasoningBank } from '../../../shared/reasoning-bank/stored-reasoning-bank.ts';
 import { Lease } from '../../../shared/storage/lease.ts';
@@ -159,7 +159,10 @@ describe('consolidation', () => {
     await consolidate(services, FORCED);
     const population = (await learning.population.refresh())!;
     const [known] = await episodes.recent(cellOf(SETTINGS), 1);
-    await learning.population.write({ ...population, progress: { ...population.progress, episodes: 1_000_000 } });
+    await learning.population.write({
+      ...population,
+      progress: { ...population.progress, episodes: 1_000_000 },
+    });
     const backlog = 60_000;
     const waiting: ConsolidationServices['episodes'] = {
       ...storesThrough({ objects, episodes }, (_, run) => run()).episodes,

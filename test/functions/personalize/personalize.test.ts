@@ -128,7 +128,10 @@ describe('personalize', () => {
       version: 1,
       items: { sums: new Map([[itemKey('item 3'), { sum: 6, count: 10 }]]), shrinkage: 20, squares: 1 },
     };
-    const on = { ...services(trained(), combine({ basis }, population)), settings: { ...settings, holdout: 1 } };
+    const on = {
+      ...services(trained(), combine({ basis }, population)),
+      settings: { ...settings, holdout: 1 },
+    };
     const scored = await personalize(request, on);
     expect(scored.source).toBe('holdout');
     expect(scored.items.map(({ index }) => index)).toEqual(candidates.map((_, i) => i));

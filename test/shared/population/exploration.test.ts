@@ -13,7 +13,7 @@ const rateOf = (key: string, learningRate: number, exploration: number, recommen
     recommended === undefined ? null : { learningRate: recommended, insteadOf: learningRate },
   )!.learningRate!;
 
-describe('the step size of a user', () => {
+describe('the learning rate of a user', () => {
   test('is the configured one, or the recommended one, where nobody explores', () => {
     for (const key of keys.slice(0, 50)) {
       expect(rateOf(key, 0.1, 0)).toBe(0.1);
@@ -76,7 +76,7 @@ describe('the step size of a user', () => {
   });
 });
 
-test('the learner bayesian has no step size', () => {
+test('the learner bayesian has no learning rate', () => {
   const bayesian = { ...settings(1, 0.5), learner: 'bayesian' } as const;
   expect(hyperparametersFor(keys[0]!, bayesian, { learningRate: 2, insteadOf: 1 })).toBeUndefined();
 });

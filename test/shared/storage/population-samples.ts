@@ -33,7 +33,7 @@ export const BASIS_VERSION_1: StoredBasis = {
 };
 
 /** The population model in `written/skills-v1.safetensors`. */
-export const SKILLS_VERSION_1: PopulationModel = {
+export const POPULATION_VERSION_1: PopulationModel = {
   version: 3,
   prior: preparePrior({
     basisId: basis.id,

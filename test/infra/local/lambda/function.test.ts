@@ -2,11 +2,8 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import {
-  type ColdStart,
-  type FunctionConfiguration,
-  LocalFunction,
-} from '../../../../infra/local/lambda/function.ts';
+import { type ColdStart, LocalFunction } from '../../../../infra/local/lambda/function.ts';
+import type { FunctionConfiguration } from '../../../../infra/local/lambda/function-configuration.ts';
 import { temporaryFolder } from '../../../support/assembly-fixture.ts';
 
 function functionOf(source: string, overrides: Partial<FunctionConfiguration> = {}) {

@@ -5,6 +5,7 @@ import type { Episode } from '../../../shared/episodes/episode.ts';
 import { initialPrior } from '../../../shared/lora/prior.ts';
 import { createRandom } from '../../../shared/lora/random.ts';
 import { addReward, emptyStatistics } from '../../../shared/lora/statistics.ts';
+import { initialPopulationModel } from '../../../shared/population/population-model.ts';
 import {
   isValidationUser,
   nextDue,
@@ -12,8 +13,7 @@ import {
   proposePrior,
   sampleOf,
   takeIn,
-} from '../../../shared/population/consolidation.ts';
-import { initialPopulationModel } from '../../../shared/population/population-model.ts';
+} from '../../../shared/population/prior-fit.ts';
 
 const episode = (user: string, version: number, residuals: [bigint, number][]): Episode => ({
   userKey: userKey(user),

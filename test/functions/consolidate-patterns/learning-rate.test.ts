@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { aucByThreshold } from '../../../cli/replay/datasets/ranking-metrics.ts';
-import { learnStepSize } from '../../../functions/consolidate-patterns/strategy.ts';
+import { learnLearningRate } from '../../../functions/consolidate-patterns/learning-rate.ts';
 import { AdapterStore } from '../../../shared/adapters/adapter-store.ts';
 import { userKey } from '../../../shared/config/user-key.ts';
 import { InMemoryEpisodeStore } from '../../../shared/episodes/in-memory-episode-store.ts';
@@ -60,7 +60,7 @@ async function deploy(learner: { learningRate: number; exploration: number }, us
 }
 
 describe("a deployment of the learner 'sgd'", () => {
-  test('learns a better step size from users who explore, and uses it for all others', async () => {
+  test('learns a better learning rate from users who explore, and uses it for all others', async () => {
     const { deployment, feedback, adapterOf, explores } = await deploy(
       { learningRate: 0.01, exploration: 0.5 },
       200,
@@ -80,7 +80,10 @@ describe("a deployment of the learner 'sgd'", () => {
     expect(rejected.map(({ what }) => what)).toContain('learningRate 0.001');
 
     const population = await learningObjects(deployment.objects, deployment.settings).population.refresh();
-    expect(population).toMatchObject({ recommended: { learningRate: rate, insteadOf: 0.01 }, priorVersion: 0 });
+    expect(population).toMatchObject({
+      recommended: { learningRate: rate, insteadOf: 0.01 },
+      priorVersion: 0,
+    });
     expect(population!.prior.meanReward).toBeGreaterThan(0.4);
 
     const newcomers = Array.from({ length: 20 }, (_, i) => `newcomer ${i}`);
@@ -105,13 +108,15 @@ describe("a deployment of the learner 'sgd'", () => {
     ).toBeGreaterThan(0.8);
   });
 
-  test('keeps the configured step size where it is good, and says nothing was created by it', async () => {
+  test('keeps the configured learning rate where it is good, and says nothing was created by it', async () => {
     const { deployment } = await deploy({ learningRate: 2, exploration: 0.5 }, 60);
     const report = await deployment.consolidate(true);
     expect(report).toMatchObject({
       skillsCreated: 1,
       considered: 2,
-      rejected: [{ what: 'step size', why: expect.stringMatching(/^as before: Keep the configured values/) }],
+      rejected: [
+        { what: 'learning rate', why: expect.stringMatching(/^as before: Keep the configured values/) },
+      ],
       strategy: { recommended: null },
     });
     expect(report.strategy!.rejected.map(({ what }) => what)).toContain('learningRate 0.2');
@@ -120,12 +125,15 @@ describe("a deployment of the learner 'sgd'", () => {
   test('takes back what the evidence no longer supports, and does not call that created', async () => {
     const { deployment } = await deploy({ learningRate: 2, exploration: 0.5 }, 60);
     const { population } = learningObjects(deployment.objects, deployment.settings);
-    await population.write({ ...(await population.refresh())!, recommended: { learningRate: 0.2, insteadOf: 2 } });
+    await population.write({
+      ...(await population.refresh())!,
+      recommended: { learningRate: 0.2, insteadOf: 2 },
+    });
     expect(await deployment.consolidate(true)).toMatchObject({
       skillsCreated: 1,
       considered: 2,
       rejected: [
-        { what: 'step size', why: expect.stringMatching(/^taken back: Keep the configured values/) },
+        { what: 'learning rate', why: expect.stringMatching(/^taken back: Keep the configured values/) },
       ],
     });
     expect((await population.refresh())!.recommended).toBeNull();
@@ -142,14 +150,14 @@ describe("a deployment of the learner 'sgd'", () => {
     expect((await adapterOf('user 3')).lastEpisode!.hyperparameters).toEqual({ learningRate: 0.01 });
   });
 
-  test('keeps what was found when users explore no more, unless another step size is configured by then', async () => {
+  test('keeps what was found when users explore no more, unless another learning rate is configured by then', async () => {
     const store = new InMemoryEpisodeStore();
     const found = { learningRate: 0.316, insteadOf: 0.01 };
     await store.recordStrategy({ ...STRATEGY, recommendation: 'Set learning rate to 0.316.' });
     const runWith = (learningRate: number) => {
       const settings = { ...SETTINGS, learner: 'sgd' as const, exploration: 0, learningRate };
       const population = { ...initialPopulationModel(null, 1), recommended: found };
-      return learnStepSize(
+      return learnLearningRate(
         { cell: STRATEGY.cell, settings, episodes: store, now: () => 7 },
         {
           storedBasis: undefined,
@@ -168,7 +176,11 @@ describe("a deployment of the learner 'sgd'", () => {
     });
     expect((await store.strategy(STRATEGY.cell))!.recommendation).toBe('Set learning rate to 0.316.');
 
-    expect(await runWith(0.1)).toMatchObject({ population: { recommended: null }, considered: 0, rejected: [] });
+    expect(await runWith(0.1)).toMatchObject({
+      population: { recommended: null },
+      considered: 0,
+      rejected: [],
+    });
     expect(await store.strategy(STRATEGY.cell)).toEqual({
       ...STRATEGY,
       recommendation:

@@ -4,10 +4,10 @@ import type { CellStrategy, Skill } from '../episodes/cell-strategy.ts';
 import type { Episode } from '../episodes/episode.ts';
 import { SHARDS, storedAtKey } from '../episodes/episode-index.ts';
 import { verdictOf } from '../episodes/outcome.ts';
-import { recommend } from '../population/strategy.ts';
+import { recommend } from '../population/recommendation.ts';
 import type { ConsolidationSummary } from './bank.ts';
 
-export interface PatternConsolidation {
+export interface SkillExtraction {
   readonly minUses: number;
   readonly minSuccessRate: number;
   readonly lookbackDays: number;
@@ -28,10 +28,10 @@ const DAY_MS = 86_400_000;
  * and the recommendation that follows. Both replace what stood there, so that running again on the same episodes changes nothing.
  * @throws UnavailableError
  */
-export async function consolidatePatterns(
+export async function extractSkills(
   store: BankStore,
   cells: readonly string[],
-  request: PatternConsolidation,
+  request: SkillExtraction,
 ): Promise<ConsolidationSummary> {
   let skillsCreated = 0;
   let considered = 0;
@@ -69,7 +69,7 @@ export async function consolidatePatterns(
 async function readCell(
   store: BankStore,
   cell: string,
-  { lookbackDays, now }: PatternConsolidation,
+  { lookbackDays, now }: SkillExtraction,
 ): Promise<Episode[]> {
   const since = storedAtKey(Math.max(0, now - lookbackDays * DAY_MS));
   const episodes: Episode[] = [];
@@ -100,7 +100,7 @@ function skillOf(cell: string, hyperparameters: string, episodes: readonly Episo
 
 function objection(
   { uses, successRate }: Skill,
-  { minUses, minSuccessRate }: PatternConsolidation,
+  { minUses, minSuccessRate }: SkillExtraction,
 ): string | undefined {
   if (uses < minUses) return `${uses} episodes, expected at least ${minUses}`;
   if (successRate < minSuccessRate) {

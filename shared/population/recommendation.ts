@@ -2,7 +2,7 @@ import type { ArmEffect, CellStrategy, Hint, PriorSummary } from '../episodes/ce
 import type { Episode } from '../episodes/episode.ts';
 import { armEffects } from './arm-effects.ts';
 import { writeHint } from './hints.ts';
-import { STEP_SIZE, stepEffects } from './step-effects.ts';
+import { LEARNING_RATE, learningRateEffects } from './learning-rate-effects.ts';
 
 /** Users that a value must have been tried on, and the default as well, before it is recommended. */
 const MIN_USERS = 10;
@@ -10,7 +10,7 @@ const MIN_USERS = 10;
 const HALF_CONFIDENCE_USERS = 20;
 
 /**
- * What episodes of one cell say should be done: the value whose effect is surest, where all of its interval lies above 0. Step sizes are
+ * What episodes of one cell say should be done: the value whose effect is surest, where all of its interval lies above 0. Learning rates are
  * judged by the users' tastes, where the episodes tell of these: from the configured one outwards, as far as every step is for the better.
  * One look is right at 95 %; who looks often will now and then be misled, until the next look.
  * @param defaults configured values; where left out, the most used ones
@@ -21,15 +21,15 @@ export function recommend(
 ): Pick<CellStrategy, 'hints' | 'confidence' | 'recommendation'> & {
   readonly causality: readonly ArmEffect[];
 } {
-  const steps = stepEffects(episodes, defaults[STEP_SIZE]);
+  const steps = learningRateEffects(episodes, defaults[LEARNING_RATE]);
   const others = armEffects(episodes, defaults).filter(
-    (arm) => steps.length === 0 || arm.hyperparameter !== STEP_SIZE,
+    (arm) => steps.length === 0 || arm.hyperparameter !== LEARNING_RATE,
   );
   const causality = [...steps, ...others];
   const best = new Map<string, ArmEffect>();
   for (const step of steps) {
-    if (isForTheBetter(step) && isNext(step, best.get(STEP_SIZE), defaults[STEP_SIZE]!))
-      best.set(STEP_SIZE, step);
+    if (isForTheBetter(step) && isNext(step, best.get(LEARNING_RATE), defaults[LEARNING_RATE]!))
+      best.set(LEARNING_RATE, step);
   }
   for (const arm of others) {
     const known = best.get(arm.hyperparameter);
@@ -78,7 +78,7 @@ function isNext(
 }
 
 /** Why a step, or one that does not lead on from the steps before it, is not recommended. */
-export function objectionToStep(step: ArmEffect): string {
+export function objectionToLearningRate(step: ArmEffect): string {
   const { users, defaultUsers, defaultValue, effect, interval } = step;
   if (users + defaultUsers < MIN_USERS) {
     return `${users + defaultUsers} users of this value or ${defaultValue}, expected at least ${MIN_USERS}`;

@@ -2,8 +2,8 @@ import { describe, expect, test } from 'vitest';
 import type { Episode } from '../../../shared/episodes/episode.ts';
 import { rewardOf } from '../../../shared/episodes/outcome.ts';
 import { createRandom } from '../../../shared/lora/random.ts';
-import { stepEffects } from '../../../shared/population/step-effects.ts';
-import { objectionToStep, recommend } from '../../../shared/population/strategy.ts';
+import { learningRateEffects } from '../../../shared/population/learning-rate-effects.ts';
+import { objectionToLearningRate, recommend } from '../../../shared/population/recommendation.ts';
 
 const random = createRandom('steps');
 const REWARDS = 40;
@@ -50,10 +50,10 @@ const crowd = (rates: readonly (readonly [rate: number, users: number])[], ideal
 const recommended = (episodes: readonly Episode[], learningRate: number) =>
   recommend(episodes, { learningRate }).hints.map(({ value }) => value);
 
-describe('a step size', () => {
+describe('a learning rate', () => {
   test('is judged by what its users would have lost with the other one, by their own tastes', () => {
     const [a, b] = [episode(1, 0.1, 0.3), episode(2, 0.3, 0.3)];
-    const [effect] = stepEffects([a, b], 0.1);
+    const [effect] = learningRateEffects([a, b], 0.1);
     expect(effect).toMatchObject({ value: 0.3, defaultValue: 0.1, users: 1, defaultUsers: 1, episodes: 1 });
     const differences = [a, b].map(({ outcome, hyperparameters }) => {
       const { lossWithout, meanSquare } = outcome.taste!;
@@ -75,14 +75,14 @@ describe('a step size', () => {
 
   test('is one user’s whatever the number of episodes', () => {
     const again = { ...episode(1, 0.1, 0.3), version: 2 };
-    const [effect] = stepEffects([episode(1, 0.1, 0.3), again, episode(2, 0.3, 0.3)], 0.1);
+    const [effect] = learningRateEffects([episode(1, 0.1, 0.3), again, episode(2, 0.3, 0.3)], 0.1);
     expect(effect).toMatchObject({ users: 1, defaultUsers: 1 });
   });
 
   test('is judged by one difference of each user, also of those who were given both', () => {
     const moved = [episode(1, 0.1, 0.3), { ...episode(1, 0.3, 0.3), version: 2 }];
     const other = episode(2, 0.1, 0.3);
-    const [effect] = stepEffects([...moved, other], 0.1);
+    const [effect] = learningRateEffects([...moved, other], 0.1);
     expect(effect).toMatchObject({ users: 1, defaultUsers: 1, episodes: 1 });
     const lossAt = ({ outcome, hyperparameters }: Episode, rate: number) => {
       const { lossWithout, meanSquare } = outcome.taste!;
@@ -106,7 +106,7 @@ describe('a step size', () => {
   });
 
   test('is not judged by steps more than four times larger or smaller', () => {
-    const far = stepEffects(
+    const far = learningRateEffects(
       crowd(
         [
           [0.1, 20],
@@ -123,11 +123,11 @@ describe('a step size', () => {
     const { taste: _, ...outcome } = episode(1, 0.3, 0.3).outcome;
     const silent = { ...episode(1, 0.3, 0.3), outcome };
     const empty = { ...episode(2, 0.3, 0.3), outcome: { ...episode(2, 0.3, 0.3).outcome, rewards: 0 } };
-    expect(stepEffects([silent, empty], 0.1)).toEqual([]);
+    expect(learningRateEffects([silent, empty], 0.1)).toEqual([]);
   });
 });
 
-describe('the recommended step size', () => {
+describe('the recommended learning rate', () => {
   const ladder = [0.01, 0.03, 0.1, 0.3, 0.9].map((rate) => [rate, 12] as const);
 
   test('is as many steps away from the configured one as each are for the better', () => {
@@ -211,9 +211,9 @@ describe('the recommended step size', () => {
       ],
       0.1,
     );
-    const [larger, smaller] = stepEffects(episodes, 0.1);
-    expect(objectionToStep(larger!)).toBe('6 users of this value or 0.1, expected at least 10');
-    expect(objectionToStep(smaller!)).toMatch(
+    const [larger, smaller] = learningRateEffects(episodes, 0.1);
+    expect(objectionToLearningRate(larger!)).toBe('6 users of this value or 0.1, expected at least 10');
+    expect(objectionToLearningRate(smaller!)).toMatch(
       /^reward −\d\.\d{4} against 0\.1, 95 % interval −\d\.\d{4} to /,
     );
   });

@@ -1,27 +1,15 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { FunctionSettings } from '../../shared/config/settings.ts';
 import type { BankStore } from '../../shared/episodes/bank-store.ts';
-import type { ArmEffect, Skill } from '../../shared/episodes/cell-strategy.ts';
+import type { Skill } from '../../shared/episodes/cell-strategy.ts';
 import type { IndexedEpisode } from '../../shared/episodes/episode-store.ts';
 import type { PreparedPrior } from '../../shared/lora/prior.ts';
-import type { Progress, RecommendedStepSize } from '../../shared/population/population-model.ts';
-import { STEP_SIZE } from '../../shared/population/step-effects.ts';
-import { objectionToStep, recommend } from '../../shared/population/strategy.ts';
-import type { Learned, NewFeedback, Rejected } from './learned.ts';
+import { LEARNING_RATE } from '../../shared/population/learning-rate-effects.ts';
+import type { Progress, RecommendedLearningRate } from '../../shared/population/population-model.ts';
+import { objectionToLearningRate, recommend } from '../../shared/population/recommendation.ts';
+import type { Learned, NewFeedback, Rejected, StrategyReport } from './learning-step.ts';
 
 export type StrategyStore = Pick<BankStore, 'newest' | 'strategy' | 'recordStrategy'>;
-
-export interface StrategyReport {
-  /** null when the configured step size is kept. */
-  readonly recommended: RecommendedStepSize | null;
-  /** In words. */
-  readonly recommendation: string;
-  /** Episodes that were read. */
-  readonly episodes: number;
-  /** Every value that was tried, against its neighbour on the way to the configured one. */
-  readonly considered: readonly ArmEffect[];
-  readonly rejected: readonly { readonly what: string; readonly why: string }[];
-}
 
 /** Episodes that the mean reward known before counts for. */
 const MEAN_REWARD_EPISODES = 20;
@@ -50,20 +38,24 @@ interface StrategyServices {
 }
 
 /**
- * For the learner 'sgd': the mean reward, and the step size where users explore.
+ * For the learner 'sgd': the mean reward, and the learning rate where users explore.
  * @throws UnavailableError
  */
-export async function learnStepSize(
+export async function learnLearningRate(
   services: StrategyServices,
   { inForce, found }: NewFeedback,
 ): Promise<Learned> {
   const { population } = inForce;
   const explores = services.settings.exploration > 0;
-  const strategy = explores ? await judgeStepSizes(services) : null;
+  const strategy = explores ? await compareLearningRates(services) : null;
   const recommended =
     strategy === null ? await unlessVoid(services, population.recommended) : strategy.recommended;
   return {
-    population: { ...population, prior: withMeanReward(population.prior, population.progress, found), recommended },
+    population: {
+      ...population,
+      prior: withMeanReward(population.prior, population.progress, found),
+      recommended,
+    },
     fitted: true,
     considered: explores ? 1 : 0,
     rejected: strategy === null ? [] : notCreated(strategy, population.recommended),
@@ -71,17 +63,17 @@ export async function learnStepSize(
   };
 }
 
-/** What was found while users explored; the bank is told when it is void, because another step size is configured by now. */
+/** What was found while users explored; the bank is told when it is void, because another learning rate is configured by now. */
 async function unlessVoid(
   { cell, settings, episodes, now }: StrategyServices,
-  recommended: RecommendedStepSize | null,
-): Promise<RecommendedStepSize | null> {
+  recommended: RecommendedLearningRate | null,
+): Promise<RecommendedLearningRate | null> {
   if (recommended === null || recommended.insteadOf === settings.learningRate) return recommended;
   const { learningRate, insteadOf } = recommended;
   await episodes.recordStrategy({
     cell,
     hints: [],
-    recommendation: `Keep the configured values: ${STEP_SIZE} ${learningRate} was recommended in place of ${insteadOf}, which is no longer configured.`,
+    recommendation: `Keep the configured values: ${LEARNING_RATE} ${learningRate} was recommended in place of ${insteadOf}, which is no longer configured.`,
     confidence: 0,
     skills: await skillsOf(cell, episodes),
     consolidatedAt: now(),
@@ -95,8 +87,8 @@ function notCreated(
   before: StrategyReport['recommended'],
 ): Rejected[] {
   if (isDeepStrictEqual(recommended, before))
-    return [{ what: 'step size', why: `as before: ${recommendation}` }];
-  return recommended === null ? [{ what: 'step size', why: `taken back: ${recommendation}` }] : [];
+    return [{ what: 'learning rate', why: `as before: ${recommendation}` }];
+  return recommended === null ? [{ what: 'learning rate', why: `taken back: ${recommendation}` }] : [];
 }
 
 /** Those that `autoConsolidate` made of patterns, which stand in the same record. */
@@ -108,10 +100,10 @@ async function skillsOf(cell: string, store: StrategyStore): Promise<readonly Sk
 const PER_SHARD = 512;
 
 /**
- * Compares the step sizes that users were given with each other, over the newest episodes, and records what follows.
+ * Compares the learning rates that users were given with each other, over the newest episodes, and records what follows.
  * @throws UnavailableError
  */
-async function judgeStepSizes({
+async function compareLearningRates({
   cell,
   settings,
   episodes: store,
@@ -122,7 +114,7 @@ async function judgeStepSizes({
   const { hints, causality, confidence, recommendation } = recommend(episodes, { learningRate });
   const skills = await skillsOf(cell, store);
   await store.recordStrategy({ cell, hints, recommendation, confidence, skills, consolidatedAt: now() });
-  const end = hints.find(({ hyperparameter }) => hyperparameter === STEP_SIZE)?.value ?? learningRate;
+  const end = hints.find(({ hyperparameter }) => hyperparameter === LEARNING_RATE)?.value ?? learningRate;
   const isOnTheWay = (value: number) =>
     Math.min(learningRate, end) <= value && value <= Math.max(learningRate, end);
   return {
@@ -132,6 +124,6 @@ async function judgeStepSizes({
     considered: causality,
     rejected: causality
       .filter(({ value }) => !isOnTheWay(value))
-      .map((step) => ({ what: `${STEP_SIZE} ${step.value}`, why: objectionToStep(step) })),
+      .map((step) => ({ what: `${LEARNING_RATE} ${step.value}`, why: objectionToLearningRate(step) })),
   };
 }

@@ -1,9 +1,12 @@
-import type { Evidence } from '../../shared/episodes/cell-strategy.ts';
+import type { ArmEffect, Evidence } from '../../shared/episodes/cell-strategy.ts';
 import type { IndexedEpisode } from '../../shared/episodes/episode-store.ts';
 import type { StoredBasis } from '../../shared/population/basis-object.ts';
-import type { PopulationModel, Progress } from '../../shared/population/population-model.ts';
+import type {
+  PopulationModel,
+  Progress,
+  RecommendedLearningRate,
+} from '../../shared/population/population-model.ts';
 import type { SharedLearning } from '../../shared/population/shared-learning.ts';
-import type { StrategyReport } from './strategy.ts';
 
 /** What a run has to learn from. */
 export interface NewFeedback {
@@ -31,7 +34,7 @@ export interface Learned {
 }
 
 export interface Rejected {
-  readonly what: 'population prior' | 'step size' | 'item effects';
+  readonly what: 'population prior' | 'learning rate' | 'item effects';
   readonly why: string;
 }
 
@@ -44,4 +47,16 @@ export interface LearnedReport {
   readonly basisLearned: boolean;
   /** What the episodes say of hyperparameters; null when nothing was consolidated, and for the learner 'bayesian', whose strategy is the prior. */
   readonly strategy: StrategyReport | null;
+}
+
+export interface StrategyReport {
+  /** null when the configured learning rate is kept. */
+  readonly recommended: RecommendedLearningRate | null;
+  /** In words. */
+  readonly recommendation: string;
+  /** Episodes that were read. */
+  readonly episodes: number;
+  /** Every value that was tried, against its neighbour on the way to the configured one. */
+  readonly considered: readonly ArmEffect[];
+  readonly rejected: readonly { readonly what: string; readonly why: string }[];
 }

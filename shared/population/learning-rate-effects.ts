@@ -4,11 +4,11 @@ import { rewardOf } from '../episodes/outcome.ts';
 import { mean, pairedDifference } from './intervals.ts';
 
 /** The hyperparameter that this is about. */
-export const STEP_SIZE = 'learningRate';
+export const LEARNING_RATE = 'learningRate';
 /** How much larger or smaller a step may be for a user's taste to speak of it. */
 const LARGEST_FACTOR = 4;
 
-/** A user's updates at one step size, summed over rewards. */
+/** A user's updates at one learning rate, summed over rewards. */
 interface Taste {
   episodes: number;
   loss: number;
@@ -16,11 +16,11 @@ interface Taste {
   squares: number;
 }
 
-/** A user's tastes by the step size that they were learned with: more than one when what the user was given changed. */
+/** A user's tastes by the learning rate that they were learned with: more than one when what the user was given changed. */
 type UserTastes = ReadonlyMap<number, Taste>;
 
 /**
- * What every step size that was tried is worth against its neighbour on the way to the configured one. To first order a user's taste
+ * What every learning rate that was tried is worth against its neighbour on the way to the configured one. To first order a user's taste
  * grows in proportion to the steps it was learned by, so with e what is to be predicted beyond the user's mean and f the taste, steps k
  * times as large lose Σ(e − kf)² = Σe² − k(Σe² + Σf² − Σ(e − f)²) + k²Σf²: every user with either value compares both on the same
  * feedback. That is far surer than comparing users, and no recommendation or season comes between. Intervals are Student's, at 95 % for
@@ -28,7 +28,10 @@ type UserTastes = ReadonlyMap<number, Taste>;
  * so they need no correction for their number.
  * @returns ordered from the configured value outwards, larger ones first; empty without episodes that tell of taste
  */
-export function stepEffects(episodes: readonly Episode[], configured: number | undefined): ArmEffect[] {
+export function learningRateEffects(
+  episodes: readonly Episode[],
+  configured: number | undefined,
+): ArmEffect[] {
   const users = tastesOf(episodes);
   if (configured === undefined || users.length === 0) return [];
   const rates = [...new Set([configured, ...users.flatMap((user) => [...user.keys()])])].sort(
@@ -36,10 +39,10 @@ export function stepEffects(episodes: readonly Episode[], configured: number | u
   );
   const start = rates.indexOf(configured);
   const ways = [rates.slice(start), rates.slice(0, start + 1).reverse()];
-  return ways.flatMap((way) => way.slice(1).map((value, i) => stepEffect(users, way[i]!, value)));
+  return ways.flatMap((way) => way.slice(1).map((value, i) => learningRateEffect(users, way[i]!, value)));
 }
 
-function stepEffect(users: readonly UserTastes[], from: number, to: number): ArmEffect {
+function learningRateEffect(users: readonly UserTastes[], from: number, to: number): ArmEffect {
   const own = users.filter((user) => user.has(to));
   const others = users.filter((user) => user.has(from) && !user.has(to));
   const compared = Math.max(to / from, from / to) <= LARGEST_FACTOR ? [...own, ...others] : [];
@@ -47,7 +50,7 @@ function stepEffect(users: readonly UserTastes[], from: number, to: number): Arm
     (user) => rewardAt(user, [from, to], to) - rewardAt(user, [from, to], from),
   );
   return {
-    hyperparameter: STEP_SIZE,
+    hyperparameter: LEARNING_RATE,
     value: to,
     defaultValue: from,
     episodes: own.reduce((sum, user) => sum + user.get(to)!.episodes, 0),
@@ -58,7 +61,7 @@ function stepEffect(users: readonly UserTastes[], from: number, to: number): Arm
   };
 }
 
-/** The user's reward over the updates at some step sizes, had the steps of all of them been of another size. */
+/** The user's reward over the updates at some learning rates, had the steps of all of them been of another size. */
 function rewardAt(user: UserTastes, rates: readonly number[], other: number): number {
   let sum = 0;
   let sumWithout = 0;
@@ -76,7 +79,7 @@ function rewardAt(user: UserTastes, rates: readonly number[], other: number): nu
 function tastesOf(episodes: readonly Episode[]): UserTastes[] {
   const users = new Map<string, Map<number, Taste>>();
   for (const { userKey, outcome, hyperparameters } of episodes) {
-    const rate = hyperparameters?.[STEP_SIZE];
+    const rate = hyperparameters?.[LEARNING_RATE];
     const { taste, loss, rewards } = outcome;
     if (rate === undefined || taste === undefined || rewards === 0) continue;
     const user = users.get(userKey) ?? new Map<number, Taste>();

@@ -38,7 +38,7 @@ test('the summary shows a dash for what could not be measured', () => {
   expect(JSON.parse(JSON.stringify(summary))).toMatchObject({ aucAdapted: null, aucAdaptedInterval: null });
   const text = describe(summary, plan, undefined);
   expect(text).toMatch(/^ {2}AUC +– +– +– {2}\[–, –\]$/m);
-  expect(text).toMatch(/^ {2}population .*; none is used, transfer is off$/m);
+  expect(text).toMatch(/^ {2}skills .*; none is used, transfer is off$/m);
   expect(text).toMatch(/^ {2}NDCG@10 +1\.000 +0\.750 +0\.500$/m);
   expect(text).toContain('The own adapter adds – [–, –] of AUC');
 });

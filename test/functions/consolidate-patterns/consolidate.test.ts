@@ -355,7 +355,7 @@ describe('consolidation', () => {
     const { watermarks } = (await learning.basisSample.refresh())!;
     expect(watermarks.filter((position) => position !== '').length).toBeGreaterThan(10);
     expect((await learning.population.refresh())!.progress.watermarks.length).toBeGreaterThan(10);
-    const shared = [...objects.contents].filter(([key]) => /^(population|basis|consolidation)\//.test(key));
+    const shared = [...objects.contents].filter(([key]) => /^(skills|basis|consolidation)\//.test(key));
     expect(shared).toHaveLength(4);
     const users = Array.from({ length: 60 }, (_, user) => userKey(`user ${user}`));
     for (const [key, { body }] of shared) {

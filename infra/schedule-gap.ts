@@ -1,14 +1,14 @@
 import { Duration } from 'aws-cdk-lib';
-
-const MINUTES = { minute: 1, hour: 60, day: 24 * 60 } as const;
+import { parseRecurringSchedule } from '../shared/config/schedule-expression.ts';
 
 /**
- * The longest time between two runs of a valid schedule expression: a rate's interval, one day for a cron expression
- * that runs every day, and undefined for a cron expression that leaves out days.
+ * The longest time between two runs of a schedule expression: the interval of a rate, and one day for a cron
+ * expression that runs every day. Undefined for a cron expression that skips days.
  */
 export function longestGap(expression: string): Duration | undefined {
-  const rate = /^rate\((\d+) (minute|hour|day)s?\)$/.exec(expression);
-  if (rate) return Duration.minutes(Number(rate[1]) * MINUTES[rate[2] as keyof typeof MINUTES]);
-  const [, , ...daysAndYears] = expression.slice('cron('.length, -1).split(' ');
-  return daysAndYears.every((field) => field === '*' || field === '?') ? Duration.days(1) : undefined;
+  const schedule = parseRecurringSchedule(expression);
+  if (schedule?.kind !== 'cron') return schedule && Duration.minutes(schedule.minutes);
+  const { dayOfMonth, month, dayOfWeek, year } = schedule.fields;
+  const isDaily = [dayOfMonth, month, dayOfWeek, year].every(({ text }) => text === '*' || text === '?');
+  return isDaily ? Duration.days(1) : undefined;
 }

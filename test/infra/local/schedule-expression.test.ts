@@ -14,7 +14,6 @@ describe('a schedule expression', () => {
     ['rate(5 minutes)', '2026-01-01T00:00:00Z', '2026-01-01T00:05:00.000Z'],
     ['rate(1 hour)', '2026-01-01T00:00:00Z', '2026-01-01T01:00:00.000Z'],
     ['rate(7 days)', '2026-01-01T00:00:00Z', '2026-01-08T00:00:00.000Z'],
-    ['at(2026-03-01T12:30:00)', '2026-01-01T00:00:00Z', '2026-03-01T12:30:00.000Z'],
     ['cron(0 * * * ? *)', '2026-01-01T00:00:00Z', '2026-01-01T01:00:00.000Z'],
     ['cron(0 * * * ? *)', '2025-12-31T23:59:59.999Z', '2026-01-01T00:00:00.000Z'],
     ['cron(15 10 * * ? *)', '2026-01-01T10:15:00Z', '2026-01-02T10:15:00.000Z'],
@@ -32,14 +31,13 @@ describe('a schedule expression', () => {
   });
 
   it.each([
-    ['at(2026-03-01T12:30:00)', '2026-03-01T12:30:00Z'],
     ['cron(0 0 1 1 ? 2020)', '2026-01-01T00:00:00Z'],
     ['cron(0 0 31 FEB ? *)', '2026-01-01T00:00:00Z'],
   ])('%s never runs after %s', (expression, after) => {
     expect(next(expression, after)).toBeUndefined();
   });
 
-  it('counts a rate from when the schedule was made', () => {
+  it('counts a rate from the creation of the schedule', () => {
     expect(next('rate(1 hour)', '2026-01-01T05:10:00Z', '2026-01-01T00:30:00Z')).toBe(
       '2026-01-01T05:30:00.000Z',
     );
@@ -49,8 +47,7 @@ describe('a schedule expression', () => {
     'every day',
     'rate(0 minutes)',
     'rate(5 weeks)',
-    'at(tomorrow)',
-    'at(2026-13-01T00:00:00)',
+    'at(2026-03-01T12:30:00)',
     'cron(0 * * * *)',
     'cron(0 * * * * *)',
     'cron(0 * ? * ? *)',
@@ -61,11 +58,11 @@ describe('a schedule expression', () => {
     'cron(0 0 ? * 6L *)',
     'cron(0 0 * FOO ? *)',
     'cron(0/0 * * * ? *)',
-  ])('is refused when it cannot be followed: %s', (expression) => {
+  ])('%s is refused', (expression) => {
     expect(() => parseSchedule(expression, 0)).toThrow(/^schedule: found .*, expected /);
   });
 
-  it('runs later than the time asked about, on one of its minutes, with no run in between', () => {
+  it('finds the next run of an hourly cron: after the given time, within an hour, at the right minute', () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 59 }), fc.integer({ min: 0, max: 4e12 }), (minute, after) => {
         const time = parseSchedule(`cron(${minute} * * * ? *)`, 0)(after) ?? 0;

@@ -13,7 +13,7 @@ function hourly() {
   return { clock, runs, schedule };
 }
 
-it('a schedule runs at its times, the first one period after it was made', () => {
+it('an hourly schedule runs every hour, first one hour after its start', () => {
   const { clock, runs } = hourly();
   clock.advance(HOUR - 1);
   expect(runs).toEqual([]);
@@ -21,7 +21,7 @@ it('a schedule runs at its times, the first one period after it was made', () =>
   expect(runs).toEqual([HOUR, 2 * HOUR, 3 * HOUR]);
 });
 
-it('a schedule runs no more once it is stopped', () => {
+it('a stopped schedule does not run again', () => {
   const { clock, runs, schedule } = hourly();
   clock.advance(HOUR);
   schedule.stop();
@@ -36,10 +36,10 @@ it('a schedule does not make up for the runs that a sleeping machine missed', ()
   expect(runs).toEqual([HOUR, 6 * HOUR]);
 });
 
-it('a schedule that runs once ends', () => {
+it('a schedule ends when its expression has no further run', () => {
   const clock = new ManualClock(0);
   const runs: number[] = [];
-  new Schedule(parseSchedule('at(1970-01-01T01:00:00)', 0), (time) => runs.push(time), clock).start();
+  new Schedule(parseSchedule('cron(0 1 1 1 ? 1970)', 0), (time) => runs.push(time), clock).start();
   clock.advance(48 * HOUR);
   expect(runs).toEqual([HOUR]);
 });

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { CRON_FIELDS, isRecurringSchedule } from '../../../shared/config/schedule-expression.ts';
+import { isRecurringSchedule, parseRecurringSchedule } from '../../../shared/config/schedule-expression.ts';
 
 /** An expression that differs from `cron(0 3 * * ? *)` in one field, by position. */
 function withField(position: number, text: string): string {
@@ -85,8 +85,15 @@ describe('a cron expression', () => {
   });
 
   test('takes every range in order, and none the other way round', () => {
-    const bounds = fc.constantFrom(...CRON_FIELDS.keys()).chain((position) => {
-      const { min, max } = CRON_FIELDS[position]!;
+    const fieldBounds = [
+      [0, 59],
+      [0, 23],
+      [1, 31],
+      [1, 12],
+      [1, 7],
+      [1970, 2199],
+    ] as const;
+    const bounds = fc.constantFrom(...fieldBounds.entries()).chain(([position, [min, max]]) => {
       const value = fc.integer({ min, max });
       return fc.tuple(fc.constant(position), value, value);
     });
@@ -96,4 +103,25 @@ describe('a cron expression', () => {
       }),
     );
   });
+});
+
+describe('the values of a cron field', () => {
+  test.each([
+    ['5,35', [5, 35]],
+    ['0-30/10', [0, 10, 20, 30]],
+    ['50/4', [50, 54, 58]],
+    ['*/20', [0, 20, 40]],
+  ])('%s matches the minutes %j', (text, expected) => {
+    const schedule = parseRecurringSchedule(withField(minutes, text));
+    expect(schedule?.kind === 'cron' && [...(schedule.fields.minute.values ?? [])]).toEqual(expected);
+  });
+
+  test('words count from the first value of the field', () => {
+    const schedule = parseRecurringSchedule(withField(dayOfWeek, 'MON-WED'));
+    expect(schedule?.kind === 'cron' && schedule.fields.dayOfWeek.values).toEqual(new Set([2, 3, 4]));
+  });
+});
+
+test('a rate has its interval in minutes', () => {
+  expect(parseRecurringSchedule('rate(3 hours)')).toEqual({ kind: 'rate', minutes: 180 });
 });

@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-/** The tests that mutants of shared/lora have to survive; see stryker.config.json. */
+/** The tests that must detect the mutants of shared/lora; see stryker.config.json. */
 export default defineConfig({
   test: {
     include: ['test/shared/lora/**/*.test.ts'],

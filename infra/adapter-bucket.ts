@@ -12,11 +12,17 @@ import { Construct } from 'constructs';
 import { PREFIX } from '../shared/config/names.ts';
 import type { AttuneFunction } from './attune-function.ts';
 
-/** Earlier versions stay for this long, and the newest of them for good: adapters and skills can be rolled back. */
-const EARLIER_VERSIONS = { days: 30, alwaysKept: 10 };
+/**
+ * Noncurrent versions expire after this time, except the newest ones, so that an operator can roll
+ * back.
+ */
+const NONCURRENT_VERSIONS = { days: 30, alwaysKept: 10 };
 const QUARANTINE_DAYS = 14;
 
-/** No two rules expire versions of the same object, so that none depends on how S3 settles a conflict. */
+/**
+ * At most one rule expires the versions of an object, so the result does not depend on S3's
+ * conflict rules.
+ */
 const LIFECYCLE: LifecycleRule[] = [
   {
     id: 'remains',
@@ -26,8 +32,8 @@ const LIFECYCLE: LifecycleRule[] = [
   ...[PREFIX.adapters, PREFIX.basis, PREFIX.skills].map((prefix) => ({
     id: `earlier versions of ${prefix}`,
     prefix,
-    noncurrentVersionExpiration: Duration.days(EARLIER_VERSIONS.days),
-    noncurrentVersionsToRetain: EARLIER_VERSIONS.alwaysKept,
+    noncurrentVersionExpiration: Duration.days(NONCURRENT_VERSIONS.days),
+    noncurrentVersionsToRetain: NONCURRENT_VERSIONS.alwaysKept,
   })),
   {
     id: 'quarantine',
@@ -47,7 +53,7 @@ const LIFECYCLE: LifecycleRule[] = [
   },
 ];
 
-/** The bucket of adapters, their shared objects, quarantined events and episodes that wait for the table. */
+/** The bucket for adapters, basis, population model, quarantined events and pending episodes. */
 export class AdapterBucket extends Construct {
   readonly bucket: Bucket;
 
@@ -63,21 +69,22 @@ export class AdapterBucket extends Construct {
       lifecycleRules: LIFECYCLE,
       removalPolicy: RemovalPolicy.RETAIN,
     });
-    this.refuseUnconditionalAdapterWrites();
+    this.denyUnconditionalAdapterWrites();
     Validations.of(this.bucket).acknowledge({
       id: 'AwsSolutions-S1',
-      reason: 'Only this stack’s functions touch the bucket; access logs would cost more than the objects.',
+      reason:
+        'Only the functions of this stack use the bucket. Access logs would cost more than the objects.',
     });
   }
 
-  /** Lets a function do these actions on the objects under these prefixes, and on no others. */
+  /** Grants a function these actions on the objects under these prefixes only. */
   allowObjects(grantee: AttuneFunction, actions: readonly string[], prefixes: readonly string[]): void {
     const { bucketArn, node } = this.bucket;
     const logicalId = Stack.of(this).getLogicalId(node.defaultChild as CfnBucket);
     for (const prefix of prefixes) {
       Validations.of(grantee.role).acknowledge({
         id: `AwsSolutions-IAM5[Resource::<${logicalId}.Arn>/${prefix}*]`,
-        reason: 'Objects are named by users and events; the prefix is as narrow as a permission can be.',
+        reason: 'Keys contain hashes of users and events, so a prefix is the narrowest possible permission.',
       });
     }
     grantee.allow(
@@ -87,20 +94,20 @@ export class AdapterBucket extends Construct {
   }
 
   /**
-   * Lets a function list the bucket, and so tell a missing object from a forbidden one: without s3:ListBucket, S3
-   * answers GetObject of a missing key with 403. There is no condition on s3:prefix, because a GetObject carries no
-   * prefix and would not meet it. Keys name users by hashes only.
+   * Lets a function list the bucket, because without s3:ListBucket S3 answers GetObject of a
+   * missing key with 403. It has no condition on s3:prefix: a GetObject has no prefix, so the
+   * condition would fail. Listings reveal no user ids, because keys contain only their hashes.
    */
   allowListing(grantee: AttuneFunction): void {
     grantee.allow(['s3:ListBucket'], [this.bucket.bucketArn]);
   }
 
   /**
-   * An adapter is only ever written with If-Match or If-None-Match, by whomever, so no writer can undo another's
-   * commit. Both keys are absent from an unconditional PutObject; parts of a multipart upload cannot carry them, but
-   * its completion can (S3 guide, "Enforce conditional writes").
+   * Denies all writes of adapters without If-Match or If-None-Match, so that no writer overwrites the
+   * commit of another. Parts of a multipart upload cannot have these headers, so the statement
+   * checks only requests that create an object (S3 guide, "Enforce conditional writes").
    */
-  private refuseUnconditionalAdapterWrites(): void {
+  private denyUnconditionalAdapterWrites(): void {
     this.bucket.addToResourcePolicy(
       new PolicyStatement({
         sid: 'AdaptersAreWrittenConditionally',

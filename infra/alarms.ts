@@ -14,27 +14,27 @@ import type { MonitoredParts } from './monitored-parts.ts';
 import { longestGap } from './schedule-gap.ts';
 
 const FIVE_MINUTES = Duration.minutes(5);
-/** CloudWatch looks back seven days at most, and a missed run shows after two intervals. */
+/** CloudWatch evaluates at most seven days, and the alarm needs two intervals of the schedule. */
 const LONGEST_WATCHED_GAP = Duration.hours(84);
 
 interface AlarmCase {
   readonly metric: IMetric;
   readonly threshold: number;
-  /** What has happened, and what to look at first. */
+  /** What happened and what to check first. */
   readonly runbook: string;
-  /** Periods in a row; default 1. */
+  /** Consecutive periods; default 1. */
   readonly periods?: number;
   readonly comparison?: ComparisonOperator;
-  /** What it means that there is no measurement; by default that all is well. */
+  /** How to treat missing data; default: not breaching. */
   readonly missing?: TreatMissingData;
 }
 
-/** One alarm for each way in which Attune stops doing its work. */
+/** One alarm for each way in which Attune can stop working. */
 export class Alarms extends Construct {
   readonly all: Alarm[] = [];
   readonly #action: IAlarmAction | undefined;
 
-  /** @param action what an alarm does when it goes off and when it is over; nothing when undefined */
+  /** @param action runs when an alarm goes off and when it returns to OK */
   constructor(scope: Construct, id: string, parts: MonitoredParts, action: IAlarmAction | undefined) {
     super(scope, id);
     this.#action = action;
@@ -50,24 +50,24 @@ export class Alarms extends Construct {
       metric: feedback.deadLetters.metricApproximateNumberOfMessagesVisible({ period: FIVE_MINUTES }),
       threshold: 1,
       runbook:
-        'Feedback events failed every retry and wait in the dead-letter queue. Read the errors of update-adapters, ' +
-        'remove their cause, then redrive the queue: applied events are recognised and count once.',
+        'Feedback events failed every retry and are in the dead-letter queue. Read the errors of update-adapters, ' +
+        'fix the cause, then redrive the queue. Events that were already applied do not count twice.',
     });
     this.add('FeedbackAge', {
       metric: feedback.queue.metricApproximateAgeOfOldestMessage({ period: FIVE_MINUTES }),
       threshold: Duration.minutes(10).toSeconds(),
       periods: 2,
       runbook:
-        'Feedback waits for more than 10 minutes. Look at throttles and errors of update-adapters; if it only has too ' +
-        'much to do, raise the setting maxConcurrency.',
+        'Feedback waits for more than 10 minutes. Check update-adapters for throttles and errors. If there are none, ' +
+        'the load is too high: raise the setting maxConcurrency.',
     });
     this.add('BankDegraded', {
       metric: METRICS.episodesPending,
       threshold: 1,
       periods: 3,
       runbook:
-        'Adapters are updated, but for 15 minutes episodes have not reached the ReasoningBank and wait under pending/. ' +
-        'Look for throttled requests of the table; raise tableMaxWriteUnits if its limit is the cause.',
+        'Adapters are updated, but for 15 minutes episodes could not be written to the table and wait under pending/. ' +
+        'Check the table for throttled requests. If its limit is the cause, raise tableMaxWriteUnits.',
     });
   }
 
@@ -76,8 +76,8 @@ export class Alarms extends Construct {
       metric: consolidate.failures.metricApproximateNumberOfMessagesVisible({ period: FIVE_MINUTES }),
       threshold: 1,
       runbook:
-        'A consolidation failed every retry. The message in the failure queue holds the error; the next run does the ' +
-        'same work, so purge the queue once a run has succeeded.',
+        'A consolidation failed every retry. The message in the failure queue contains the error. The next run does ' +
+        'the same work, so purge the queue after a run has succeeded.',
     });
     const gap = longestGap(schedule);
     if (gap === undefined || gap.toMinutes() > LONGEST_WATCHED_GAP.toMinutes()) return;
@@ -97,8 +97,8 @@ export class Alarms extends Construct {
       periods: Math.ceil((2 * gap.toMinutes()) / period.toMinutes()),
       missing: TreatMissingData.BREACHING,
       runbook:
-        'No consolidation has succeeded for two intervals (expected right after the first deployment). See whether ' +
-        'the schedule is enabled and what consolidate-patterns logged: new users start from an old prior until then.',
+        'No consolidation has succeeded for two intervals. This is normal right after the first deployment. Check that ' +
+        'the schedule is enabled, and read the log of consolidate-patterns. Until a run succeeds, new users start from an outdated prior.',
     });
   }
 
@@ -106,18 +106,18 @@ export class Alarms extends Construct {
     this.add(`${name}Errors`, {
       metric: fn.metricErrors({ period: FIVE_MINUTES }),
       threshold: 1,
-      runbook: `${name} threw, ran out of time or memory. Filter its log group for level ERROR.`,
+      runbook: `${name} threw an error, or ran out of time or memory. Filter its log group for level ERROR.`,
     });
     this.add(`${name}Throttles`, {
       metric: fn.metricThrottles({ period: FIVE_MINUTES }),
       threshold: 1,
-      runbook: `${name} was refused an execution. Compare the account's Lambda concurrency quota with what runs.`,
+      runbook: `Lambda throttled ${name}. Compare the account's concurrency quota with the concurrent executions.`,
     });
     this.add(`${name}Duration`, {
       metric: fn.metricDuration({ period: FIVE_MINUTES, statistic: 'p99' }),
-      threshold: 0.8 * fn.limit.toMilliseconds(),
+      threshold: 0.8 * fn.maxDuration.toMilliseconds(),
       comparison: ComparisonOperator.GREATER_THAN_THRESHOLD,
-      runbook: `${name} is close to its timeout. Its traces show which call takes the time.`,
+      runbook: `${name} is close to its timeout. Its traces show which call is slow.`,
     });
   }
 

@@ -20,16 +20,16 @@ export interface AttuneFunctionProps {
   readonly folder: string;
   readonly description: string;
   readonly timeout: Duration;
-  /** In MB; Lambda gives CPU in proportion. */
+  /** MB; Lambda assigns CPU in proportion. */
   readonly memorySize: number;
   /** Settings as environment variables. */
   readonly environment: Record<string, string>;
 }
 
-/** One function: its bundle, its log group, and a role that may do only what `allow` names. */
+/** A function with its bundle, its log group, and a role that permits only what `allow` grants. */
 export class AttuneFunction extends NodejsFunction {
   override readonly role: Role;
-  readonly limit: Duration;
+  readonly maxDuration: Duration;
 
   constructor(scope: Construct, id: string, props: AttuneFunctionProps) {
     const role = new Role(scope, `${id}Role`, {
@@ -60,7 +60,8 @@ export class AttuneFunction extends NodejsFunction {
       },
       projectRoot: projectFile('.'),
       depsLockFilePath: projectFile('package-lock.json'),
-      // The SDK goes into the bundle: it starts faster than the runtime's copy, and is the version that was tested.
+      // A bundled SDK starts faster than the runtime's copy, and it is the version that the tests
+      // use.
       bundling: {
         format: OutputFormat.ESM,
         mainFields: ['module', 'main'],
@@ -72,15 +73,15 @@ export class AttuneFunction extends NodejsFunction {
       },
     });
     this.role = role;
-    this.limit = props.timeout;
+    this.maxDuration = props.timeout;
     logGroup.grantWrite(role);
     Validations.of(role).acknowledge({
       id: 'AwsSolutions-IAM5[Resource::*]',
-      reason: 'X-Ray’s PutTraceSegments and PutTelemetryRecords take no resource.',
+      reason: 'PutTraceSegments and PutTelemetryRecords of X-Ray do not support resources.',
     });
   }
 
-  /** Adds exact actions on exact resources to the function's role. */
+  /** Grants the function's role these actions on these resources. */
   allow(actions: readonly string[], resources: readonly string[]): void {
     this.role.addToPolicy(new PolicyStatement({ actions: [...actions], resources: [...resources] }));
   }

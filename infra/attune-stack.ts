@@ -53,7 +53,7 @@ export class AttuneStack extends Stack {
     );
 
     Tags.of(this).add('application', 'attune');
-    this.publish({
+    this.addOutputs({
       feedbackQueueUrl: feedback.queue.queueUrl,
       deadLetterQueueUrl: feedback.deadLetters.queueUrl,
       bucketName,
@@ -66,7 +66,7 @@ export class AttuneStack extends Stack {
     });
   }
 
-  private publish(outputs: Record<keyof typeof OUTPUT, string>): void {
+  private addOutputs(outputs: Record<keyof typeof OUTPUT, string>): void {
     for (const [name, value] of Object.entries(outputs)) {
       new CfnOutput(this, OUTPUT[name as keyof typeof OUTPUT], { value });
     }

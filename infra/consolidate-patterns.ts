@@ -9,8 +9,8 @@ import type { AdapterBucket } from './adapter-bucket.ts';
 import { AttuneFunction } from './attune-function.ts';
 import type { ReasoningTable } from './reasoning-table.ts';
 
-/** A failed run is tried again, but not for longer than this: the next one does its work as well. */
-const RETRY = { attempts: 2, forAtMost: Duration.hours(1) };
+/** Retries end after an hour, because the next scheduled run does the same work. */
+const RETRY = { attempts: 2, maxAge: Duration.hours(1) };
 
 export interface ConsolidatePatternsProps {
   readonly environment: Record<string, string>;
@@ -20,15 +20,18 @@ export interface ConsolidatePatternsProps {
   readonly schedule: string;
 }
 
-/** The function that turns episodes into skills, its schedule, and the queue of runs that failed for good. */
+/**
+ * The function that learns the population model from episodes, its schedule, and the queue for
+ * failed runs.
+ */
 export class ConsolidatePatterns extends Construct {
   readonly function: AttuneFunction;
-  /** Runs that the scheduler could not start or that failed after all retries. */
+  /** Receives runs that the scheduler could not start and runs that failed every retry. */
   readonly failures: Queue;
 
   constructor(scope: Construct, id: string, props: ConsolidatePatternsProps) {
     super(scope, id);
-    // Neither the scheduler nor Lambda's failure destination can send to a FIFO queue.
+    // A standard queue: the scheduler and Lambda's failure destination cannot send to a FIFO queue.
     this.failures = new Queue(this, 'Failures', {
       encryption: QueueEncryption.SQS_MANAGED,
       enforceSSL: true,
@@ -37,30 +40,30 @@ export class ConsolidatePatterns extends Construct {
     Validations.of(this.failures).acknowledge(
       ...['AwsSolutions-SQS3', 'Serverless-SQSRedrivePolicy'].map((id) => ({
         id,
-        reason: 'It is itself the dead-letter queue of the schedule and of the function.',
+        reason: 'This queue is the dead-letter queue of the schedule and the function.',
       })),
     );
     this.function = new AttuneFunction(this, 'Function', {
       folder: 'consolidate-patterns',
-      description: 'turns episodes into skills',
+      description: 'learns the population model from episodes',
       timeout: Duration.minutes(5),
       memorySize: 1024,
       environment: props.environment,
     });
     Validations.of(this.function).acknowledge({
       id: 'Serverless-LambdaDLQ',
-      reason: 'Its failure destination is that queue, and tells the error as well.',
+      reason: 'Its failure destination is that queue, and the record also contains the error.',
     });
     this.function.configureAsyncInvoke({
       retryAttempts: RETRY.attempts,
-      maxEventAge: RETRY.forAtMost,
+      maxEventAge: RETRY.maxAge,
       onFailure: new SqsDestination(this.failures),
     });
-    this.permit(props);
+    this.grantAccess(props);
     this.scheduleRuns(props.schedule);
   }
 
-  private permit({ adapters, bank }: ConsolidatePatternsProps): void {
+  private grantAccess({ adapters, bank }: ConsolidatePatternsProps): void {
     adapters.allowObjects(this.function, ['s3:GetObject'], [PREFIX.adapters]);
     adapters.allowObjects(
       this.function,
@@ -73,7 +76,10 @@ export class ConsolidatePatterns extends Construct {
     bank.allowIndexQueries(this.function);
   }
 
-  /** CfnSchedule, because the Schedule construct's target would also grant all versions of the function. */
+  /**
+   * Uses CfnSchedule, because the target of the Schedule construct would also grant all function
+   * versions.
+   */
   private scheduleRuns(scheduleExpression: string): void {
     const role = new Role(this, 'SchedulerRole', {
       assumedBy: new ServicePrincipal('scheduler.amazonaws.com', {
@@ -88,7 +94,7 @@ export class ConsolidatePatterns extends Construct {
       new PolicyStatement({ actions: ['sqs:SendMessage'], resources: [this.failures.queueArn] }),
     );
     new CfnSchedule(this, 'Schedule', {
-      description: 'Consolidates what Attune learned',
+      description: 'Starts the consolidation of Attune',
       scheduleExpression,
       flexibleTimeWindow: { mode: 'OFF' },
       target: {
@@ -97,7 +103,7 @@ export class ConsolidatePatterns extends Construct {
         deadLetterConfig: { arn: this.failures.queueArn },
         retryPolicy: {
           maximumRetryAttempts: RETRY.attempts,
-          maximumEventAgeInSeconds: RETRY.forAtMost.toSeconds(),
+          maximumEventAgeInSeconds: RETRY.maxAge.toSeconds(),
         },
       },
     });

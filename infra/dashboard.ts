@@ -10,7 +10,10 @@ import type { Construct } from 'constructs';
 import { METRICS } from './metrics.ts';
 import type { MonitoredParts } from './monitored-parts.ts';
 
-/** What one looks at first: alarms, the way of feedback, the learner, the functions, the table. */
+/**
+ * Adds the dashboard: alarms, feedback, consolidation, the table, learning results and the
+ * functions.
+ */
 export function addDashboard(
   scope: Construct,
   id: string,

@@ -9,9 +9,9 @@ import {
 } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 
-/** How often a message is tried before it goes to the dead-letter queue. */
+/** Attempts before a message moves to the dead-letter queue. */
 const MAX_RECEIVES = 5;
-/** The longest message that the publisher makes and the functions take, in bytes. */
+/** Bytes; the publisher and the functions have the same limit. */
 const MAX_MESSAGE_BYTES = 256 * 1024;
 
 const FIFO = {
@@ -21,7 +21,7 @@ const FIFO = {
   maxMessageSizeBytes: MAX_MESSAGE_BYTES,
 } satisfies QueueProps;
 
-/** Feedback events on their way to the adapters: in order within a user, in parallel across users. */
+/** The FIFO queue of feedback events, ordered per user, with its dead-letter queue. */
 export class FeedbackQueue extends Construct {
   readonly queue: Queue;
   readonly deadLetters: Queue;
@@ -29,7 +29,7 @@ export class FeedbackQueue extends Construct {
   /** @param consumerTimeout timeout of the function that reads the queue */
   constructor(scope: Construct, id: string, consumerTimeout: Duration) {
     super(scope, id);
-    // Named, so that the dead-letter queue can name it as its only source although it refers back to it.
+    // A fixed name breaks the circular reference: each of the two queues refers to the other.
     const queueName = `${Stack.of(this).stackName}-feedback.fifo`;
     const queueArn = Stack.of(this).formatArn({ service: 'sqs', resource: queueName });
     this.deadLetters = new Queue(this, 'DeadLetters', {
@@ -42,16 +42,17 @@ export class FeedbackQueue extends Construct {
     });
     Validations.of(this.deadLetters).acknowledge({
       id: 'Serverless-SQSRedrivePolicy',
-      reason: 'It is itself the dead-letter queue of the feedback queue.',
+      reason: 'This queue is the dead-letter queue of the feedback queue.',
     });
     this.queue = new Queue(this, 'Queue', {
       ...FIFO,
       queueName,
-      // High throughput: quota and deduplication count per user, not for the whole queue.
+      // High throughput mode: quota and deduplication apply per user instead of to the whole queue.
       deduplicationScope: DeduplicationScope.MESSAGE_GROUP,
       fifoThroughputLimit: FifoThroughputLimit.PER_MESSAGE_GROUP_ID,
       retentionPeriod: Duration.days(4),
-      // Lambda asks for at least six times the function's timeout, so that a throttled batch is not seen twice.
+      // Lambda recommends at least six times the function's timeout, so that a throttled batch
+      // stays invisible.
       visibilityTimeout: Duration.seconds(6 * consumerTimeout.toSeconds()),
       deadLetterQueue: { queue: this.deadLetters, maxReceiveCount: MAX_RECEIVES },
     });

@@ -11,7 +11,7 @@ const metric = (metricName: string, statistic: string) =>
     period: Duration.minutes(5),
   });
 
-/** The metrics that the functions emit, as the alarms and the dashboard read them. */
+/** The functions' metrics for alarms and dashboard, with their statistics over five minutes. */
 export const METRICS = {
   interactionsApplied: metric(METRIC.interactionsApplied, 'Sum'),
   eventsApplied: metric(METRIC.eventsApplied, 'Sum'),

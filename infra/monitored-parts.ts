@@ -3,13 +3,13 @@ import type { ConsolidatePatterns } from './consolidate-patterns.ts';
 import type { FeedbackQueue } from './feedback-queue.ts';
 import type { ReasoningTable } from './reasoning-table.ts';
 
-/** What alarms and the dashboard watch. */
+/** The parts of the stack that alarms and dashboard monitor. */
 export interface MonitoredParts {
   readonly feedback: FeedbackQueue;
   readonly bank: ReasoningTable;
   readonly update: AttuneFunction;
   readonly consolidate: ConsolidatePatterns;
   readonly personalize: AttuneFunction;
-  /** When consolidation is due. */
+  /** Schedule expression of consolidation. */
   readonly schedule: string;
 }

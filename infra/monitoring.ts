@@ -10,7 +10,7 @@ import { Alarms } from './alarms.ts';
 import { addDashboard } from './dashboard.ts';
 import type { MonitoredParts } from './monitored-parts.ts';
 
-/** Alarms, the dashboard and, when an address is set, whom they reach. */
+/** Alarms, the dashboard and, if `alarmEmail` is set, e-mail notification. */
 export class Monitoring extends Construct {
   constructor(scope: Construct, id: string, parts: MonitoredParts, settings: DeploymentSettings) {
     super(scope, id);
@@ -26,7 +26,7 @@ export class Monitoring extends Construct {
 
   private alarmTopic(address: string): Topic {
     const topic = new Topic(this, 'Topic', { displayName: 'Attune alarms', enforceSSL: true });
-    // The TLS policy replaces the default one, under which CloudWatch may publish.
+    // The TLS policy replaces the default policy, which would let CloudWatch publish.
     topic.grantPublish(
       new ServicePrincipal('cloudwatch.amazonaws.com', {
         conditions: { StringEquals: { 'aws:SourceAccount': Stack.of(this).account } },
@@ -35,13 +35,15 @@ export class Monitoring extends Construct {
     topic.addSubscription(new EmailSubscription(address));
     Validations.of(topic).acknowledge({
       id: 'Serverless-SNSRedrivePolicy',
-      reason:
-        'A mail about an alarm that cannot be delivered is of no use later; the alarm itself shows its state.',
+      reason: 'A late e-mail about an alarm has no use, and the alarm itself shows its state.',
     });
     return topic;
   }
 
-  /** Covers the whole account: a budget of one stack needs cost allocation tags, which a template cannot turn on. */
+  /**
+   * Covers the whole account, because a template cannot activate the cost allocation tags of a
+   * stack budget.
+   */
   private addBudget(amount: number, address: string): void {
     new CfnBudget(this, 'Budget', {
       budget: { budgetType: 'COST', timeUnit: 'MONTHLY', budgetLimit: { amount, unit: 'USD' } },

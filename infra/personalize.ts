@@ -10,7 +10,9 @@ export interface PersonalizeProps {
   readonly adapters: AdapterBucket;
 }
 
-/** The function that scores candidate items for a user, behind a URL that asks for an IAM signature. */
+/**
+ * The function that scores candidate items for a user, with a URL that requires an IAM signature.
+ */
 export class Personalize extends AttuneFunction {
   readonly url: FunctionUrl;
 
@@ -26,7 +28,7 @@ export class Personalize extends AttuneFunction {
     props.adapters.allowListing(this);
     Validations.of(this).acknowledge({
       id: 'Serverless-LambdaDLQ',
-      reason: 'It only answers: a caller who gets an error asks again.',
+      reason: 'It only runs synchronously, so callers see an error and can retry.',
     });
     this.url = this.addFunctionUrl({ authType: FunctionUrlAuthType.AWS_IAM });
   }

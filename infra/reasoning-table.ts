@@ -7,14 +7,14 @@ import type { AttuneFunction } from './attune-function.ts';
 
 const key = (name: string): Attribute => ({ name, type: AttributeType.STRING });
 
-/** The ReasoningBank's table: episodes and skills. */
+/** The ReasoningBank's table: episodes and strategies. */
 export class ReasoningTable extends Construct {
   readonly table: TableV2;
 
   constructor(scope: Construct, id: string, settings: DeploymentSettings) {
     super(scope, id);
-    // Queries of an index count for the index alone; its writes are held back with those of the table.
-    const indexBrake = { maxReadRequestUnits: settings.tableMaxReadUnits };
+    // An index has its own read limit; the write limit of the table covers it.
+    const indexReadLimit = { maxReadRequestUnits: settings.tableMaxReadUnits };
     this.table = new TableV2(this, 'Table', {
       partitionKey: key(TABLE.partitionKey),
       sortKey: key(TABLE.sortKey),
@@ -29,16 +29,16 @@ export class ReasoningTable extends Construct {
           partitionKey: key(TABLE.byCell.partitionKey),
           sortKey: key(TABLE.byCell.sortKey),
           projectionType: ProjectionType.ALL,
-          ...indexBrake,
+          ...indexReadLimit,
         },
         {
           indexName: TABLE.newcomers.index,
           partitionKey: key(TABLE.newcomers.partitionKey),
           sortKey: key(TABLE.newcomers.sortKey),
-          // Keys alone would not do: reads filter expired items, and a filter sees projected attributes only.
+          // Reads filter out expired items, and a filter sees only projected attributes.
           projectionType: ProjectionType.INCLUDE,
           nonKeyAttributes: [TABLE.expiresAt],
-          ...indexBrake,
+          ...indexReadLimit,
         },
       ],
       pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: true },
@@ -47,7 +47,7 @@ export class ReasoningTable extends Construct {
     });
   }
 
-  /** Lets a function do these actions on single items. */
+  /** Grants a function these actions on single items. */
   allowItems(grantee: AttuneFunction, actions: readonly string[]): void {
     grantee.allow(actions, [this.table.tableArn]);
   }

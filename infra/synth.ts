@@ -6,23 +6,34 @@ import { SETTINGS, settingsFromContext } from '../shared/config/settings.ts';
 import { InvalidConfigurationError, shown } from '../shared/errors.ts';
 import { AttuneStack } from './attune-stack.ts';
 
-/** Context keys: `attune` holds all settings, `attune:<setting>` (as in `-c attune:rank=8`) overrides one. */
+/**
+ * The context key `attune` holds all settings; `attune:<setting>` (as in `-c attune:rank=8`)
+ * overrides one.
+ */
 const CONTEXT = 'attune';
 
-/** What the CDK CLI adds to the context: a resource then tells its construct and, for a function, its asset's folder. */
+/**
+ * The CDK CLI sets these too. They add the construct path and the asset folder to each resource's
+ * metadata.
+ */
 const CLI_CONTEXT = { 'aws:cdk:enable-path-metadata': true, 'aws:cdk:enable-asset-metadata': true };
 
 export interface SynthesisOptions {
   /** Settings that override those of cdk.json. */
   readonly settings?: Readonly<Record<string, unknown>>;
-  /** Folder of the cloud assembly; default: where the CDK CLI wants it, or a temporary folder. */
+  /**
+   * Folder of the cloud assembly; default: the CDK CLI's output folder, else a temporary folder.
+   */
   readonly outdir?: string;
-  /** Whether to bundle the functions; false gives a template whose assets are not bundles. Default true. */
+  /**
+   * Whether to bundle the functions; without bundles the template cannot be deployed. Default true.
+   */
   readonly bundle?: boolean;
 }
 
 /**
- * Synthesizes the stack in this process, with the context of cdk.json and, below the CDK CLI, of its `-c` options.
+ * Synthesizes the stack in this process. Settings come from cdk.json and, under the CDK CLI, from
+ * its `-c` options.
  * @throws InvalidConfigurationError naming every setting that is unknown or out of range
  * @throws Error when the template breaks a rule of cdk-nag or of CloudFormation
  */
@@ -38,7 +49,7 @@ export function synthesize({ settings = {}, outdir, bundle = true }: SynthesisOp
   return app.synth();
 }
 
-/** cdk.json's context: its feature flags shape the template, whoever synthesizes. */
+/** The context of cdk.json, so that its feature flags also apply without the CDK CLI. */
 function projectContext(): Record<string, unknown> {
   const file: { context: Record<string, unknown> } = JSON.parse(
     readFileSync(new URL('../cdk.json', import.meta.url), 'utf8'),

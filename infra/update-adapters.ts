@@ -7,7 +7,7 @@ import { AttuneFunction } from './attune-function.ts';
 import type { FeedbackQueue } from './feedback-queue.ts';
 import type { ReasoningTable } from './reasoning-table.ts';
 
-/** Also sets the visibility timeout of the queue. */
+/** The visibility timeout of the queue depends on it. */
 export const UPDATE_TIMEOUT = Duration.seconds(30);
 
 export interface UpdateAdaptersProps {
@@ -15,11 +15,11 @@ export interface UpdateAdaptersProps {
   readonly feedback: FeedbackQueue;
   readonly adapters: AdapterBucket;
   readonly bank: ReasoningTable;
-  /** Batches that are applied at the same time, at most. */
+  /** Maximum number of concurrent batches. */
   readonly maxConcurrency: number;
 }
 
-/** The function that applies feedback events to adapters, with its subscription to the queue. */
+/** The function that applies feedback events to adapters, with its event source. */
 export class UpdateAdapters extends AttuneFunction {
   constructor(scope: Construct, id: string, props: UpdateAdaptersProps) {
     super(scope, id, {
@@ -38,16 +38,15 @@ export class UpdateAdapters extends AttuneFunction {
     Validations.of(this).acknowledge(
       {
         id: 'Serverless-LambdaDLQ',
-        reason:
-          'It is invoked by its queue only, and never asynchronously; the queue has a dead-letter queue.',
+        reason: 'Only its queue invokes it, never asynchronously, and the queue has a dead-letter queue.',
       },
       {
         id: 'Serverless-LambdaEventSourceMappingDestination',
-        reason:
-          'An SQS event source takes no failure destination: the queue redrives to its dead-letter queue.',
+        reason: 'An SQS event source has no failure destination; the queue has a dead-letter queue.',
       },
     );
-    // No batching window: a FIFO queue takes none, and feedback is to take effect at once.
+    // No batching window: FIFO queues do not support one, and feedback should take effect
+    // immediately.
     this.addEventSource(
       new SqsEventSource(props.feedback.queue, {
         batchSize: 10,

@@ -10,7 +10,7 @@ export interface Assembly {
   readonly template: Template;
   /**
    * The folder of a file asset.
-   * @param objectKey the key that the template names in the asset bucket, such as `<hash>.zip`
+   * @param objectKey key in the asset bucket, such as `<hash>.zip`
    * @throws InvalidConfigurationError when the assembly has no such asset
    */
   assetFolder(objectKey: string): string;
@@ -39,9 +39,9 @@ const assetsSchema = z.object({
 });
 
 /**
- * Reads what `cdk synth` wrote.
+ * Reads the output of `cdk synth`.
  * @param dir the output folder, usually `cdk.out`
- * @throws InvalidConfigurationError when it is not an assembly with exactly one stack
+ * @throws InvalidConfigurationError unless the folder is an assembly with exactly one stack
  */
 export async function readAssembly(dir: string): Promise<Assembly> {
   const manifest = await readJson(join(dir, 'manifest.json'), manifestSchema);
@@ -69,7 +69,7 @@ export async function readAssembly(dir: string): Promise<Assembly> {
       const folder = folders.get(objectKey);
       if (folder === undefined) {
         throw new InvalidConfigurationError(
-          `${dir}: found no asset ${objectKey}, expected the one the template names`,
+          `${dir}: found no asset ${objectKey}, expected the asset that the template refers to`,
         );
       }
       return folder;
@@ -96,7 +96,7 @@ async function readJson<T>(path: string, schema: z.ZodType<T>): Promise<T> {
   try {
     content = JSON.parse(await readFile(path, 'utf8'));
   } catch (error) {
-    throw new InvalidConfigurationError(`${path}: found no readable JSON, expected what cdk synth writes`, {
+    throw new InvalidConfigurationError(`${path}: found no readable JSON, expected the output of cdk synth`, {
       cause: error,
     });
   }

@@ -1,12 +1,12 @@
-/** Time as schedules and retries see it, so that tests need not wait. */
+/** The clock of schedules and retries; tests replace it, so they need not wait. */
 export interface Clock {
   /** Epoch milliseconds. */
   now(): number;
-  /** Runs something once, `ms` from now; the function it returns calls that off. */
+  /** Calls `run` once, `ms` from now. Returns a function that cancels the call. */
   after(ms: number, run: () => void): () => void;
 }
 
-/** Node fires timers that are longer than this at once. */
+/** Node fires longer timers immediately. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 export const systemClock: Clock = {

@@ -5,35 +5,37 @@ import { InvalidConfigurationError } from '../../shared/errors.ts';
 
 const SQLITE_BUSY = 5;
 
-/** A data folder that this process has for itself. */
+/** A data folder that this process has locked. */
 export interface DataFolder {
-  /** The folder of one service in it. */
-  of(service: string): string;
+  /** The subfolder of a service. */
+  pathOf(service: string): string;
   release(): void;
 }
 
 /**
- * Takes a data folder, so that two stacks never write to the same files.
+ * Locks a data folder, so that two stacks never write to the same files.
  *
- * The lock is a transaction on a SQLite file: the operating system drops it with the process, however that ends,
- * and no later process of the same id can be mistaken for the holder. `pid` beside it is for the message.
+ * The lock is a transaction on a SQLite file. The operating system releases it when the process
+ * ends, even after a kill. A process id in a file could not do that: a later process may have the
+ * same id. The file `pid` only serves the error message.
  *
- * @throws InvalidConfigurationError when another stack has it, or when it cannot be written
+ * @throws InvalidConfigurationError when another stack has locked the folder, or when it is not
+ *   writable
  */
-export function takeDataFolder(path: string): DataFolder {
+export function lockDataFolder(path: string): DataFolder {
   const lock = openLock(path);
   try {
     lock.exec('BEGIN EXCLUSIVE');
   } catch (error) {
     lock.close();
     const fault = isBusy(error)
-      ? `found it in use by another local stack (process ${holderOf(path)}), expected a free one`
-      : `found that ${join(path, 'lock')} cannot be locked (${reasonOf(error)}), expected the file of a local stack`;
+      ? `found it locked by another local stack (process ${holderOf(path)}), expected a free folder`
+      : `found the unusable lock file ${join(path, 'lock')} (${reasonOf(error)}), expected the lock file of a local stack`;
     throw new InvalidConfigurationError(`data folder ${path}: ${fault}`, { cause: error });
   }
   writeFileSync(join(path, 'pid'), `${process.pid}\n`);
   return {
-    of: (service) => join(path, service),
+    pathOf: (service) => join(path, service),
     release: () => lock.close(),
   };
 }
@@ -45,13 +47,15 @@ function openLock(path: string): DatabaseSync {
     return new DatabaseSync(join(path, 'lock'));
   } catch (error) {
     throw new InvalidConfigurationError(
-      `data folder ${path}: found it not writable (${reasonOf(error)}), expected a folder to write to`,
+      `data folder ${path}: found it not writable (${reasonOf(error)}), expected a writable folder`,
       { cause: error },
     );
   }
 }
 
-/** Of SQLite's result code the low byte is the primary one: https://www.sqlite.org/rescode.html. */
+/**
+ * The low byte of SQLite's result code is the primary code: https://www.sqlite.org/rescode.html.
+ */
 function isBusy(error: unknown): boolean {
   return error instanceof Error && 'errcode' in error && (Number(error.errcode) & 0xff) === SQLITE_BUSY;
 }

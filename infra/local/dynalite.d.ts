@@ -1,7 +1,7 @@
 declare module 'dynalite' {
   import type { Server } from 'node:http';
 
-  /** Creates the server; the store is in memory unless `path` names a folder. */
+  /** Creates the server. Stores tables in memory unless `path` names a folder. */
   export default function dynalite(options?: {
     path?: string;
     createTableMs?: number;

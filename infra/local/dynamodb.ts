@@ -3,7 +3,7 @@ import dynalite from 'dynalite';
 import { InvalidConfigurationError } from '../../shared/errors.ts';
 import { closeServer, listen } from './listen.ts';
 
-/** The part of a table that CreateTable takes. */
+/** The properties of a table that CreateTable needs. */
 export interface TableDefinition {
   readonly TableName: string;
   readonly KeySchema: readonly unknown[];
@@ -12,31 +12,34 @@ export interface TableDefinition {
   readonly LocalSecondaryIndexes?: readonly unknown[] | undefined;
 }
 
-/** DynamoDB on this machine: dynalite in this process, and the expiry of items, which dynalite lacks. */
+/**
+ * A local DynamoDB: dynalite in this process, plus the expiry of items, which dynalite does not
+ * support.
+ */
 export interface LocalDynamoDb {
   readonly endpoint: string;
   /**
    * Creates the table unless it exists.
-   * @param timeToLive attribute that holds the epoch second at which an item expires
-   * @throws InvalidConfigurationError when it exists with other keys or indexes
+   * @param timeToLive attribute with the epoch second at which an item expires
+   * @throws InvalidConfigurationError when the table exists with other keys or indexes
    */
   ensureTable(definition: TableDefinition, timeToLive?: string): Promise<void>;
   /**
-   * Deletes the items that have expired. Runs by itself every minute; AWS takes up to two days.
+   * Deletes expired items. A timer calls it every minute; AWS may need up to two days.
    * @param now epoch milliseconds
-   * @returns how many items it deleted
+   * @returns the number of deleted items
    */
   deleteExpired(now: number): Promise<number>;
   close(): Promise<void>;
 }
 
 const SWEEP_MS = 60_000;
-/** DynamoDB leaves items alone whose time to live lies more than five years in the past. */
+/** DynamoDB ignores a time to live of more than five years ago. */
 const OLDEST_EXPIRY_SECONDS = 5 * 365 * 24 * 3600;
 
 /**
  * Starts DynamoDB on the loopback interface.
- * @param dataDir folder that keeps the tables; in memory without it
+ * @param dataDir folder for the tables; default: in memory
  * @throws InvalidConfigurationError when the port is in use
  */
 export async function startDynamoDb(options: { dataDir?: string; port?: number }): Promise<LocalDynamoDb> {
@@ -47,8 +50,8 @@ export async function startDynamoDb(options: { dataDir?: string; port?: number }
     deleteTableMs: 0,
     updateTableMs: 0,
   });
-  // dynalite throws out of its 'error' listener when a client goes away in the middle of a request, which would
-  // end this process; a function that is timed out does just that.
+  // When a client disconnects during a request, as a function does at its timeout, dynalite's
+  // 'error' listener throws, which would end this process.
   server.on('request', (request) => {
     request.removeAllListeners('error');
     request.on('error', () => {});
@@ -77,10 +80,10 @@ export async function startDynamoDb(options: { dataDir?: string; port?: number }
         const { Table } = await call<{ Table: TableDefinition }>(endpoint, 'DescribeTable', {
           TableName: table,
         });
-        if (shapeOf(Table) !== shapeOf(definition)) {
+        if (schemaOf(Table) !== schemaOf(definition)) {
           throw new InvalidConfigurationError(
-            `${table}: found it in the data folder with other keys or indexes than the template's, ` +
-              'expected the same (indexes cannot be changed here: use another data folder)',
+            `${table}: found other keys or indexes in the data folder, expected those of the template ` +
+              '(the local stack cannot change them: use another data folder)',
           );
         }
       } else {
@@ -130,7 +133,7 @@ async function sweep(endpoint: string, table: string, attribute: string, now: nu
     );
     for (const item of page.Items) {
       const key = Object.fromEntries(keys.map((name) => [name, item[name]]));
-      // A writer may have prolonged the item since it was read.
+      // The condition protects an item that a writer has extended since the scan.
       const request = { ...expired, Key: key, ConditionExpression: condition };
       const removed = await call(endpoint, 'DeleteItem', request).then(
         () => 1,
@@ -146,7 +149,8 @@ async function sweep(endpoint: string, table: string, attribute: string, now: nu
   return deleted;
 }
 
-function shapeOf(table: TableDefinition): string {
+/** Keys and indexes in a canonical form, so that equal definitions give equal strings. */
+function schemaOf(table: TableDefinition): string {
   const index = (entry: unknown) => {
     const { IndexName, KeySchema, Projection } = entry as Record<string, unknown>;
     return { IndexName, KeySchema, Projection };
@@ -160,7 +164,7 @@ function shapeOf(table: TableDefinition): string {
   });
 }
 
-/** JSON with the keys of every object in order. */
+/** JSON with sorted keys. */
 function canonical(value: unknown): string {
   return JSON.stringify(value, (_, entry: unknown) =>
     typeof entry === 'object' && entry !== null && !Array.isArray(entry)
@@ -178,7 +182,7 @@ class DynamoDbError extends Error {
   }
 }
 
-/** dynalite asks for the parts of a signature, but does not verify it. */
+/** dynalite requires the parts of a signature but does not verify them. */
 const UNVERIFIED_SIGNATURE =
   'AWS4-HMAC-SHA256 Credential=local/20000101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0';
 

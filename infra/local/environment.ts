@@ -1,4 +1,4 @@
-/** Where the local services answer. */
+/** URLs of the local services. */
 export interface Endpoints {
   readonly sqs: string;
   readonly dynamodb: string;
@@ -6,13 +6,13 @@ export interface Endpoints {
   readonly lambda: string;
 }
 
-/** The account and region that the local services put into ARNs and queue URLs. */
+/** The account and region in ARNs and queue URLs of the local services. */
 export const ACCOUNT_ID = '000000000000';
 export const REGION = 'us-east-1';
 
 /**
- * The environment variables that point an AWS SDK or the AWS CLI at the local services. The credentials are
- * placeholders: signatures are not verified.
+ * Environment variables that direct an AWS SDK or the AWS CLI to the local services. The
+ * credentials are placeholders, because the services do not verify signatures.
  */
 export function clientEnvironment(endpoints: Endpoints): Record<string, string> {
   return {

@@ -3,30 +3,31 @@ import type { LocalFunction } from './lambda/function.ts';
 import type { InvocationResult } from './lambda/protocol.ts';
 import type { Queue } from './sqs.ts';
 
-/** An event source mapping from a queue to a function. */
+/** Settings of an event source mapping from a queue to a function. */
 export interface EventSourceSettings {
   /** Messages per invocation, 1..10 for a FIFO queue. */
   readonly batchSize: number;
-  /** Invocations at the same time. */
+  /** Maximum number of concurrent invocations. */
   readonly concurrency: number;
-  /** `ReportBatchItemFailures`: the function names the messages that failed. */
+  /** `ReportBatchItemFailures`: the function reports the ids of failed messages. */
   readonly partialFailures: boolean;
 }
 
 type Received = ReturnType<Queue['dequeue']>[number];
 
 /**
- * Polls a queue and invokes a function with what it receives, as Lambda's event source mapping does: messages that
- * succeeded are deleted, those that failed stay in flight until the queue's visibility timeout makes them visible
- * again, or until the queue hands them to its dead-letter queue. A FIFO queue hands out no message of a group of
- * which another is in flight, so the events of a group are never in two invocations at the same time.
+ * Polls a queue and invokes a function with each batch, as Lambda's event source mapping does. It
+ * deletes successful messages. Failed messages stay in flight until the visibility timeout ends;
+ * then the queue delivers them again or moves them to its dead-letter queue. While a message is in
+ * flight, a FIFO queue delivers no other message of its group, so two concurrent invocations never
+ * have the same group.
  */
 export class EventSource {
   readonly #queue: Queue;
   readonly #target: LocalFunction;
   readonly #settings: EventSourceSettings;
   readonly #queueByArn: (arn: string) => Queue | undefined;
-  /** Takes what went wrong with the queue itself, such as a full disk; the messages stay in flight. */
+  /** Receives faults of the queue itself, such as a full disk. The messages stay in flight. */
   readonly #reportFault: (error: unknown) => void;
   readonly #batches = new Set<Promise<void>>();
   #stopping = false;
@@ -50,13 +51,13 @@ export class EventSource {
     this.#polling = this.#poll();
   }
 
-  /** How many messages are visible, delayed or in flight. */
+  /** The number of visible, delayed and in-flight messages. */
   get unfinished(): number {
     const { ready, delayed, inflight } = this.#queue.inspectMessages();
     return ready.length + delayed.length + inflight.length;
   }
 
-  /** Receives no more; resolves when the batches that are being processed are done. */
+  /** Stops polling. Resolves when the running batches are done. */
   async stop(): Promise<void> {
     this.#stopping = true;
     this.#queue.cancelWaiters();
@@ -106,8 +107,9 @@ export class EventSource {
 }
 
 /**
- * The ids in `batchItemFailures`. Nothing reported is success; a report that is malformed, or that names a message
- * which is not in the batch, is undefined: Lambda then takes the whole batch as failed.
+ * The ids in `batchItemFailures`; empty when the function reports none. Undefined when the report
+ * is malformed or contains an id that is not in the batch: Lambda then treats the whole batch as
+ * failed.
  */
 function reportedFailures(payload: string, batch: ReadonlySet<string>): ReadonlySet<string> | undefined {
   const response: unknown = JSON.parse(payload);
@@ -124,7 +126,7 @@ function reportedFailures(payload: string, batch: ReadonlySet<string>): Readonly
   return ids;
 }
 
-/** A message as it stands in Lambda's SQS event. */
+/** The record of a message in Lambda's SQS event. */
 function recordOf(queue: Queue, received: Received): object {
   const message = queue.inflightMessages.get(received.ReceiptHandle)?.message;
   const attributes = {

@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { NotFoundError, UnavailableError } from '../../shared/errors.ts';
 import { readAssembly } from './assembly.ts';
 import { type Clock, systemClock } from './clock.ts';
-import { takeDataFolder } from './data-folder.ts';
+import { lockDataFolder } from './data-folder.ts';
 import { startDynamoDb } from './dynamodb.ts';
 import { clientEnvironment, type Endpoints } from './environment.ts';
 import { AsyncEvents } from './lambda/async-events.ts';
@@ -17,40 +17,58 @@ import { startS3 } from './s3/server.ts';
 import { startSqs } from './sqs.ts';
 
 export interface LocalStackOptions {
-  /** What `cdk synth` wrote, usually `cdk.out`. */
+  /** Output folder of `cdk synth`, usually `cdk.out`. */
   readonly assemblyDir: string;
-  /** Folder in which everything survives a restart, and a kill; everything is in memory without it. */
+  /** Folder for all data, which survives a restart and a kill. Default: in memory. */
   readonly dataDir?: string;
-  /** Ports on 127.0.0.1; default 0, which chooses free ones. */
+  /** Ports on 127.0.0.1; default 0, which selects a free port. */
   readonly ports?: Partial<Record<keyof Endpoints, number>>;
-  /** Takes every line that a function prints, and by the name of `STACK_LOG` what the stack itself failed at. */
+  /**
+   * Receives every line that a function prints and, under the name `STACK_LOG`, faults of the stack
+   * itself.
+   */
   readonly recordLogs?: (functionName: string, line: string) => void;
-  /** Events that one function runs at the same time; default: the number of processors, but at least 2. */
+  /**
+   * Maximum number of concurrent events per function; default: the number of processors, at least
+   * 2.
+   */
   readonly concurrency?: number;
-  /** Whether schedules run; default true. Functions can be invoked at any rate. */
+  /** Whether schedules run; default true. `invoke` works in both cases. */
   readonly schedules?: boolean;
-  /** Where the functions find the services instead of the services' own endpoints, such as a proxy before each. */
+  /** Replaces the endpoints that the functions use, for example with a proxy for each service. */
   readonly functionEndpoints?: (endpoints: Endpoints) => Promise<Endpoints>;
-  /** Default: the system's clock. Goes for schedules, asynchronous retries and the expiry of objects. */
+  /**
+   * The clock of schedules, asynchronous retries and the expiry of objects. Default: the system
+   * clock.
+   */
   readonly clock?: Clock;
 }
 
-/** The name by which the stack logs its own failures: JSON with `level` ERROR and `message`. */
+/**
+ * The function name in the log for faults of the stack itself: JSON with `level` ERROR and
+ * `message`.
+ */
 export const STACK_LOG = 'local-stack';
 
-/** How long `stop` waits for running invocations. */
+/** Maximum time that `stop` waits for running invocations. */
 const GRACE_MS = 10_000;
 const IDLE_CHECK_MS = 5;
 
-/** The stack of a synthesized template on one machine: real SDK clients, local endpoints, the bundled functions. */
+/** Stops one part of the stack. Parts stop in reverse order of their start. */
+type Closer = () => unknown;
+
+/**
+ * Runs a synthesized template on one machine: the bundled functions with real SDK clients and local
+ * services.
+ */
 export class LocalStack {
-  /** Outputs of the template. */
+  /** The outputs of the template. */
   readonly outputs: Readonly<Record<string, string>>;
   readonly endpoints: Endpoints;
-  /** Environment variables that point an AWS SDK or the AWS CLI here. */
+  /** Environment variables that direct an AWS SDK or the AWS CLI to this stack. */
   readonly environment: Readonly<Record<string, string>>;
   readonly metrics: Metrics;
-  /** Every start of a function instance so far. */
+  /** All starts of function instances so far. */
   readonly coldStarts: readonly ColdStart[];
   readonly #services: Services;
   readonly #close: () => Promise<void>;
@@ -74,12 +92,13 @@ export class LocalStack {
   }
 
   /**
-   * Starts the services, creates what the template describes, and begins to poll queues and to run schedules.
-   * @throws InvalidConfigurationError when a port or the data folder cannot be used, or the template has something
-   *   that the local stack does not know; nothing is left running then
+   * Starts the services, creates the resources of the template, and starts event sources and
+   * schedules.
+   * @throws InvalidConfigurationError when a port or the data folder is not usable, or when the
+   *   local stack does not support a part of the template. Nothing keeps running then.
    */
   static async start(options: LocalStackOptions): Promise<LocalStack> {
-    const closers: (() => unknown)[] = [];
+    const closers: Closer[] = [];
     const close = async () => {
       for (const closer of closers.splice(0).reverse()) await closer();
     };
@@ -93,23 +112,12 @@ export class LocalStack {
 
   static async #start(
     options: LocalStackOptions,
-    closers: (() => unknown)[],
+    closers: Closer[],
     close: () => Promise<void>,
   ): Promise<LocalStack> {
-    const { dataDir, ports = {}, clock = systemClock } = options;
+    const { ports = {}, clock = systemClock } = options;
     const assembly = await readAssembly(options.assemblyDir);
-    const folder = dataDir === undefined ? undefined : takeDataFolder(dataDir);
-    closers.push(() => folder?.release());
-    const at = (service: keyof Endpoints) => ({
-      port: ports[service] ?? 0,
-      ...(folder === undefined ? {} : { dataDir: folder.of(service) }),
-    });
-    const sqs = await startSqs(at('sqs'));
-    closers.push(() => sqs.close());
-    const dynamodb = await startDynamoDb(at('dynamodb'));
-    closers.push(() => dynamodb.close());
-    const s3 = await startS3({ ...at('s3'), now: clock.now });
-    closers.push(() => s3.close());
+    const stores = await startStores(options, closers);
     const functions = new Map<string, LocalFunction>();
     const asyncEvents = new AsyncEvents(clock);
     closers.push(() => Promise.all([...functions.values()].map((target) => target.close())));
@@ -117,29 +125,20 @@ export class LocalStack {
     closers.push(() => lambda.close());
 
     const endpoints = {
-      sqs: sqs.endpoint,
-      dynamodb: dynamodb.endpoint,
-      s3: s3.endpoint,
+      sqs: stores.sqs.endpoint,
+      dynamodb: stores.dynamodb.endpoint,
+      s3: stores.s3.endpoint,
       lambda: lambda.endpoint,
     };
     const metrics = new Metrics();
     const coldStarts: ColdStart[] = [];
     const services: Services = {
+      ...stores,
+      ...logRecorders(options, metrics),
       assembly,
       clock,
-      sqs,
-      dynamodb,
-      s3,
       environment: clientEnvironment((await options.functionEndpoints?.(endpoints)) ?? endpoints),
       concurrency: options.concurrency ?? Math.max(2, availableParallelism()),
-      recordLine: (name, line) => {
-        metrics.record(line);
-        options.recordLogs?.(name, line);
-      },
-      reportFault: (error) => {
-        const message = error instanceof Error ? error.message : String(error);
-        options.recordLogs?.(STACK_LOG, JSON.stringify({ level: 'ERROR', message }));
-      },
       recordColdStart: (coldStart) => coldStarts.push(coldStart),
       asyncEvents,
       functions,
@@ -156,53 +155,57 @@ export class LocalStack {
 
   /**
    * Invokes a function and waits for its answer.
-   * @param payload anything that JSON can carry
+   * @param payload a JSON value
    * @throws NotFoundError when the template has no such function
-   * @throws UnavailableError when the function failed, with its error type and message
+   * @throws UnavailableError when the function fails; the message contains its error type and
+   *   message
    */
   async invoke(functionName: string, payload: unknown): Promise<unknown> {
     const target = this.#services.functions.get(functionName);
-    if (target === undefined) throw new NotFoundError(`function ${functionName}: found none of this name`);
+    if (target === undefined)
+      throw new NotFoundError(`function ${functionName}: found none, expected a function of the template`);
     const result = await target.invoke(JSON.stringify(payload) ?? 'null');
     if (!result.failed) return JSON.parse(result.payload) as unknown;
     const { errorType, errorMessage } = JSON.parse(result.payload) as FunctionFailure;
     throw new UnavailableError(`function ${functionName}: ${errorType}: ${errorMessage}`);
   }
 
-  /** Request ids of all invocations that run now. */
+  /** Request ids of all running invocations. */
   get running(): string[] {
     return [...this.#services.functions.values()].flatMap((target) => target.running);
   }
 
   /**
-   * Ends the function instance that runs an invocation, in the middle of what it does, as the loss of its machine would.
-   * @returns whether it was running
+   * Kills the function instance that runs an invocation, as the loss of its machine would.
+   * @returns whether the invocation was running
    */
   kill(requestId: string): boolean {
     return [...this.#services.functions.values()].some((target) => target.kill(requestId));
   }
 
-  /** Ends all warm function instances, as a new deployment does: the next invocation of each starts cold. */
+  /**
+   * Ends all function instances, as a new deployment does, so that the next invocations start cold.
+   */
   async recycle(): Promise<void> {
     await Promise.all([...this.#services.functions.values()].map((target) => target.recycle()));
   }
 
   /**
-   * Resolves when no message is visible, delayed or in flight in any queue that a function reads, no invocation is
-   * running, and no asynchronous event waits for another attempt. A message that failed is in flight until its
+   * Resolves when the stack is idle: the queues of event sources are empty, no invocation is
+   * running, and no asynchronous event waits for a retry. A failed message is in flight until its
    * visibility timeout ends.
    *
-   * @throws UnavailableError when the stack is stopped before that
+   * @throws UnavailableError when the stack is stopped first
    */
   async idle(): Promise<void> {
     while (!this.isIdle) {
       if (this.#stopped !== undefined)
-        throw new UnavailableError('the local stack was stopped before it was idle');
+        throw new UnavailableError('local stack: found it stopped, expected it to become idle first');
       await delay(IDLE_CHECK_MS);
     }
   }
 
-  /** What {@link idle} waits for. Queues and invocations are all in this process, so this is a look at one moment. */
+  /** Whether the stack is idle now, see {@link idle}. */
   get isIdle(): boolean {
     const { functions, asyncEvents } = this.#services;
     return (
@@ -212,22 +215,22 @@ export class LocalStack {
     );
   }
 
-  /** Messages that are visible, delayed or in flight in the queues that a function reads. */
+  /** The number of visible, delayed and in-flight messages in the queues of event sources. */
   get unfinishedMessages(): number {
     return this.#services.eventSources.reduce((sum, source) => sum + source.unfinished, 0);
   }
 
   /**
-   * Deletes the items of tables that have expired, which otherwise happens once a minute.
-   * @returns how many it deleted
+   * Deletes the expired items of all tables, which otherwise happens once a minute.
+   * @returns the number of deleted items
    */
   deleteExpiredItems(): Promise<number> {
     return this.#services.dynamodb.deleteExpired(this.#services.clock.now());
   }
 
   /**
-   * Ends everything: receives no more messages, waits up to ten seconds for what is running, and closes. With a
-   * data folder, unfinished messages are delivered again at the next start. May be called more than once.
+   * Stops polling, waits up to ten seconds for running invocations, and closes everything. With a
+   * data folder, the next start delivers unfinished messages again. Can be called more than once.
    */
   stop(): Promise<void> {
     this.#stopped ??= this.#stop();
@@ -247,4 +250,40 @@ export class LocalStack {
     await sourcesStopped;
     await this.#close();
   }
+}
+
+/** Locks the data folder and starts SQS, DynamoDB and S3. */
+async function startStores(
+  { dataDir, ports = {}, clock = systemClock }: LocalStackOptions,
+  closers: Closer[],
+): Promise<Pick<Services, 'sqs' | 'dynamodb' | 's3'>> {
+  const folder = dataDir === undefined ? undefined : lockDataFolder(dataDir);
+  closers.push(() => folder?.release());
+  const optionsOf = (service: keyof Endpoints) => ({
+    port: ports[service] ?? 0,
+    ...(folder === undefined ? {} : { dataDir: folder.pathOf(service) }),
+  });
+  const sqs = await startSqs(optionsOf('sqs'));
+  closers.push(() => sqs.close());
+  const dynamodb = await startDynamoDb(optionsOf('dynamodb'));
+  closers.push(() => dynamodb.close());
+  const s3 = await startS3({ ...optionsOf('s3'), now: clock.now });
+  closers.push(() => s3.close());
+  return { sqs, dynamodb, s3 };
+}
+
+function logRecorders(
+  { recordLogs }: LocalStackOptions,
+  metrics: Metrics,
+): Pick<Services, 'recordLine' | 'reportFault'> {
+  return {
+    recordLine: (name, line) => {
+      metrics.record(line);
+      recordLogs?.(name, line);
+    },
+    reportFault: (error) => {
+      const message = error instanceof Error ? error.message : String(error);
+      recordLogs?.(STACK_LOG, JSON.stringify({ level: 'ERROR', message }));
+    },
+  };
 }

@@ -1,11 +1,11 @@
 /**
- * The metrics that functions print in CloudWatch's embedded metric format (EMF), as CloudWatch would collect them,
- * over all dimensions.
+ * Collects the metrics that functions print in CloudWatch's embedded metric format (EMF). Combines
+ * all dimensions.
  */
 export class Metrics {
   readonly #values = new Map<string, number[]>();
 
-  /** Takes one line that a function printed; lines that are not EMF are passed over. */
+  /** Reads one printed line. Ignores lines that are not EMF. */
   record(line: string): void {
     if (!line.includes('"_aws"')) return;
     const entry = parseObject(line);
@@ -20,19 +20,14 @@ export class Metrics {
     }
   }
 
-  /** Every value of the metric, in the order in which it was printed. */
+  /** All values of a metric, in the order of printing. */
   values(name: string): readonly number[] {
     return this.#values.get(name) ?? [];
   }
 
-  /** Their sum; 0 when there is none. */
+  /** The sum of all values; 0 when there are none. */
   sum(name: string): number {
     return this.values(name).reduce((total, value) => total + value, 0);
-  }
-
-  /** Names of all metrics that have been seen. */
-  names(): string[] {
-    return [...this.#values.keys()];
   }
 }
 

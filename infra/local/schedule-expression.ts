@@ -1,7 +1,10 @@
 import { type CronFields, parseRecurringSchedule } from '../../shared/config/schedule-expression.ts';
 import { InvalidConfigurationError, shown } from '../../shared/errors.ts';
 
-/** When a schedule runs next: epoch milliseconds strictly after `after`, or undefined when it never runs again. */
+/**
+ * When a schedule runs next: epoch milliseconds strictly after `after`, or undefined when it never
+ * runs again.
+ */
 export type NextRun = (after: number) => number | undefined;
 
 const MINUTE_MS = 60_000;
@@ -10,10 +13,11 @@ const DAY_MS = 24 * HOUR_MS;
 const LAST_YEAR = 2199;
 
 /**
- * Reads a recurring schedule of EventBridge Scheduler, in UTC. The local stack does not know cron's `W` and `#`,
- * nor `L` as day of week.
+ * Reads a recurring schedule of EventBridge Scheduler, in UTC. The local stack does not know cron's
+ * `W` and `#`, nor `L` as day of week.
  *
- * @param createdAt epoch milliseconds; rates count from here, so the first run comes one period later
+ * @param createdAt epoch milliseconds; rates count from here, so the first run comes one period
+ *   later
  * @throws InvalidConfigurationError for any other expression
  */
 export function parseSchedule(expression: string, createdAt: number): NextRun {

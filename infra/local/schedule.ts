@@ -1,14 +1,14 @@
 import type { Clock } from './clock.ts';
 import type { NextRun } from './schedule-expression.ts';
 
-/** Runs something at the times of a schedule, until it is stopped. */
+/** Calls a function at the times of a schedule until it is stopped. */
 export class Schedule {
   readonly #next: NextRun;
   readonly #run: (scheduledAt: number) => void;
   readonly #clock: Clock;
   #cancel: () => void = () => {};
 
-  /** @param run takes the time that the run was scheduled for, in epoch milliseconds */
+  /** @param run receives the scheduled time in epoch milliseconds */
   constructor(next: NextRun, run: (scheduledAt: number) => void, clock: Clock) {
     this.#next = next;
     this.#run = run;
@@ -28,7 +28,7 @@ export class Schedule {
     if (scheduledAt === undefined) return;
     this.#cancel = this.#clock.after(scheduledAt - this.#clock.now(), () => {
       this.#run(scheduledAt);
-      // A machine that slept through runs does not make up for them.
+      // Skips the runs that a sleeping machine missed.
       this.#arm(Math.max(scheduledAt, this.#clock.now()));
     });
   }

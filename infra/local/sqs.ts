@@ -9,7 +9,7 @@ type Stores = NonNullable<BuildAppOptions['stores']>;
 type SqsStore = Stores['sqsStore'];
 type FauxqsPersistence = NonNullable<SqsStore['persistence']>;
 
-/** A queue as fauxqs keeps it. */
+/** A queue of fauxqs. */
 export type Queue = ReturnType<SqsStore['createQueue']>;
 
 interface SqsStoreClass {
@@ -17,10 +17,10 @@ interface SqsStoreClass {
   createMessage(body: string): Parameters<Queue['enqueue']>[0];
 }
 
-/** SQS on this machine: fauxqs in this process, with its queues at hand for the pollers. */
+/** A local SQS: fauxqs in this process. Pollers access its queues directly. */
 export interface LocalSqs {
   readonly endpoint: string;
-  /** The queue of this name, created when it is new; a queue that exists takes the attributes over. */
+  /** Creates the queue, or sets the attributes of an existing one. */
   ensureQueue(name: string, attributes: Readonly<Record<string, string>>): Queue;
   queueByArn(arn: string): Queue | undefined;
   /** Sends a message to a standard queue. */
@@ -31,10 +31,10 @@ export interface LocalSqs {
 /**
  * Starts SQS on the loopback interface.
  *
- * fauxqs' own `startFauxqs` listens on every interface of the machine, so its parts are put together here; they
- * are not among the package's exports and therefore loaded by their place in it.
+ * `startFauxqs` of fauxqs listens on every interface of the machine, so this function assembles the
+ * parts itself. The package does not export them, so it loads them by file name.
  *
- * @param dataDir folder that keeps queues and messages; in memory without it
+ * @param dataDir folder for queues and messages; default: in memory
  * @throws InvalidConfigurationError when the port is in use
  */
 export async function startSqs(options: { dataDir?: string; port?: number }): Promise<LocalSqs> {
@@ -77,7 +77,10 @@ export async function startSqs(options: { dataDir?: string; port?: number }): Pr
   };
 }
 
-/** The SQLite file behind fauxqs: its own persistence, and a second connection for what that one lacks. */
+/**
+ * Opens the SQLite file of fauxqs: its own persistence, and a second connection for what that does
+ * not support.
+ */
 async function openDisk(dataDir: string) {
   mkdirSync(dataDir, { recursive: true });
   const Persistence = await load<new (dataDir: string) => FauxqsPersistence>(
@@ -88,16 +91,18 @@ async function openDisk(dataDir: string) {
   const database = new DatabaseSync(join(dataDir, 'fauxqs.db'));
   const release = 'UPDATE sqs_messages SET receipt_handle = NULL, visibility_deadline = NULL';
   const releaseOne = database.prepare(`${release} WHERE message_id = ?`);
-  // fauxqs 2.4 sets the receive count to NULL here, which its own schema refuses, and loses the message.
+  // fauxqs 2.4 sets the receive count to NULL here. Its own schema forbids that, and the message is
+  // lost.
   persistence.updateMessageReady = (messageId) => {
     releaseOne.run(messageId);
   };
   return {
     persistence,
     prepare(urlOf: (queueName: string) => string) {
-      // Whoever held a message in flight ended with the process before this one: nobody will delete it.
+      // The consumers of in-flight messages ended with the previous process, so these messages
+      // become visible.
       database.exec(release);
-      // The port may be another one than last time.
+      // The port may differ from the previous start.
       const move = database.prepare('UPDATE sqs_queues SET url = ? WHERE name = ?');
       for (const { name } of database.prepare('SELECT name FROM sqs_queues').all()) {
         move.run(urlOf(String(name)), String(name));

@@ -16,7 +16,7 @@ export interface Template {
   readonly Parameters?: Readonly<Record<string, { readonly Default?: unknown }>>;
 }
 
-/** What `Ref` and `Fn::GetAtt` stand for; undefined when there is no such resource or attribute. */
+/** The values of `Ref` and `Fn::GetAtt`; undefined for an unknown resource or attribute. */
 export interface Scope {
   ref(logicalId: string): string | undefined;
   attribute(logicalId: string, name: string): string | undefined;
@@ -35,11 +35,12 @@ export function pseudoParameters(stackName: string): Readonly<Record<string, str
 }
 
 /**
- * Replaces `Ref`, `Fn::GetAtt`, `Fn::Join` and `Fn::Sub` by what they stand for, at any depth.
- * `AWS::NoValue` removes the property or list entry that it is the value of.
+ * Replaces `Ref`, `Fn::GetAtt`, `Fn::Join` and `Fn::Sub` with their values, at any depth. Removes
+ * properties and list entries whose value is `AWS::NoValue`.
  *
- * @param at logical id (or output) that the value belongs to, for error messages
- * @throws InvalidConfigurationError naming `at` for any other intrinsic function and for unknown references
+ * @param at logical id or output that contains the value, for error messages
+ * @throws InvalidConfigurationError naming `at` for other intrinsic functions and for unknown
+ *   references
  */
 export function resolveIntrinsics(value: unknown, scope: Scope, at: string): unknown {
   if (Array.isArray(value)) {
@@ -64,7 +65,11 @@ export function resolveIntrinsics(value: unknown, scope: Scope, at: string): unk
   );
 }
 
-/** Logical ids in an order in which every resource comes after those that it refers to or depends on. */
+/**
+ * Logical ids in the order of creation: each resource follows the resources that it refers to or
+ * depends on.
+ * @throws InvalidConfigurationError for a circular reference
+ */
 export function creationOrder(template: Template): string[] {
   const order: string[] = [];
   const state = new Map<string, 'visiting' | 'done'>();
@@ -132,7 +137,7 @@ function attributeOf(argument: unknown, scope: Scope, at: string): string {
   const value = scope.attribute(logicalId ?? '', name);
   if (value === undefined) {
     throw new InvalidConfigurationError(
-      `${at}: found Fn::GetAtt ${logicalId}.${name}, expected an attribute that the local stack knows`,
+      `${at}: found Fn::GetAtt ${logicalId}.${name}, expected an attribute that the local stack supports`,
     );
   }
   return value;

@@ -15,7 +15,10 @@ export interface CronFields {
 
 export interface CronField {
   readonly text: string;
-  /** The numbers that match; undefined for `?` and for days that depend on the month: `L`, `LW`, `15W`, `6L`, `6#3`. */
+  /**
+   * The numbers that match; undefined for `?` and for days that depend on the month: `L`, `LW`,
+   * `15W`, `6L`, `6#3`.
+   */
   readonly values: ReadonlySet<number> | undefined;
 }
 
@@ -54,8 +57,9 @@ export function isRecurringSchedule(expression: string): boolean {
 }
 
 /**
- * Reads `rate(<n> minutes|hours|days)`, or a `cron(...)` of six fields with `?` as exactly one of day of month and
- * day of week (https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html).
+ * Reads `rate(<n> minutes|hours|days)`, or a `cron(...)` of six fields with `?` as exactly one of
+ * day of month and day of week
+ * (https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html).
  * @returns undefined when the expression is neither
  */
 export function parseRecurringSchedule(expression: string): RecurringSchedule | undefined {
@@ -84,7 +88,10 @@ function fieldOf(rule: FieldRule, text: string): CronField | undefined {
   return { text, values };
 }
 
-/** Reads `*`, a value or an ascending range, each with an optional step. A value with a step runs to the maximum. */
+/**
+ * Reads `*`, a value or an ascending range, each with an optional step. A value with a step runs to
+ * the maximum.
+ */
 function rangeOf(rule: FieldRule, part: string): { from: number; to: number; step: number } | undefined {
   const [, span = '', stepText] = /^(\*|[A-Z0-9]+(?:-[A-Z0-9]+)?)(?:\/(\d+))?$/.exec(part) ?? [];
   const step = Number(stepText ?? 1);

@@ -20,7 +20,7 @@ function alarm(name: string) {
   return alarms(template).find((candidate) => candidate.name === name);
 }
 
-test('there is an alarm for each way in which Attune stops working, and it says what to do', () => {
+test('every way in which Attune can stop working has an alarm whose description says what to do', () => {
   const perFunction = ['UpdateAdapters', 'ConsolidatePatterns', 'Personalize'].flatMap((name) => [
     `${name}Errors`,
     `${name}Throttles`,
@@ -43,7 +43,7 @@ test('there is an alarm for each way in which Attune stops working, and it says 
   for (const { AlarmDescription } of alarms(template)) expect(AlarmDescription).toMatch(/\. .{20,}\.$/);
 });
 
-test('a single dead letter, failed consolidation, error or throttle sets one off', () => {
+test('a single dead letter, failed consolidation, error or throttle sets off an alarm', () => {
   for (const name of [
     'FeedbackDeadLetters',
     'ConsolidationFailures',
@@ -58,7 +58,7 @@ test('a single dead letter, failed consolidation, error or throttle sets one off
   }
 });
 
-test('durations are measured against 80 % of the timeout, in milliseconds', () => {
+test('the duration alarms have a threshold of 80 % of the timeout, in milliseconds', () => {
   expect(alarm('UpdateAdaptersDuration')).toMatchObject({ ExtendedStatistic: 'p99', Threshold: 24_000 });
   expect(alarm('ConsolidatePatternsDuration')).toMatchObject({
     ExtendedStatistic: 'p99',
@@ -67,7 +67,7 @@ test('durations are measured against 80 % of the timeout, in milliseconds', () =
   expect(alarm('PersonalizeDuration')).toMatchObject({ ExtendedStatistic: 'p99', Threshold: 8_000 });
 });
 
-test('a degraded bank shows in a metric that the functions emit, by service and never by user', () => {
+test('the alarm BankDegraded reads a metric whose only dimension is the service', () => {
   expect(alarm('BankDegraded')).toMatchObject({
     Namespace: 'Attune',
     MetricName: 'EpisodesPending',
@@ -75,8 +75,8 @@ test('a degraded bank shows in a metric that the functions emit, by service and 
   });
 });
 
-describe('the alarm for missed consolidation', () => {
-  test('takes silence for a miss, and no other alarm does', () => {
+describe('the alarm ConsolidationMissed', () => {
+  test('is the only alarm that treats missing data as breaching', () => {
     for (const { name, TreatMissingData } of alarms(template)) {
       expect([name, TreatMissingData]).toEqual([
         name,
@@ -85,7 +85,7 @@ describe('the alarm for missed consolidation', () => {
     }
   });
 
-  test('waits for two intervals of the schedule without a success', () => {
+  test('goes off after two intervals of the schedule without a success', () => {
     expect(alarm('ConsolidationMissed')).toMatchObject({
       ComparisonOperator: 'LessThanThreshold',
       Threshold: 1,
@@ -93,13 +93,13 @@ describe('the alarm for missed consolidation', () => {
     });
   });
 
-  test('is left out for a schedule whose interval CloudWatch cannot watch', () => {
+  test('does not exist for a schedule with an interval too long for CloudWatch', () => {
     expect(alarms(notified).map(({ name }) => name)).not.toContain('ConsolidationMissed');
     expect(alarms(notified)).toHaveLength(alarms(template).length - 1);
   });
 });
 
-test('there is one dashboard, named like the stack, that shows every alarm', () => {
+test('one dashboard has the name of the stack and shows every alarm', () => {
   const dashboards = Object.values(template.findResources('AWS::CloudWatch::Dashboard'));
   expect(dashboards).toHaveLength(1);
   expect(dashboards[0]?.Properties.DashboardName).toBe('Attune');
@@ -109,14 +109,14 @@ test('there is one dashboard, named like the stack, that shows every alarm', () 
   }
 });
 
-describe('notification', () => {
-  test('is absent by default: no topic, no budget, no alarm action', () => {
+describe('e-mail notification', () => {
+  test('is off by default: no topic, no budget, no alarm action', () => {
     template.resourceCountIs('AWS::SNS::Topic', 0);
     template.resourceCountIs('AWS::Budgets::Budget', 0);
     for (const each of alarms(template)) expect(each).not.toHaveProperty('AlarmActions');
   });
 
-  test('reaches the address when an alarm goes off and when it is over', () => {
+  test('reaches the address when an alarm goes off and when it returns to OK', () => {
     notified.hasResourceProperties('AWS::SNS::Subscription', {
       Protocol: 'email',
       Endpoint: 'operator@example.org',
@@ -127,7 +127,7 @@ describe('notification', () => {
     }
   });
 
-  test('lets CloudWatch publish, which a TLS-only topic policy would otherwise shut out', () => {
+  test('lets CloudWatch publish despite the TLS policy of the topic', () => {
     const [policy] = Object.values(notified.findResources('AWS::SNS::TopicPolicy'));
     expect(policy?.Properties.PolicyDocument.Statement).toContainEqual(
       expect.objectContaining({
@@ -138,7 +138,7 @@ describe('notification', () => {
     );
   });
 
-  test('warns at the budget, spent or forecast', () => {
+  test('warns when actual or forecast costs reach the budget', () => {
     const [budget] = Object.values(notified.findResources('AWS::Budgets::Budget'));
     expect(budget?.Properties.Budget).toMatchObject({
       BudgetLimit: { Amount: 5, Unit: 'USD' },

@@ -5,7 +5,7 @@ const template = synthesizedTemplate();
 const tracing = ['xray:PutTelemetryRecords *', 'xray:PutTraceSegments *'];
 const logging = (logs: string) => [`logs:CreateLogStream ${logs}`, `logs:PutLogEvents ${logs}`];
 
-test('no statement allows an action by wildcard, or any resource but for tracing', () => {
+test('no statement has a wildcard action, and only tracing has a wildcard resource', () => {
   const statements = policyStatements(template);
   expect(statements.length).toBeGreaterThan(10);
   for (const { Action, Resource } of statements) {
@@ -16,7 +16,7 @@ test('no statement allows an action by wildcard, or any resource but for tracing
   }
 });
 
-test('no role has a managed or inline policy besides, and each trusts one service', () => {
+test('no role has managed or inline policies, and each role trusts one service', () => {
   const roles = Object.values(template.findResources('AWS::IAM::Role'));
   expect(roles).toHaveLength(4);
   for (const { Properties } of roles) {
@@ -29,10 +29,10 @@ test('no role has a managed or inline policy besides, and each trusts one servic
   template.resourceCountIs('AWS::IAM::ManagedPolicy', 0);
 });
 
-describe('the whole of what each role may do', () => {
+describe('least privilege', () => {
   const may = (prefix: string) => allowances(policyStatements(template, prefix));
 
-  test('update-adapters', () => {
+  test('update-adapters has exactly the permissions in this list', () => {
     expect(may('UpdateAdaptersRole')).toEqual(
       [
         ...tracing,
@@ -54,7 +54,7 @@ describe('the whole of what each role may do', () => {
     );
   });
 
-  test('consolidate-patterns', () => {
+  test('consolidate-patterns has exactly the permissions in this list', () => {
     expect(may('ConsolidatePatternsFunctionRole')).toEqual(
       [
         ...tracing,
@@ -80,7 +80,7 @@ describe('the whole of what each role may do', () => {
     );
   });
 
-  test('personalize', () => {
+  test('personalize has exactly the permissions in this list', () => {
     expect(may('PersonalizeRole')).toEqual(
       [
         ...tracing,
@@ -93,7 +93,7 @@ describe('the whole of what each role may do', () => {
     );
   });
 
-  test('the scheduler', () => {
+  test('the scheduler has exactly the permissions in this list', () => {
     expect(may('ConsolidatePatternsSchedulerRole')).toEqual([
       'lambda:InvokeFunction ConsolidatePatternsFunction',
       'sqs:SendMessage ConsolidatePatternsFailures',
@@ -101,7 +101,7 @@ describe('the whole of what each role may do', () => {
   });
 });
 
-test('listing has no condition on the prefix, or S3 would answer 403 for an adapter that does not exist yet', () => {
+test('s3:ListBucket has no condition on the prefix, so that S3 answers 404 and not 403 for a missing adapter', () => {
   const listing = policyStatements(template).filter(({ Action }) => list(Action).includes('s3:ListBucket'));
   expect(listing).toHaveLength(3);
   for (const statement of listing) expect(statement).not.toHaveProperty('Condition');

@@ -7,12 +7,12 @@ test.each([
   ['rate(3 days)', 3 * 24 * 60],
   ['cron(0 3 * * ? *)', 24 * 60],
   ['cron(0/5 8-17 ? * * *)', 24 * 60],
-])('%s leaves at most %i minutes between runs', (expression, minutes) => {
+])('%s has at most %i minutes between runs', (expression, minutes) => {
   expect(longestGap(expression)?.toMinutes()).toBe(minutes);
 });
 
 test.each(['cron(0 3 ? * MON *)', 'cron(0 3 1 * ? *)', 'cron(0 3 * 6 ? *)', 'cron(0 3 * * ? 2030)'])(
-  '%s leaves out days, so its longest gap is not told',
+  '%s skips days, so its longest gap is undefined',
   (expression) => {
     expect(longestGap(expression)).toBeUndefined();
   },

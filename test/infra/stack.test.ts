@@ -22,7 +22,7 @@ describe('the feedback queue', () => {
   const queue = byLogicalId('AWS::SQS::Queue', 'FeedbackQueue');
   const deadLetters = byLogicalId('AWS::SQS::Queue', 'FeedbackDeadLetters');
 
-  test('hides a message for at least six times the timeout of the function that applies it', () => {
+  test('has a visibility timeout of at least six times the timeout of update-adapters', () => {
     const { Timeout } = byLogicalId('AWS::Lambda::Function', 'UpdateAdapters');
     expect(Timeout).toBe(30);
     expect(queue.VisibilityTimeout).toBeGreaterThanOrEqual(6 * Timeout);
@@ -37,14 +37,14 @@ describe('the feedback queue', () => {
     });
   });
 
-  test('gives up a message after five receives, to a FIFO queue that keeps it for 14 days', () => {
+  test('moves a message after five receives to a FIFO dead-letter queue that keeps it for 14 days', () => {
     expect(queue.RedrivePolicy.maxReceiveCount).toBe(5);
     const target = queue.RedrivePolicy.deadLetterTargetArn['Fn::GetAtt'][0];
     expect(target).toMatch(/^FeedbackDeadLetters/);
     expect(deadLetters).toMatchObject({ FifoQueue: true, MessageRetentionPeriod: 14 * 24 * 3600 });
   });
 
-  test('is the only source of its dead-letter queue, by the name that it has', () => {
+  test('is the only source of its dead-letter queue', () => {
     expect(deadLetters.RedriveAllowPolicy.redrivePermission).toBe('byQueue');
     expect(deadLetters.RedriveAllowPolicy.sourceQueueArns).toHaveLength(1);
     expect(deadLetters.RedriveAllowPolicy.sourceQueueArns[0]['Fn::Join'][1].at(-1)).toBe(
@@ -71,7 +71,7 @@ test('every queue is encrypted and refuses requests without TLS', () => {
   }
 });
 
-test('update-adapters takes up to ten messages at once, reports those that failed, and has bounded concurrency', () => {
+test('update-adapters receives up to ten messages per batch, reports failed ones, and has a concurrency limit', () => {
   const mapping = only('AWS::Lambda::EventSourceMapping');
   expect(mapping).toMatchObject({
     BatchSize: 10,
@@ -87,7 +87,7 @@ describe('the bucket', () => {
   const bucket = only('AWS::S3::Bucket');
   const statements = only('AWS::S3::BucketPolicy').PolicyDocument.Statement;
 
-  test('is private, encrypted, owned by its account and versioned, and survives the stack', () => {
+  test('is private, encrypted, owned by its account and versioned, and outlives the stack', () => {
     expect(bucket.PublicAccessBlockConfiguration).toEqual({
       BlockPublicAcls: true,
       BlockPublicPolicy: true,
@@ -102,7 +102,7 @@ describe('the bucket', () => {
     template.hasResource('AWS::S3::Bucket', { DeletionPolicy: 'Retain', UpdateReplacePolicy: 'Retain' });
   });
 
-  test('refuses requests without TLS or below TLS 1.2', () => {
+  test('refuses requests without TLS and requests below TLS 1.2', () => {
     for (const Condition of [
       { Bool: { 'aws:SecureTransport': 'false' } },
       { NumericLessThan: { 's3:TlsVersion': 1.2 } },
@@ -113,7 +113,7 @@ describe('the bucket', () => {
     }
   });
 
-  test('refuses to write an adapter when neither If-Match nor If-None-Match is given', () => {
+  test('refuses the write of an adapter without If-Match and If-None-Match', () => {
     const refusal = statements.find(({ Action }: { Action: string }) => Action === 's3:PutObject');
     expect(refusal).toMatchObject({
       Effect: 'Deny',
@@ -126,7 +126,7 @@ describe('the bucket', () => {
     expect(refusal.Resource['Fn::Join'][1].at(-1)).toBe('/adapters/*');
   });
 
-  test('keeps ten earlier versions of adapters and skills, and quarantined events for 14 days', () => {
+  test('keeps ten noncurrent versions of adapters, basis and population model, and quarantined events for 14 days', () => {
     const rules: Record<string, unknown>[] = bucket.LifecycleConfiguration.Rules;
     const rule = (prefix: string) => rules.find(({ Prefix }) => Prefix === prefix);
     for (const prefix of ['adapters/', 'basis/', 'skills/']) {
@@ -153,7 +153,7 @@ describe('the bucket', () => {
 describe('the table', () => {
   const table = only('AWS::DynamoDB::GlobalTable');
 
-  test('bills on demand up to a limit, recovers to a point in time, and expires items', () => {
+  test('has on-demand billing with a limit, point-in-time recovery and expiry of items', () => {
     expect(table.BillingMode).toBe('PAY_PER_REQUEST');
     expect(table.WriteOnDemandThroughputSettings).toEqual({ MaxWriteRequestUnits: 1000 });
     expect(table.TimeToLiveSpecification).toEqual({ AttributeName: 'expiresAt', Enabled: true });
@@ -167,7 +167,7 @@ describe('the table', () => {
     }
   });
 
-  test('is protected from deletion and survives the stack', () => {
+  test('has deletion protection and outlives the stack', () => {
     expect(table.Replicas[0].DeletionProtectionEnabled).toBe(true);
     template.hasResource('AWS::DynamoDB::GlobalTable', {
       DeletionPolicy: 'Retain',
@@ -175,7 +175,7 @@ describe('the table', () => {
     });
   });
 
-  test('is indexed by cell with whole episodes, and by newcomer with keys and expiry, both in order of storing', () => {
+  test('has an index of whole episodes by cell and an index of keys and expiry by new user, both in storage order', () => {
     const keys = (...names: string[]) =>
       names.map((AttributeName, i) => ({ AttributeName, KeyType: i === 0 ? 'HASH' : 'RANGE' }));
     expect(table.KeySchema).toEqual(keys('pk', 'sk'));
@@ -197,7 +197,7 @@ describe('the table', () => {
 describe('every function', () => {
   const functions = Object.values(template.findResources('AWS::Lambda::Function'));
 
-  test('runs Node 24 on arm64, traced, with JSON logs and source maps', () => {
+  test('runs Node 24 on arm64 with tracing, JSON logs and source maps', () => {
     expect(functions).toHaveLength(3);
     for (const { Properties } of functions) {
       expect(Properties).toMatchObject({
@@ -211,18 +211,18 @@ describe('every function', () => {
     }
   });
 
-  test('has a log group of its own that keeps 30 days', () => {
+  test('has its own log group with a retention of 30 days', () => {
     const groups = template.findResources('AWS::Logs::LogGroup', { Properties: { RetentionInDays: 30 } });
     const used = functions.map(({ Properties }) => Properties.LoggingConfig.LogGroup.Ref);
     expect(new Set(used)).toEqual(new Set(Object.keys(groups)));
     expect(new Set(used).size).toBe(3);
   });
 
-  test('has a role of its own', () => {
+  test('has its own role', () => {
     expect(new Set(functions.map(({ Properties }) => Properties.Role['Fn::GetAtt'][0])).size).toBe(3);
   });
 
-  test('has the memory and time that its work takes', () => {
+  test('has 512 or 1024 MB of memory and a timeout that fits its work', () => {
     const size = (prefix: string) => {
       const { MemorySize, Timeout } = byLogicalId('AWS::Lambda::Function', prefix);
       return { MemorySize, Timeout };
@@ -233,7 +233,7 @@ describe('every function', () => {
   });
 });
 
-test('personalize has a URL that only answers signed requests', () => {
+test('personalize has a URL that requires an IAM signature', () => {
   const url = only('AWS::Lambda::Url');
   expect(url.AuthType).toBe('AWS_IAM');
   expect(url.TargetFunctionArn['Fn::GetAtt'][0]).toMatch(/^Personalize/);
@@ -244,12 +244,12 @@ describe('consolidation', () => {
   const schedule = only('AWS::Scheduler::Schedule');
   const failures = byLogicalId('AWS::SQS::Queue', 'ConsolidatePatternsFailures');
 
-  test('holds its lease for longer than it may run', () => {
+  test('has a lease that is longer than its timeout', () => {
     const { Timeout } = byLogicalId('AWS::Lambda::Function', 'ConsolidatePatterns');
     expect(LEASE_MS).toBeGreaterThan(Timeout * 1000);
   });
 
-  test('runs every hour, and a run that cannot start goes to a standard queue', () => {
+  test('runs every hour, and runs that cannot start go to a standard queue', () => {
     expect(schedule).toMatchObject({
       ScheduleExpression: 'rate(1 hour)',
       FlexibleTimeWindow: { Mode: 'OFF' },
@@ -261,7 +261,7 @@ describe('consolidation', () => {
     expect(failures.MessageRetentionPeriod).toBe(14 * 24 * 3600);
   });
 
-  test('sends a run that failed after its retries to that queue too', () => {
+  test('sends runs that fail every retry to the same queue', () => {
     const config = only('AWS::Lambda::EventInvokeConfig');
     expect(config).toMatchObject({ MaximumRetryAttempts: 2, MaximumEventAgeInSeconds: 3600 });
     expect(config.FunctionName.Ref).toMatch(/^ConsolidatePatternsFunction/);
@@ -271,7 +271,7 @@ describe('consolidation', () => {
   });
 });
 
-test('the outputs are exactly those that clients read', () => {
+test('the outputs are exactly the names in OUTPUT', () => {
   expect(Object.keys(template.findOutputs('*')).sort()).toEqual(Object.values(OUTPUT).sort());
   template.hasOutput(OUTPUT.feedbackQueueUrl, { Value: { Ref: Match.stringLikeRegexp('^FeedbackQueue') } });
   template.hasOutput(OUTPUT.personalizeUrl, { Value: { 'Fn::GetAtt': Match.arrayWith(['FunctionUrl']) } });

@@ -28,7 +28,7 @@ function runApp(context: Record<string, unknown>) {
   });
 }
 
-test('settings given with -c reach the stack, and override those of cdk.json one by one', () => {
+test('settings of the option -c reach the stack and override single settings of cdk.json', () => {
   const run = runApp({
     attune: { rank: 2, embeddingDim: 32 },
     'attune:rank': '8',
@@ -56,13 +56,13 @@ test.each([
   [{ attune: { embeddingDim: 4097 } }, 'embeddingDim: found 4097, expected an integer from 16 to 4096'],
   [{ attune: 'rank=8' }, 'attune: found "rank=8", expected an object of settings'],
   [{ rank: '8' }, 'rank: found without prefix, expected attune:rank'],
-])('with %j, the app prints one line and exits with 2', (context, message) => {
+])('the app prints one line and exits with 2 for the context %j', (context, message) => {
   const run = runApp(context);
   expect([run.status, run.stdout, run.stderr]).toEqual([2, '', `attune: ${message}\n`]);
 });
 
 describe('the environment of every function', () => {
-  test('reads back as the settings that were given', () => {
+  test('contains the settings of the stack', () => {
     const settings = {
       embeddingDim: 128,
       embeddingModel: 'text-small, v2',
@@ -90,7 +90,7 @@ describe('the environment of every function', () => {
   });
 });
 
-test('settings that shape the infrastructure do so', () => {
+test('concurrency, schedule, table limits and stack name reach their resources', () => {
   const template = synthesizedTemplate({
     maxConcurrency: 7,
     consolidationSchedule: 'rate(10 minutes)',
@@ -114,7 +114,7 @@ test('the settings in cdk.json are valid', () => {
   expect(settingsFromContext(file.context.attune)).toMatchObject(file.context.attune);
 });
 
-test('each function is bundled into one ES module with a source map, and loads away from the project', () => {
+test('each function bundle is one ES module with a source map and loads outside of the project folder', () => {
   const outdir = join(folder, 'bundled');
   const assembly = synthesize({ outdir });
   const resources: Record<string, { Type: string; Metadata: Record<string, string> }> =

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Template } from 'aws-cdk-lib/assertions';
 import { synthesize } from '../../infra/synth.ts';
 
-/** The stack's template with these settings, its functions not bundled. */
+/** The stack's template with these settings, without function bundles. */
 export function synthesizedTemplate(settings: Readonly<Record<string, unknown>> = {}): Template {
   const outdir = mkdtempSync(join(tmpdir(), 'attune-template-'));
   try {
@@ -24,7 +24,7 @@ export interface Statement {
   readonly Condition?: unknown;
 }
 
-/** The statements of all IAM policies whose logical id starts so. */
+/** The statements of all IAM policies with this logical id prefix. */
 export function policyStatements(template: Template, logicalIdPrefix = ''): Statement[] {
   return Object.entries(template.findResources('AWS::IAM::Policy'))
     .filter(([logicalId]) => logicalId.startsWith(logicalIdPrefix))
@@ -35,7 +35,10 @@ export function list<T>(oneOrMany: T | T[]): T[] {
   return Array.isArray(oneOrMany) ? oneOrMany : [oneOrMany];
 }
 
-/** A resource of a statement as readable text, such as `Bucket/adapters/*`: logical ids lose CDK's hash. */
+/**
+ * A resource of a statement as text, such as `Bucket/adapters/*`, without CDK's hash in logical
+ * ids.
+ */
 function shownResource(resource: unknown): string {
   if (typeof resource === 'string') return resource;
   const intrinsic = resource as { 'Fn::GetAtt'?: [string, string]; 'Fn::Join'?: [string, unknown[]] };
@@ -45,7 +48,7 @@ function shownResource(resource: unknown): string {
   return JSON.stringify(resource);
 }
 
-/** What a policy allows, as sorted lines `action resource`. */
+/** The permissions of a policy as sorted lines `action resource`. */
 export function allowances(statements: readonly Statement[]): string[] {
   return statements
     .filter(({ Effect }) => Effect === 'Allow')

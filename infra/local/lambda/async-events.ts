@@ -3,12 +3,12 @@ import type { Clock } from '../clock.ts';
 import type { LocalFunction } from './function.ts';
 import type { InvocationResult } from './protocol.ts';
 
-/** What the template's EventInvokeConfig says of a function's asynchronous events. */
+/** Settings of a function's asynchronous events, from the template's EventInvokeConfig. */
 export interface AsyncSettings {
-  /** Attempts after the first, 0..2. */
+  /** Retries after the first attempt, 0..2. */
   readonly maximumRetryAttempts: number;
   readonly maximumEventAgeSeconds: number;
-  /** Takes the record of an event that was given up. */
+  /** Receives the record of an event after its last attempt failed. */
   readonly onFailure?: (record: string) => void;
 }
 
@@ -17,12 +17,12 @@ export const DEFAULT_ASYNC_SETTINGS: AsyncSettings = {
   maximumEventAgeSeconds: 21_600,
 };
 
-/** Lambda waits one minute before the second attempt and two before the third. */
+/** Lambda waits one minute before the second attempt and two minutes before the third. */
 const RETRY_DELAYS_MS = [60_000, 120_000];
 
 /**
- * Events that nobody waits for the result of: tried again when the function fails, then handed to the destination
- * for failures. Unlike Lambda's, they are in memory only: those waiting for another attempt end with the stack.
+ * Runs asynchronous events: retries failed ones and then sends a record to the failure destination.
+ * Unlike Lambda, it keeps pending retries in memory only, so they are lost when the stack stops.
  */
 export class AsyncEvents {
   readonly #clock: Clock;
@@ -38,19 +38,19 @@ export class AsyncEvents {
     this.#settings.set(target, settings);
   }
 
-  /** Whether an event runs or waits for another attempt. */
+  /** Whether an event is running or waits for a retry. */
   get busy(): boolean {
     return this.#running > 0 || this.#retries.size > 0;
   }
 
-  /** Takes an event, as JSON text, and returns its request id. */
+  /** Starts an event, given as JSON text, and returns its request id. */
   accept(target: LocalFunction, payload: string): string {
     const requestId = randomUUID();
     void this.#attempt(target, payload, requestId, 1, this.#clock.now());
     return requestId;
   }
 
-  /** Drops the events that wait for another attempt. */
+  /** Cancels all pending retries. */
   close(): void {
     for (const cancel of this.#retries) cancel();
     this.#retries.clear();
@@ -85,7 +85,7 @@ export class AsyncEvents {
   }
 }
 
-/** The record that Lambda sends to a destination for failed asynchronous events. */
+/** The record that Lambda sends to a failure destination. */
 function failureRecord(
   target: LocalFunction,
   payload: string,

@@ -4,7 +4,7 @@ import type { AsyncEvents } from './async-events.ts';
 import type { LocalFunction } from './function.ts';
 import { PAYLOAD_LIMIT_BYTES, readBody } from './request-body.ts';
 
-/** Lambda's Invoke API on this machine. */
+/** The local Invoke API of Lambda. */
 export interface LambdaEndpoint {
   readonly endpoint: string;
   close(): Promise<void>;
@@ -45,7 +45,7 @@ async function invoke(
       response,
       501,
       'NotImplemented',
-      `${request.method} ${pathname}: the local Lambda has Invoke only`,
+      `${request.method} ${pathname}: the local Lambda supports only Invoke`,
     );
   }
   const name = functionName(decodeURIComponent(reference));
@@ -81,7 +81,9 @@ async function invoke(
   }
 }
 
-/** Invoke takes a name, an ARN or a partial ARN, each with an optional version or alias behind it. */
+/**
+ * Invoke accepts a name, an ARN or a partial ARN, each with an optional version or alias suffix.
+ */
 function functionName(reference: string): string {
   return reference.replace(/^.*function:/, '').split(':')[0] ?? '';
 }

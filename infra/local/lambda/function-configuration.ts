@@ -1,14 +1,14 @@
-/** A function as the template configures it. */
+/** The configuration of a function in the template. */
 export interface FunctionConfiguration {
   readonly name: string;
   readonly arn: string;
-  /** Folder of the bundled code. */
+  /** Folder with the bundled code. */
   readonly codeFolder: string;
-  /** Such as `index.handler`: the export `handler` of `index.mjs`. */
+  /** For example, `index.handler` is the export `handler` of `index.mjs`. */
   readonly handler: string;
   readonly environment: Readonly<Record<string, string>>;
   readonly memoryMb: number;
   readonly timeoutSeconds: number;
-  /** How many events it may run at the same time. */
+  /** Maximum number of concurrent events. */
   readonly concurrency: number;
 }

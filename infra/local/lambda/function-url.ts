@@ -6,17 +6,18 @@ import type { LocalFunction } from './function.ts';
 import type { InvocationResult } from './protocol.ts';
 import { readBody } from './request-body.ts';
 
-/** A Function URL on this machine. */
+/** A local Function URL. */
 export interface FunctionUrl {
-  /** Ends with `/`, as AWS's do. */
+  /** Ends with `/`, as on AWS. */
   readonly url: string;
   close(): Promise<void>;
 }
 
 /**
- * Starts a Function URL (payload format 2.0, buffered responses) on a free port of the loopback interface.
+ * Starts a Function URL (payload format 2.0, buffered responses) on a free port of the loopback
+ * interface.
  *
- * @param authType with `AWS_IAM`, a request without a signature is refused; the signature itself is not verified
+ * @param authType `AWS_IAM` refuses requests without a signature, but does not verify the signature
  */
 export async function startFunctionUrl(
   target: LocalFunction,
@@ -48,7 +49,7 @@ async function respond(
   deliver(response, result);
 }
 
-/** The event of payload format 2.0. */
+/** The event of a request in payload format 2.0. */
 function eventOf(request: IncomingMessage, body: Buffer, requestId: string, authType: string): object {
   const url = new URL(request.url ?? '/', 'http://localhost');
   const { cookie, ...otherHeaders } = request.headers;
@@ -99,7 +100,7 @@ function eventOf(request: IncomingMessage, body: Buffer, requestId: string, auth
   };
 }
 
-/** A result with a status code is a response; any other is the body of one, as JSON. */
+/** Sends a result with a status code as the response, and any other result as a JSON body. */
 function deliver(response: ServerResponse, result: InvocationResult): void {
   const value: unknown = JSON.parse(result.payload);
   const structured = typeof value === 'object' && value !== null && 'statusCode' in value;

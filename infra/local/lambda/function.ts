@@ -3,24 +3,25 @@ import type { FunctionConfiguration } from './function-configuration.ts';
 import { FunctionInstance } from './instance.ts';
 import type { FunctionFailure, InvocationResult } from './protocol.ts';
 
-/** The first start of an instance: how long the code took to load. */
+/** The start of a new instance, with the time to load the code. */
 export interface ColdStart {
   readonly functionName: string;
   readonly initMs: number;
 }
 
 /**
- * A function: as many instances as it has events to run at once, up to its concurrency, kept warm for the next
- * events. Beyond that, where Lambda would throttle, events wait for an instance in the order in which they came.
+ * A function that runs each concurrent event on its own instance and keeps instances warm. When all
+ * instances that its concurrency allows are busy, further events wait in order of arrival; Lambda
+ * would throttle them.
  */
 export class LocalFunction {
   readonly configuration: FunctionConfiguration;
   readonly #recordLine: (line: string) => void;
   readonly #recordColdStart: (coldStart: ColdStart) => void;
   readonly #instances = new Set<FunctionInstance>();
-  /** Those that run an event, by its request id. */
+  /** Instances that run an event, by request id. */
   readonly #busy = new Map<string, FunctionInstance>();
-  /** Warm and free, the most recently used one last. */
+  /** Warm instances, the most recently used one last. */
   #idle: FunctionInstance[] = [];
   readonly #waiting: (() => void)[] = [];
   #running = 0;
@@ -37,12 +38,15 @@ export class LocalFunction {
     this.#recordColdStart = recordColdStart;
   }
 
-  /** Whether an event runs or waits for an instance. */
+  /** Whether an event is running or waits for an instance. */
   get busy(): boolean {
     return this.#running > 0;
   }
 
-  /** Runs one event, given and answered as JSON text. Never rejects: errors of the function are in the result. */
+  /**
+   * Runs one event. Event and answer are JSON text. Never rejects: the result contains errors of
+   * the function.
+   */
   async invoke(payload: string, requestId: string = randomUUID()): Promise<InvocationResult> {
     if (this.#running >= this.configuration.concurrency) {
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
@@ -74,7 +78,7 @@ export class LocalFunction {
     }
   }
 
-  /** Lambda writes into the function's log what ended an invocation. */
+  /** Writes the error of a failed invocation to the function's log, as Lambda does. */
   #logged(result: InvocationResult): InvocationResult {
     if (result.failed && !this.#closed) {
       const { requestId, payload } = result;
@@ -83,13 +87,13 @@ export class LocalFunction {
     return result;
   }
 
-  /** Request ids of the events that run now. */
+  /** Request ids of the running events. */
   get running(): string[] {
     return [...this.#busy.keys()];
   }
 
   /**
-   * Ends the instance that runs an event, in the middle of what it does, as the loss of its machine would.
+   * Kills the instance that runs an event, as the loss of its machine would.
    * @returns whether the event was running
    */
   kill(requestId: string): boolean {
@@ -124,7 +128,7 @@ export class LocalFunction {
     this.#instances.delete(instance);
   }
 
-  /** Ends warm instances, and those that are running once they have finished, as a new deployment does. */
+  /** Ends warm instances now and busy instances after their event, as a new deployment does. */
   async recycle(): Promise<void> {
     this.#generation++;
     const idle = this.#idle;
@@ -132,7 +136,7 @@ export class LocalFunction {
     await Promise.all(idle.map((instance) => this.#end(instance)));
   }
 
-  /** Ends all instances, in the middle of what they do, and takes no more events. */
+  /** Kills all instances. Later events fail. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#idle = [];

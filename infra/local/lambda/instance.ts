@@ -4,13 +4,13 @@ import { Worker } from 'node:worker_threads';
 import type { FunctionConfiguration } from './function-configuration.ts';
 import type { FromInstance, FunctionFailure, InvocationResult, ToInstance, WorkerData } from './protocol.ts';
 
-/** Lambda gives the code of a function ten seconds to load, or the function's timeout when that is longer. */
+/** Lambda allows ten seconds to load the code, or the function's timeout when that is longer. */
 const INIT_LIMIT_MS = 10_000;
 
 /**
- * One execution environment of a function: a worker thread with the function's environment and memory limit,
- * which runs one event at a time. Once it is no longer alive, because loading or an invocation failed to end in time
- * or the thread is gone, all that is left to do is to `end` it.
+ * One execution environment of a function: a worker thread with the function's environment and
+ * memory limit. It runs one event at a time. After a timeout or the end of the thread, the instance
+ * is no longer alive, and the owner must call `end`.
  */
 export class FunctionInstance {
   readonly #configuration: FunctionConfiguration;
@@ -27,7 +27,7 @@ export class FunctionInstance {
       functionArn: configuration.arn,
       memoryMb: configuration.memoryMb,
     };
-    // Compiled, this module has its worker beside it as JavaScript.
+    // In the compiled package, the worker is JavaScript too.
     const file = import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js';
     this.#worker = new Worker(new URL(file, import.meta.url), {
       name: configuration.name,
@@ -49,14 +49,14 @@ export class FunctionInstance {
     });
   }
 
-  /** Whether it can take another event. */
+  /** Whether the instance can run another event. */
   get alive(): boolean {
     return this.#alive;
   }
 
   /**
-   * Loads the handler.
-   * @returns undefined when it is ready, else why not
+   * Waits until the handler is loaded.
+   * @returns the error when loading failed, else undefined
    */
   async load(): Promise<FunctionFailure | undefined> {
     const limit = Math.max(INIT_LIMIT_MS, this.#configuration.timeoutSeconds * 1000);
@@ -64,7 +64,7 @@ export class FunctionInstance {
     return message.type === 'error' ? message.error : undefined;
   }
 
-  /** Runs one event, given and answered as JSON text; never rejects. */
+  /** Runs one event. Event and answer are JSON text. Never rejects. */
   async invoke(payload: string, requestId: string): Promise<InvocationResult> {
     const limit = this.#configuration.timeoutSeconds * 1000;
     const answer = this.#answer(limit, `RequestId: ${requestId} Error: Task`);
@@ -75,14 +75,14 @@ export class FunctionInstance {
     return { requestId, failed: true, payload: JSON.stringify(failure) };
   }
 
-  /** Ends the thread, in the middle of what it does. */
+  /** Terminates the thread immediately. */
   async end(): Promise<void> {
     this.#alive = false;
     await this.#worker.terminate();
     await this.#ended;
   }
 
-  /** The next message that is not a line; when there is none within the limit, the error of a timeout. */
+  /** The next message except printed lines, or a timeout error after the limit. */
   async #answer(limitMs: number, what: string): Promise<FromInstance> {
     let timer: NodeJS.Timeout | undefined;
     try {

@@ -1,4 +1,4 @@
-/** What a function instance is told when it starts. */
+/** The configuration of a function instance at its start. */
 export interface WorkerData {
   readonly modulePath: string;
   readonly exportName: string;
@@ -7,14 +7,14 @@ export interface WorkerData {
   readonly memoryMb: number;
 }
 
-/** One invocation; `payload` is JSON text, `limitMs` the function's timeout. */
+/** One invocation: `payload` is JSON text, `limitMs` is the function's timeout. */
 export interface ToInstance {
   readonly payload: string;
   readonly requestId: string;
   readonly limitMs: number;
 }
 
-/** An error as Lambda reports it in the payload of a failed invocation. */
+/** The error in the payload of a failed invocation, in Lambda's format. */
 export interface FunctionFailure {
   readonly errorType: string;
   readonly errorMessage: string;
@@ -27,7 +27,7 @@ export type FromInstance =
   | { readonly type: 'result'; readonly payload: string }
   | { readonly type: 'error'; readonly error: FunctionFailure };
 
-/** What came of an invocation: `payload` is JSON text, the error's when `failed`. */
+/** The result of an invocation. `payload` is JSON text: the answer, or the error when `failed`. */
 export interface InvocationResult {
   readonly requestId: string;
   readonly failed: boolean;

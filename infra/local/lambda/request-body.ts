@@ -1,9 +1,9 @@
 import type { IncomingMessage } from 'node:http';
 
-/** Lambda's limit for the payload of an invocation that is waited for. */
+/** Lambda's payload limit for synchronous invocations. */
 export const PAYLOAD_LIMIT_BYTES = 6 * 1024 * 1024;
 
-/** The body of a request; undefined when it is longer than Lambda takes. */
+/** The body of a request; undefined when it exceeds Lambda's limit. */
 export async function readBody(request: IncomingMessage): Promise<Buffer | undefined> {
   const chunks: Buffer[] = [];
   let length = 0;

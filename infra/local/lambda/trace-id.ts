@@ -1,6 +1,6 @@
 /**
- * The trace id that Lambda sets for an invocation (`_X_AMZN_TRACE_ID`), made from its request id. The SDK sends it along with every
- * request, so that whoever sees a request knows the invocation that it belongs to.
+ * The trace id of an invocation (`_X_AMZN_TRACE_ID`), derived from its request id. The SDK sends
+ * the trace id with every request, so that a proxy can find the invocation of a request.
  * @param requestId a UUID
  */
 export function traceIdOf(requestId: string): string {
@@ -8,7 +8,7 @@ export function traceIdOf(requestId: string): string {
   return `Root=1-${digits.slice(0, 8)}-${digits.slice(8)};Parent=${digits.slice(16)};Sampled=0`;
 }
 
-/** The request id that a trace id was made from; undefined for any other. */
+/** The request id in a trace id of {@link traceIdOf}; undefined for other trace ids. */
 export function requestIdOf(traceId: string): string | undefined {
   const [, first, rest] = /^Root=1-([0-9a-f]{8})-([0-9a-f]{24});/.exec(traceId) ?? [];
   if (first === undefined || rest === undefined) return undefined;

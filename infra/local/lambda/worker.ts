@@ -1,4 +1,4 @@
-/** The inside of a function instance: loads the handler once, then runs one event at a time. */
+/** The worker thread of a function instance: loads the handler, then runs one event at a time. */
 import { pathToFileURL } from 'node:url';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { FromInstance, ToInstance, WorkerData } from './protocol.ts';
@@ -7,11 +7,12 @@ import { traceIdOf } from './trace-id.ts';
 type Handler = (event: unknown, context: object) => unknown;
 
 const port = parentPort;
-if (port === null) throw new Error('worker.ts runs as a worker thread only');
+if (port === null) throw new Error('worker.ts: found no parent thread, expected to run as a worker thread');
 const { modulePath, exportName, functionName, functionArn, memoryMb } = workerData as WorkerData;
 const send = (message: FromInstance) => port.postMessage(message);
 
-// Lines go through the same channel as results, so that whoever has the result of an invocation has its lines.
+// Lines use the same channel as results, so that all lines of an invocation arrive before its
+// result.
 const unfinished = { stdout: '', stderr: '' };
 for (const stream of ['stdout', 'stderr'] as const) {
   process[stream].write = (chunk: string | Uint8Array, ...rest: unknown[]) => {
@@ -45,7 +46,7 @@ async function loadHandler(): Promise<Handler> {
 }
 
 async function run(handler: Handler, { payload, requestId, limitMs }: ToInstance): Promise<void> {
-  // Not by the wall clock, which the handler may have set wrong to see what comes of it.
+  // A monotonic clock, because a handler under test may replace the wall clock.
   const deadline = performance.now() + limitMs;
   process.env._X_AMZN_TRACE_ID = traceIdOf(requestId);
   const context = {

@@ -9,7 +9,7 @@ const rule = z.strictObject({
   NoncurrentVersionExpiration: z
     .strictObject({ NoncurrentDays: count, NewerNoncurrentVersions: count.optional() })
     .optional(),
-  // There are no multipart uploads here, and a delete marker without versions costs nothing.
+  // The local S3 has no multipart uploads, and a delete marker without versions costs nothing.
   AbortIncompleteMultipartUpload: ignored,
   ExpiredObjectDeleteMarker: ignored,
 });

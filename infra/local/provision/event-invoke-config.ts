@@ -12,7 +12,7 @@ const schema = z.strictObject({
     .optional(),
 });
 
-/** AWS::Lambda::EventInvokeConfig, with a queue as destination for failures. */
+/** AWS::Lambda::EventInvokeConfig with a queue as failure destination. */
 export const eventInvokeConfig: Provisioner = (resource, services) => {
   const properties = parseProperties(schema, resource);
   const destination = properties.DestinationConfig?.OnFailure?.Destination;

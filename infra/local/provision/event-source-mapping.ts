@@ -12,7 +12,7 @@ const schema = z.strictObject({
   Tags: ignored,
 });
 
-/** AWS::Lambda::EventSourceMapping, from a queue. */
+/** AWS::Lambda::EventSourceMapping of a queue. */
 export const eventSourceMapping: Provisioner = (resource, services) => {
   const properties = parseProperties(schema, resource);
   const source = new EventSource(

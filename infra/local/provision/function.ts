@@ -22,7 +22,7 @@ const schema = z.strictObject({
   TracingConfig: ignored,
 });
 
-/** AWS::Lambda::Function, of a bundled asset for Node. */
+/** AWS::Lambda::Function with a bundled asset for Node. */
 export const lambdaFunction: Provisioner = (resource, services) => {
   const properties = parseProperties(schema, resource);
   const name = properties.FunctionName ?? physicalName(services, resource.logicalId, 64);

@@ -22,8 +22,8 @@ const PROVISIONERS: Readonly<Record<string, Provisioner>> = {
   'AWS::Scheduler::Schedule': schedule,
 };
 
-/** Resources without meaning on one machine: who may do what, what is watched, what is paid. */
-const WITHOUT_LOCAL_MEANING: ReadonlySet<string> = new Set([
+/** Resource types without effect on one machine: permissions, monitoring and cost. */
+const IGNORED_TYPES: ReadonlySet<string> = new Set([
   'AWS::Budgets::Budget',
   'AWS::CDK::Metadata',
   'AWS::CloudWatch::Alarm',
@@ -44,8 +44,8 @@ const WITHOUT_LOCAL_MEANING: ReadonlySet<string> = new Set([
 /**
  * Creates every resource of the template, in the order of their references.
  * @returns the template's outputs by name
- * @throws InvalidConfigurationError naming the resource for a type, property or intrinsic function that the local
- *   stack does not know: it must not differ from the deployed one in silence
+ * @throws InvalidConfigurationError naming the resource for an unknown type, property or intrinsic
+ *   function, so that the local stack never silently differs from the deployed one
  */
 export async function provision(services: Services): Promise<Readonly<Record<string, string>>> {
   const { template, stackName } = services.assembly;
@@ -58,7 +58,7 @@ export async function provision(services: Services): Promise<Readonly<Record<str
   for (const logicalId of creationOrder(template)) {
     const resource = template.Resources[logicalId];
     if (resource === undefined) continue;
-    if (WITHOUT_LOCAL_MEANING.has(resource.Type)) {
+    if (IGNORED_TYPES.has(resource.Type)) {
       created.set(logicalId, placeholder(services, logicalId, resource.Type));
       continue;
     }
@@ -66,7 +66,7 @@ export async function provision(services: Services): Promise<Readonly<Record<str
     if (provisioner === undefined || resource.Condition !== undefined) {
       const what = provisioner === undefined ? `type ${resource.Type}` : `condition ${resource.Condition}`;
       throw new InvalidConfigurationError(
-        `${logicalId}: found ${what} in ${stackName}, expected a resource that the local stack knows`,
+        `${logicalId}: found ${what} in ${stackName}, expected a resource that the local stack supports`,
       );
     }
     const properties = resolveIntrinsics(resource.Properties ?? {}, scope, logicalId) as Record<

@@ -12,19 +12,22 @@ import type { LocalS3 } from '../s3/server.ts';
 import type { Schedule } from '../schedule.ts';
 import type { LocalSqs } from '../sqs.ts';
 
-/** What resources are made of, and where those that act are put. */
+/**
+ * The services that provisioners use, and the collections to which they add functions, schedules
+ * and the like.
+ */
 export interface Services {
   readonly assembly: Assembly;
   readonly clock: Clock;
   readonly sqs: LocalSqs;
   readonly dynamodb: LocalDynamoDb;
   readonly s3: LocalS3;
-  /** Variables that every function has beside the template's. */
+  /** Environment variables of every function, in addition to the template's. */
   readonly environment: Readonly<Record<string, string>>;
-  /** Upper bound of the events that one function runs at the same time. */
+  /** Maximum number of concurrent events per function. */
   readonly concurrency: number;
   readonly recordLine: (functionName: string, line: string) => void;
-  /** Takes what the stack itself failed at, such as writing to a full disk. */
+  /** Receives faults of the stack itself, such as a full disk. */
   readonly reportFault: (error: unknown) => void;
   readonly recordColdStart: (coldStart: ColdStart) => void;
   readonly asyncEvents: AsyncEvents;
@@ -34,33 +37,33 @@ export interface Services {
   readonly schedules: Schedule[];
 }
 
-/** One resource of the template, its references resolved. */
+/** One resource of the template, with resolved references. */
 export interface Resource {
   readonly logicalId: string;
   readonly properties: Readonly<Record<string, unknown>>;
 }
 
-/** What `Ref` and `Fn::GetAtt` of a resource stand for. */
+/** The values of `Ref` and `Fn::GetAtt` for a resource. */
 export interface Provisioned {
   readonly ref: string;
   readonly attributes: Readonly<Record<string, string>>;
 }
 
-/** Creates a resource, or takes over the one that the data folder already has. */
+/** Creates a resource, or updates the one in the data folder. */
 export type Provisioner = (resource: Resource, services: Services) => Provisioned | Promise<Provisioned>;
 
-/** A property without meaning on one machine, such as encryption, tags or limits that protect a bill. */
+/** A property without effect on one machine, such as encryption, tags or cost limits. */
 export const ignored = z.unknown().optional();
 
-/** CloudFormation takes numbers and booleans as strings too. */
+/** CloudFormation also accepts numbers and booleans as strings. */
 export const count = z.coerce.number().int().min(0);
 export const flag = z.union([z.boolean(), z.enum(['true', 'false']).transform((text) => text === 'true')]);
 
 /**
- * The properties of a resource. Schemas are strict: a property that the local stack does not know is an error, so
- * that it cannot come to differ from what is deployed without anyone noticing.
+ * Validates the properties of a resource. Schemas are strict: an unknown property is an error, so
+ * that the local stack never silently differs from the deployed one.
  *
- * @throws InvalidConfigurationError naming the resource and every property that is not as expected
+ * @throws InvalidConfigurationError naming the resource and every invalid property
  */
 export function parseProperties<T>(schema: z.ZodType<T>, { logicalId, properties }: Resource): T {
   const result = schema.safeParse(properties);
@@ -68,14 +71,17 @@ export function parseProperties<T>(schema: z.ZodType<T>, { logicalId, properties
   const faults = result.error.issues.map((issue) => {
     if (issue.code === 'unrecognized_keys') {
       const keys = issue.keys.map((key) => [...issue.path, key].join('.'));
-      return `found ${keys.join(', ')}, which the local stack does not know`;
+      return `found ${keys.join(', ')}, expected properties that the local stack supports`;
     }
     return `${issue.path.join('.')}: ${issue.message}`;
   });
   throw new InvalidConfigurationError(`${logicalId}: ${faults.join('; ')}`);
 }
 
-/** A name for a resource to which the template gives none: the same at every start, as its data goes by it. */
+/**
+ * The name of a resource without a name in the template. It is the same at every start, so that its
+ * data is found.
+ */
 export function physicalName(services: Services, logicalId: string, longest: number): string {
   const name = `${services.assembly.stackName}-${logicalId}`;
   if (name.length <= longest) return name;
@@ -84,8 +90,9 @@ export function physicalName(services: Services, logicalId: string, longest: num
 }
 
 /**
- * The function that a name or ARN refers to.
- * @throws InvalidConfigurationError naming the resource that refers to it when there is none
+ * Finds a function by name or ARN.
+ * @param logicalId the resource with the reference, for the error message
+ * @throws InvalidConfigurationError when there is no such function
  */
 export function functionOf(services: Services, reference: string, logicalId: string): LocalFunction {
   const name = reference.split(':').at(-1) ?? '';
@@ -97,8 +104,9 @@ export function functionOf(services: Services, reference: string, logicalId: str
 }
 
 /**
- * The queue that an ARN refers to.
- * @throws InvalidConfigurationError naming the resource that refers to it when there is none
+ * Finds a queue by ARN.
+ * @param logicalId the resource with the reference, for the error message
+ * @throws InvalidConfigurationError when there is no such queue
  */
 export function queueOf(
   services: Services,

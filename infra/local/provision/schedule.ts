@@ -13,7 +13,8 @@ const schema = z.strictObject({
   Target: z.strictObject({
     Arn: z.string(),
     Input: z.string().optional(),
-    // Invoking a function of this process cannot fail; what the function does is its EventInvokeConfig's matter.
+    // Starting a function of this process cannot fail; EventInvokeConfig governs failures of the
+    // function itself.
     RetryPolicy: ignored,
     DeadLetterConfig: ignored,
     RoleArn: ignored,
@@ -23,7 +24,7 @@ const schema = z.strictObject({
   GroupName: ignored,
 });
 
-/** AWS::Scheduler::Schedule, with a function as target. */
+/** AWS::Scheduler::Schedule with a function as target. */
 export const schedule: Provisioner = (resource, services) => {
   const { Name, ScheduleExpression, State, Target } = parseProperties(schema, resource);
   const name = Name ?? physicalName(services, resource.logicalId, 64);
@@ -36,7 +37,7 @@ export const schedule: Provisioner = (resource, services) => {
   return { ref: name, attributes: { Arn: arn } };
 };
 
-/** The event of a schedule that has no input of its own. */
+/** The event of a schedule without its own input. */
 function eventOf(arn: string, scheduledAt: number): string {
   return JSON.stringify({
     version: '0',

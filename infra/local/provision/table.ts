@@ -27,14 +27,14 @@ const schema = z.strictObject({
     .exactOptional(),
   LocalSecondaryIndexes: z.array(index).exactOptional(),
   TimeToLiveSpecification: z.strictObject({ AttributeName: z.string().optional(), Enabled: flag }).optional(),
-  // Settings of the deployed table's protection, backups and bill.
+  // Protection, backups and cost limits of the deployed table.
   BillingMode: z.literal('PAY_PER_REQUEST'),
   Replicas: ignored,
   SSESpecification: ignored,
   WriteOnDemandThroughputSettings: ignored,
 });
 
-/** AWS::DynamoDB::GlobalTable, with one replica. */
+/** AWS::DynamoDB::GlobalTable with one replica. */
 export const table: Provisioner = async (resource, services) => {
   const { TimeToLiveSpecification: expiry, ...properties } = parseProperties(schema, resource);
   const name = properties.TableName ?? physicalName(services, resource.logicalId, 255);

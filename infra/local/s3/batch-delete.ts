@@ -3,7 +3,7 @@ import type { Operation } from './operation.ts';
 import { notImplemented, S3Error } from './s3-error.ts';
 import { elements, unescapeText, type XmlTree, xmlDocument } from './xml.ts';
 
-/** S3 takes at most this many keys in one request. */
+/** S3's limit of keys per request. */
 const MAX_KEYS = 1000;
 
 export const deleteObjects: Operation = {

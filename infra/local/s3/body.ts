@@ -2,23 +2,24 @@ import type { IncomingMessage } from 'node:http';
 import { type Checksum, verifyChecksums } from './checksums.ts';
 import { S3Error } from './s3-error.ts';
 
-/** Largest body taken, in bytes: far above any object that Attune writes. */
+/** The body limit in bytes, far above any object of Attune. */
 export const MAX_BODY_BYTES = 64 * 1024 * 1024;
 
-// Each chunk of aws-chunked costs a size line; 8 KiB chunks (the SDK's smallest) add about 0.2 %.
+// Each chunk of aws-chunked adds a size line: about 0.2 % with 8 KiB chunks, the SDK's smallest.
 const MAX_WIRE_BYTES = MAX_BODY_BYTES + 1024 * 1024;
 
-/** A complete body whose declared checksums all hold. */
+/** A complete body with verified checksums. */
 export interface VerifiedBody {
   readonly bytes: Buffer;
   readonly checksum: Checksum | undefined;
 }
 
 /**
- * Reads a whole request body, takes off the aws-chunked encoding and verifies every declared checksum.
+ * Reads a request body, decodes aws-chunked and verifies every declared checksum.
  *
- * @param headers header fields of the request, names in lower case
- * @throws S3Error EntityTooLarge, IncompleteBody, MalformedTrailerError, BadDigest, XAmzContentSHA256Mismatch
+ * @param headers header fields of the request, with lower-case names
+ * @throws S3Error EntityTooLarge, IncompleteBody, MalformedTrailerError, BadDigest,
+ *   XAmzContentSHA256Mismatch
  */
 export async function readBody(
   request: IncomingMessage,
@@ -26,7 +27,8 @@ export async function readBody(
 ): Promise<VerifiedBody> {
   const chunks: Buffer[] = [];
   let length = 0;
-  // A body over the limit is read to its end but not kept, so that the client gets to see the answer.
+  // Reads a body over the limit to its end without keeping it, so that the client receives the
+  // error.
   for await (const chunk of request) {
     length += chunk.length;
     if (length <= MAX_WIRE_BYTES) chunks.push(chunk);
@@ -43,34 +45,30 @@ export async function readBody(
   }
   const promised = headers.get('x-amz-trailer');
   if (promised !== undefined && !trailers.has(promised)) {
-    throw new S3Error(
-      400,
-      'MalformedTrailerError',
-      `The trailer ${promised} was announced but is not there.`,
-    );
+    throw new S3Error(400, 'MalformedTrailerError', `The trailer ${promised} was announced but is missing.`);
   }
   return { bytes, checksum: verifyChecksums(new Map([...headers, ...trailers]), bytes, wire) };
 }
 
 const tooLarge = () =>
-  new S3Error(400, 'EntityTooLarge', `The body exceeds the ${MAX_BODY_BYTES} bytes that this server takes.`);
+  new S3Error(400, 'EntityTooLarge', `The body exceeds the limit of ${MAX_BODY_BYTES} bytes.`);
 
 const incomplete = (reason: string) => new S3Error(400, 'IncompleteBody', reason);
 
 /**
- * Decodes `aws-chunked` (S3 API reference, "Signature calculations: transferring payload in multiple chunks"):
- * chunks of `<size in hex>[;chunk-signature=…]\r\n<bytes>\r\n`, a chunk of size 0, then trailer fields.
- * Chunk signatures are not verified, as no signature is.
+ * Decodes `aws-chunked` (S3 API reference, "Signature calculations: transferring payload in
+ * multiple chunks"): chunks of `<size in hex>[;chunk-signature=…]\r\n<bytes>\r\n`, a chunk of size
+ * 0, then trailer fields. Ignores chunk signatures.
  */
 function decodeAwsChunked(wire: Buffer): { bytes: Buffer; trailers: Map<string, string> } {
   const parts: Buffer[] = [];
   const trailers = new Map<string, string>();
-  let at = 0;
+  let offset = 0;
   const line = () => {
-    const end = wire.indexOf('\r\n', at);
+    const end = wire.indexOf('\r\n', offset);
     if (end < 0) throw incomplete('an aws-chunked body ends in the middle of a line');
-    const text = wire.toString('latin1', at, end);
-    at = end + 2;
+    const text = wire.toString('latin1', offset, end);
+    offset = end + 2;
     return text;
   };
   for (;;) {
@@ -78,12 +76,12 @@ function decodeAwsChunked(wire: Buffer): { bytes: Buffer; trailers: Map<string, 
     if (size === null) throw incomplete('an aws-chunked body has a chunk without a size');
     const length = Number.parseInt(size[1] ?? '', 16);
     if (length === 0) break;
-    if (at + length > wire.length) throw incomplete('an aws-chunked body ends in the middle of a chunk');
-    parts.push(wire.subarray(at, at + length));
-    at += length;
+    if (offset + length > wire.length) throw incomplete('an aws-chunked body ends in the middle of a chunk');
+    parts.push(wire.subarray(offset, offset + length));
+    offset += length;
     if (line() !== '') throw incomplete('a chunk of an aws-chunked body is longer than its size');
   }
-  while (at < wire.length) {
+  while (offset < wire.length) {
     const field = line();
     if (field === '') break;
     const colon = field.indexOf(':');

@@ -1,10 +1,13 @@
-/** Objects under `prefix` expire `days` after they were written, at the next midnight UTC. */
+/** Objects under `prefix` expire `days` after the write, at the next midnight UTC. */
 interface Expiration {
   readonly prefix: string;
   readonly days: number;
 }
 
-/** Versions under `prefix` are removed `days` after they were replaced, but never the `keepNewest` newest of a key. */
+/**
+ * Versions under `prefix` expire `days` after their replacement, except the `keepNewest` newest of
+ * each key.
+ */
 interface NoncurrentExpiration extends Expiration {
   readonly keepNewest?: number;
 }

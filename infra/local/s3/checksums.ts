@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { invalidArgument, notImplemented, S3Error } from './s3-error.ts';
 
-/** Checksums that are verified and given back; the SDK's default is CRC32. Each is base64, CRC32 big-endian. */
+/** The supported checksums, in base64 (CRC32 big-endian). The SDK's default is CRC32. */
 const ALGORITHMS: Readonly<Record<string, (body: Uint8Array) => string>> = {
   crc32: (body) => {
     const bytes = Buffer.alloc(4);
@@ -15,20 +15,21 @@ const ALGORITHMS: Readonly<Record<string, (body: Uint8Array) => string>> = {
 
 const PREFIX = 'x-amz-checksum-';
 
-/** A checksum as it stands in a header: `{ header: 'x-amz-checksum-crc32', value: 'NhCmhg==' }`. */
+/** A checksum header, such as `{ header: 'x-amz-checksum-crc32', value: 'NhCmhg==' }`. */
 export interface Checksum {
   readonly header: string;
   readonly value: string;
 }
 
 /**
- * Compares a body with every checksum that the request declares: `x-amz-checksum-*` (header or trailer),
- * `Content-MD5`, and the payload hash of the signature.
+ * Compares a body with every checksum that the request declares: `x-amz-checksum-*` (header or
+ * trailer), `Content-MD5`, and the payload hash of the signature.
  *
- * @param headers header and trailer fields of the request, names in lower case
- * @param wire the body as it was signed (before aws-chunked is taken off)
- * @returns the declared `x-amz-checksum-*`, if any, to be stored with the object
- * @throws S3Error BadDigest or XAmzContentSHA256Mismatch when one differs, NotImplemented for an algorithm not known here
+ * @param headers header and trailer fields of the request, with lower-case names
+ * @param wire the body as signed, before decoding aws-chunked
+ * @returns the declared `x-amz-checksum-*`, if any, to store with the object
+ * @throws S3Error BadDigest or XAmzContentSHA256Mismatch for a difference, NotImplemented for an
+ *   unknown algorithm
  */
 export function verifyChecksums(
   headers: ReadonlyMap<string, string>,

@@ -3,13 +3,17 @@ import type { ObjectTable } from './object-table.ts';
 
 const DAY_MS = 86_400_000;
 
-/** The UTC day that a time lies in; S3 applies lifecycle rules at midnight UTC, so once per day is enough. */
+/**
+ * Days since the epoch, in UTC. S3 applies lifecycle rules at midnight UTC, so once per day is
+ * enough.
+ */
 export const utcDay = (now: number) => Math.floor(now / DAY_MS);
 
 /**
- * Applies a bucket's expiration rules. S3 counts `days` from the write (for noncurrent versions: from being
- * replaced) and rounds up to the next midnight UTC; expiring the latest object of a versioned bucket leaves a
- * delete marker (Amazon S3 User Guide, "Lifecycle configuration elements").
+ * Applies a bucket's expiration rules. S3 counts `days` from the write (for noncurrent versions,
+ * from their replacement) and rounds up to the next midnight UTC. The expiration of the latest
+ * version in a versioned bucket creates a delete marker (Amazon S3 User Guide, "Lifecycle
+ * configuration elements").
  *
  * @param now milliseconds since the epoch
  */

@@ -6,7 +6,7 @@ import { checkedVersionId, countFrom } from './request.ts';
 import { invalidArgument } from './s3-error.ts';
 import { xmlDocument } from './xml.ts';
 
-/** S3 never lists more than this in one page. */
+/** S3's limit of entries per page. */
 const MAX_PAGE = 1000;
 
 export const listObjectsV2: Operation = {
@@ -16,15 +16,13 @@ export const listObjectsV2: Operation = {
   selector: ['list-type', '2'],
   query: ['list-type', 'prefix', 'delimiter', 'max-keys', 'continuation-token', 'encoding-type'],
   headers: [],
-  run({ table, into, query }) {
-    const prefix = query.get('prefix') ?? '';
+  run({ table, bucket, query }) {
+    const { prefix, maxKeys, name } = commonParameters(query);
     const delimiter = query.get('delimiter') ?? '';
     const token = query.get('continuation-token');
-    const maxKeys = Math.min(countFrom(query, 'max-keys', MAX_PAGE), MAX_PAGE);
-    const name = encoding(query);
     const page: Entry[] = [];
     let truncated = false;
-    for (const entry of entries(table, into, prefix, delimiter, token)) {
+    for (const entry of entries(table, bucket, prefix, delimiter, token)) {
       truncated = page.length === maxKeys;
       if (truncated) break;
       page.push(entry);
@@ -33,7 +31,7 @@ export const listObjectsV2: Operation = {
     return {
       status: 200,
       body: xmlDocument('ListBucketResult', {
-        Name: into.name,
+        Name: bucket.name,
         Prefix: name(prefix),
         Delimiter: delimiter === '' ? undefined : name(delimiter),
         EncodingType: query.get('encoding-type') ?? undefined,
@@ -58,28 +56,27 @@ export const listObjectVersions: Operation = {
   selector: ['versions', ''],
   query: ['versions', 'prefix', 'max-keys', 'key-marker', 'version-id-marker', 'encoding-type'],
   headers: [],
-  run({ table, into, query }) {
-    const prefix = query.get('prefix') ?? '';
+  run({ table, bucket, query }) {
+    const { prefix, maxKeys, name } = commonParameters(query);
     const keyMarker = query.get('key-marker') ?? '';
     const versionMarker = query.get('version-id-marker');
-    const maxKeys = Math.min(countFrom(query, 'max-keys', MAX_PAGE), MAX_PAGE);
-    const name = encoding(query);
     if (versionMarker !== null && keyMarker === '') {
       throw invalidArgument('A version-id marker cannot be specified without a key marker.');
     }
-    // A marker stays valid when the version it names is removed meanwhile, as when versions are deleted page by page.
+    // The marker stays valid after the deletion of its version, so clients can delete versions page
+    // by page.
     const beforeSeq = versionMarker === null ? 0 : seqOf(checkedVersionId(versionMarker));
     const marked = keyMarker !== '' && Buffer.compare(Buffer.from(keyMarker), Buffer.from(prefix)) >= 0;
     const from = marked
       ? { key: Buffer.from(keyMarker), beforeSeq }
       : { key: Buffer.from(prefix), beforeSeq: Number.MAX_SAFE_INTEGER };
-    const found = table.versionsBetween(into, from, endOfPrefix(prefix), maxKeys + 1);
+    const found = table.versionsBetween(bucket, from, endOfPrefix(prefix), maxKeys + 1);
     const page = found.slice(0, maxKeys);
     const last = found.length > maxKeys ? page.at(-1) : undefined;
     return {
       status: 200,
       body: xmlDocument('ListVersionsResult', {
-        Name: into.name,
+        Name: bucket.name,
         Prefix: name(prefix),
         KeyMarker: name(keyMarker),
         VersionIdMarker: versionMarker ?? undefined,
@@ -108,7 +105,15 @@ export const listObjectVersions: Operation = {
   },
 };
 
-/** An object or a common prefix, and where the listing goes on after it. */
+function commonParameters(query: URLSearchParams) {
+  return {
+    prefix: query.get('prefix') ?? '',
+    maxKeys: Math.min(countFrom(query, 'max-keys', MAX_PAGE), MAX_PAGE),
+    name: encoding(query),
+  };
+}
+
+/** An object or a common prefix, with the position after it. */
 interface Entry {
   readonly object?: ObjectVersion;
   readonly commonPrefix?: string;
@@ -123,13 +128,13 @@ function* entries(
   token: string | null,
 ): Generator<Entry> {
   const to = endOfPrefix(prefix);
-  let from: Uint8Array = token === null ? Buffer.from(prefix) : placeOf(token, prefix);
+  let from: Uint8Array = token === null ? Buffer.from(prefix) : positionOf(token, prefix);
   for (;;) {
     const object = table.firstBetween(bucket, from, to);
     if (object === undefined) return;
     const end = delimiter === '' ? -1 : object.key.indexOf(delimiter, prefix.length);
     if (end < 0) {
-      // The next possible key is this one with a zero byte behind it.
+      // The next possible key is this key plus a zero byte.
       from = Buffer.concat([Buffer.from(object.key), Uint8Array.of(0)]);
       yield { object, next: from };
     } else {
@@ -140,13 +145,13 @@ function* entries(
   }
 }
 
-const tokenOf = (place: Uint8Array) => Buffer.from(place).toString('base64url');
+const tokenOf = (position: Uint8Array) => Buffer.from(position).toString('base64url');
 
-function placeOf(token: string, prefix: string): Uint8Array {
-  const place = Buffer.from(token, 'base64url');
-  const belongs = tokenOf(place) === token && Buffer.compare(place, Buffer.from(prefix)) >= 0;
+function positionOf(token: string, prefix: string): Uint8Array {
+  const position = Buffer.from(token, 'base64url');
+  const belongs = tokenOf(position) === token && Buffer.compare(position, Buffer.from(prefix)) >= 0;
   if (!belongs) throw invalidArgument('The continuation token provided is incorrect');
-  return place;
+  return position;
 }
 
 function contents(object: ObjectVersion, name: (key: string) => string) {
@@ -159,7 +164,9 @@ function contents(object: ObjectVersion, name: (key: string) => string) {
   };
 }
 
-/** How names are written: as they are, or percent-encoded when asked for, as the AWS CLI does. */
+/**
+ * The encoding of names: none, or percent encoding if the request asks for it, as the AWS CLI does.
+ */
 function encoding(query: URLSearchParams): (name: string) => string {
   const type = query.get('encoding-type');
   if (type === null) return (name) => name;

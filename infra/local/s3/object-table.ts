@@ -3,8 +3,8 @@ import { InvalidConfigurationError } from '../../../shared/errors.ts';
 import type { Bucket, BucketSettings } from './bucket.ts';
 import { endOfPrefix, type NewObject, type ObjectVersion, seqOf, toVersion } from './object-version.ts';
 
-// Bytes stand in a table of their own, since marking a version as no longer the latest rewrites its row.
-// Keys are blobs: SQLite compares them bytewise, which is S3's order, and they may hold any character.
+// Bytes have a separate table, because clearing the flag `latest` rewrites the row of a version.
+// Keys are blobs: SQLite compares them bytewise, as S3 does, and they can contain any character.
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS bucket (name TEXT PRIMARY KEY, settings TEXT NOT NULL) STRICT;
   CREATE TABLE IF NOT EXISTS object (
@@ -27,22 +27,25 @@ const SCHEMA = `
     bytes BLOB NOT NULL
   ) STRICT;`;
 
-// One process owns the file (EXCLUSIVE). A commit is in the operating system's hands when it is acknowledged
-// (WAL, NORMAL), so it survives the death of the process at any moment; a power cut may take the last ones.
+// One process owns the file (EXCLUSIVE). The operating system has a commit before it is
+// acknowledged (WAL, NORMAL), so every acknowledged commit survives a kill of the process. A power
+// failure can lose the last commits.
 const DURABLE = `
   PRAGMA locking_mode = EXCLUSIVE;
   PRAGMA journal_mode = WAL;
   PRAGMA synchronous = NORMAL;`;
 
-// An unnamed database lives in memory and spills to a temporary file that vanishes with the process.
+// An unnamed database is in memory, with a temporary file that SQLite deletes when the process
+// ends.
 const TEMPORARY = `
   PRAGMA journal_mode = MEMORY;
   PRAGMA synchronous = OFF;
   PRAGMA cache_size = -65536;`;
 
 /**
- * Buckets, object versions and their bytes in SQLite. Every method is synchronous and commits before it returns,
- * so that a condition checked just before a write, in the same turn of the event loop, still holds at the write.
+ * Stores buckets, object versions and their bytes in SQLite. Every method is synchronous and
+ * commits before it returns, so a caller can check a condition and then write in the same turn of
+ * the event loop without a race.
  */
 export class ObjectTable {
   readonly #database: DatabaseSync;
@@ -50,8 +53,9 @@ export class ObjectTable {
   readonly #buckets = new Map<string, Bucket>();
 
   /**
-   * @param file path of the database file; `undefined` for one that ends with the process
-   * @throws InvalidConfigurationError when the file cannot be opened or another process has it open
+   * @param file path of the database file; `undefined` for a temporary database
+   * @throws InvalidConfigurationError when the file is not a writable database or another process
+   *   has it open
    */
   constructor(file: string | undefined) {
     try {
@@ -75,7 +79,7 @@ export class ObjectTable {
     return this.#buckets.get(name);
   }
 
-  /** Makes a bucket, or gives an existing one these settings; its objects stay. */
+  /** Creates a bucket, or changes the settings of an existing one and keeps its objects. */
   saveBucket(name: string, settings: BucketSettings): Bucket {
     const { versioned, expirations = [], noncurrentExpirations = [] } = settings;
     const saved = { versioned, expirations, noncurrentExpirations };
@@ -88,12 +92,11 @@ export class ObjectTable {
     return bucket;
   }
 
-  /** The newest version of a key, which may be a delete marker. */
+  /** The newest version of a key, possibly a delete marker. */
   latest(bucket: Bucket, key: string): ObjectVersion | undefined {
     return this.#one('bucket = ? AND key = ? AND latest = 1', bucket.name, Buffer.from(key));
   }
 
-  /** One version of a key by its id. */
   version(bucket: Bucket, key: string, versionId: string): ObjectVersion | undefined {
     return versionId === 'null'
       ? this.#one('bucket = ? AND key = ? AND unversioned = 1', bucket.name, Buffer.from(key))
@@ -107,11 +110,15 @@ export class ObjectTable {
 
   bytes(version: ObjectVersion): Uint8Array {
     const row = this.#statement('SELECT bytes FROM body WHERE seq = ?').get(version.seq);
-    if (!(row?.bytes instanceof Uint8Array)) throw new Error(`${version.key}: its bytes are missing`);
+    if (!(row?.bytes instanceof Uint8Array))
+      throw new Error(`object ${version.key}: found no bytes, expected a row in the table body`);
     return row.bytes;
   }
 
-  /** The first latest version (no delete marker) whose key lies in [from, to), by UTF-8 bytes. */
+  /**
+   * The latest version, without delete markers, of the first key in [from, to), ordered by UTF-8
+   * bytes.
+   */
   firstBetween(bucket: Bucket, from: Uint8Array, to: Uint8Array): ObjectVersion | undefined {
     return this.#one(
       'bucket = ? AND key >= ? AND key < ? AND latest = 1 AND deleteMarker = 0 ORDER BY key',
@@ -121,7 +128,9 @@ export class ObjectTable {
     );
   }
 
-  /** Versions and delete markers after the given place, by key and then from new to old. */
+  /**
+   * Versions and delete markers after the given position, ordered by key and then from new to old.
+   */
   versionsBetween(
     bucket: Bucket,
     from: { readonly key: Uint8Array; readonly beforeSeq: number },
@@ -136,7 +145,10 @@ export class ObjectTable {
       .map(toVersion);
   }
 
-  /** Writes an object as the latest version; in an unversioned bucket it replaces what was there. */
+  /**
+   * Writes an object as the latest version. In an unversioned bucket it replaces the previous
+   * object.
+   */
   put(bucket: Bucket, key: string, object: NewObject, now: number): ObjectVersion {
     return this.#insert(bucket, key, object, now);
   }
@@ -146,7 +158,7 @@ export class ObjectTable {
     return this.#insert(bucket, key, undefined, now);
   }
 
-  /** Removes one version with its bytes; the newest that remains becomes the latest. */
+  /** Deletes a version and its bytes. The newest remaining version becomes the latest. */
   remove(bucket: Bucket, version: ObjectVersion): void {
     this.transaction(() => {
       this.#statement('DELETE FROM object WHERE seq = ?').run(version.seq);
@@ -158,7 +170,7 @@ export class ObjectTable {
     });
   }
 
-  /** Latest objects under a prefix that were written before a time (milliseconds since the epoch). */
+  /** Latest objects under a prefix with a write before `time` (milliseconds since the epoch). */
   latestBefore(bucket: Bucket, prefix: string, time: number): ObjectVersion[] {
     return this.#statement(
       `SELECT * FROM object WHERE bucket = ? AND key >= ? AND key < ?
@@ -168,7 +180,10 @@ export class ObjectTable {
       .map(toVersion);
   }
 
-  /** Versions that were replaced before a time, without the `keepNewest` newest replaced ones of each key. */
+  /**
+   * Versions with a replacement before `time`, except the `keepNewest` newest noncurrent versions
+   * of each key.
+   */
   replacedBefore(bucket: Bucket, prefix: string, time: number, keepNewest: number): ObjectVersion[] {
     return this.#statement(
       `SELECT * FROM (
@@ -181,7 +196,7 @@ export class ObjectTable {
       .map(toVersion);
   }
 
-  /** Runs `work` as one commit: all of it or, when it throws, nothing. May be nested. */
+  /** Runs `work` as one transaction and rolls it back when `work` throws. Can be nested. */
   transaction<T>(work: () => T): T {
     if (this.#database.isTransaction) return work();
     this.#database.exec('BEGIN IMMEDIATE');
@@ -190,7 +205,7 @@ export class ObjectTable {
       this.#database.exec('COMMIT');
       return result;
     } catch (error) {
-      // SQLite has rolled back by itself after some errors, such as a full disk.
+      // After some errors, such as a full disk, SQLite has already rolled back.
       if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
       throw error;
     }

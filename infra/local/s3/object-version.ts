@@ -3,20 +3,20 @@ import type { Checksum } from './checksums.ts';
 
 /** One version of an object, or a delete marker, without its bytes. */
 export interface ObjectVersion {
-  /** Order of writing over the whole server; later is larger. */
+  /** Sequence number of the write, increasing over the whole server. */
   readonly seq: number;
   readonly key: string;
-  /** `null`, as the word, for what was written while the bucket was not versioned. */
+  /** The string `null` for objects from the time before the bucket was versioned. */
   readonly versionId: string;
   readonly latest: boolean;
   readonly deleteMarker: boolean;
-  /** MD5 in hex, in quotes. */
+  /** MD5 in hex, with quotes. */
   readonly etag: string;
   /** Bytes. */
   readonly size: number;
   /** Milliseconds since the epoch. */
   readonly modified: number;
-  /** Header fields that are given back: content type, user metadata and the like. */
+  /** Header fields to return, such as content type and user metadata. */
   readonly headers: Readonly<Record<string, string>>;
   readonly checksum: Checksum | undefined;
 }
@@ -28,20 +28,20 @@ export interface NewObject {
   readonly checksum: Checksum | undefined;
 }
 
-/** The first byte string after every key that starts with `prefix`: 0xFF never occurs in UTF-8. */
+/** The first byte string after all keys with this prefix, because 0xFF never occurs in UTF-8. */
 export function endOfPrefix(prefix: string): Uint8Array {
   return Buffer.concat([Buffer.from(prefix), Uint8Array.of(0xff)]);
 }
 
-/** The place of a version in the order of writing; 0, before all, for `null`, which is always a key's oldest. */
+/** The sequence number of a version; 0 for `null`, which is always the oldest version of a key. */
 export function seqOf(versionId: string): number {
   return versionId === 'null' ? 0 : Number.parseInt(versionId, 16);
 }
 
-/** A row of the table `object`. */
+/** Converts a row of the table `object`. */
 export function toVersion(row: Record<string, SQLOutputValue>): ObjectVersion {
   const seq = Number(row.seq);
-  if (!(row.key instanceof Uint8Array)) throw new Error(`object ${seq}: its key is missing`);
+  if (!(row.key instanceof Uint8Array)) throw new Error(`object ${seq}: found no key, expected bytes`);
   return {
     seq,
     key: Buffer.from(row.key).toString(),

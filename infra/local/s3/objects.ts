@@ -4,7 +4,7 @@ import type { Operation, Reply, S3Call } from './operation.ts';
 import { checkedVersionId } from './request.ts';
 import { noSuchKey, notImplemented, preconditionFailed, S3Error } from './s3-error.ts';
 
-/** Header fields of a PUT that are stored with the object and given back, besides `x-amz-meta-*`. */
+/** Header fields of a PUT that GET and HEAD return, in addition to `x-amz-meta-*`. */
 const STORED_HEADERS = [
   'content-type',
   'content-encoding',
@@ -30,8 +30,8 @@ export const putObject: Operation = {
     'x-amz-decoded-content-length',
     'x-amz-trailer',
   ],
-  run({ table, into, key, headers, body, now }) {
-    const current = existing(table.latest(into, key));
+  run({ table, bucket, key, headers, body, now }) {
+    const current = unlessDeleted(table.latest(bucket, key));
     const ifMatch = headers.get('if-match');
     const ifNoneMatch = headers.get('if-none-match');
     if (ifMatch !== undefined) {
@@ -47,14 +47,14 @@ export const putObject: Operation = {
     }
     const etag = `"${createHash('md5').update(body.bytes).digest('hex')}"`;
     const written = table.put(
-      into,
+      bucket,
       key,
       { bytes: body.bytes, etag, headers: storedHeaders(headers), checksum: body.checksum },
       now,
     );
     return {
       status: 200,
-      headers: { etag, ...versionHeaders({ into }, written), ...checksumHeaders(written) },
+      headers: { etag, ...versionHeaders({ bucket }, written), ...checksumHeaders(written) },
     };
   },
 };
@@ -66,9 +66,9 @@ export const getObject: Operation = {
   query: ['versionId'],
   headers: ['if-match', 'if-none-match', 'x-amz-checksum-mode'],
   run: (call) => {
-    const object = requested(call);
+    const object = findObject(call);
     const unmet = unmetCondition(call, object);
-    return unmet ?? { status: 200, headers: describe(call, object), body: call.table.bytes(object) };
+    return unmet ?? { status: 200, headers: objectHeaders(call, object), body: call.table.bytes(object) };
   },
 };
 
@@ -77,8 +77,8 @@ export const headObject: Operation = {
   name: 'HeadObject',
   method: 'HEAD',
   run: (call) => {
-    const object = requested(call);
-    return unmetCondition(call, object) ?? { status: 200, headers: describe(call, object) };
+    const object = findObject(call);
+    return unmetCondition(call, object) ?? { status: 200, headers: objectHeaders(call, object) };
   },
 };
 
@@ -89,12 +89,12 @@ export const deleteObject: Operation = {
   query: ['versionId'],
   headers: ['if-match'],
   run(call) {
-    const { table, into, key, query, headers } = call;
+    const { table, bucket, key, query, headers } = call;
     const versionId = query.get('versionId');
     const ifMatch = headers.get('if-match');
     if (ifMatch !== undefined) {
       if (versionId !== null) throw notImplemented('DeleteObject with If-Match and versionId');
-      const current = existing(table.latest(into, key));
+      const current = unlessDeleted(table.latest(bucket, key));
       if (current === undefined) throw noSuchKey();
       if (ifMatch !== '*' && !matches(ifMatch, current)) throw preconditionFailed('If-Match');
     }
@@ -103,74 +103,75 @@ export const deleteObject: Operation = {
 };
 
 /**
- * Deletes a key (leaving a delete marker when the bucket is versioned) or, with an id, one version for good.
- * @returns the delete marker that was made, or the version that was removed; nothing when there was none
+ * Deletes a key; in a versioned bucket, this creates a delete marker. With a version id, deletes
+ * that version.
+ * @returns the new delete marker or the deleted version; undefined when there was none
  */
 export function deleteKey(
-  { table, into, now }: Pick<S3Call, 'table' | 'into' | 'now'>,
+  { table, bucket, now }: Pick<S3Call, 'table' | 'bucket' | 'now'>,
   key: string,
   versionId: string | null,
 ): ObjectVersion | undefined {
-  if (versionId === null && into.versioned) return table.putDeleteMarker(into, key, now);
-  const version = table.version(into, key, checkedVersionId(versionId ?? 'null'));
-  if (version !== undefined) table.remove(into, version);
+  if (versionId === null && bucket.versioned) return table.putDeleteMarker(bucket, key, now);
+  const version = table.version(bucket, key, checkedVersionId(versionId ?? 'null'));
+  if (version !== undefined) table.remove(bucket, version);
   return version;
 }
 
-function existing(version: ObjectVersion | undefined): ObjectVersion | undefined {
+function unlessDeleted(version: ObjectVersion | undefined): ObjectVersion | undefined {
   return version?.deleteMarker ? undefined : version;
 }
 
-/** ETags are compared with or without their quotes, as S3 does. */
+/** Compares ETags with or without quotes, as S3 does. */
 function matches(condition: string, { etag }: ObjectVersion): boolean {
   return condition === etag || `"${condition}"` === etag;
 }
 
-function requested({ table, into, key, query }: S3Call): ObjectVersion {
+function findObject({ table, bucket, key, query }: S3Call): ObjectVersion {
   const versionId = query.get('versionId');
   if (versionId === null) {
-    const latest = table.latest(into, key);
+    const latest = table.latest(bucket, key);
     if (latest === undefined) throw noSuchKey();
-    if (latest.deleteMarker) throw noSuchKey(versionHeaders({ into }, latest));
+    if (latest.deleteMarker) throw noSuchKey(versionHeaders({ bucket }, latest));
     return latest;
   }
-  const version = table.version(into, key, checkedVersionId(versionId));
+  const version = table.version(bucket, key, checkedVersionId(versionId));
   if (version === undefined) throw new S3Error(404, 'NoSuchVersion', 'The specified version does not exist.');
   if (version.deleteMarker) {
     throw new S3Error(405, 'MethodNotAllowed', 'The specified version is a delete marker.', {
       allow: 'DELETE',
-      ...versionHeaders({ into }, version),
+      ...versionHeaders({ bucket }, version),
     });
   }
   return version;
 }
 
-function unmetCondition({ into, headers }: S3Call, object: ObjectVersion): Reply | undefined {
+function unmetCondition({ bucket, headers }: S3Call, object: ObjectVersion): Reply | undefined {
   const ifMatch = headers.get('if-match');
   if (ifMatch !== undefined && ifMatch !== '*' && !matches(ifMatch, object)) {
     throw preconditionFailed('If-Match');
   }
   const ifNoneMatch = headers.get('if-none-match');
   if (ifNoneMatch === undefined || (ifNoneMatch !== '*' && !matches(ifNoneMatch, object))) return undefined;
-  return { status: 304, headers: { etag: object.etag, ...versionHeaders({ into }, object) } };
+  return { status: 304, headers: { etag: object.etag, ...versionHeaders({ bucket }, object) } };
 }
 
-function describe({ into, headers }: S3Call, object: ObjectVersion): Record<string, string> {
+function objectHeaders({ bucket, headers }: S3Call, object: ObjectVersion): Record<string, string> {
   return {
     ...object.headers,
     'content-length': String(object.size),
     'last-modified': new Date(object.modified).toUTCString(),
     etag: object.etag,
-    ...versionHeaders({ into }, object),
+    ...versionHeaders({ bucket }, object),
     ...(headers.has('x-amz-checksum-mode') ? checksumHeaders(object) : {}),
   };
 }
 
 function versionHeaders(
-  { into }: Pick<S3Call, 'into'>,
+  { bucket }: Pick<S3Call, 'bucket'>,
   version: ObjectVersion | undefined,
 ): Record<string, string> {
-  if (version === undefined || !into.versioned) return {};
+  if (version === undefined || !bucket.versioned) return {};
   return {
     'x-amz-version-id': version.versionId,
     ...(version.deleteMarker ? { 'x-amz-delete-marker': 'true' } : {}),
@@ -198,7 +199,7 @@ function storedHeaders(headers: ReadonlyMap<string, string>): Record<string, str
   }
   const { 'content-encoding': encoding, ...others } = stored;
   if (encoding === undefined) return stored;
-  // aws-chunked is how the body travelled, not part of the object.
+  // aws-chunked is a transfer encoding and not part of the object.
   const kept = encoding
     .split(',')
     .map((coding) => coding.trim())

@@ -1,15 +1,15 @@
 import type { IncomingMessage } from 'node:http';
 import { invalidArgument, S3Error } from './s3-error.ts';
 
-/** Where a request points to and what it says, before its body is read. */
+/** A request without its body. */
 export interface S3Request {
   readonly method: string;
   /** Empty for the service itself. */
-  readonly bucket: string;
+  readonly bucketName: string;
   /** Empty for the bucket itself. */
   readonly key: string;
   readonly query: URLSearchParams;
-  /** Names in lower case. */
+  /** Names are in lower case. */
   readonly headers: ReadonlyMap<string, string>;
 }
 
@@ -17,15 +17,16 @@ export interface S3Request {
 const MAX_KEY_BYTES = 1024;
 
 /**
- * Takes a path-style request (`/bucket/key?query`) apart. The path is not normalized: `a/../b` and `a//b` are keys.
+ * Parses a path-style request (`/bucket/key?query`). Does not normalize the path: `a/../b` and
+ * `a//b` are keys.
  * @throws S3Error InvalidURI or KeyTooLongError
  */
 export function parseRequest(request: IncomingMessage): S3Request {
   const [path = '', ...query] = (request.url ?? '').split('?');
-  const [, bucket = '', ...key] = path.split('/').map(decode);
+  const [, bucketName = '', ...key] = path.split('/').map(decode);
   const parsed = {
     method: request.method ?? '',
-    bucket,
+    bucketName,
     key: key.join('/'),
     query: new URLSearchParams(query.join('?')),
     headers: new Map(
@@ -50,7 +51,7 @@ function decode(segment: string): string {
   }
 }
 
-/** A whole number from the query, such as `max-keys`. */
+/** A whole number in the query, such as `max-keys`. */
 export function countFrom(query: URLSearchParams, name: string, absent: number): number {
   const text = query.get(name);
   if (text === null) return absent;
@@ -60,7 +61,7 @@ export function countFrom(query: URLSearchParams, name: string, absent: number):
   return Number(text);
 }
 
-/** A version id as this server gives them out, or the word `null`. */
+/** Checks that a version id has the format of this server, or is the string `null`. */
 export function checkedVersionId(versionId: string): string {
   if (!/^(null|[0-9a-f]{32})$/.test(versionId)) throw invalidArgument('Invalid version id specified');
   return versionId;

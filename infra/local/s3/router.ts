@@ -15,10 +15,10 @@ const OPERATIONS: readonly Operation[] = [
   listObjectVersions,
 ];
 
-/** Header fields that could change what a request means; any other field is transport or plain description. */
+/** Header fields that can change the effect of a request. All others are safe to ignore. */
 const MEANINGFUL = /^(x-amz-|if-|range$|content-md5$)/;
 
-/** What every signed request of an SDK may carry. */
+/** Header fields that an SDK can add to any request. */
 const COMMON_HEADERS = [
   'x-amz-date',
   'x-amz-content-sha256',
@@ -28,11 +28,12 @@ const COMMON_HEADERS = [
 ];
 
 /**
- * The operation that a request asks for.
- * @throws S3Error NotImplemented when there is none, or when the request has a parameter or header it does not know
+ * Finds the operation of a request.
+ * @throws S3Error NotImplemented for an unknown operation, or for a parameter or header that it
+ *   does not support
  */
 export function operationFor(request: S3Request): Operation {
-  const on = request.bucket === '' ? 'service' : request.key === '' ? 'bucket' : 'object';
+  const on = request.bucketName === '' ? 'service' : request.key === '' ? 'bucket' : 'object';
   const operation = OPERATIONS.find(
     ({ method, on: target, selector }) =>
       method === request.method &&
@@ -44,20 +45,20 @@ export function operationFor(request: S3Request): Operation {
     throw notImplemented(`${request.method} on ${on} ${parameters}`.trim());
   }
   for (const parameter of request.query.keys()) {
-    // x-id repeats the name of the operation for logs.
+    // x-id repeats the operation name, for logs.
     if (parameter !== 'x-id' && !operation.query.includes(parameter)) {
       throw notImplemented(`${operation.name} with ?${parameter}`);
     }
   }
   for (const header of request.headers.keys()) {
-    if (MEANINGFUL.test(header) && !COMMON_HEADERS.includes(header) && !understands(operation, header)) {
+    if (MEANINGFUL.test(header) && !COMMON_HEADERS.includes(header) && !supportsHeader(operation, header)) {
       throw notImplemented(`${operation.name} with the header ${header}`);
     }
   }
   return operation;
 }
 
-function understands(operation: Operation, header: string): boolean {
+function supportsHeader(operation: Operation, header: string): boolean {
   return operation.headers.some((name) =>
     name.endsWith('*') ? header.startsWith(name.slice(0, -1)) : header === name,
   );

@@ -1,7 +1,7 @@
-/** An error reply of the S3 protocol: what `GET`, `PUT` and the others answer instead of a result. */
+/** An error response of the S3 protocol. */
 export class S3Error extends Error {
   override readonly name = 'S3Error';
-  /** S3's own code, such as `NoSuchKey`; the SDK makes it the name of the exception. */
+  /** S3's error code, such as `NoSuchKey`. The SDK uses it as the name of the exception. */
   readonly code: string;
   /** HTTP status. */
   readonly status: number;
@@ -17,7 +17,10 @@ export class S3Error extends Error {
 
 export const invalidArgument = (message: string) => new S3Error(400, 'InvalidArgument', message);
 
-/** What this server does not do is refused by name, never ignored: a caller must not believe it has happened. */
+/**
+ * The server refuses what it does not support instead of ignoring it, so that no caller relies on
+ * it.
+ */
 export const notImplemented = (what: string) =>
   new S3Error(501, 'NotImplemented', `the local S3 does not implement ${what}`);
 
@@ -25,4 +28,4 @@ export const noSuchKey = (headers: Readonly<Record<string, string>> = {}) =>
   new S3Error(404, 'NoSuchKey', 'The specified key does not exist.', headers);
 
 export const preconditionFailed = (header: string) =>
-  new S3Error(412, 'PreconditionFailed', `The condition of the header ${header} did not hold.`);
+  new S3Error(412, 'PreconditionFailed', `The condition of the header ${header} was not met.`);

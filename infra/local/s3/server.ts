@@ -15,11 +15,11 @@ import { S3Error } from './s3-error.ts';
 import { xmlDocument } from './xml.ts';
 
 export interface LocalS3Options {
-  /** Folder that the objects are kept in; without one they end with the server. */
+  /** Folder for the objects; default: in memory, until the server closes. */
   readonly dataDir?: string;
-  /** Port on 127.0.0.1; 0, the default, takes any free one. */
+  /** Port on 127.0.0.1; 0, the default, selects a free one. */
   readonly port?: number;
-  /** Milliseconds since the epoch; expiration rules go by it. Default: the clock. */
+  /** Milliseconds since the epoch, for expiration rules. Default: the system clock. */
   readonly now?: () => number;
 }
 
@@ -27,30 +27,33 @@ export interface LocalS3 {
   /** URL for `AWS_ENDPOINT_URL_S3`; clients must use path style. */
   readonly endpoint: string;
   /**
-   * Makes a bucket; one that is there already keeps its objects and gets the new settings.
-   * @throws InvalidConfigurationError when a versioned bucket is to become unversioned, which S3 cannot do either
+   * Creates a bucket, or changes the settings of an existing one and keeps its objects.
+   * @throws InvalidConfigurationError when a versioned bucket would become unversioned, which S3
+   *   does not support either
    */
   createBucket(name: string, settings: BucketSettings): void;
-  /** Ends the server; everything acknowledged stays in the data folder. May be called twice. */
+  /** Stops the server. Acknowledged writes stay in the data folder. Can be called twice. */
   close(): Promise<void>;
 }
 
 /**
- * A small S3 for one machine: the calls that Attune makes through the AWS SDK, with conditional writes that have
- * one winner per race, versions, checksums and expiration. Requests are not authenticated: signatures are not
- * verified, so it listens on 127.0.0.1 only.
+ * Starts a small S3 for one machine. It supports the operations that Attune uses, with conditional
+ * writes, versions, checksums and expiration. In a race of conditional writes exactly one wins. It
+ * listens on 127.0.0.1 only, because it does not verify signatures.
  *
- * @throws InvalidConfigurationError when the port is taken, or the data folder cannot be written or is in use
+ * @throws InvalidConfigurationError when the port is in use, or the data folder is not writable or
+ *   in use
  */
 export async function startS3({ dataDir, port = 0, now = Date.now }: LocalS3Options = {}): Promise<LocalS3> {
   const table = new ObjectTable(dataDir === undefined ? undefined : await databaseFile(dataDir));
-  const sweptDays = new Map<string, number>();
+  const lastSweepDays = new Map<string, number>();
   const server = createServer((request, response) => {
-    answer(request, table, sweptDays, now)
+    answer(request, table, lastSweepDays, now)
       .catch(errorReply)
       .then((reply) => send(reply, request, response));
   });
-  // Longer than clients keep idle connections, so that none is closed just as a request is sent on it.
+  // Longer than clients keep idle connections. Otherwise the server could close one just as a
+  // client sends a request.
   server.keepAliveTimeout = 120_000;
   const endpoint = await listen(server, 's3', port).catch((error: unknown) => {
     table.close();
@@ -62,11 +65,11 @@ export async function startS3({ dataDir, port = 0, now = Date.now }: LocalS3Opti
     createBucket(name, settings) {
       if (table.bucket(name)?.versioned && !settings.versioned) {
         throw new InvalidConfigurationError(
-          `bucket ${name}: found versioned: false, expected true, as it is versioned already`,
+          `bucket ${name}: found versioned: false, expected true, because the bucket is already versioned`,
         );
       }
       table.saveBucket(name, settings);
-      sweptDays.delete(name);
+      lastSweepDays.delete(name);
     },
     close() {
       closing ??= stop(server).finally(() => table.close());
@@ -78,22 +81,23 @@ export async function startS3({ dataDir, port = 0, now = Date.now }: LocalS3Opti
 async function answer(
   incoming: IncomingMessage,
   table: ObjectTable,
-  sweptDays: Map<string, number>,
+  lastSweepDays: Map<string, number>,
   now: () => number,
 ): Promise<Reply> {
   const request = parseRequest(incoming);
   const operation = operationFor(request);
   const body = await readBody(incoming, request.headers);
-  const into = table.bucket(request.bucket);
-  if (into === undefined) throw new S3Error(404, 'NoSuchBucket', 'The specified bucket does not exist.');
-  // From here to the reply nothing awaits, so no other request comes between a condition and its write.
+  const bucket = table.bucket(request.bucketName);
+  if (bucket === undefined) throw new S3Error(404, 'NoSuchBucket', 'The specified bucket does not exist.');
+  // No await from here to the reply, so that no other request can run between a condition and its
+  // write.
   const time = now();
   const today = utcDay(time);
-  if (sweptDays.get(into.name) !== today) {
-    applyExpirations(table, into, time);
-    sweptDays.set(into.name, today);
+  if (lastSweepDays.get(bucket.name) !== today) {
+    applyExpirations(table, bucket, time);
+    lastSweepDays.set(bucket.name, today);
   }
-  return operation.run({ ...request, table, into, body, now: time });
+  return operation.run({ ...request, table, bucket, body, now: time });
 }
 
 function errorReply(error: unknown): Reply {
@@ -127,19 +131,19 @@ async function databaseFile(dataDir: string): Promise<string> {
     await mkdir(dataDir, { recursive: true });
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new InvalidConfigurationError(`${dataDir}: found ${reason}, expected a folder to write to`, {
+    throw new InvalidConfigurationError(`${dataDir}: found ${reason}, expected a writable folder`, {
       cause,
     });
   }
   return join(dataDir, 's3.sqlite');
 }
 
-/** Lets running requests end, but waits no longer than a second for a client that stalls. */
+/** Waits for running requests, but at most one second. */
 function stop(server: Server): Promise<void> {
   return new Promise((resolve) => {
-    const impatience = setTimeout(() => server.closeAllConnections(), 1000);
+    const timeout = setTimeout(() => server.closeAllConnections(), 1000);
     server.close(() => {
-      clearTimeout(impatience);
+      clearTimeout(timeout);
       resolve();
     });
   });

@@ -1,5 +1,3 @@
-/** The little XML that S3 speaks: element trees out, and text content back. */
-
 type XmlValue = string | number | boolean | XmlTree | readonly XmlValue[] | undefined;
 export interface XmlTree {
   readonly [element: string]: XmlValue;
@@ -7,7 +5,7 @@ export interface XmlTree {
 
 const NAMESPACE = 'http://s3.amazonaws.com/doc/2006-03-01/';
 
-/** A document with one root element; an array repeats its element, `undefined` leaves it out. */
+/** Writes a document with one root element. An array repeats its element; `undefined` omits it. */
 export function xmlDocument(root: string, content: XmlTree): string {
   const namespace = root === 'Error' ? '' : ` xmlns="${NAMESPACE}"`;
   return `<?xml version="1.0" encoding="UTF-8"?>\n<${root}${namespace}>${children(content)}</${root}>`;
@@ -32,14 +30,14 @@ const isArray = (value: XmlValue): value is readonly XmlValue[] => Array.isArray
 const ENTITIES: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" };
 
 function escapeText(text: string): string {
-  // Control characters go out as references, as S3 does: a raw CR would be read back as LF.
+  // Writes control characters as references, as S3 does, because XML parsers read a raw CR as LF.
   return text.replace(/[&<>"]|\p{Cc}/gu, (c) => {
     const named = Object.keys(ENTITIES).find((name) => ENTITIES[name] === c);
     return named === undefined ? `&#x${c.codePointAt(0)?.toString(16)};` : `&${named};`;
   });
 }
 
-/** Text content of an element, with its references resolved. */
+/** The text content of an element, with resolved references. */
 export function unescapeText(text: string): string {
   return text.replace(/&(?:#x([0-9a-f]+)|#(\d+)|(\w+));/gi, (all, hex, decimal, name) => {
     if (hex !== undefined) return String.fromCodePoint(Number.parseInt(hex, 16));
@@ -48,7 +46,7 @@ export function unescapeText(text: string): string {
   });
 }
 
-/** Raw content of every `<name>` element in `xml` (elements of the same name must not nest). */
+/** The raw content of every `<name>` element. Elements with the same name must not nest. */
 export function elements(xml: string, name: string): string[] {
   return [...xml.matchAll(new RegExp(`<${name}(?:\\s[^>]*)?>([\\s\\S]*?)</${name}>`, 'g'))].map(
     (match) => match[1] ?? '',

@@ -33,7 +33,7 @@ function clientOf(endpoint: string) {
   };
 }
 
-it('tables on disk are taken over with their items at the next start', async () => {
+it('DynamoDB with a data folder keeps tables and items across a restart', async () => {
   const dataDir = temporaryFolder();
   const first = await startDynamoDb({ dataDir });
   await first.ensureTable(INDEXED);
@@ -46,16 +46,16 @@ it('tables on disk are taken over with their items at the next start', async () 
   expect(await clientOf(second.endpoint).get('kept')).toEqual({ pk: { S: 'kept' } });
 });
 
-it('a table on disk with other indexes than the template is refused by its name', async () => {
+it('DynamoDB refuses a stored table with other indexes than the template and names the table', async () => {
   const db = await startDynamoDb({});
   onTestFinished(() => db.close());
   await db.ensureTable(TABLE);
   await expect(db.ensureTable(INDEXED)).rejects.toThrow(
-    /^bank: found it in the data folder with other keys or indexes/,
+    /^bank: found other keys or indexes in the data folder, expected those of the template/,
   );
 });
 
-it('a client that goes away in the middle of a request does no harm', async () => {
+it('DynamoDB keeps running when a client disconnects during a request', async () => {
   const db = await startDynamoDb({});
   onTestFinished(() => db.close());
   await db.ensureTable(TABLE);
@@ -72,7 +72,7 @@ it('a client that goes away in the middle of a request does no harm', async () =
   expect(await client.get('after')).toBeDefined();
 });
 
-it('a port that is in use is refused by its number', async () => {
+it('DynamoDB refuses a port in use and names it', async () => {
   const db = await startDynamoDb({});
   onTestFinished(() => db.close());
   const port = Number(new URL(db.endpoint).port);

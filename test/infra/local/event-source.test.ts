@@ -46,7 +46,10 @@ async function send(group: string, body: string, attributes?: object): Promise<v
   expect(response.status).toBe(200);
 }
 
-/** Starts an event source to a function that answers as told, and collects the batches that it gets. */
+/**
+ * Starts an event source for a function with this answer, and collects the batches that the
+ * function receives.
+ */
 function consume(
   answer: (records: Record[]) => Answer | Promise<Answer>,
   settings: Partial<EventSourceSettings> = {},
@@ -69,7 +72,7 @@ function consume(
   return { source, batches, faults, bodies: () => batches.flat().map(({ body }) => body) };
 }
 
-const left = () => {
+const remaining = () => {
   const { ready, inflight } = queue.inspectMessages();
   return { ready: ready.map(({ body }) => body), inflight: inflight.map(({ message }) => message.body) };
 };
@@ -78,7 +81,7 @@ const failures = (...ids: unknown[]) => ({
 });
 
 describe('an event source', () => {
-  it('hands a message over as Lambda does', async () => {
+  it('passes a message in the record format of Lambda', async () => {
     await send('user-1', 'hello', { kind: { DataType: 'String', StringValue: 'feedback' } });
     const { batches, source } = consume(() => ({}));
     await expect.poll(() => source.unfinished).toBe(0);
@@ -110,7 +113,7 @@ describe('an event source', () => {
     ]);
   });
 
-  it('keeps the order of each group, in batches of at most its size', async () => {
+  it('keeps the order of each group, in batches up to the batch size', async () => {
     for (const body of ['1', '2', '3']) for (const group of ['a', 'b', 'c']) await send(group, group + body);
     const { batches, bodies, source } = consume(() => ({}), { batchSize: 2 });
     await expect.poll(() => source.unfinished).toBe(0);
@@ -121,7 +124,7 @@ describe('an event source', () => {
     }
   });
 
-  it('has as many batches in flight as its concurrency, and never two of one group', async () => {
+  it('runs as many concurrent batches as its concurrency, and never two with the same group', async () => {
     for (const group of ['a', 'b', 'c', 'd']) for (const body of ['1', '2']) await send(group, group + body);
     let running = 0;
     let most = 0;
@@ -144,18 +147,18 @@ describe('an event source', () => {
     expect(most).toBe(3);
   });
 
-  it('deletes what succeeded and leaves what the function names in flight', async () => {
+  it('deletes successful messages and leaves reported failures in flight', async () => {
     for (const group of ['a', 'b', 'c']) await send(group, group);
     const { batches, source } = consume((records) =>
       failures(records.find(({ body }) => body === 'b')?.messageId),
     );
-    await expect.poll(left).toEqual({ ready: [], inflight: ['b'] });
+    await expect.poll(remaining).toEqual({ ready: [], inflight: ['b'] });
     expect(batches).toHaveLength(1);
     expect(source.unfinished).toBe(1);
   });
 
   it.each(['dequeue', 'deleteMessage'] as const)(
-    'reports that it could not %s, and goes on',
+    'reports a failed %s of the queue and continues',
     async (operation) => {
       const full = new Error('database or disk is full');
       vi.spyOn(queue, operation).mockImplementationOnce(() => {
@@ -165,12 +168,12 @@ describe('an event source', () => {
       await send('b', '2');
       const { faults, bodies } = consume(() => ({}), { batchSize: 1, concurrency: 1 });
       await expect.poll(() => bodies().toSorted(), { timeout: 5000 }).toEqual(['1', '2']);
-      await expect.poll(left).toEqual({ ready: [], inflight: operation === 'dequeue' ? [] : ['1'] });
+      await expect.poll(remaining).toEqual({ ready: [], inflight: operation === 'dequeue' ? [] : ['1'] });
       expect(faults).toEqual([full]);
     },
   );
 
-  it('leaves a failed message until its visibility timeout, then tries again, and then the dead-letter queue has it', async () => {
+  it('retries a failed message after its visibility timeout until it moves to the dead-letter queue', async () => {
     queue.setAttributes({ VisibilityTimeout: '1' });
     await send('a', 'poison');
     await send('a', 'good');
@@ -186,18 +189,18 @@ describe('an event source', () => {
 
   it.each<[string, (records: Record[]) => Answer]>([
     ['the function failed', () => ({ failed: true })],
-    ['it names a message that is not in the batch', () => failures('nobody')],
-    ['it names no message', () => failures('')],
-    ['an entry is empty', () => ({ value: { batchItemFailures: [null] } })],
-    ['the failures are no list', () => ({ value: { batchItemFailures: 'all' } })],
-    ['the answer is no object', () => ({ value: 'fine' })],
-  ])('takes the whole batch as failed when %s', async (_, answer) => {
+    ['it reports an id that is not in the batch', () => failures('nobody')],
+    ['it reports an empty id', () => failures('')],
+    ['an entry is null', () => ({ value: { batchItemFailures: [null] } })],
+    ['the failures are not a list', () => ({ value: { batchItemFailures: 'all' } })],
+    ['the answer is not an object', () => ({ value: 'fine' })],
+  ])('treats the whole batch as failed when %s', async (_, answer) => {
     await send('a', 'a');
     await send('b', 'b');
     const { batches, source } = consume(answer);
     await expect.poll(() => batches.length).toBe(1);
     await source.stop();
-    expect(left()).toEqual({ ready: [], inflight: ['a', 'b'] });
+    expect(remaining()).toEqual({ ready: [], inflight: ['a', 'b'] });
   });
 
   it.each<[string, Answer]>([
@@ -205,19 +208,19 @@ describe('an event source', () => {
     ['an object without failures', { value: {} }],
     ['null for failures', { value: { batchItemFailures: null } }],
     ['an empty list', failures()],
-  ])('takes the whole batch as done when the answer is %s', async (_, answer) => {
+  ])('treats the whole batch as successful when the answer is %s', async (_, answer) => {
     await send('a', 'a');
     const { source } = consume(() => answer);
     await expect.poll(() => source.unfinished).toBe(0);
   });
 
-  it('without partial failures heeds only whether the function failed', async () => {
+  it('ignores reported failures without ReportBatchItemFailures', async () => {
     await send('a', 'a');
     const { source } = consume((records) => failures(records[0]?.messageId), { partialFailures: false });
     await expect.poll(() => source.unfinished).toBe(0);
   });
 
-  it('finishes its batches when it is stopped, and receives no more', async () => {
+  it('finishes running batches when it is stopped, and receives no further messages', async () => {
     await send('a', '1');
     let finish = () => {};
     const { source, bodies } = consume(() => new Promise((resolve) => (finish = () => resolve({}))));
@@ -227,6 +230,6 @@ describe('an event source', () => {
     finish();
     await stopping;
     expect(bodies()).toEqual(['1']);
-    expect(left()).toEqual({ ready: ['2'], inflight: [] });
+    expect(remaining()).toEqual({ ready: ['2'], inflight: [] });
   });
 });

@@ -24,10 +24,10 @@ test.each([
   ['dynamodb', () => startDynamoDb({ port })],
   ['s3', () => startS3({ port })],
   ['lambda', () => startLambdaEndpoint(new Map(), new AsyncEvents(new ManualClock(0)), port)],
-])('a port that another program has is said to be in use, for %s', async (service, start) => {
+])('%s refuses a port that another program uses', async (service, start) => {
   await expect(start()).rejects.toThrow(
     new InvalidConfigurationError(
-      `port ${port} for ${service}: found it in use by another program, expected a free port (0 chooses one)`,
+      `port ${port} for ${service}: found it in use by another program, expected a free port (0 selects one)`,
     ),
   );
 });

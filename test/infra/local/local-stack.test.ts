@@ -87,7 +87,7 @@ async function start(options: Partial<LocalStackOptions> = {}) {
   const stack = await LocalStack.start({
     assemblyDir: options.assemblyDir ?? assembly(),
     recordLogs: (_, line) => {
-      // What the function printed itself, without what ended an invocation.
+      // Keeps what the function printed, without the errors of failed invocations.
       if (!line.startsWith('{"level":"ERROR"')) lines.push(line);
     },
     ...options,
@@ -134,7 +134,7 @@ async function publish(
 const BODIES = ['a', 'b', 'c', 'd'].flatMap((group) => [1, 2, 3, 4, 5].map((n) => `${group}${n}`));
 
 describe('a local stack', () => {
-  it('delivers messages to the function that reads their queue, in order, and is idle when all are done', async () => {
+  it('delivers messages in order to the function of their queue, and is idle when all are done', async () => {
     const { stack, bodies } = await start();
     await publish(stack, BODIES);
     await stack.idle();
@@ -165,7 +165,7 @@ describe('a local stack', () => {
     expect(lines).toHaveLength(3);
   });
 
-  it('is not idle while it is invoked, or while an event that failed waits for another attempt', async () => {
+  it('is not idle during an invocation or while a failed asynchronous event waits for a retry', async () => {
     const { stack, lines } = await start({
       clock: new ManualClock(0),
       assemblyDir: assembly({
@@ -185,7 +185,7 @@ describe('a local stack', () => {
     expect(stack.isIdle).toBe(false);
   });
 
-  it('is not idle while a message that failed is in flight', async () => {
+  it('is not idle while a failed message is in flight', async () => {
     const { stack, lines } = await start({
       assemblyDir: assembly({
         update: `export const handler = async ({ Records }) => {
@@ -198,7 +198,7 @@ describe('a local stack', () => {
     expect(stack.isIdle).toBe(false);
   });
 
-  it('answers the SDK and fetch, and invokes by name', async () => {
+  it('runs a function for the SDK, for its URL and for invoke', async () => {
     const { stack } = await start({
       assemblyDir: assembly({
         update: 'export const handler = async (event) => ({ n: (event.n ?? 0) + 1 })',
@@ -209,10 +209,12 @@ describe('a local stack', () => {
     expect(Payload?.transformToString()).toBe('{"n":2}');
     expect(await stack.invoke('update', { n: 2 })).toEqual({ n: 3 });
     expect(await (await fetch(stack.outputs.Url ?? '')).json()).toEqual({ n: 1 });
-    await expect(stack.invoke('nobody', {})).rejects.toThrow('function nobody: found none of this name');
+    await expect(stack.invoke('nobody', {})).rejects.toThrow(
+      'function nobody: found none, expected a function of the template',
+    );
   });
 
-  it('reports the error of a function that it invokes', async () => {
+  it('rejects an invocation with the error of the function', async () => {
     const { stack } = await start({
       assemblyDir: assembly({
         update: 'export const handler = async () => { throw new RangeError("far"); }',
@@ -221,7 +223,7 @@ describe('a local stack', () => {
     await expect(stack.invoke('update', {})).rejects.toThrow('function update: RangeError: far');
   });
 
-  it('gives functions the variables of the template and the local endpoints', async () => {
+  it('passes the variables of the template and the local endpoints to functions', async () => {
     const { stack } = await start({
       assemblyDir: assembly({ update: 'export const handler = async () => process.env' }),
     });
@@ -240,7 +242,7 @@ describe('a local stack', () => {
     });
   });
 
-  it('starts functions cold after a recycling', async () => {
+  it('starts functions cold after recycle', async () => {
     const { stack } = await start();
     await stack.invoke('update', {});
     await stack.invoke('update', {});
@@ -250,7 +252,7 @@ describe('a local stack', () => {
     expect(stack.coldStarts).toHaveLength(2);
   });
 
-  it('runs schedules by its clock, with the event of EventBridge Scheduler', async () => {
+  it('runs schedules according to its clock, with the event of EventBridge Scheduler', async () => {
     const clock = new ManualClock(Date.UTC(2026, 0, 1));
     const { stack, lines } = await start({ clock });
     clock.advance(2 * 3_600_000);
@@ -264,7 +266,7 @@ describe('a local stack', () => {
     });
   });
 
-  it('runs no schedules when told so', async () => {
+  it('runs no schedules with the option schedules: false', async () => {
     const clock = new ManualClock(0);
     const { stack, lines } = await start({ clock, schedules: false });
     clock.advance(5 * 3_600_000);
@@ -272,7 +274,7 @@ describe('a local stack', () => {
     expect(lines).toEqual([]);
   });
 
-  it('deletes expired items by its clock', async () => {
+  it('deletes expired items according to its clock', async () => {
     const { stack } = await start({ clock: new ManualClock(2_000_000_000_000) });
     const { dynamodb } = clientsOf(stack.endpoints);
     const item = { pk: { S: 'old' }, expiresAt: { N: '1999999999' } };
@@ -282,7 +284,7 @@ describe('a local stack', () => {
 });
 
 describe('stopping a local stack', () => {
-  it('waits for what is running, and may be done twice', async () => {
+  it('waits for running invocations, and works twice', async () => {
     const { stack, lines } = await start({
       assemblyDir: assembly({
         update: `export const handler = async () => {
@@ -296,19 +298,21 @@ describe('stopping a local stack', () => {
     for (const endpoint of Object.values(stack.endpoints)) await expect(fetch(endpoint)).rejects.toThrow();
   });
 
-  it('ends the wait for idleness', async () => {
+  it('rejects a pending wait for idle', async () => {
     const { stack } = await start({
       assemblyDir: assembly({ update: 'export const handler = async () => { throw new Error("no"); }' }),
     });
     await publish(stack, ['a1']);
-    const idle = expect(stack.idle()).rejects.toThrow('the local stack was stopped before it was idle');
+    const idle = expect(stack.idle()).rejects.toThrow(
+      'local stack: found it stopped, expected it to become idle first',
+    );
     await stack.stop();
     await idle;
   });
 });
 
 describe('a local stack with a data folder', () => {
-  it('loses nothing when its process is killed: messages, those in flight too, items and objects', async () => {
+  it('loses no messages, items or objects when its process is killed', async () => {
     const dataDir = temporaryFolder();
     const hanging = assembly({
       update: 'export const handler = () => { console.log("begun"); return new Promise(() => {}) }',
@@ -343,7 +347,7 @@ describe('a local stack with a data folder', () => {
     expect(Item).toEqual({ pk: { S: 'kept' } });
   });
 
-  it('refuses a folder that another stack has', async () => {
+  it('refuses a folder that another stack has locked', async () => {
     const dataDir = temporaryFolder();
     await start({ dataDir });
     await expect(start({ dataDir })).rejects.toThrow(InvalidConfigurationError);
@@ -351,7 +355,7 @@ describe('a local stack with a data folder', () => {
 });
 
 describe('a local stack that cannot start', () => {
-  it('names the port that is in use, and leaves nothing running or locked', async () => {
+  it('names the port in use, and leaves nothing running or locked', async () => {
     const other = createServer();
     await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
     onTestFinished(() => void other.close());
@@ -359,7 +363,7 @@ describe('a local stack that cannot start', () => {
     const dataDir = temporaryFolder();
     await expect(start({ dataDir, ports: { lambda: port } })).rejects.toThrow(
       new InvalidConfigurationError(
-        `port ${port} for lambda: found it in use by another program, expected a free port (0 chooses one)`,
+        `port ${port} for lambda: found it in use by another program, expected a free port (0 selects one)`,
       ),
     );
     await start({ dataDir });
@@ -368,17 +372,17 @@ describe('a local stack that cannot start', () => {
   it.each([
     [
       { X: { Type: 'AWS::Kinesis::Stream' } },
-      'X: found type AWS::Kinesis::Stream in Test, expected a resource that the local stack knows',
+      'X: found type AWS::Kinesis::Stream in Test, expected a resource that the local stack supports',
     ],
     [{ X: { Type: 'AWS::SQS::Queue', Condition: 'C' } }, 'X: found condition C in Test'],
     [
       { X: { Type: 'AWS::SQS::Queue', Properties: { Color: 1 } } },
-      'X: found Color, which the local stack does not know',
+      'X: found Color, expected properties that the local stack supports',
     ],
     [{ X: functionResource('nothing') }, 'found no asset nothing.zip'],
     [
       { X: functionResource('update', { Layers: [] }) },
-      'X: found Layers, which the local stack does not know',
+      'X: found Layers, expected properties that the local stack supports',
     ],
     [
       { X: { ...RESOURCES.Url, Properties: { AuthType: 'NONE', TargetFunctionArn: 'arn:x' } } },
@@ -388,7 +392,7 @@ describe('a local stack that cannot start', () => {
       { X: { ...RESOURCES.Mapping, Properties: { EventSourceArn: 'arn:x', FunctionName: 'update' } } },
       'X: found "arn:x", expected a queue of the template',
     ],
-  ])('names the resource that it does not know: %j', async (resources, message) => {
+  ])('names the unsupported resource: %j', async (resources, message) => {
     const assemblyDir = assembly({}, { ...RESOURCES, ...resources });
     await expect(start({ assemblyDir })).rejects.toThrow(InvalidConfigurationError);
     await expect(start({ assemblyDir })).rejects.toThrow(message);

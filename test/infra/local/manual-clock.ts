@@ -1,6 +1,6 @@
 import type { Clock } from '../../../infra/local/clock.ts';
 
-/** A clock that stands still until it is told how far to go. */
+/** A clock that moves only when a test moves it. */
 export class ManualClock implements Clock {
   #now: number;
   #timers: { at: number; run: () => void }[] = [];
@@ -21,7 +21,7 @@ export class ManualClock implements Clock {
     };
   }
 
-  /** Goes on by `ms`, running what falls due, in order, at its time. */
+  /** Moves forward by `ms` and runs each due timer at its time, in order. */
   advance(ms: number): void {
     const end = this.#now + ms;
     while (true) {
@@ -34,7 +34,7 @@ export class ManualClock implements Clock {
     this.#now = end;
   }
 
-  /** Goes on at once, as a machine does that was asleep: timers that fell due run late. */
+  /** Jumps forward by `ms`, as after sleep of the machine: due timers run late. */
   sleep(ms: number): void {
     this.#now += ms;
     this.advance(0);

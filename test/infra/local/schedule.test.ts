@@ -29,7 +29,7 @@ it('a stopped schedule does not run again', () => {
   expect(runs).toEqual([HOUR]);
 });
 
-it('a schedule does not make up for the runs that a sleeping machine missed', () => {
+it('a schedule skips the runs that a sleeping machine missed', () => {
   const { clock, runs } = hourly();
   clock.sleep(5.5 * HOUR);
   clock.advance(HOUR);

@@ -40,7 +40,7 @@ function clientOf({ endpoint }: LocalSqs) {
   };
 }
 
-it('queues listen on this machine only', async () => {
+it('SQS listens on the loopback interface only', async () => {
   const sqs = await startSqs({});
   onTestFinished(() => sqs.close());
   expect(sqs.endpoint).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
@@ -48,7 +48,7 @@ it('queues listen on this machine only', async () => {
   await expect(fetch(`${sqs.endpoint}/health`.replace('127.0.0.1', '127.0.0.2'))).rejects.toThrow();
 });
 
-it('queues on disk have their messages after a restart, those in flight at once and in order', async () => {
+it('SQS with a data folder keeps messages across a restart, and makes in-flight ones visible in order', async () => {
   const dataDir = temporaryFolder();
   const first = await startSqs({ dataDir });
   const url = first.ensureQueue('q.fifo', FIFO).url;
@@ -72,7 +72,7 @@ it('queues on disk have their messages after a restart, those in flight at once 
   expect(queue.inspectMessages().ready.map(({ body }) => body)).toEqual(['2', '3']);
 });
 
-it('queues on disk give a message back that is made visible, with its receive count', async () => {
+it('SQS with a data folder delivers a released message again, with its receive count', async () => {
   const sqs = await startSqs({ dataDir: temporaryFolder() });
   onTestFinished(() => sqs.close());
   sqs.ensureQueue('q.fifo', FIFO);
@@ -83,13 +83,13 @@ it('queues on disk give a message back that is made visible, with its receive co
   expect([again?.Body, again?.Attributes?.ApproximateReceiveCount]).toEqual(['1', '2']);
 });
 
-it('a port that is in use is refused by its number', async () => {
+it('SQS refuses a port in use and names it', async () => {
   const sqs = await startSqs({});
   onTestFinished(() => sqs.close());
   const port = Number(new URL(sqs.endpoint).port);
   await expect(startSqs({ port })).rejects.toThrow(
     new InvalidConfigurationError(
-      `port ${port} for sqs: found it in use by another program, expected a free port (0 chooses one)`,
+      `port ${port} for sqs: found it in use by another program, expected a free port (0 selects one)`,
     ),
   );
 });

@@ -1,4 +1,4 @@
-/** Runs a local stack of the assembly and data folder given as arguments, until it is killed. */
+/** Runs a local stack until it is killed. Arguments: assembly folder and data folder. */
 import { LocalStack } from '../../../infra/local/local-stack.ts';
 
 const [assemblyDir = '', dataDir = ''] = process.argv.slice(2);

@@ -15,7 +15,7 @@ const scope: Scope = {
 const resolve = (value: unknown) => resolveIntrinsics(value, scope, 'Thing');
 
 describe('intrinsic functions', () => {
-  it('are replaced by what they stand for, at any depth', () => {
+  it('are replaced by their values at any depth', () => {
     const value = {
       a: [{ Ref: 'Queue' }, 1],
       b: { c: { 'Fn::GetAtt': ['Queue', 'Arn'] } },
@@ -24,7 +24,7 @@ describe('intrinsic functions', () => {
     expect(resolve(value)).toEqual({ a: ['https://queue', 1], b: { c: 'arn:queue' }, d: 'arn:queue' });
   });
 
-  it('join and substitute, with pseudo parameters, literals and variables of their own', () => {
+  it('include Fn::Join and Fn::Sub with pseudo parameters, literals and variables', () => {
     expect(resolve({ 'Fn::Join': ['-', ['a', { Ref: 'AWS::Region' }, { Ref: 'AWS::AccountId' }]] })).toBe(
       'a-us-east-1-000000000000',
     );
@@ -36,7 +36,7 @@ describe('intrinsic functions', () => {
     );
   });
 
-  it('leave out what AWS::NoValue is the value of', () => {
+  it('remove properties and list entries with the value AWS::NoValue', () => {
     expect(resolve({ a: { Ref: 'AWS::NoValue' }, b: [1, { Ref: 'AWS::NoValue' }] })).toEqual({ b: [1] });
   });
 
@@ -49,7 +49,7 @@ describe('intrinsic functions', () => {
     [{ 'Fn::GetAtt': ['Queue', 'Color'] }, 'Thing: found Fn::GetAtt Queue.Color, expected an attribute'],
     [{ 'Fn::Sub': `\${Nobody.Arn}` }, 'Thing: found Fn::GetAtt Nobody.Arn, expected an attribute'],
     [{ 'Fn::Join': 'x' }, 'Thing: found Fn::Join of "x", expected [delimiter, [parts]]'],
-  ])('that cannot be resolved name the resource: %j', (value, message) => {
+  ])('cause an error that names the resource when they have no value: %j', (value, message) => {
     expect(() => resolve(value)).toThrow(InvalidConfigurationError);
     expect(() => resolve(value)).toThrow(message);
   });
@@ -58,7 +58,7 @@ describe('intrinsic functions', () => {
 describe('the order of creation', () => {
   const type = 'AWS::SQS::Queue';
 
-  it('puts every resource after what it refers to or depends on', () => {
+  it('puts every resource after its references and dependencies', () => {
     const template = {
       Resources: {
         Sub: { Type: type, Properties: { x: { 'Fn::Sub': `a\${Att.Arn}` } } },
@@ -71,7 +71,7 @@ describe('the order of creation', () => {
     expect(creationOrder(template)).toEqual(['Last', 'Dep', 'Ref', 'Att', 'Sub']);
   });
 
-  it('refuses a circle, naming it', () => {
+  it('refuses a circular reference and shows it', () => {
     const template = {
       Resources: { A: { Type: type, Properties: { x: { Ref: 'B' } } }, B: { Type: type, DependsOn: 'A' } },
     };

@@ -6,7 +6,7 @@ import { ManualClock } from '../manual-clock.ts';
 
 const MINUTE = 60_000;
 
-/** A function whose first `failures` invocations fail. */
+/** A function that fails its first `failures` invocations. */
 function failing(failures: number) {
   const clock = new ManualClock(0);
   const attempts: number[] = [];
@@ -34,7 +34,7 @@ function failing(failures: number) {
   return { attempts, records, events, target, configure, advance };
 }
 
-it('an asynchronous event that succeeds is done', async () => {
+it('an asynchronous event that succeeds runs once', async () => {
   const { events, target, attempts, advance } = failing(0);
   events.accept(target, '{}');
   expect(events.busy).toBe(true);
@@ -43,7 +43,7 @@ it('an asynchronous event that succeeds is done', async () => {
   expect(events.busy).toBe(false);
 });
 
-it('an asynchronous event that fails is tried again after one minute, then after two more', async () => {
+it('an asynchronous event that fails runs again after one minute, then after two more minutes', async () => {
   const { events, target, attempts, records, configure, advance } = failing(2);
   configure(2);
   events.accept(target, '{}');
@@ -55,7 +55,7 @@ it('an asynchronous event that fails is tried again after one minute, then after
   expect(records).toEqual([]);
 });
 
-it('an asynchronous event that fails every time goes to the destination for failures, as Lambda records it', async () => {
+it('an asynchronous event that fails every attempt sends a record to the failure destination in the format of Lambda', async () => {
   const { events, target, attempts, records, configure, advance } = failing(9);
   configure(1);
   const requestId = events.accept(target, '{"a":1}');
@@ -80,7 +80,7 @@ it('an asynchronous event that fails every time goes to the destination for fail
   expect(events.busy).toBe(false);
 });
 
-it('an asynchronous event is not tried again once it would be too old', async () => {
+it('an asynchronous event has no retry beyond its maximum age', async () => {
   const { events, target, attempts, records, configure, advance } = failing(9);
   configure(2, 90);
   events.accept(target, '{}');
@@ -90,7 +90,7 @@ it('an asynchronous event is not tried again once it would be too old', async ()
   expect(JSON.parse(records[0] ?? '').requestContext.condition).toBe('EventAgeExceeded');
 });
 
-it('asynchronous events that wait for another attempt are dropped at the end', async () => {
+it('closing cancels the pending retries of asynchronous events', async () => {
   const { events, target, attempts, advance } = failing(9);
   events.accept(target, '{}');
   await advance(0);

@@ -44,9 +44,9 @@ afterAll(async () => {
 const invoke = (input: Partial<ConstructorParameters<typeof InvokeCommand>[0]>) =>
   client.send(new InvokeCommand({ FunctionName: 'echo', ...input }));
 
-describe('Invoke', () => {
+describe('the Lambda endpoint', () => {
   it.each(['echo', ARN, `${ARN}:$LATEST`, '000000000000:function:echo'])(
-    'takes %s as name',
+    'accepts %s as function name',
     async (FunctionName) => {
       const { Payload, StatusCode, ExecutedVersion, FunctionError } = await invoke({
         FunctionName,
@@ -61,27 +61,27 @@ describe('Invoke', () => {
     },
   );
 
-  it('takes no payload as an empty object', async () => {
+  it('passes an empty object when there is no payload', async () => {
     expect((await invoke({})).Payload?.transformToString()).toBe('{"got":{}}');
   });
 
-  it('says when the function failed, with its error as payload', async () => {
+  it('reports a failed function with its error as payload', async () => {
     const { StatusCode, FunctionError, Payload } = await invoke({ Payload: '"fail"' });
     expect({ StatusCode, FunctionError }).toEqual({ StatusCode: 200, FunctionError: 'Unhandled' });
     expect(Payload?.transformToString()).toBe('{"errorType":"Error"}');
   });
 
-  it('hands an event over without waiting for its result', async () => {
+  it('starts an asynchronous event without waiting for its result', async () => {
     expect((await invoke({ InvocationType: 'Event', Payload: '"later"' })).StatusCode).toBe(202);
     expect(accepted).toEqual(['"later"']);
   });
 
-  it('runs nothing when it is a dry run', async () => {
+  it('runs nothing for a dry run', async () => {
     const { StatusCode, Payload } = await invoke({ InvocationType: 'DryRun', Payload: '1' });
     expect([StatusCode, Payload ?? 'nothing']).toEqual([204, 'nothing']);
   });
 
-  it('refuses an unknown function, what is not JSON, and more than 6 MiB, with the names that Lambda uses', async () => {
+  it('refuses unknown functions, invalid JSON and more than 6 MiB with the error names of Lambda', async () => {
     await expect(invoke({ FunctionName: 'nobody' })).rejects.toThrow(
       expect.objectContaining({ name: 'ResourceNotFoundException', message: 'Function not found: nobody' }),
     );
@@ -93,11 +93,11 @@ describe('Invoke', () => {
     );
   });
 
-  it('is the only call: others are named in the refusal', async () => {
+  it('refuses all operations except Invoke and names them', async () => {
     const response = await fetch(`${endpoint.endpoint}/2015-03-31/functions`);
     expect(response.status).toBe(501);
     expect(await response.json()).toMatchObject({
-      message: 'GET /2015-03-31/functions: the local Lambda has Invoke only',
+      message: 'GET /2015-03-31/functions: the local Lambda supports only Invoke',
     });
   });
 });

@@ -4,7 +4,7 @@ import { startFunctionUrl } from '../../../../infra/local/lambda/function-url.ts
 
 const SIGNED = { authorization: 'AWS4-HMAC-SHA256 Credential=local' };
 
-/** A Function URL whose function answers with this, and the events that it got. */
+/** A Function URL whose function returns `answer`, and the events that the function received. */
 async function urlOf(answer: unknown, { failed = false, authType = 'NONE' as 'NONE' | 'AWS_IAM' } = {}) {
   const events: Record<string, unknown>[] = [];
   const target = {
@@ -18,7 +18,7 @@ async function urlOf(answer: unknown, { failed = false, authType = 'NONE' as 'NO
   return { url, events };
 }
 
-it('a Function URL hands a request over in payload format 2.0', async () => {
+it('a Function URL passes a request in payload format 2.0', async () => {
   const { url, events } = await urlOf({});
   await fetch(`${url}path/to?a=1&b=x%20y&a=2`, {
     method: 'POST',
@@ -44,14 +44,14 @@ it('a Function URL hands a request over in payload format 2.0', async () => {
   expect(events[0]?.headers).not.toHaveProperty('cookie');
 });
 
-it('a Function URL hands a binary body over as base64', async () => {
+it('a Function URL passes a binary body as base64', async () => {
   const { url, events } = await urlOf({});
   const headers = { 'content-type': 'application/octet-stream' };
   await fetch(url, { method: 'POST', body: new Uint8Array([0, 255, 1]), headers });
   expect(events).toMatchObject([{ body: 'AP8B', isBase64Encoded: true }]);
 });
 
-it('a Function URL answers with the status, headers, cookies and body that the function returns', async () => {
+it('a Function URL responds with the status, headers, cookies and body of the function’s result', async () => {
   const { url } = await urlOf({
     statusCode: 418,
     headers: { 'x-a': 1 },
@@ -64,24 +64,24 @@ it('a Function URL answers with the status, headers, cookies and body that the f
   expect(response.headers.get('content-type')).toBe('application/json');
 });
 
-it('a Function URL decodes a body that is marked as base64', async () => {
+it('a Function URL decodes a result body in base64', async () => {
   const { url } = await urlOf({ statusCode: 200, body: 'AP8B', isBase64Encoded: true });
   expect(new Uint8Array(await (await fetch(url)).arrayBuffer())).toEqual(new Uint8Array([0, 255, 1]));
 });
 
-it('a Function URL answers with JSON what is no response', async () => {
+it('a Function URL responds with a result without status code as JSON', async () => {
   const { url } = await urlOf({ scores: [1, 2] });
   const response = await fetch(url);
   expect([response.status, await response.json()]).toEqual([200, { scores: [1, 2] }]);
 });
 
-it('a Function URL answers 502 when the function fails, and does not say why', async () => {
+it('a Function URL responds with 502 and no reason when the function fails', async () => {
   const { url } = await urlOf({ errorMessage: 'secret' }, { failed: true });
   const response = await fetch(url);
   expect([response.status, await response.text()]).toEqual([502, '{"Message":"Internal Server Error"}']);
 });
 
-it('a Function URL with IAM refuses a request without a signature, and names the caller of one that has it', async () => {
+it('a Function URL with IAM refuses requests without a signature and passes the caller of signed ones', async () => {
   const { url, events } = await urlOf({}, { authType: 'AWS_IAM' });
   expect((await fetch(url)).status).toBe(403);
   expect(events).toEqual([]);

@@ -37,7 +37,7 @@ function functionOf(source: string, overrides: Partial<FunctionConfiguration> = 
 }
 
 describe('a function', () => {
-  it('gets its event, its environment and nothing of the environment of this process', async () => {
+  it('receives its event and its own environment, without the environment of this process', async () => {
     process.env.ATTUNE_TEST_LEAK = 'leaked';
     onTestFinished(() => {
       delete process.env.ATTUNE_TEST_LEAK;
@@ -48,7 +48,7 @@ describe('a function', () => {
     expect(await invoke({ a: 1 })).toEqual({ failed: false, value: { event: { a: 1 }, greeting: 'hello' } });
   });
 
-  it('gets a context that counts down to its timeout', async () => {
+  it('receives a context with the remaining time until its timeout', async () => {
     const { invoke } = functionOf(`export const handler = async (event, context) => ({
       ...context, first: context.getRemainingTimeInMillis(),
       later: await new Promise((resolve) => setTimeout(() => resolve(context.getRemainingTimeInMillis()), 20)) })`);
@@ -73,7 +73,7 @@ describe('a function', () => {
     });
   });
 
-  it('reports what it throws, and goes on with the next event', async () => {
+  it('reports a thrown error and keeps its instance for the next event', async () => {
     const { invoke, lines, coldStarts } = functionOf(
       'export const handler = async ({ bad }) => { if (bad) throw new RangeError("too far"); return "fine"; }',
     );
@@ -88,7 +88,7 @@ describe('a function', () => {
     expect(coldStarts).toHaveLength(1);
   });
 
-  it('is ended when it takes longer than its timeout, and starts anew for the next event', async () => {
+  it('ends at its timeout and starts a new instance for the next event', async () => {
     const { invoke, coldStarts } = functionOf(
       'export const handler = async ({ hang }) => { while (hang); return "fine"; }',
       { timeoutSeconds: 0.2 },
@@ -104,7 +104,7 @@ describe('a function', () => {
     expect(coldStarts).toHaveLength(2);
   });
 
-  it('that ends its own process fails, and starts anew for the next event', async () => {
+  it('fails when its code exits the process, and starts a new instance for the next event', async () => {
     const { invoke } = functionOf(
       'export const handler = async ({ exit }) => { if (exit) process.exit(3); return 1; }',
     );
@@ -115,14 +115,14 @@ describe('a function', () => {
     expect(await invoke()).toEqual({ failed: false, value: 1 });
   });
 
-  it('that throws outside of its handler fails with that error', async () => {
+  it('fails with an error that its code throws outside of the handler', async () => {
     const { invoke } = functionOf(
       'export const handler = () => new Promise(() => setTimeout(() => { throw new TypeError("loose"); }, 1))',
     );
     expect((await invoke()).value).toMatchObject({ errorType: 'TypeError', errorMessage: 'loose' });
   });
 
-  it('may use no more memory than it has', async () => {
+  it('fails when its code uses more memory than the limit', async () => {
     const { invoke } = functionOf(
       'export const handler = async () => { const all = []; while (true) all.push(new Array(1e5).fill({})); }',
       { memoryMb: 32, timeoutSeconds: 20 },
@@ -134,14 +134,14 @@ describe('a function', () => {
     ['throw new Error("broken module")', 'Error', 'broken module'],
     ['export const other = 1', 'TypeError', 'exports no function handler'],
     ['export const handler = (', 'SyntaxError', 'Unexpected end of input'],
-  ])('whose code does not load fails with the reason: %s', async (source, errorType, message) => {
+  ])('fails with the reason when its code does not load: %s', async (source, errorType, message) => {
     const { failed, value } = await functionOf(source).invoke();
     expect(failed).toBe(true);
     expect(value.errorType).toBe(errorType);
     expect(value.errorMessage).toContain(message);
   });
 
-  it('has all its lines recorded before its answer, from the console and from its streams', async () => {
+  it('records all lines of console, stdout and stderr before its answer', async () => {
     const { invoke, lines } = functionOf(`
       console.log('loading');
       export const handler = async () => {
@@ -151,7 +151,7 @@ describe('a function', () => {
     expect(lines).toEqual(['loading', 'one', 'two', 'three', 'four']);
   });
 
-  it('finds its way with NODE_OPTIONS that ask for source maps', async () => {
+  it('applies source maps when NODE_OPTIONS enables them', async () => {
     const map = Buffer.from(
       JSON.stringify({
         version: 3,
@@ -174,14 +174,14 @@ describe('the instances of a function', () => {
     export const handler = async ({ ms = 0 }) => {
       await new Promise((resolve) => setTimeout(resolve, ms)); return ++calls; }`;
 
-  it('are kept warm for the next event', async () => {
+  it('stay warm for the next event', async () => {
     const { invoke, coldStarts } = functionOf(counting);
     expect((await invoke()).value).toBe(1);
     expect((await invoke()).value).toBe(2);
     expect(coldStarts).toEqual([{ functionName: 'probe', initMs: expect.any(Number) }]);
   });
 
-  it('are as many as there are events at once, up to the concurrency; more events wait', async () => {
+  it('run one concurrent event each, up to the concurrency limit, while further events wait', async () => {
     const { invoke, coldStarts, target } = functionOf(counting, { concurrency: 2 });
     const first = invoke({ ms: 1 });
     const late = first.then(() => invoke({ ms: 1 }));
@@ -193,7 +193,7 @@ describe('the instances of a function', () => {
     expect(target.busy).toBe(false);
   });
 
-  it('are new after a recycling, which lets running ones finish', async () => {
+  it('are new after recycle, which lets running events finish', async () => {
     const { invoke, target, coldStarts } = functionOf(counting);
     await invoke();
     const running = invoke({ ms: 100 });
@@ -204,7 +204,7 @@ describe('the instances of a function', () => {
     expect(coldStarts).toHaveLength(2);
   });
 
-  it('end in the middle of their event when the function is closed', async () => {
+  it('end immediately when the function is closed', async () => {
     const { invoke, target } = functionOf(counting);
     const running = invoke({ ms: 60_000 });
     await delay(50);

@@ -8,19 +8,19 @@ import { temporaryFolder } from '../../../support/assembly-fixture.ts';
 
 const REQUEST = '0b5a1c7e-1f2d-4e3c-8b9a-001122334455';
 
-it('names its invocation in the trace id that the SDK sends with every request', async () => {
+it('a function has a trace id that contains its request id', async () => {
   const target = functionOf('export const handler = async () => process.env._X_AMZN_TRACE_ID');
   const { payload } = await target.invoke('{}', REQUEST);
   expect(JSON.parse(payload)).toMatch(/^Root=1-[0-9a-f]{8}-[0-9a-f]{24};Parent=[0-9a-f]{16};Sampled=0$/);
   expect(requestIdOf(JSON.parse(payload))).toBe(REQUEST);
 });
 
-it('makes no request id of a trace id that came from elsewhere', () => {
+it('a trace id from elsewhere has no request id', () => {
   expect(requestIdOf(traceIdOf(REQUEST))).toBe(REQUEST);
   expect(requestIdOf('Self=1-67891234-12456789abcdef012345678')).toBeUndefined();
 });
 
-it('ends in the middle of an event when it is killed, and takes the next one with a new instance', async () => {
+it('killing an invocation fails it, and the next event gets a new instance', async () => {
   const target = functionOf(
     'let n = 0; export const handler = async ({ wait }) => { n++; if (wait) await new Promise((done) => setTimeout(done, 60_000)); return n; }',
   );

@@ -6,7 +6,7 @@ import { sqsClient } from '../../../../shared/config/clients/sqs.ts';
 import { OUTPUT } from '../../../../shared/config/names.ts';
 import { temporaryFolder } from '../../../support/assembly-fixture.ts';
 
-it("the local stack knows every resource and property of Attune's own template", async () => {
+it("the local stack supports every resource and property of Attune's template", async () => {
   const assemblyDir = temporaryFolder();
   synthesize({ outdir: assemblyDir, bundle: false });
   const stack = await LocalStack.start({ assemblyDir });

@@ -13,7 +13,7 @@ import { localS3Client } from '../../../support/endpoints.ts';
 
 const BUCKET = 'durable';
 
-/** A server in a process of its own, to be killed: prints its endpoint and stays. */
+/** Runs a server in its own process, so that a test can kill it. Prints the endpoint. */
 const SERVE = `
   import { startS3 } from ${JSON.stringify(import.meta.resolve('../../../../infra/local/s3/server.ts'))};
   const server = await startS3({ dataDir: process.env.DATA_DIR });
@@ -41,12 +41,12 @@ async function serveInChild(): Promise<string> {
   return String(line).trim();
 }
 
-/** The body that a key's n-th write has, large enough to span many pages of the database. */
+/** The body of a key's n-th write, large enough to span many database pages. */
 const bodyOf = (key: string, n: number) => `${key} ${n} `.repeat(3000);
 const md5 = (text: string) => `"${createHash('md5').update(text).digest('hex')}"`;
 
 describe('a server with a data folder', () => {
-  it('still has every acknowledged write after SIGKILL in the middle of writing', async () => {
+  it('has every acknowledged write after SIGKILL during writes', async () => {
     const client = localS3Client(await serveInChild());
     const acknowledged = new Map<string, number>();
     let total = 0;
@@ -71,7 +71,7 @@ describe('a server with a data folder', () => {
       const { Versions = [] } = await reader.send(
         new ListObjectVersionsCommand({ Bucket: BUCKET, Prefix: key }),
       );
-      // The write that was on its way when the process died may be there or not.
+      // The unacknowledged write of this key may be there or not.
       expect(Versions.length - count).toBeOneOf([0, 1]);
       for (const [i, { VersionId, ETag }] of Versions.toReversed().entries()) {
         const found = await reader.send(new GetObjectCommand({ Bucket: BUCKET, Key: key, VersionId }));
@@ -83,7 +83,7 @@ describe('a server with a data folder', () => {
     await server.close();
   });
 
-  it('goes on after a clean stop with its buckets, objects, ETags and metadata', async () => {
+  it('keeps buckets, objects, ETags and metadata across a restart', async () => {
     const first = await startS3({ dataDir });
     first.createBucket(BUCKET, { versioned: true });
     const writer = localS3Client(first.endpoint);
@@ -97,7 +97,7 @@ describe('a server with a data folder', () => {
     const reader = localS3Client(second.endpoint);
     const found = await reader.send(new GetObjectCommand({ Bucket: BUCKET, Key: 'k' }));
     expect(found).toMatchObject({ ETag, VersionId, Metadata: { colour: 'blue' } });
-    // The condition that the next commit rests on holds across the restart.
+    // The ETag of the first server is valid as a condition for the second one.
     const next = await reader.send(
       new PutObjectCommand({ Bucket: BUCKET, Key: 'k', Body: 'y', IfMatch: ETag }),
     );
@@ -112,7 +112,7 @@ describe('a server with a data folder', () => {
     await expect(startS3({ dataDir })).rejects.toThrow(/s3\.sqlite: found .*locked/);
   });
 
-  it('refuses a folder that cannot be made, and a file that is no database', async () => {
+  it('refuses a folder that it cannot create, and a file that is not a database', async () => {
     await writeFile(join(dataDir, 'file'), 'not a folder');
     await expect(startS3({ dataDir: join(dataDir, 'file') })).rejects.toThrow(InvalidConfigurationError);
     await writeFile(
@@ -124,7 +124,7 @@ describe('a server with a data folder', () => {
 });
 
 describe('a server without a data folder', () => {
-  it('forgets everything when it is closed', async () => {
+  it('loses all data when it is closed', async () => {
     const first = await startS3();
     first.createBucket(BUCKET, { versioned: false });
     await first.close();
@@ -139,7 +139,7 @@ describe('a server without a data folder', () => {
 });
 
 describe('a server that is closed', () => {
-  it('does not wait for a client that stalls in the middle of a write, and may be closed again', async () => {
+  it('does not wait for a client that stalls during a write, and can be closed again', async () => {
     const server = await startS3({ dataDir });
     server.createBucket(BUCKET, { versioned: true });
     const socket = connect(Number(new URL(server.endpoint).port), '127.0.0.1');
@@ -155,8 +155,8 @@ describe('a server that is closed', () => {
   });
 });
 
-describe('a port that is taken', () => {
-  it('is named in the error', async () => {
+describe('a server on a port in use', () => {
+  it('fails with an error that names the port', async () => {
     const server = await startS3();
     const port = Number(new URL(server.endpoint).port);
     await expect(startS3({ port })).rejects.toThrow(InvalidConfigurationError);

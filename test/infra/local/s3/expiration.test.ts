@@ -40,14 +40,15 @@ const versionIds = async (Bucket: string) => {
 describe('an expiration rule', () => {
   const rules = { expirations: [{ prefix: 'quarantine/', days: 3 }] };
 
-  it('removes what is older than its days at the next midnight UTC, under its prefix only', async () => {
+  it('removes old objects under its prefix at the next midnight UTC', async () => {
     server.createBucket('plain', { versioned: false, ...rules });
     at('2026-01-15T10:30:00Z');
     await put('plain', 'quarantine/early');
     await put('plain', 'other');
     at('2026-01-16T00:00:00Z');
     await put('plain', 'quarantine/late');
-    // Amazon S3 User Guide: created on 15 January at 10:30 with 3 days, expires on 19 January at 00:00.
+    // Amazon S3 User Guide: created on 15 January at 10:30 with 3 days, expires on 19 January at
+    // 00:00.
     at('2026-01-18T23:59:59.999Z');
     expect(await keys('plain')).toEqual(['other', 'quarantine/early', 'quarantine/late']);
     at('2026-01-19T00:00:00Z');
@@ -56,7 +57,7 @@ describe('an expiration rule', () => {
     expect(await keys('plain')).toEqual(['other']);
   });
 
-  it('applies to a read without a listing before it', async () => {
+  it('applies to a read without a preceding listing', async () => {
     server.createBucket('read', { versioned: false, ...rules });
     at('2026-02-01T12:00:00Z');
     await put('read', 'quarantine/x');
@@ -68,7 +69,7 @@ describe('an expiration rule', () => {
     });
   });
 
-  it('lets a conditional create succeed where the object has expired', async () => {
+  it('lets a conditional create succeed after the object has expired', async () => {
     server.createBucket('again', { versioned: false, ...rules });
     at('2026-02-01T12:00:00Z');
     await put('again', 'quarantine/x', 'old');
@@ -77,7 +78,7 @@ describe('an expiration rule', () => {
     expect((await client.send(new PutObjectCommand(create))).$metadata.httpStatusCode).toBe(200);
   });
 
-  it('leaves a delete marker in a versioned bucket', async () => {
+  it('creates a delete marker in a versioned bucket', async () => {
     server.createBucket('versioned', { versioned: true, ...rules });
     at('2026-01-01T12:00:00Z');
     const { VersionId } = await put('versioned', 'quarantine/x', 'kept');
@@ -89,7 +90,7 @@ describe('an expiration rule', () => {
     expect(await found.Body?.transformToString()).toBe('kept');
   });
 
-  it('that is given later applies to what is already there', async () => {
+  it('applies to objects from the time before the rule', async () => {
     at('2026-01-01T12:00:00Z');
     server.createBucket('later', { versioned: false });
     await put('later', 'quarantine/x');
@@ -101,7 +102,7 @@ describe('an expiration rule', () => {
 });
 
 describe('a rule for noncurrent versions', () => {
-  it('removes versions that were replaced long ago, except the newest of them', async () => {
+  it('removes versions with an old replacement, except the newest ones', async () => {
     server.createBucket('history', {
       versioned: true,
       noncurrentExpirations: [{ prefix: 'adapters/', days: 30, keepNewest: 2 }],
@@ -117,7 +118,7 @@ describe('a rule for noncurrent versions', () => {
     expect(await versionIds('history')).toEqual(written.slice(0, 3));
   });
 
-  it('counts from the day of being replaced, not of being written', async () => {
+  it('counts from the day of the replacement, not of the write', async () => {
     server.createBucket('replaced', {
       versioned: true,
       noncurrentExpirations: [{ prefix: '', days: 1 }],
@@ -132,7 +133,7 @@ describe('a rule for noncurrent versions', () => {
     expect(await versionIds('replaced')).toEqual([current]);
   });
 
-  it('removes a deleted object for good', async () => {
+  it('removes the versions of a deleted object', async () => {
     server.createBucket('deleted', { versioned: true, noncurrentExpirations: [{ prefix: '', days: 1 }] });
     at('2026-01-01T12:00:00Z');
     await put('deleted', 'k');

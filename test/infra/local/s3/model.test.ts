@@ -11,7 +11,9 @@ afterAll(() => server.close());
 
 const etagOf = (body: string) => `"${createHash('md5').update(body).digest('hex')}"`;
 
-/** What S3 documents, in the fewest words: a stack of bodies per key, `null` for a delete marker. */
+/**
+ * A minimal model of the documented behaviour: the versions of each key; `null` is a delete marker.
+ */
 interface Model {
   readonly versions: Map<string, { readonly id: string; readonly body: string | null }[]>;
 }
@@ -64,7 +66,7 @@ class Put implements fc.AsyncCommand<Model, Real> {
 
 class Delete implements fc.AsyncCommand<Model, Real> {
   readonly key: string;
-  /** Which version, counted from the newest; without it a delete marker is made. */
+  /** Index of the version, counted from the newest; undefined creates a delete marker. */
   readonly back: number | undefined;
 
   constructor(key: string, back: number | undefined) {
@@ -113,8 +115,8 @@ class ReadAll implements fc.AsyncCommand<Model, Real> {
   }
 }
 
-describe('any sequence of writes, deletes and reads of a versioned bucket', () => {
-  it('answers as the documented behaviour says', async () => {
+describe('a versioned bucket', () => {
+  it('matches the documented behaviour for any sequence of writes, deletes and reads', async () => {
     const key = fc.constantFrom('a', 'b', 'c');
     const body = fc.constantFrom('one', 'two', 'three');
     const commands = fc.commands(

@@ -11,7 +11,7 @@ beforeAll(async () => {
 });
 afterAll(() => server.close());
 
-/** A request as it is on the wire, and of the answer its status, S3's error code and the text. */
+/** Sends a raw request. Returns status, S3's error code, text and headers of the response. */
 async function request(
   method: string,
   path: string,
@@ -37,7 +37,7 @@ const putChunked = (key: string, body: string, headers: Record<string, string> =
   request('PUT', `/b/${key}`, { headers: { ...chunkedHeaders, ...headers }, body });
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
 
-describe('what the server does not do', () => {
+describe('an unsupported request', () => {
   it.each([
     ['GET', '/', 'GET on service'],
     ['PUT', '/b', 'PUT on bucket'],
@@ -48,7 +48,7 @@ describe('what the server does not do', () => {
     ['GET', '/b/k?partNumber=1', 'GetObject with ?partNumber'],
     ['GET', '/b?list-type=2&start-after=x', 'ListObjectsV2 with ?start-after'],
     ['GET', '/b?versions&delimiter=%2F', 'ListObjectVersions with ?delimiter'],
-  ])('%s %s is refused by name', async (method, path, named) => {
+  ])('%s %s is refused with the name of the unsupported part', async (method, path, named) => {
     const { status, code, text } = await request(method, path);
     expect({ status, code }).toEqual({ status: 501, code: 'NotImplemented' });
     expect(text).toContain(`does not implement ${named}<`);
@@ -62,15 +62,15 @@ describe('what the server does not do', () => {
     ['PUT', 'x-amz-checksum-crc64nvme', 'x', 'the header x-amz-checksum-crc64nvme'],
     ['PUT', 'if-none-match', '"x"', 'PutObject with If-None-Match other than *'],
     ['DELETE', 'if-none-match', '*', 'DeleteObject with the header if-none-match'],
-  ])('%s with %s is refused by name', async (method, header, value, named) => {
+  ])('%s with %s is refused with the name of the unsupported part', async (method, header, value, named) => {
     const { status, text } = await request(method, '/b/k', { headers: { [header]: value } });
     expect(status).toBe(501);
     expect(text).toContain(`does not implement ${named}<`);
   });
 });
 
-describe('a body', () => {
-  it('in chunks with a checksum behind it is taken, and its other encodings kept', async () => {
+describe('a request body', () => {
+  it('in chunks with a trailing checksum is accepted and keeps its other encodings', async () => {
     // CRC32 of "hello" is 0x3610a686.
     const { status } = await putChunked(
       'ok',
@@ -84,7 +84,7 @@ describe('a body', () => {
     expect(head.headers.get('etag')).toBe('"5d41402abc4b2a76b9719d911017c592"');
   });
 
-  it('in signed chunks is taken, the signatures unread', async () => {
+  it('in signed chunks is accepted without verification of the signatures', async () => {
     const signed = `5;chunk-signature=${'a'.repeat(64)}\r\nhello\r\n0;chunk-signature=${'b'.repeat(64)}\r\n\r\n`;
     const { status } = await request('PUT', '/b/signed', {
       headers: {
@@ -98,28 +98,28 @@ describe('a body', () => {
   });
 
   it.each([
-    ['a wrong checksum behind it', '5\r\nhello\r\n0\r\nx-amz-checksum-crc32:AAAAAA==\r\n\r\n', 'BadDigest'],
-    ['no checksum where one was announced', '5\r\nhello\r\n0\r\n\r\n', 'MalformedTrailerError'],
+    ['a wrong trailing checksum', '5\r\nhello\r\n0\r\nx-amz-checksum-crc32:AAAAAA==\r\n\r\n', 'BadDigest'],
+    ['no checksum although one was announced', '5\r\nhello\r\n0\r\n\r\n', 'MalformedTrailerError'],
     [
       'fewer bytes than announced',
       '4\r\nhell\r\n0\r\nx-amz-checksum-crc32:NhCmhg==\r\n\r\n',
       'IncompleteBody',
     ],
-    ['a chunk that is cut off', '5\r\nhel', 'IncompleteBody'],
+    ['a truncated chunk', '5\r\nhel', 'IncompleteBody'],
     [
       'a chunk longer than its size',
       '5\r\nhello!\r\n0\r\nx-amz-checksum-crc32:NhCmhg==\r\n\r\n',
       'IncompleteBody',
     ],
-    ['a size that is no number', 'five\r\nhello\r\n0\r\n\r\n', 'IncompleteBody'],
+    ['a size that is not a number', 'five\r\nhello\r\n0\r\n\r\n', 'IncompleteBody'],
     ['no last chunk', '5\r\nhello\r\n', 'IncompleteBody'],
-    ['nothing', '', 'IncompleteBody'],
-  ])('in chunks with %s is refused and not written', async (_, body, code) => {
+    ['no bytes', '', 'IncompleteBody'],
+  ])('in chunks with %s is refused and not stored', async (_, body, code) => {
     expect(await putChunked('refused', body)).toMatchObject({ status: 400, code });
     expect((await request('GET', '/b/refused')).status).toBe(404);
   });
 
-  it('that differs from the signed hash is refused', async () => {
+  it('is refused when it differs from the signed hash', async () => {
     const signed = (hashed: string) =>
       request('PUT', '/b/hashed', { headers: { 'x-amz-content-sha256': sha256(hashed) }, body: 'hello' });
     expect(await signed('other')).toMatchObject({ status: 400, code: 'XAmzContentSHA256Mismatch' });
@@ -129,14 +129,14 @@ describe('a body', () => {
   it.each([
     ['sha1', 'qvTGHdzF6KLavt4PO0gs2a6pQ00='],
     ['sha256', 'LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ='],
-  ])('is compared with a declared %s', async (algorithm, value) => {
+  ])('is compared with a declared %s checksum', async (algorithm, value) => {
     const declared = (checksum: string) =>
       request('PUT', '/b/sum', { headers: { [`x-amz-checksum-${algorithm}`]: checksum }, body: 'hello' });
     expect((await declared(value)).status).toBe(200);
     expect(await declared(`A${value.slice(1)}`)).toMatchObject({ status: 400, code: 'BadDigest' });
   });
 
-  it('may not declare two checksums', async () => {
+  it('is refused with two declared checksums', async () => {
     const headers = {
       'x-amz-checksum-crc32': 'NhCmhg==',
       'x-amz-checksum-sha1': 'qvTGHdzF6KLavt4PO0gs2a6pQ00=',
@@ -144,7 +144,7 @@ describe('a body', () => {
     expect(await request('PUT', '/b/two', { headers, body: 'hello' })).toMatchObject({ status: 400 });
   });
 
-  it('of 64 MiB is taken, one byte more is refused', async () => {
+  it('of 64 MiB is accepted, and one byte more is refused', async () => {
     const body = new Uint8Array(MAX_BODY_BYTES + 1);
     expect(await request('PUT', '/b/large', { body })).toMatchObject({ status: 400, code: 'EntityTooLarge' });
     expect((await request('PUT', '/b/large', { body: body.subarray(1) })).status).toBe(200);
@@ -164,7 +164,7 @@ describe('a malformed request', () => {
     ['GET', '/b?list-type=2&encoding-type=rot13', 400, 'InvalidArgument'],
     ['POST', '/b?delete', 400, 'MalformedXML'],
     ['GET', '/missing/k', 404, 'NoSuchBucket'],
-  ])('%s %s answers %i %s', async (method, path, status, code) => {
+  ])('%s %s fails with %i %s', async (method, path, status, code) => {
     expect(await request(method, path)).toMatchObject({ status, code });
   });
 
@@ -176,7 +176,7 @@ describe('a malformed request', () => {
     });
   });
 
-  it('does not disturb the next one on the same connection', async () => {
+  it('does not affect the next request on the same connection', async () => {
     expect((await request('PUT', '/b/k?tagging', { body: 'x'.repeat(100_000) })).status).toBe(501);
     expect((await request('PUT', '/b/k', { body: 'fine' })).status).toBe(200);
     expect((await request('GET', '/b/k')).text).toBe('fine');
@@ -184,7 +184,7 @@ describe('a malformed request', () => {
 });
 
 describe('a listing with encoding-type=url', () => {
-  it('percent-encodes names, as the AWS CLI asks for', async () => {
+  it('percent-encodes names', async () => {
     await request('PUT', '/b/enc/a%20b%01%26', { body: 'x' });
     const { text } = await request('GET', '/b?list-type=2&prefix=enc%2F&encoding-type=url');
     expect(text).toContain('<Key>enc/a%20b%01%26</Key>');
@@ -192,11 +192,11 @@ describe('a listing with encoding-type=url', () => {
 });
 
 describe('a bucket', () => {
-  it('cannot become unversioned again', () => {
+  it('cannot become unversioned after it was versioned', () => {
     expect(() => server.createBucket('b', { versioned: false })).toThrow(InvalidConfigurationError);
   });
 
-  it('that becomes versioned keeps what it had under the version id null', async () => {
+  it('keeps its objects under the version id null when it becomes versioned', async () => {
     server.createBucket('grown', { versioned: false });
     await request('PUT', '/grown/k', { body: 'replaced' });
     const before = await request('PUT', '/grown/k', { body: 'before' });
@@ -209,7 +209,7 @@ describe('a bucket', () => {
     expect(text.match(/<VersionId>/g)).toHaveLength(2);
   });
 
-  it('without versions forgets what is deleted', async () => {
+  it('without versioning removes deleted objects', async () => {
     server.createBucket('flat', { versioned: false });
     await request('PUT', '/flat/k', { body: 'x' });
     const gone = await request('DELETE', '/flat/k');

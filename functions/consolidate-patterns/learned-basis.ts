@@ -22,13 +22,13 @@ export async function learnFirstBasis(
   states: readonly SampledState[],
   settings: FunctionSettings,
 ): Promise<StoredBasis | undefined> {
-  const waiting = states.map(({ state }) => state.waiting).filter(({ length }) => length > 0);
-  const embeddings = waiting.flatMap((interactions) =>
+  const buffered = states.map(({ state }) => state.buffered).filter(({ length }) => length > 0);
+  const embeddings = buffered.flatMap((interactions) =>
     interactions
       .map(({ embedding }) => embedding)
       .filter((embedding) => embedding.some((value) => value !== 0)),
   );
-  if (embeddings.length < BASIS_FROM.interactions || waiting.length < BASIS_FROM.users) return undefined;
+  if (embeddings.length < BASIS_FROM.interactions || buffered.length < BASIS_FROM.users) return undefined;
   const sample = sampleEvenly(embeddings, ENOUGH_EMBEDDINGS);
   await learning.basisSample.refresh();
   await learning.basisSample.write({ embeddings: sample, watermarks: [] });

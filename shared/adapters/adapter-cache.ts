@@ -42,13 +42,13 @@ export class AdapterCache {
 function bytesOf({ adapter }: Loaded): number {
   const { state, weights, recentEvents } = adapter;
   const arrays: ArrayBufferView[] = [weights.b, recentEvents];
-  let waiting = 0;
+  let buffered = 0;
   if (state.learner === 'sgd') {
     for (const { values, anchor, fisher } of [state.a, state.b]) arrays.push(values, anchor, fisher);
   } else {
     arrays.push(state.statistics.gram, state.statistics.moment);
     if (state.targets !== null) arrays.push(state.targets.stz);
-    waiting = state.waiting.length * adapter.embeddingDim * 4;
+    buffered = state.buffered.length * adapter.embeddingDim * 4;
   }
-  return arrays.reduce((sum, { byteLength }) => sum + byteLength, 2_048 + waiting);
+  return arrays.reduce((sum, { byteLength }) => sum + byteLength, 2_048 + buffered);
 }

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { CorruptObjectError } from '../errors.ts';
-import type { BayesianState, WaitingInteraction } from '../lora/bayesian.ts';
+import type { BayesianState, BufferedInteraction } from '../lora/bayesian.ts';
 import type { ElasticMatrix } from '../lora/elastic-weights.ts';
 import type { LearnerState } from '../lora/learner.ts';
 import type { SgdState } from '../lora/sgd.ts';
@@ -68,7 +68,7 @@ export function decodeState(
     : decodeBayesian(content, reader, shape, key);
 }
 
-function encodeBayesian({ statistics, targets, waiting, ...state }: BayesianState, d: number, r: number) {
+function encodeBayesian({ statistics, targets, buffered, ...state }: BayesianState, d: number, r: number) {
   const { gram, moment, ...sums } = statistics;
   const tensors: Record<string, NamedTensor> = {
     'statistics.gram': { shape: [gram.length], values: gram },
@@ -78,16 +78,16 @@ function encodeBayesian({ statistics, targets, waiting, ...state }: BayesianStat
     tensors['targets.szz'] = { shape: [targets.szz.length], values: targets.szz };
     tensors['targets.stz'] = { shape: [d, r], values: targets.stz };
   }
-  if (waiting.length > 0) {
-    tensors['waiting.embedding'] = stackHalves(waiting.map(({ embedding }) => embedding));
-    const wanted = waiting.flatMap((interaction) => ('target' in interaction ? [interaction.target] : []));
+  if (buffered.length > 0) {
+    tensors['waiting.embedding'] = stackHalves(buffered.map(({ embedding }) => embedding));
+    const wanted = buffered.flatMap((interaction) => ('target' in interaction ? [interaction.target] : []));
     if (wanted.length > 0) tensors['waiting.target'] = stackHalves(wanted);
   }
   const content: StateContent = {
     ...state,
     statistics: sums,
     targets: targets === null ? null : { count: targets.count },
-    waiting: waiting.map((interaction) =>
+    waiting: buffered.map((interaction) =>
       'target' in interaction
         ? { target: true as const }
         : { residualReward: interaction.residualReward, reward: interaction.reward },
@@ -106,8 +106,9 @@ function decodeBayesian(
   if (size < 1 || (content.basisId === null && size !== 1)) {
     throw new CorruptObjectError(key, `${size} coefficients`);
   }
+  const { waiting, ...rest } = content;
   return {
-    ...content,
+    ...rest,
     statistics: {
       gram: reader.read('statistics.gram', Float64Array, [packedLength(size)]),
       moment: reader.read('statistics.moment', Float64Array, [size]),
@@ -121,7 +122,7 @@ function decodeBayesian(
             stz: reader.read('targets.stz', Float64Array, [d, r]),
             ...content.targets,
           },
-    waiting: readWaiting(reader, content.waiting, d),
+    buffered: readBuffered(reader, waiting, d),
   };
 }
 
@@ -155,11 +156,11 @@ function decodeSgd(
   };
 }
 
-function readWaiting(
+function readBuffered(
   reader: TensorReader,
   entries: z.output<typeof bayesian>['waiting'],
   d: number,
-): WaitingInteraction[] {
+): BufferedInteraction[] {
   if (entries.length === 0) return [];
   const embeddings = reader.read('waiting.embedding', Float16Array, [entries.length, d]);
   const wanted = entries.filter((entry) => 'target' in entry).length;

@@ -16,7 +16,7 @@ import { addTarget, emptyTargetSums, solveTargets, type TargetSums } from './tar
 import { checkInteractions, type Model, type Training, type TrainingInteraction } from './training.ts';
 
 /** An interaction that waits for the first basis. Vectors are divided by the item's length and rounded to float16. */
-export type WaitingInteraction =
+export type BufferedInteraction =
   | { readonly embedding: Float16Array; readonly residualReward: number; readonly reward: number }
   | { readonly embedding: Float16Array; readonly target: Float16Array };
 
@@ -27,12 +27,12 @@ export interface BayesianState {
   readonly statistics: Statistics;
   readonly targets: TargetSums | null;
   /** Oldest first, at most 200; empty once there is a basis. */
-  readonly waiting: readonly WaitingInteraction[];
+  readonly buffered: readonly BufferedInteraction[];
   readonly record: PrequentialRecord;
 }
 
 /** Interactions that can wait for the first basis. */
-export const MAX_WAITING = 200;
+export const MAX_BUFFERED = 200;
 
 export function createBayesianState(basis: Basis | null): BayesianState {
   return {
@@ -40,7 +40,7 @@ export function createBayesianState(basis: Basis | null): BayesianState {
     basisId: basis?.id ?? null,
     statistics: emptyStatistics(coefficientCount(basis)),
     targets: null,
-    waiting: [],
+    buffered: [],
     record: NO_PREDICTIONS,
   };
 }
@@ -66,13 +66,13 @@ export function train(
 
   let statistics = copyStatistics(start.statistics);
   let targets = start.targets;
-  const waiting = [...start.waiting];
+  const buffered = [...start.buffered];
   const predictions: PredictedReward[] = [];
   for (const interaction of interactions) {
     const { embedding, itemEffect } = interaction;
     if ('target' in interaction) {
       if (model.basis === null)
-        waiting.push({
+        buffered.push({
           embedding: halved(embedding, embedding),
           target: halved(interaction.target, embedding),
         });
@@ -99,7 +99,7 @@ export function train(
     });
     statistics = addReward(statistics, psi, reward, known);
     if (model.basis === null) {
-      waiting.push({ embedding: halved(embedding, embedding), residualReward: reward - known, reward });
+      buffered.push({ embedding: halved(embedding, embedding), residualReward: reward - known, reward });
     }
   }
   const next: BayesianState = {
@@ -107,7 +107,7 @@ export function train(
     basisId: model.basis?.id ?? null,
     statistics,
     targets,
-    waiting: waiting.slice(-MAX_WAITING),
+    buffered: buffered.slice(-MAX_BUFFERED),
     record: predictions.reduce(recordPrediction, start.record),
   };
   return { state: next, predictions };
@@ -152,15 +152,15 @@ export function adoptBasis(state: BayesianState, model: Model): BayesianState {
   if (state.basisId !== null || basis === null) {
     throw new InvalidInputError('state.basisId', shown(state.basisId), shown(basis?.id ?? null));
   }
-  const waitingDim = state.waiting[0]?.embedding.length ?? basis.embeddingDim;
-  if (waitingDim !== basis.embeddingDim) {
+  const bufferedDim = state.buffered[0]?.embedding.length ?? basis.embeddingDim;
+  if (bufferedDim !== basis.embeddingDim) {
     const expected = `embeddings of ${basis.embeddingDim}`;
-    throw new InvalidInputError('state.waiting', `embeddings of ${waitingDim} numbers`, expected);
+    throw new InvalidInputError('state.buffered', `embeddings of ${bufferedDim} numbers`, expected);
   }
   let statistics = emptyStatistics(coefficientCount(basis));
   let targets: TargetSums | null = null;
   const psi = new Float64Array(coefficientCount(basis));
-  for (const interaction of state.waiting) {
+  for (const interaction of state.buffered) {
     if ('target' in interaction) {
       targets = addTarget(
         targets ?? emptyTargetSums(basis),
@@ -177,7 +177,7 @@ export function adoptBasis(state: BayesianState, model: Model): BayesianState {
       };
     }
   }
-  return { ...state, basisId: basis.id, statistics, targets, waiting: [] };
+  return { ...state, basisId: basis.id, statistics, targets, buffered: [] };
 }
 
 /** s·⟨x, C·A·x⟩/⟨x, x⟩. */
@@ -204,7 +204,7 @@ function dimensionOf(
   basis: Basis | null,
   interactions: readonly TrainingInteraction[],
 ): number {
-  return basis?.embeddingDim ?? state.waiting[0]?.embedding.length ?? interactions[0]?.embedding.length ?? 0;
+  return basis?.embeddingDim ?? state.buffered[0]?.embedding.length ?? interactions[0]?.embedding.length ?? 0;
 }
 
 function checkModel({ basis, prior }: Model): void {

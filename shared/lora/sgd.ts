@@ -124,12 +124,10 @@ export function trainSgd(
 export function solveSgd(state: SgdState, model: Model): LoraAdapter {
   const { embeddingDim, rank, scale } = state;
   const { meanReward } = model.prior;
-  // Towards x·r, the score ⟨x, y⟩/⟨x, x⟩ itself is the predicted reward.
-  const base = model.target === 'raw' ? 1 : shrunkenMean(state, meanReward);
   return {
     basis: { embeddingDim, rank, scale, a: state.a.values },
     b: state.b.values,
-    offset: base - meanReward,
+    offset: shrunkenMean(state, meanReward) - meanReward,
   };
 }
 
@@ -180,7 +178,7 @@ function regressionBatch(
       }
     } else {
       const { reward } = interaction;
-      const excess = model.target === 'raw' ? 1 - reward : userMean + itemEffect - reward;
+      const excess = userMean + itemEffect - reward;
       for (let i = 0; i < d; i++) {
         const x = unit * embedding[i]!;
         items[at + i] = x;

@@ -9,12 +9,6 @@ export function packedLength(n: number): number {
   return (n * (n + 1)) / 2;
 }
 
-/** The order n of a packed symmetric matrix, or −1 when `length` is not a triangular number. */
-export function packedOrder(length: number): number {
-  const n = Math.round((Math.sqrt(8 * length + 1) - 1) / 2);
-  return packedLength(n) === length ? n : -1;
-}
-
 export function packedDiagonal(diagonal: ArrayLike<number>): PackedSymmetric {
   const packed = new Float64Array(packedLength(diagonal.length));
   for (let i = 0; i < diagonal.length; i++) packed[packedLength(i) + i] = diagonal[i]!;

@@ -13,8 +13,6 @@ export interface Model {
   readonly carryOvers?: readonly CarryOver[];
   /** Numbers that steer the learner, by the names that it declares; those left out have their defaults. */
   readonly hyperparameters?: Readonly<Record<string, number>>;
-  /** What a reward teaches the learner 'sgd': 'centred' (default) is x·(1 + r − the user's mean), 'raw' is x·r. */
-  readonly target?: 'centred' | 'raw';
 }
 
 /** One item's feedback, ready to learn from: a reward in [0, 1], or an embedding that the user's should move to. */

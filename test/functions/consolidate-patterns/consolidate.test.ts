@@ -314,7 +314,7 @@ describe('consolidation', () => {
     expect(basis).toMatchObject({ embeddingDim: SETTINGS.embeddingDim, rank: SETTINGS.rank });
     await feedback('user 10', 14);
     const { state } = (await adapters.load(userKey('user 10')))!.adapter;
-    expect(state).toMatchObject({ learner: 'bayesian', basisId: basis.id, waiting: [] });
+    expect(state).toMatchObject({ learner: 'bayesian', basisId: basis.id, buffered: [] });
     expect(state.learner === 'bayesian' && state.statistics.count).toBe(15 * 5);
     pass(1);
     expect(await consolidate(services, FORCED)).toMatchObject({ basisLearned: false });

@@ -72,7 +72,7 @@ describe('the first basis', () => {
     const states = waiting(15, 200);
     expect(await learnFirstBasis(learning, states, SETTINGS)).toMatchObject({ learnedFrom: 2_000 });
     const { embeddings } = (await learning.basisSample.refresh())!;
-    const last = states.at(-1)!.state.waiting.map(({ embedding }) => String(embedding));
+    const last = states.at(-1)!.state.buffered.map(({ embedding }) => String(embedding));
     expect(embeddings.filter((embedding) => last.includes(String(embedding))).length).toBeGreaterThan(120);
   });
 });

@@ -202,7 +202,7 @@ describe('a container that does not know of the basis yet', () => {
     const { state, version } = await stored();
     expect(version).toBe(2);
     expect(state).toMatchObject({ basisId: null, statistics: { count: 1 } });
-    expect(state.learner === 'bayesian' && state.waiting).toHaveLength(1);
+    expect(state.learner === 'bayesian' && state.buffered).toHaveLength(1);
   });
 
   test('leaves the adapter as it is where there is no basis at all', async () => {

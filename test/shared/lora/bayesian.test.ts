@@ -144,9 +144,9 @@ describe('train', () => {
   it('starts from nothing', () => {
     const basis = arbitraryBasis(createRandom(1));
     const state = createBayesianState(basis);
-    expect(state).toMatchObject({ learner: 'bayesian', basisId: basis.id, targets: null, waiting: [] });
+    expect(state).toMatchObject({ learner: 'bayesian', basisId: basis.id, targets: null, buffered: [] });
     const event = rewardsOf(createRandom(2), 2, 5);
-    expect(train(state, { basis, prior: initialPrior(basis.id, 4) }, event).state.waiting).toEqual([]);
+    expect(train(state, { basis, prior: initialPrior(basis.id, 4) }, event).state.buffered).toEqual([]);
     expect(state.statistics.moment).toHaveLength(4);
     const model = { basis, prior: initialPrior(basis.id, 4) };
     expect(solveWeights(state, model)).toEqual({ b: new Float32Array(10), offset: 0 });
@@ -213,7 +213,7 @@ describe('without a basis', () => {
     const offset = y.reduce((sum, value) => sum + value, 0) / 0.04 / (1 / 0.02 + 4 / 0.04);
     expect(solveWeights(state, nobody).offset).toBeCloseTo(offset, 12);
     expect(solveWeights(state, nobody).b).toHaveLength(0);
-    expect(state.waiting).toHaveLength(4);
+    expect(state.buffered).toHaveLength(4);
     const [prediction] = train(state, nobody, rewards.slice(0, 1)).predictions;
     expect(prediction!.predicted).toBeCloseTo(0.5 + offset + rewards[0]!.itemEffect, 12);
   });
@@ -221,19 +221,19 @@ describe('without a basis', () => {
   it('keeps the last 200, at unit length, in float16', () => {
     const rewards = rewardsOf(random, 230, 5);
     const state = trainAll(nobody, [rewards.slice(0, 150), rewards.slice(150)]);
-    expect(state.waiting).toHaveLength(200);
+    expect(state.buffered).toHaveLength(200);
     expect(state.statistics.count).toBe(230);
-    for (const [i, waiting] of state.waiting.entries()) {
+    for (const [i, buffered] of state.buffered.entries()) {
       const { embedding, reward, itemEffect } = rewards[30 + i]!;
       const length = Math.sqrt(dot(embedding, embedding));
-      expect(waiting.embedding).toBeInstanceOf(Float16Array);
+      expect(buffered.embedding).toBeInstanceOf(Float16Array);
       expect(
         difference(
-          waiting.embedding,
+          buffered.embedding,
           embedding.map((value) => value / length),
         ),
       ).toBeLessThan(5e-4);
-      expect(waiting).toMatchObject({ reward, residualReward: reward - itemEffect });
+      expect(buffered).toMatchObject({ reward, residualReward: reward - itemEffect });
     }
   });
 
@@ -247,10 +247,10 @@ describe('without a basis', () => {
       target: vectorOf(random, 5),
     }));
     const waited = trainAll(nobody, [rewards, targets]);
-    expect(waited.waiting).toHaveLength(11);
+    expect(waited.buffered).toHaveLength(11);
     const adopted = adoptBasis(waited, model);
     const direct = trainAll(model, [rewards, targets]);
-    expect(adopted).toMatchObject({ basisId: basis.id, waiting: [], record: waited.record });
+    expect(adopted).toMatchObject({ basisId: basis.id, buffered: [], record: waited.record });
     expect(difference(adopted.statistics.gram, direct.statistics.gram)).toBeLessThan(2e-3);
     expect(difference(adopted.statistics.moment, direct.statistics.moment)).toBeLessThan(2e-3);
     expect(adopted.statistics.count).toBe(8);
@@ -266,7 +266,7 @@ describe('without a basis', () => {
   it('keeps zero vectors as zero, and refuses embeddings of two dimensions', () => {
     const zero = { embedding: new Float32Array(5), itemEffect: 0, reward: 1 };
     const state = train(createBayesianState(null), nobody, [zero]).state;
-    expect([...state.waiting[0]!.embedding]).toEqual([0, 0, 0, 0, 0]);
+    expect([...state.buffered[0]!.embedding]).toEqual([0, 0, 0, 0, 0]);
     const wider = { ...zero, embedding: new Float32Array(6) };
     expect(() => train(state, nobody, [wider])).toThrow(
       'interactions[0].embedding: found 6 numbers, expected 5',
@@ -277,7 +277,7 @@ describe('without a basis', () => {
     const basis = arbitraryBasis(random, { d: 6 });
     const model = { basis, prior: initialPrior(basis.id, 4) };
     expect(() => adoptBasis(state, model)).toThrow(
-      'state.waiting: found embeddings of 5 numbers, expected embeddings of 6',
+      'state.buffered: found embeddings of 5 numbers, expected embeddings of 6',
     );
   });
 });

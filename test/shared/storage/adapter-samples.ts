@@ -60,7 +60,7 @@ export const VERSION_1: Readonly<Record<string, StoredAdapter>> = {
         rewardSum: 3.5,
       },
       targets: { szz: doubles(3), stz: doubles(d * r), count: 2 },
-      waiting: [],
+      buffered: [],
       record,
     },
     a,
@@ -74,7 +74,7 @@ export const VERSION_1: Readonly<Record<string, StoredAdapter>> = {
       basisId: null,
       statistics: { gram: doubles(1), moment: doubles(1), sumSquares: 0.5, count: 1, rewardSum: 0.75 },
       targets: null,
-      waiting: [
+      buffered: [
         { embedding: halves(d), residualReward: 0.25, reward: 0.75 },
         { embedding: halves(d), target: halves(d) },
       ],

@@ -90,8 +90,7 @@ async function readEmbeddings(file: string, embeddingDim: number): Promise<Float
   try {
     for await (const { line, value, fault } of readJsonLines(file, signal)) {
       const at = `${file} line ${line}`;
-      if (fault !== undefined)
-        throw new InvalidInputError(at, fault.replace(/^found |, expected.*$/g, ''), 'a JSON object');
+      if (fault !== undefined) throw new InvalidInputError(at, fault.found, fault.expected);
       const { embedding } = value as { embedding?: EmbeddingInput };
       if (typeof embedding !== 'string' && !Array.isArray(embedding)) {
         throw new InvalidInputError(

@@ -21,7 +21,7 @@ interface PersonalizeOptions {
 export function personalizeCommand(): Command {
   return new Command('personalize')
     .description('rank candidate items, given as JSON lines, for a user')
-    .argument('<file>', 'lines of {"embedding", "itemId"?}, at most 500; - is stdin')
+    .argument('<file>', 'lines of {"embedding", "itemId"?}; - is stdin')
     .requiredOption('--user <id>', 'the user')
     .option('--function-name <name>', 'the personalize function')
     .option('--outputs <file>', 'take the function from the file of cdk deploy --outputs-file')
@@ -40,17 +40,17 @@ async function personalize(file: string, options: PersonalizeOptions): Promise<v
     OUTPUT.personalizeFunctionName,
     '--function-name',
   );
-  const candidates: object[] = [];
-  for await (const { line, value, fault } of readJsonLines(file, interruption())) {
-    if (fault !== undefined) throw new InvalidInputError(`${file} line ${line}`, fault, 'a candidate');
-    candidates.push(value);
+  const { user: userId, answer: kind, explain = false } = options;
+  const answers: PersonalizeAnswer[] = [];
+  let before = 0;
+  for await (const candidates of requestsOf(file, kind)) {
+    const request = { userId, candidates, answer: kind, explain };
+    const answer = await invoke<PersonalizeAnswer>(functionName, request);
+    const offset = before;
+    answers.push({ ...answer, items: answer.items.map((item) => ({ ...item, index: item.index + offset })) });
+    before += candidates.length;
   }
-  const answer = await invoke<PersonalizeAnswer>(functionName, {
-    userId: options.user,
-    candidates,
-    answer: options.answer,
-    explain: options.explain ?? false,
-  });
+  const answer = merged(answers, file);
   if (options.json || options.answer === 'embeddings') return printJson(answer);
   printLine(
     `${answer.source}, adapter version ${answer.adapterVersion}, skills version ${answer.skillsVersion}`,
@@ -63,4 +63,34 @@ async function personalize(file: string, options: PersonalizeOptions): Promise<v
         : `  = ${item.parts.base.toFixed(4)} + ${item.parts.item.toFixed(4)} (item) + ${item.parts.user.toFixed(4)} (user)`;
     printLine(`${item.score.toFixed(4)}  ${item.itemId ?? `line ${item.index + 1}`}${parts}`);
   }
+}
+
+/** What one request may hold, well within the limits of the function: its answer repeats embeddings. */
+const REQUEST_LIMITS = { scores: 500, embeddings: 200, bytes: 3 * 1024 * 1024 } as const;
+
+/** The candidates of a file in as few requests as the limits of the function allow. */
+async function* requestsOf(file: string, kind: PersonalizeOptions['answer']): AsyncGenerator<object[]> {
+  let candidates: object[] = [];
+  let bytes = 0;
+  for await (const { line, value, fault } of readJsonLines(file, interruption())) {
+    if (fault !== undefined) throw new InvalidInputError(`${file} line ${line}`, fault.found, fault.expected);
+    const size = Buffer.byteLength(JSON.stringify(value));
+    if (candidates.length === REQUEST_LIMITS[kind] || bytes + size > REQUEST_LIMITS.bytes) {
+      yield candidates;
+      candidates = [];
+      bytes = 0;
+    }
+    candidates.push(value);
+    bytes += size;
+  }
+  if (candidates.length > 0) yield candidates;
+}
+
+/** One answer of several to parts of the candidates. Scores do not depend on the other candidates. */
+function merged(answers: readonly PersonalizeAnswer[], file: string): PersonalizeAnswer {
+  const [first] = answers;
+  if (first === undefined) throw new InvalidInputError(file, 'no candidate', 'at least one');
+  const items = answers.flatMap((answer) => answer.items);
+  const scoreOf = (item: (typeof items)[number]) => ('score' in item ? item.score : 0);
+  return { ...first, items: items.sort((a, b) => scoreOf(b) - scoreOf(a) || a.index - b.index) };
 }

@@ -1,11 +1,15 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { createReadStream } from 'node:fs';
 import { Command, InvalidArgumentError } from 'commander';
 import { OUTPUT } from '../shared/config/names.ts';
-import { InvalidConfigurationError } from '../shared/errors.ts';
+import { InvalidConfigurationError, shown } from '../shared/errors.ts';
 import type { PublishedInteraction } from '../shared/feedback/coalescing.ts';
+import type { PublishReport } from '../shared/feedback/publisher.ts';
 import { EXIT, ExitError, interruption } from './exit.ts';
 import { readJsonLines } from './json-lines.ts';
 import { createProgress, printJson, printLine, printProblem } from './output.ts';
-import { resourceName } from './stack-outputs.ts';
+import { PublishJournal } from './publish-journal.ts';
+import { learningSettings, resourceName } from './stack-outputs.ts';
 
 interface PublishOptions {
   queueUrl?: string;
@@ -38,7 +42,10 @@ export function publishCommand(): Command {
       'lines of {"userId", "embedding", "itemId"?, "occurredAt"?, and "reward", "watch" or "target"}; - is stdin',
     )
     .option('--queue-url <url>', 'the feedback queue')
-    .option('--outputs <file>', 'take the queue from the file of cdk deploy --outputs-file')
+    .option(
+      '--outputs <file>',
+      'take queue, embedding length and model from the file of cdk deploy --outputs-file',
+    )
     .option('--embedding-dim <n>', 'refuse embeddings of another length before they are sent', wholeNumber)
     .option(
       '--embedding-model <name>',
@@ -46,7 +53,8 @@ export function publishCommand(): Command {
     )
     .option(
       '--batch-id <id>',
-      'publish the same file, unchanged, again under the same id after a failure or a stop: nothing counts twice',
+      'name the input, so that publishing it again under the same id repeats nothing, also after lines were corrected; ' +
+        'default: a hash of the file',
     )
     .option('--json', 'print the report as one line of JSON')
     .action(publish);
@@ -54,6 +62,12 @@ export function publishCommand(): Command {
 
 async function publish(file: string, options: PublishOptions): Promise<void> {
   const queueUrl = await queueUrlOf(options);
+  const { embeddingDim, embeddingModel } = await embeddingOf(options);
+  const signal = interruption();
+  const progress = createProgress('publishing', 'interactions');
+  const input = await measure(file, signal);
+  const batchId = options.batchId ?? input.batchId;
+  const journal = new PublishJournal(queueUrl, batchId);
   // The SDK is loaded only by commands that need it.
   const [{ sqsClient }, { SqsFeedbackQueue }, { FeedbackPublisher }] = await Promise.all([
     import('../shared/config/clients/sqs.ts'),
@@ -64,44 +78,73 @@ async function publish(file: string, options: PublishOptions): Promise<void> {
   const client = sqsClient(region === undefined ? {} : { region });
   const publisher = new FeedbackPublisher({
     queue: new SqsFeedbackQueue(client, queueUrl),
-    embeddingDim: options.embeddingDim,
-    embeddingModel: options.embeddingModel,
-    ...(options.batchId === undefined ? {} : { newEventId: numberedIds(options.batchId) }),
+    embeddingDim,
+    embeddingModel,
   });
-
-  const signal = interruption();
-  const progress = createProgress('publishing', 'interactions');
   const failed: Failure[] = [];
   const lineOf: number[] = [];
   async function* interactions(): AsyncGenerator<PublishedInteraction> {
     for await (const { line, value, fault } of readJsonLines(file, signal)) {
-      if (fault !== undefined) failed.push({ line, interactions: 1, code: 'not-json', message: fault });
-      else {
+      if (fault === undefined) {
         lineOf.push(line);
         // The publisher checks it against the schema.
         yield value as PublishedInteraction;
+      } else {
+        const message = `found ${fault.found}, expected ${fault.expected}`;
+        failed.push({ line, interactions: 1, code: fault.code, message });
       }
     }
   }
   try {
     const report = await publisher.publish(interactions(), {
       signal,
-      onProgress: (reached) => progress.update(reached.interactions),
+      batchId,
+      published: journal.published,
+      onPublished: (keys) => journal.add(keys),
+      onProgress: (reached) => progress.update(reached.interactions, input.lines),
     });
     for (const { position, ...failure } of report.failed)
       failed.push({ line: lineOf[position] ?? 0, ...failure });
     failed.sort((a, b) => a.line - b.line);
     progress.stop();
-    tell(report.interactions, report.events, failed, options.json ?? false);
+    const unread = input.lines === undefined ? undefined : input.lines - lineOf.length - malformed(failed);
+    tell({ report, failed, batchId, unread: signal.aborted ? unread : 0 }, options.json ?? false);
   } finally {
     progress.stop();
+    journal.close();
     client.destroy();
   }
+  if (signal.aborted || failed.length > 0)
+    printProblem(`publish the same again with: ${again(file, options, batchId)}`);
   if (signal.aborted) throw new ExitError(EXIT.interrupted);
   if (failed.length > 0) throw new ExitError(EXIT.failed);
 }
 
-function tell(interactions: number, events: number, failed: readonly Failure[], json: boolean): void {
+/** Lines that hold something, and a name for the content; of stdin, which can be read only once, just a name. */
+async function measure(file: string, signal: AbortSignal): Promise<{ lines?: number; batchId: string }> {
+  if (file === '-') return { batchId: randomUUID() };
+  let lines = 0;
+  for await (const _ of readJsonLines(file, signal)) lines++;
+  const hash = createHash('sha256');
+  if (!signal.aborted) for await (const chunk of createReadStream(file)) hash.update(chunk);
+  return { lines, batchId: hash.digest('hex').slice(0, 16) };
+}
+
+function malformed(failed: readonly Failure[]): number {
+  return failed.filter(({ code }) => code === 'not-json' || code === 'not-utf-8' || code === 'too-long')
+    .length;
+}
+
+interface Told {
+  readonly report: PublishReport;
+  readonly failed: readonly Failure[];
+  readonly batchId: string;
+  /** Lines that were never read; undefined where nobody knows. */
+  readonly unread: number | undefined;
+}
+
+function tell({ report, failed, batchId, unread }: Told, json: boolean): void {
+  const { interactions, events, duplicates } = report;
   const kinds = Map.groupBy(failed, ({ code, message }) => `${code}: ${message}`);
   for (const [kind, failures] of [...kinds].slice(0, SHOWN_KINDS)) {
     const count = failures.reduce((sum, failure) => sum + failure.interactions, 0);
@@ -110,8 +153,28 @@ function tell(interactions: number, events: number, failed: readonly Failure[], 
   }
   if (kinds.size > SHOWN_KINDS)
     printProblem(`and ${kinds.size - SHOWN_KINDS} more kinds of failure (--json lists all)`);
-  if (json) printJson({ interactions, events, failed });
-  else printLine(`published ${interactions} interactions in ${events} events`);
+  if (unread === undefined) printProblem('the rest of the input was not read');
+  else if (unread > 0) printProblem(`${unread} more lines were not read and not sent`);
+  if (json) return printJson({ batchId, interactions, events, duplicates, failed, unread: unread ?? null });
+  const earlier = duplicates === 0 ? '' : `; ${duplicates} were published before`;
+  printLine(`published ${interactions} interactions in ${events} events${earlier}; batch ${batchId}`);
+}
+
+/** The command that goes on where this one ended. */
+function again(file: string, options: PublishOptions, batchId: string): string {
+  const { queueUrl, outputs, embeddingDim, embeddingModel } = options;
+  const given = { queueUrl, outputs, embeddingDim, embeddingModel, batchId };
+  const flags = Object.entries(given).flatMap(([name, value]) =>
+    value === undefined
+      ? []
+      : [`--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)} ${quoted(String(value))}`],
+  );
+  return ['npx attune publish', quoted(file), ...flags].join(' ');
+}
+
+/** A word that a POSIX shell reads as it is. */
+function quoted(word: string): string {
+  return /^[\w./:@%+=,-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;
 }
 
 async function queueUrlOf(options: PublishOptions): Promise<string> {
@@ -125,10 +188,23 @@ async function queueUrlOf(options: PublishOptions): Promise<string> {
   throw new InvalidConfigurationError(`--queue-url: found ${queueUrl}, expected a URL`);
 }
 
-/** The same file is cut into the same events in the same order, so a number is enough to know one again. */
-function numberedIds(batchId: string): () => string {
-  let next = 0;
-  return () => `${batchId}-${next++}`;
+/**
+ * Length and model of the embeddings, as the options and the deployment's outputs give them.
+ * @throws InvalidConfigurationError where the two differ
+ */
+async function embeddingOf({ outputs, embeddingDim, embeddingModel }: PublishOptions) {
+  if (outputs === undefined) return { embeddingDim, embeddingModel };
+  const deployed = await learningSettings(outputs);
+  for (const [option, given, expected] of [
+    ['--embedding-dim', embeddingDim, deployed.embeddingDim],
+    ['--embedding-model', embeddingModel, deployed.embeddingModel],
+  ] as const) {
+    if (given !== undefined && given !== expected)
+      throw new InvalidConfigurationError(
+        `${option}: found ${shown(given)}, expected ${shown(expected)}, the value of ${outputs}`,
+      );
+  }
+  return { embeddingDim: deployed.embeddingDim, embeddingModel: deployed.embeddingModel };
 }
 
 function wholeNumber(text: string): number {

@@ -1,5 +1,6 @@
 import { untilAborted } from '../abort.ts';
 import { shown } from '../errors.ts';
+import type { ContentIdentity } from './content-identity.ts';
 import type { OutgoingMessage } from './delivery.ts';
 import {
   assembleEvent,
@@ -23,6 +24,10 @@ export interface CoalescingOptions {
   readonly embeddingDim: number | undefined;
   readonly embeddingModel: string | undefined;
   readonly newEventId: () => string;
+  /** Takes the place of `newEventId` where the same input may be published again. */
+  readonly identity: ContentIdentity | undefined;
+  /** Called with how many interactions of a message are left out because they were published earlier. */
+  readonly onDuplicates: (interactions: number) => void;
   readonly now: () => Date;
   /** Bytes of unfinished messages to hold before they are sent as they are. */
   readonly bufferBytes: number;
@@ -36,9 +41,10 @@ export interface CoalescingOptions {
 }
 
 interface OpenMessage {
-  readonly eventId: string;
   readonly position: number;
   readonly interactions: string[];
+  /** Of the interactions, in the same order; empty without an identity. */
+  readonly keys: bigint[];
   bytes: number;
   header: EventHeader;
 }
@@ -67,7 +73,7 @@ export async function* coalesced(
     let headerBytes: number;
     try {
       encoded = encodeInteraction(interaction, options.embeddingDim, '');
-      const eventId = message?.eventId ?? options.newEventId();
+      const eventId = message?.header.eventId ?? newEventId(options);
       header = { eventId, userId, occurredAt, embeddingModel: options.embeddingModel };
       headerBytes = Buffer.byteLength(assembleEvent(header, []));
     } catch (error) {
@@ -76,36 +82,54 @@ export async function* coalesced(
     }
     const bytes = Buffer.byteLength(encoded) + 1;
     if (message !== undefined && !fits(message, headerBytes + bytes)) {
-      yield closed(message);
+      yield* closed(message, options);
       held -= message.bytes;
-      header = { ...header, eventId: options.newEventId() };
+      header = { ...header, eventId: newEventId(options) };
       message = undefined;
     }
-    message ??= { eventId: header.eventId, position, interactions: [], bytes: 0, header };
+    message ??= { position, interactions: [], keys: [], bytes: 0, header };
     message.interactions.push(encoded);
+    const key = options.identity?.keyOf(userId, input.occurredAt, encoded);
+    if (key !== undefined) message.keys.push(key);
     message.bytes += bytes;
     message.header = header;
     open.set(userId, message);
     held += bytes;
     if (held > options.bufferBytes) {
-      for (const each of open.values()) yield closed(each);
+      for (const each of open.values()) yield* closed(each, options);
       open.clear();
       held = 0;
     }
   }
-  for (const message of open.values()) yield closed(message);
+  for (const message of open.values()) yield* closed(message, options);
 }
 
 function fits(message: OpenMessage, more: number): boolean {
   return message.interactions.length < LIMITS.interactions && message.bytes + more <= LIMITS.messageBytes;
 }
 
-function closed({ header, interactions, position }: OpenMessage): OutgoingMessage {
-  return {
+/** With an identity, a placeholder of the right length until the message is closed. */
+function newEventId({ identity, newEventId }: CoalescingOptions): string {
+  return identity?.eventIdOf([]) ?? newEventId();
+}
+
+/** The message of what was not published earlier; nothing when all of it was. */
+function* closed(message: OpenMessage, options: CoalescingOptions): Generator<OutgoingMessage> {
+  const { identity } = options;
+  const isNew = (_: unknown, i: number) => identity === undefined || !identity.isPublished(message.keys[i]!);
+  const interactions = message.interactions.filter(isNew);
+  const keys = message.keys.filter(isNew);
+  const duplicates = message.interactions.length - interactions.length;
+  if (duplicates > 0) options.onDuplicates(duplicates);
+  if (interactions.length === 0) return;
+  const header =
+    identity === undefined ? message.header : { ...message.header, eventId: identity.eventIdOf(keys) };
+  yield {
     eventId: header.eventId,
     userId: header.userId,
     interactions: interactions.length,
-    position,
+    position: message.position,
+    keys,
     body: assembleEvent(header, interactions),
   };
 }

@@ -12,6 +12,8 @@ export interface OutgoingMessage {
   readonly interactions: number;
   /** Position of its (first) interaction, or of the event, in what was given to the publisher, from 0. */
   readonly position: number;
+  /** Content keys of its interactions, where the publisher names them by content. */
+  readonly keys?: readonly bigint[];
   readonly body: string;
 }
 

@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { untilAborted } from '../abort.ts';
 import { shown } from '../errors.ts';
 import { coalesced, type PublishedInteraction } from './coalescing.ts';
+import { ContentIdentity } from './content-identity.ts';
 import { Delivery, type OutgoingMessage } from './delivery.ts';
 import { encodeFeedbackEvent, type FeedbackEventInput, InvalidEventError } from './event.ts';
 import type { FeedbackQueue } from './queue.ts';
@@ -30,6 +31,15 @@ export interface PublishOptions {
   readonly onProgress?: (progress: PublishProgress) => void;
   /** Stops reading and sending; what was read and not accepted is reported with the code `aborted`. */
   readonly signal?: AbortSignal;
+  /**
+   * Names the input, so that publishing it again after a failure or a stop repeats nothing: event ids then follow from
+   * the content. For `publish` only.
+   */
+  readonly batchId?: string | undefined;
+  /** Content keys that {@link onPublished} told under this batch id; these interactions are left out. */
+  readonly published?: ReadonlySet<bigint> | undefined;
+  /** Called with the content keys of every event that the queue accepted. */
+  readonly onPublished?: (keys: readonly bigint[]) => void;
 }
 
 export interface PublishProgress {
@@ -63,6 +73,8 @@ export interface PublishReport {
   readonly interactions: number;
   /** Events, each one message, that the queue accepted. */
   readonly events: number;
+  /** Interactions left out because they were published earlier under the same batch id. */
+  readonly duplicates: number;
   readonly failed: readonly PublishFailure[];
 }
 
@@ -89,11 +101,14 @@ export class FeedbackPublisher {
   ): Promise<PublishReport> {
     const { embeddingDim, embeddingModel, newEventId = randomUUID, now = () => new Date() } = this.#options;
     const { bufferBytes = 16 * 1024 * 1024 } = this.#options;
-    return this.#deliver(options, (fail) =>
+    const { batchId, published } = options;
+    return this.#deliver(options, (fail, onDuplicates) =>
       coalesced(interactions, {
         embeddingDim,
         embeddingModel,
         newEventId,
+        identity: batchId === undefined ? undefined : new ContentIdentity(batchId, published),
+        onDuplicates,
         now,
         bufferBytes,
         signal: options.signal,
@@ -117,14 +132,18 @@ export class FeedbackPublisher {
   }
 
   async #deliver(
-    { onProgress, signal }: PublishOptions,
-    messagesOf: (fail: (failure: PublishFailure) => void) => AsyncIterable<OutgoingMessage>,
+    { onProgress, onPublished, signal }: PublishOptions,
+    messagesOf: (
+      fail: (failure: PublishFailure) => void,
+      onDuplicates: (interactions: number) => void,
+    ) => AsyncIterable<OutgoingMessage>,
   ): Promise<PublishReport> {
     const { maxAttempts = 5, random = Math.random, sleep = sleepFor } = this.#options;
     const failed: PublishFailure[] = [];
     let interactions = 0;
     let events = 0;
     let lost = 0;
+    let duplicates = 0;
     const fail = (failure: PublishFailure) => {
       failed.push(failure);
       lost += failure.interactions;
@@ -137,12 +156,18 @@ export class FeedbackPublisher {
       onAccepted: (message) => {
         interactions += message.interactions;
         events++;
+        onPublished?.(message.keys ?? []);
       },
-      onFailed: ({ body: _, ...message }, code, reason) => fail({ ...message, code, message: reason }),
+      onFailed: ({ body: _, keys: __, ...message }, code, reason) =>
+        fail({ ...message, code, message: reason }),
       onRequest: () => onProgress?.({ interactions, events, failed: lost }),
     });
-    await delivery.run(messagesOf(fail));
-    return { interactions, events, failed };
+    await delivery.run(
+      messagesOf(fail, (count) => {
+        duplicates += count;
+      }),
+    );
+    return { interactions, events, duplicates, failed };
   }
 }
 

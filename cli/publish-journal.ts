@@ -1,0 +1,57 @@
+import { createHash } from 'node:crypto';
+import { closeSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { dirname, join } from 'node:path';
+
+const KEY_BYTES = 8;
+
+/**
+ * Which interactions of a batch the queue accepted, in a file of this machine. It lets a repeated `attune publish` skip
+ * and count them. Without the file they are sent again, and the stack recognises unchanged events by their ids.
+ */
+export class PublishJournal {
+  readonly published: ReadonlySet<bigint>;
+  readonly #path: string;
+  #file: number | undefined;
+
+  /** @param folder default: `attune/published` in the user's state folder (XDG Base Directory Specification) */
+  constructor(queueUrl: string, batchId: string, folder = stateFolder()) {
+    const name = createHash('sha256').update(`${queueUrl}\0${batchId}`).digest('hex').slice(0, 32);
+    this.#path = join(folder, name);
+    this.published = readKeys(this.#path);
+  }
+
+  /** Records the interactions of one accepted event. A folder that cannot be written to only costs the shortcut. */
+  add(keys: readonly bigint[]): void {
+    try {
+      if (this.#file === undefined) {
+        mkdirSync(dirname(this.#path), { recursive: true });
+        this.#file = openSync(this.#path, 'a', 0o600);
+      }
+      writeSync(this.#file, new Uint8Array(BigUint64Array.from(keys).buffer));
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error)) throw error;
+    }
+  }
+
+  close(): void {
+    if (this.#file !== undefined) closeSync(this.#file);
+    this.#file = undefined;
+  }
+}
+
+function stateFolder(): string {
+  return join(process.env.XDG_STATE_HOME || join(homedir(), '.local', 'state'), 'attune', 'published');
+}
+
+function readKeys(path: string): Set<bigint> {
+  let bytes: Uint8Array;
+  try {
+    bytes = readFileSync(path);
+  } catch {
+    return new Set();
+  }
+  // A crash may have cut the last key off.
+  const whole = bytes.slice(0, bytes.length - (bytes.length % KEY_BYTES));
+  return new Set(new BigUint64Array(whole.buffer, 0, whole.length / KEY_BYTES));
+}

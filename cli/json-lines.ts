@@ -28,7 +28,7 @@ const expected = 'a JSON object';
  */
 export async function* readJsonLines(file: string, signal: AbortSignal): AsyncGenerator<JsonLine> {
   let line = 0;
-  for await (const record of recordsOf(untilAborted(await bytesOf(file), signal), MAX_RECORD_BYTES)) {
+  for await (const record of recordsOf(untilAborted(await bytesOf(file, signal), signal), MAX_RECORD_BYTES)) {
     line++;
     if (record === 'too-long') {
       yield { line, fault: { code: 'too-long', found: `more than ${MAX_RECORD_BYTES} bytes`, expected } };
@@ -44,8 +44,12 @@ export async function* readJsonLines(file: string, signal: AbortSignal): AsyncGe
   }
 }
 
-async function bytesOf(file: string): Promise<AsyncIterable<Uint8Array>> {
-  if (file === '-') return process.stdin;
+async function bytesOf(file: string, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>> {
+  if (file === '-') {
+    // An open stdin would keep the process alive.
+    signal.addEventListener('abort', () => process.stdin.destroy(), { once: true });
+    return process.stdin;
+  }
   const handle = await open(file).catch((cause: NodeJS.ErrnoException) => {
     const reason = cause.code === 'ENOENT' ? 'there is no such file' : `cannot be read (${cause.code})`;
     throw new NotFoundError(`${file}: ${reason}`, { cause });

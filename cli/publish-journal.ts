@@ -47,11 +47,11 @@ function stateFolder(): string {
 function readKeys(path: string): Set<bigint> {
   let bytes: Uint8Array;
   try {
-    bytes = readFileSync(path);
+    // Copied, because keys are read from the start of their own buffer.
+    bytes = new Uint8Array(readFileSync(path));
   } catch {
     return new Set();
   }
   // A crash may have cut the last key off.
-  const whole = bytes.slice(0, bytes.length - (bytes.length % KEY_BYTES));
-  return new Set(new BigUint64Array(whole.buffer, 0, whole.length / KEY_BYTES));
+  return new Set(new BigUint64Array(bytes.buffer, 0, Math.floor(bytes.length / KEY_BYTES)));
 }

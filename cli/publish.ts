@@ -9,7 +9,7 @@ import { EXIT, ExitError, interruption } from './exit.ts';
 import { readJsonLines } from './json-lines.ts';
 import { createProgress, printJson, printLine, printProblem } from './output.ts';
 import { PublishJournal } from './publish-journal.ts';
-import { learningSettings, resourceName } from './stack-outputs.ts';
+import { knownLearningSettings, resourceName } from './stack-outputs.ts';
 
 interface PublishOptions {
   queueUrl?: string;
@@ -155,9 +155,9 @@ function tell({ report, failed, batchId, unread }: Told, json: boolean): void {
     printProblem(`and ${kinds.size - SHOWN_KINDS} more kinds of failure (--json lists all)`);
   if (unread === undefined) printProblem('the rest of the input was not read');
   else if (unread > 0) printProblem(`${unread} more lines were not read and not sent`);
-  if (json) return printJson({ batchId, interactions, events, duplicates, failed, unread: unread ?? null });
   const earlier = duplicates === 0 ? '' : `; ${duplicates} were published before`;
-  printLine(`published ${interactions} interactions in ${events} events${earlier}; batch ${batchId}`);
+  if (json) printJson({ batchId, interactions, events, duplicates, failed, unread: unread ?? null });
+  else printLine(`published ${interactions} interactions in ${events} events${earlier}; batch ${batchId}`);
 }
 
 /** The command that goes on where this one ended. */
@@ -193,8 +193,8 @@ async function queueUrlOf(options: PublishOptions): Promise<string> {
  * @throws InvalidConfigurationError where the two differ
  */
 async function embeddingOf({ outputs, embeddingDim, embeddingModel }: PublishOptions) {
-  if (outputs === undefined) return { embeddingDim, embeddingModel };
-  const deployed = await learningSettings(outputs);
+  const deployed = outputs === undefined ? undefined : await knownLearningSettings(outputs);
+  if (deployed === undefined) return { embeddingDim, embeddingModel };
   for (const [option, given, expected] of [
     ['--embedding-dim', embeddingDim, deployed.embeddingDim],
     ['--embedding-model', embeddingModel, deployed.embeddingModel],

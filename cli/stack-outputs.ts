@@ -27,6 +27,13 @@ export async function resourceName(
  * @throws NotFoundError when there is no such file; InvalidInputError when it is not that, or has not exactly one such output
  */
 export async function stackOutput(file: string, name: OutputName): Promise<string> {
+  const found = await outputsNamed(file, name);
+  if (found.length === 1) return found[0]!;
+  throw new InvalidInputError(file, `${found.length} stacks with ${name}`, 'one');
+}
+
+/** The values of an output in all stacks of the file. */
+async function outputsNamed(file: string, name: OutputName): Promise<string[]> {
   let text: string;
   try {
     text = await readFile(file, 'utf8');
@@ -41,11 +48,9 @@ export async function stackOutput(file: string, name: OutputName): Promise<strin
   } catch (cause) {
     throw new InvalidInputError(file, shown(text), 'JSON', { cause });
   }
-  const found = [outputs, ...Object.values(isObject(outputs) ? outputs : {})]
+  return [outputs, ...Object.values(isObject(outputs) ? outputs : {})]
     .map((stack) => (isObject(stack) ? stack[name] : undefined))
     .filter((value) => typeof value === 'string');
-  if (found.length === 1) return found[0]!;
-  throw new InvalidInputError(file, `${found.length} stacks with ${name}`, 'one');
 }
 
 /**
@@ -64,6 +69,12 @@ export async function learningSettings(outputs: string | undefined): Promise<Lea
       cause,
     });
   }
+}
+
+/** Like {@link learningSettings}; undefined where an older deployment's outputs do not tell it. */
+export async function knownLearningSettings(outputs: string): Promise<LearningSettings | undefined> {
+  const known = await outputsNamed(outputs, OUTPUT.learningSettings);
+  return known.length === 0 ? undefined : learningSettings(outputs);
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

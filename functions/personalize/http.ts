@@ -8,15 +8,15 @@ export function isHttp(payload: unknown): payload is APIGatewayProxyEventV2 {
     typeof payload === 'object' &&
     payload !== null &&
     'requestContext' in payload &&
-    'http' in Object(payload.requestContext)
+    typeof Object(payload.requestContext).http === 'object'
   );
 }
 
 /** @throws InvalidInputError when the body is missing, too large, or not JSON */
 export function bodyOf({ body, isBase64Encoded, requestContext }: APIGatewayProxyEventV2): unknown {
-  const { method } = requestContext.http;
+  const method = requestContext.http?.method;
   if (method !== 'POST') throw new InvalidInputError('method', method, 'POST');
-  const text = isBase64Encoded ? Buffer.from(body ?? '', 'base64').toString('utf8') : (body ?? '');
+  const text = isBase64Encoded ? utf8(Buffer.from(body ?? '', 'base64')) : (body ?? '');
   if (Buffer.byteLength(text) > PERSONALIZE_LIMITS.bodyBytes) {
     throw new InvalidInputError(
       '',
@@ -28,6 +28,15 @@ export function bodyOf({ body, isBase64Encoded, requestContext }: APIGatewayProx
     return JSON.parse(text);
   } catch (cause) {
     throw new InvalidInputError('', 'a body that is not JSON', 'JSON', { cause });
+  }
+}
+
+/** @throws InvalidInputError: replacement characters would make one user of two */
+function utf8(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new InvalidInputError('', 'a body that is not UTF-8', 'UTF-8', { cause });
   }
 }
 

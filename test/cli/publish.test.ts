@@ -25,6 +25,7 @@ afterAll(async () => {
 });
 
 const env = () => ({
+  XDG_STATE_HOME: folder,
   AWS_ENDPOINT_URL_SQS: server.address,
   AWS_ACCESS_KEY_ID: 'local',
   AWS_SECRET_ACCESS_KEY: 'local',
@@ -51,7 +52,7 @@ test('a file of JSON lines is published, with the queue of the stack outputs', a
   await writeFile(outputs, JSON.stringify({ Attune: { FeedbackQueueUrl: queueUrl } }));
   expect(await runAttune(['publish', file, '--outputs', outputs], { env: env() })).toEqual({
     code: 0,
-    stdout: 'published 3 interactions in 2 events\n',
+    stdout: expect.stringMatching(/^published 3 interactions in 2 events; batch [0-9a-f]{16}\n$/),
     stderr: '',
   });
   expect(published()).toEqual([
@@ -76,6 +77,9 @@ test('lines that cannot be published are named, the others are, and the exit cod
     'attune: 1 not sent, line 3: not-json: found "oops", expected a JSON object',
     'attune: 1 not sent, line 4: limit: reward: found 1.5, expected a number in [0, 1]',
     'attune: 1 not sent, line 5: dimension: embedding: found 1 numbers, expected 16 numbers',
+    expect.stringMatching(
+      /^attune: publish the same again with: npx attune publish - --queue-url .* --batch-id \S+$/,
+    ),
   ]);
   const report = JSON.parse(stdout);
   expect(report).toMatchObject({ interactions: 2, events: 1 });
@@ -96,7 +100,9 @@ test('a queue that does not exist is said once, however many lines there are', a
     input,
   });
   expect(code).toBe(1);
-  expect(stderr).toMatch(/^attune: 500 not sent, from line 1: not-found: .*QueueDoesNotExist.*\n$/);
+  expect(stderr).toMatch(
+    /^attune: 500 not sent, from line 1: not-found: .*QueueDoesNotExist.*\nattune: publish the same again with: .*\n$/,
+  );
 });
 
 test('Ctrl-C ends the reading, reports, and exits with 130', async () => {
@@ -107,6 +113,86 @@ test('Ctrl-C ends the reading, reports, and exits with 130', async () => {
       child.stdin.write(`${line({ itemId: '1' })}\n`.repeat(20_000), () => child.kill('SIGINT')),
   });
   expect(code).toBe(130);
-  expect(stdout).toBe('published 0 interactions in 0 events\n');
-  expect(stderr).toMatch(/^attune: \d+ not sent, from line 1: aborted: publishing was stopped\n$/);
+  expect(stdout).toMatch(/^published 0 interactions in 0 events; batch \S+\n$/);
+  expect(stderr).toMatch(
+    /^attune: \d+ not sent, from line 1: aborted: publishing was stopped\nattune: the rest of the input was not read\nattune: publish the same again with: .*\n$/,
+  );
+});
+
+/** Publishes a file of lines and returns the JSON report. */
+async function publishLines(name: string, lines: readonly (string | Uint8Array)[], ...args: string[]) {
+  const file = join(folder, name);
+  await writeFile(
+    file,
+    Buffer.concat(lines.map((each) => Buffer.concat([Buffer.from(each), Buffer.from('\n')]))),
+  );
+  const ended = await runAttune(['publish', file, '--queue-url', queueUrl, '--json', ...args], {
+    env: env(),
+  });
+  return { ...ended, report: JSON.parse(ended.stdout) };
+}
+
+test('a corrected line published again under the same batch id arrives, and the others arrive once', async () => {
+  const lines = ['1', '2', '3', '4'].map((itemId) => line({ itemId }));
+  const broken = lines.with(2, '{oops');
+  const first = await publishLines('a.jsonl', broken, '--batch-id', 'b');
+  expect(first).toMatchObject({ code: 1, report: { interactions: 3, duplicates: 0 } });
+  const second = await publishLines('a.jsonl', lines, '--batch-id', 'b');
+  expect(second).toMatchObject({ code: 0, report: { interactions: 1, duplicates: 3 } });
+  const items = published().flatMap((event) => event.items);
+  expect(items.sort()).toEqual(['1', '2', '3', '4']);
+});
+
+test('the same file published twice without a batch id is recognised, another file is not', async () => {
+  const lines = ['1', '1', '2'].map((itemId) => line({ itemId }));
+  const first = await publishLines('b.jsonl', lines);
+  expect(first.report).toMatchObject({ interactions: 3, duplicates: 0 });
+  const second = await publishLines('b.jsonl', lines);
+  expect(second.report).toMatchObject({ batchId: first.report.batchId, interactions: 0, duplicates: 3 });
+  const other = await publishLines('b.jsonl', [...lines, line({ itemId: '3' })]);
+  expect(other.report).toMatchObject({ interactions: 4, duplicates: 0 });
+});
+
+test('unchanged events keep their ids on a machine that has no journal', async () => {
+  const lines = [line({ itemId: '1' }), line({ userId: 'b', itemId: '2' })];
+  await publishLines('c.jsonl', lines, '--batch-id', 'c');
+  const args = ['publish', join(folder, 'c.jsonl'), '--queue-url', queueUrl, '--batch-id', 'c', '--json'];
+  const { stdout } = await runAttune(args, { env: { ...env(), XDG_STATE_HOME: join(folder, 'elsewhere') } });
+  expect(JSON.parse(stdout)).toMatchObject({ interactions: 2, duplicates: 0 });
+  // The queue recognised both by their deduplication ids.
+  expect(published()).toHaveLength(2);
+});
+
+test('bytes that are not UTF-8 are refused by line, and no other user gets them', async () => {
+  const latin1 = (userId: string) => Buffer.from(line({ userId, itemId: '1' }), 'latin1');
+  const lines = [latin1('J\xe4n'), latin1('J\xf6n'), line({ userId: 'Jän', itemId: '2' })];
+  const { code, stderr, report } = await publishLines('d.jsonl', lines);
+  expect(code).toBe(1);
+  expect(stderr).toContain('from line 1: not-utf-8: found bytes that are not UTF-8, expected UTF-8');
+  expect(report.failed.map((failure: { line: number }) => failure.line)).toEqual([1, 2]);
+  expect(published()).toEqual([{ userId: 'Jän', items: ['2'] }]);
+});
+
+test('a line ends at LF alone: U+2028, U+2029 and CR between tokens belong to the JSON', async () => {
+  const lines = [line({ itemId: 'x\u2028y\u2029z' }), line({ itemId: '2' }).replace(',', ',\r'), 'oops'];
+  const { report } = await publishLines('e.jsonl', lines);
+  expect(report.failed).toMatchObject([{ line: 3, code: 'not-json' }]);
+  expect(published()).toEqual([{ userId: 'a', items: ['x\u2028y\u2029z', '2'] }]);
+});
+
+test('embeddings are held against the deployment that the outputs name before anything is sent', async () => {
+  const outputs = join(folder, 'settings.json');
+  const settings = { embeddingDim: 64, embeddingModel: 'm', rank: 4, scalingFactor: 1, learner: 'bayesian' };
+  const stack = { FeedbackQueueUrl: queueUrl, LearningSettings: JSON.stringify(settings) };
+  await writeFile(outputs, JSON.stringify({ Attune: stack }));
+  const refused = await runAttune(['publish', '-', '--outputs', outputs], { env: env(), input: line({}) });
+  expect(refused.stderr).toContain('dimension: embedding: found 16 numbers, expected 64 numbers');
+  const differs = await runAttune(['publish', '-', '--outputs', outputs, '--embedding-dim', '16'], {
+    env: env(),
+  });
+  expect(differs).toMatchObject({
+    code: 2,
+    stderr: `attune: --embedding-dim: found 16, expected 64, the value of ${outputs}\n`,
+  });
+  expect(published()).toEqual([]);
 });

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CsvError, parse } from 'csv-parse/sync';
@@ -131,17 +132,39 @@ function readCsv<const Columns extends readonly string[]>(
   if (records === 0) throw new InvalidInputError(path, 'an empty file', `the header ${header}`);
 }
 
-/** The bytes of a file; undefined when the folder has no such file and can do without. */
-function readContent(folder: string, file: string): Buffer | undefined {
+/** The text of a file; undefined when the folder has no such file and can do without. */
+function readContent(folder: string, file: string): string | undefined {
   try {
-    return readFileSync(join(folder, file));
+    const bytes = readFileSync(join(folder, file));
+    return utf8(bytes, join(folder, file));
   } catch (cause) {
     const missing =
       cause instanceof Error && 'code' in cause && (cause.code === 'ENOENT' || cause.code === 'ENOTDIR');
     if (missing && file === 'tags.csv') return undefined;
     const expected = 'expected a folder with ratings.csv, movies.csv and perhaps tags.csv';
     if (missing) throw new NotFoundError(`no file ${join(folder, file)}: ${expected}`, { cause });
+    if (cause instanceof InvalidInputError) throw cause;
     throw new InvalidInputError(join(folder, file), String(cause), 'a file that can be read', { cause });
+  }
+}
+
+/** @throws InvalidInputError naming the line of the first bytes that are not UTF-8 */
+function utf8(bytes: Buffer, path: string): string {
+  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+  try {
+    return decoder.decode(bytes);
+  } catch {
+    let line = 1;
+    let start = 0;
+    for (
+      let end = bytes.indexOf(10);
+      end >= 0 && isUtf8(bytes.subarray(start, end));
+      end = bytes.indexOf(10, start)
+    ) {
+      line++;
+      start = end + 1;
+    }
+    throw new InvalidInputError(`${path} line ${line}`, 'bytes that are not UTF-8', 'UTF-8');
   }
 }
 

@@ -95,7 +95,7 @@ describe('publishing interactions', () => {
     const queue = new ScriptedQueue();
     const input = [of('a', '1'), of('b', '2'), of('a', '3'), of('b', '4'), of('a', '5')];
     const report = await publisher(queue).publish(input);
-    expect(report).toEqual({ interactions: 5, events: 2, failed: [] });
+    expect(report).toEqual({ interactions: 5, events: 2, duplicates: 0, failed: [] });
     expect(queue.requests).toHaveLength(1);
     expect(queue.itemsByUser()).toEqual({ a: ['1', '3', '5'], b: ['2', '4'] });
   });
@@ -276,7 +276,7 @@ describe('retrying', () => {
   test('survives requests that fail as a whole', async () => {
     const queue = new ScriptedQueue((_, request) => (request < 5 ? new UnavailableError('down') : 'accept'));
     const report = await publisher(queue).publish(many('a', 150));
-    expect(report).toEqual({ interactions: 150, events: 2, failed: [] });
+    expect(report).toEqual({ interactions: 150, events: 2, duplicates: 0, failed: [] });
     expect(queue.itemsByUser().a).toEqual(many('a', 150).map((interaction) => interaction.itemId));
   });
 
@@ -287,6 +287,7 @@ describe('retrying', () => {
     expect(await publisher(queue).publish(many('a', 250))).toEqual({
       interactions: 250,
       events: 3,
+      duplicates: 0,
       failed: [],
     });
     expect(queue.requests).toHaveLength(15);
@@ -384,7 +385,7 @@ describe('stopping while something hangs', () => {
     }
     const published = publisher(new ScriptedQueue()).publishEvents(source(), { signal: stop.signal });
     setImmediate(() => stop.abort());
-    expect(await published).toEqual({ interactions: 0, events: 0, failed: [] });
+    expect(await published).toEqual({ interactions: 0, events: 0, duplicates: 0, failed: [] });
   });
 
   test('leaves no listener on the signal', async () => {

@@ -25,6 +25,7 @@ export function dlqCommand(): Command {
     new Command('show')
       .description('print one message with all that is known of it')
       .argument('<message id>', 'see attune dlq list')
+      .option('--json', 'print one line of JSON, as without it')
       .action(showMessage),
     'bucket',
     'deadLetterQueueUrl',

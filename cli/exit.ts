@@ -25,8 +25,21 @@ export function exitCodeOf(error: unknown, env: NodeJS.ProcessEnv = process.env)
   // Commander has written its message, or the help that was asked for.
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
   if (env.ATTUNE_DEBUG === '1' && error instanceof Error) printProblem(error.stack ?? error.message);
-  else printProblem(oneLine(error instanceof Error ? error.message || error.name : String(error)));
+  else printProblem(oneLine(textOf(error)));
   return error instanceof AttuneError && USER_ERRORS.includes(error.code) ? EXIT.usage : EXIT.failed;
+}
+
+function textOf(error: unknown): string {
+  const refused = refusedAddress(error);
+  if (refused !== undefined)
+    return `nothing listens at ${refused}: start the local stack (npm start -- --keep), or unset the AWS_ENDPOINT_URL variables`;
+  return error instanceof Error ? error.message || error.name : String(error);
+}
+
+/** Where a connection was refused, if that is what an error or its cause says. */
+function refusedAddress(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined;
+  return /ECONNREFUSED (\S+)/.exec(error.message)?.[1] ?? refusedAddress(error.cause);
 }
 
 export function oneLine(text: string): string {

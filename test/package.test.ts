@@ -49,6 +49,7 @@ describe('the packed package', () => {
     expect(files).toContain('dist/shared/index.js');
     expect(files).toContain('dist/shared/index.d.ts');
     expect(files).toContain('dist/cli/attune.js');
+    expect(files).toContain('cli/bin.mjs');
     expect(files.filter((file) => /(^|[^d])\.ts$|test\//.test(file) && !file.endsWith('.d.ts'))).toEqual([]);
   });
 

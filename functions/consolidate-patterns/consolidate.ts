@@ -2,7 +2,7 @@ import type { AdapterStore } from '../../shared/adapters/adapter-store.ts';
 import type { FunctionSettings } from '../../shared/config/settings.ts';
 import type { CorruptEpisode, EpisodeStore, IndexedEpisode } from '../../shared/episodes/episode-store.ts';
 import type { PendingEpisodes } from '../../shared/episodes/pending-episodes.ts';
-import { ConflictError, type CorruptObjectError, UnavailableError } from '../../shared/errors.ts';
+import { AttuneError, ConflictError, CorruptObjectError, UnavailableError } from '../../shared/errors.ts';
 import type { PopulationModel } from '../../shared/population/population-model.ts';
 import { nextDue, takeIn } from '../../shared/population/prior-fit.ts';
 import { summaryOf } from '../../shared/population/prior-summary.ts';
@@ -211,7 +211,14 @@ async function storePending({ pending, episodes, onCorrupt }: ConsolidationServi
       onCorrupt(error);
       continue;
     }
-    await episodes.store(episode);
+    try {
+      await episodes.store(episode);
+    } catch (refusal) {
+      if (!(refusal instanceof AttuneError) || refusal.retryable) throw refusal;
+      // It stays where it is for an operator, and the episodes behind it go on.
+      onCorrupt(new CorruptObjectError(key, refusal.message, { cause: refusal }));
+      continue;
+    }
     await pending.remove(key);
     stored += 1;
   }

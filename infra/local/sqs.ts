@@ -41,6 +41,7 @@ export async function startSqs(options: { dataDir?: string; port?: number }): Pr
   const SqsStore = await load<SqsStoreClass>('./sqs/sqsStore.js', 'SqsStore');
   const SnsStore = await load<new () => Stores['snsStore']>('./sns/snsStore.js', 'SnsStore');
   const S3Store = await load<new () => Stores['s3Store']>('./s3/s3Store.js', 'S3Store');
+  await acceptAllCharacters();
   const sqsStore = new SqsStore();
   const stores: Stores = { sqsStore, snsStore: new SnsStore(), s3Store: new S3Store() };
   const app = buildApp({ logger: false, defaultRegion: REGION, stores });
@@ -113,6 +114,18 @@ async function openDisk(dataDir: string) {
       persistence.close();
     },
   };
+}
+
+/** fauxqs 2.4 refuses U+10000 to U+10FFFF, which SQS documents as valid. */
+async function acceptAllCharacters(): Promise<void> {
+  const invalid = await load<RegExp>('./sqs/sqsTypes.js', 'INVALID_MESSAGE_BODY_CHAR');
+  invalid.test = (body) => Array.from(body, (character) => character.codePointAt(0)!).some(isInvalid);
+}
+
+/** The characters that SQS documents: #x9 | #xA | #xD | #x20-#xD7FF | #xE000-#xFFFD | #x10000-#x10FFFF. */
+function isInvalid(code: number): boolean {
+  if (code < 0x20) return code !== 0x9 && code !== 0xa && code !== 0xd;
+  return (code >= 0xd800 && code <= 0xdfff) || code === 0xfffe || code === 0xffff;
 }
 
 async function load<T>(file: string, className: string): Promise<T> {

@@ -9,7 +9,7 @@ import {
   type QueryCommandOutput,
 } from '@aws-sdk/client-dynamodb';
 import { TABLE } from '../config/names.ts';
-import { UnavailableError } from '../errors.ts';
+import { InvalidInputError, UnavailableError } from '../errors.ts';
 import { shardKey } from './episode-index.ts';
 import { type Item, number, text, userPartition } from './episode-item.ts';
 
@@ -116,6 +116,9 @@ export class DynamoTable {
       return await request();
     } catch (cause) {
       const reason = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause);
+      // DynamoDB refuses the same request again however often it is sent.
+      if (cause instanceof Error && cause.name === 'ValidationException')
+        throw new InvalidInputError(`cannot ${action} in DynamoDB`, reason, 'a valid request', { cause });
       throw new UnavailableError(`cannot ${action} in DynamoDB: ${reason}`, { cause });
     }
   }

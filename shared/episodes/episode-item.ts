@@ -132,8 +132,16 @@ export function text(item: Item, attribute: string): string {
   return item[attribute]?.S ?? '';
 }
 
-/** @throws RangeError when the value is not finite: DynamoDB has no such numbers */
+/** Magnitudes that DynamoDB accepts; it refuses a whole item for one number outside of them. */
+const DYNAMODB_NUMBER = { smallest: 1e-130, largest: 9.9e125 } as const;
+
+/**
+ * A number as DynamoDB stores it: 0 for magnitudes below its range, the nearest bound for those above.
+ * @throws RangeError when the value is not finite: DynamoDB has no such numbers
+ */
 export function number(value: number): AttributeValue {
   if (!Number.isFinite(value)) throw new RangeError(`${value} is not a DynamoDB number`);
-  return { N: String(value) };
+  const { smallest, largest } = DYNAMODB_NUMBER;
+  const stored = Math.abs(value) < smallest ? 0 : Math.min(largest, Math.max(-largest, value));
+  return { N: String(stored) };
 }

@@ -6,8 +6,9 @@ import {
 } from '../../../functions/consolidate-patterns/consolidate.ts';
 import { adapterKey } from '../../../shared/adapters/adapter-store.ts';
 import { userKey } from '../../../shared/config/user-key.ts';
+import type { Episode } from '../../../shared/episodes/episode.ts';
 import { cellOf, itemKey } from '../../../shared/episodes/episode.ts';
-import { CorruptObjectError, UnavailableError } from '../../../shared/errors.ts';
+import { CorruptObjectError, InvalidInputError, UnavailableError } from '../../../shared/errors.ts';
 import { basisFromEmbeddings } from '../../../shared/lora/basis.ts';
 import { carryOversTo } from '../../../shared/lora/carry-over.ts';
 import { isValidationUser } from '../../../shared/population/prior-fit.ts';
@@ -208,6 +209,24 @@ describe('consolidation', () => {
     pass(1);
     expect(waiting()).toEqual([]);
     expect(await consolidate(services, FORCED)).toMatchObject({ status: 'consolidated', newEpisodes: 1 });
+  });
+
+  test('sets a pending episode aside that the table refuses for good, and stores those behind it', async () => {
+    const { services, feedback, objects, corrupt } = await createDeployment();
+    await feedback('ada', 0, { late: true });
+    await feedback('bob', 0, { late: true });
+    const refused = userKey('ada');
+    const refusing = Object.assign(Object.create(services.episodes), {
+      store: (episode: Episode) =>
+        episode.userKey === refused
+          ? Promise.reject(new InvalidInputError('episode', 'ValidationException', 'a valid request'))
+          : services.episodes.store(episode),
+    });
+    await consolidate({ ...services, episodes: refusing }, FORCED);
+    const key = `pending/${refused}/1`;
+    expect([...objects.contents.keys()].filter((name) => name.startsWith('pending/'))).toEqual([key]);
+    expect(corrupt).toMatchObject([{ key, message: expect.stringContaining('ValidationException') }]);
+    expect(await Array.fromAsync(services.episodes.ofUser(userKey('bob')))).toHaveLength(1);
   });
 
   test('is not kept from all others by what is corrupt', async () => {

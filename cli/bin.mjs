@@ -1,0 +1,6 @@
+#!/usr/bin/env node
+// A clone has the TypeScript sources beside this file; the installed package has only the compiled files.
+import { existsSync } from 'node:fs';
+
+const source = new URL('./attune.ts', import.meta.url);
+await import(existsSync(source) ? source.href : new URL('../dist/cli/attune.js', import.meta.url).href);

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { ConflictError, InvalidConfigurationError, InvalidInputError } from '../shared/errors.ts';
 import { decodeEmbedding, type EmbeddingInput } from '../shared/feedback/embedding-codec.ts';
+import type { Basis } from '../shared/lora/basis.ts';
 import { type DeploymentOptions, onDeployment, withDeployment } from './deployment.ts';
 import { interruption } from './exit.ts';
 import { readJsonLines } from './json-lines.ts';
@@ -10,6 +11,7 @@ import { learningSettings } from './stack-outputs.ts';
 interface BuildOptions extends DeploymentOptions {
   readonly outputs: string;
   readonly seed: string;
+  readonly force?: boolean;
   readonly json?: boolean;
 }
 
@@ -25,6 +27,7 @@ export function basisCommand(): Command {
         'lines of {"embedding"}, one for each item, other fields are passed over; - is stdin',
       )
       .option('--seed <text>', 'of the randomized eigenvectors', '1')
+      .option('--force', 'replace the current basis even where the new one misses most of what it sees')
       .option('--json', 'print the result as one line of JSON')
       .action(buildBasis),
     'bucket',
@@ -48,6 +51,7 @@ async function buildBasis(file: string, options: BuildOptions): Promise<void> {
     // Adapters of other settings start anew, so nothing is carried over from a basis of theirs.
     const inForce = basisFor(await stored.refresh(), settings);
     if (inForce?.basis.id === basis.id) return undefined;
+    if (inForce !== undefined && options.force !== true) refuseLoss(inForce.basis, basis, embeddings.length);
     const carryOvers = carryOversTo(basis, inForce, embeddings);
     await unlessChanged(() => stored.write({ basis, embeddingModel, carryOvers }));
     return carryOvers[0];
@@ -72,6 +76,34 @@ async function buildBasis(file: string, options: BuildOptions): Promise<void> {
       `replaces ${fromBasisId}; adapters are carried over, which saw ${seen} % of what the new one sees`,
     );
   }
+}
+
+/** Share of the current basis that a new one may miss without being asked for twice. */
+const MOST_MISSED = 0.5;
+
+/** @throws InvalidInputError where the new basis misses much of the directions of the current one */
+function refuseLoss(current: Basis, next: Basis, items: number): void {
+  const missed = 1 - sharedDirections(current, next);
+  if (missed <= MOST_MISSED) return;
+  throw new InvalidInputError(
+    'items',
+    `${items} items, whose basis misses ${(missed * 100).toFixed(0)} % of the directions of basis ${current.id}`,
+    'a catalogue like the one before, or --force',
+  );
+}
+
+/** Mean squared length of the rows of the current A within the rows of the next one; both have orthonormal rows. */
+function sharedDirections(current: Basis, next: Basis): number {
+  const { embeddingDim: d, rank } = current;
+  let sum = 0;
+  for (let i = 0; i < rank; i++) {
+    for (let j = 0; j < rank; j++) {
+      let product = 0;
+      for (let k = 0; k < d; k++) product += current.a[i * d + k]! * next.a[j * d + k]!;
+      sum += product * product;
+    }
+  }
+  return sum / rank;
 }
 
 async function unlessChanged(write: () => Promise<void>): Promise<void> {

@@ -8,7 +8,8 @@ import {
   type UserRecords,
 } from '../shared/adapters/forgetting.ts';
 import { userKey } from '../shared/config/user-key.ts';
-import { UnavailableError } from '../shared/errors.ts';
+import { CorruptObjectError, NotFoundError, UnavailableError } from '../shared/errors.ts';
+import type { DeadLetters } from '../shared/feedback/dead-letters.ts';
 import { drainDeadLetters } from '../shared/feedback/redrive.ts';
 import { type DeploymentOptions, onDeployment, withDeployment } from './deployment.ts';
 import { printJson, printLine } from './output.ts';
@@ -18,6 +19,7 @@ const SETTLE_SECONDS = 35;
 
 interface ForgetOptions extends DeploymentOptions {
   readonly settle: number;
+  readonly tombstone?: boolean;
   readonly json?: boolean;
 }
 
@@ -32,6 +34,7 @@ export function forgetCommand(): Command {
       seconds,
       SETTLE_SECONDS,
     )
+    .option('--tombstone', 'drop later events of the user even where nothing is known of the user')
     .option('--json', 'print the receipt as one line of JSON')
     .action(forget);
   return withDeployment(command, 'bucket', 'table', 'deadLetterQueueUrl');
@@ -42,6 +45,7 @@ async function forget(user: string, options: ForgetOptions): Promise<void> {
     const records: UserRecords = { ...(await deployment.bucket()), episodes: await deployment.episodes() };
     const deadLetters = await deployment.deadLetters();
     const key = userKey(user);
+    if (options.tombstone !== true) await refuseUnknown(key, records, deadLetters);
     const tombstone = await buryUser(key, records, Date.now());
     const atOnce = await removeUser(key, records);
     await delay(options.settle * 1000);
@@ -72,6 +76,35 @@ async function forget(user: string, options: ForgetOptions): Promise<void> {
     printLine('  read again: nothing is left but a tombstone');
     printLine(`  events of this user are dropped until ${receipt.eventsAreDroppedUntil}`);
   });
+}
+
+/** @throws NotFoundError where nothing is known of a user: a mistyped id must not drop events of somebody else */
+async function refuseUnknown(key: string, records: UserRecords, deadLetters: DeadLetters): Promise<void> {
+  if (await isKnown(key, records)) return;
+  let letters = 0;
+  await drainDeadLetters(
+    deadLetters,
+    ({ groupId }) => {
+      if (groupId === key) letters++;
+      return false;
+    },
+    async () => {},
+  );
+  if (letters > 0) return;
+  throw new NotFoundError(
+    `nothing is known of this user (key ${key}), and nothing was written; ` +
+      '--tombstone drops later events of the user all the same',
+  );
+}
+
+async function isKnown(key: string, records: UserRecords): Promise<boolean> {
+  try {
+    if ((await records.adapters.find(key)).tombstone !== undefined) return true;
+    return (await remainsOf(key, records)).length > 0;
+  } catch (error) {
+    if (error instanceof CorruptObjectError) return true;
+    throw error;
+  }
 }
 
 const LABELS = {

@@ -50,6 +50,16 @@ const schema = z.strictObject(
   { error: 'an object with userId and candidates' },
 );
 
+/** Lambda refuses answers of more than 6 MiB (6,291,556 bytes); the rest is for what surrounds the items. */
+const ANSWER_BYTES = 6_200_000;
+/** An item's index, id (128 characters, each escaped at worst) and field names in JSON. */
+const ITEM_BYTES = 900;
+
+/** How many embeddings of a length fit into one answer, each as base64 of float32. */
+function mostEmbeddings(embeddingDim: number): number {
+  return Math.floor(ANSWER_BYTES / (4 * Math.ceil((4 * embeddingDim) / 3) + ITEM_BYTES));
+}
+
 /**
  * @param settings the deployment's embedding length and model
  * @throws InvalidInputError naming the first field that is wrong
@@ -58,12 +68,23 @@ export function parsePersonalizeRequest(
   payload: unknown,
   settings: { readonly embeddingDim: number; readonly embeddingModel: string },
 ): PersonalizeRequest {
+  // Zod would look at every element of an array before its length.
+  const given: unknown = Object(payload).candidates;
+  if (Array.isArray(given) && given.length > PERSONALIZE_LIMITS.candidates)
+    throw new InvalidInputError('candidates', `${given.length} items`, candidateCount);
   const parsed = schema.safeParse(payload);
   if (!parsed.success) throw explained(parsed.error.issues[0]!, payload);
   const { candidates, embeddingModel, ...request } = parsed.data;
   if (embeddingModel !== undefined && embeddingModel !== settings.embeddingModel) {
     throw new InvalidInputError('embeddingModel', shown(embeddingModel), shown(settings.embeddingModel));
   }
+  const largest = mostEmbeddings(settings.embeddingDim);
+  if (request.answer === 'embeddings' && candidates.length > largest)
+    throw new InvalidInputError(
+      'candidates',
+      `${candidates.length} items`,
+      `at most ${largest}, whose embeddings of ${settings.embeddingDim} numbers fit into an answer`,
+    );
   return {
     ...request,
     candidates: candidates.map(({ itemId, embedding }, i) => ({

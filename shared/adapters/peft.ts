@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { CorruptObjectError, InvalidInputError } from '../errors.ts';
+import { CorruptObjectError, InvalidInputError, shown } from '../errors.ts';
 import type { DownProjection } from '../lora/basis.ts';
 import type { LoraAdapter } from '../lora/forward.ts';
 import { layOutTensors, readTensors, type TensorFile } from '../storage/safetensors.ts';
@@ -15,9 +15,31 @@ const MODULE = 'embedding';
 const PREFIX = 'base_model.model.';
 const KEY = /^(?:base_model\.model\.)?(.+)\.lora_([AB])(?:\.[^.]+)?\.weight$/;
 
+/** Options that do not change what the saved matrices compute, whatever their value. */
+const HARMLESS: ReadonlySet<string> = new Set([
+  'auto_mapping',
+  'base_model_name_or_path',
+  'exclude_modules',
+  'inference_mode',
+  'layers_pattern',
+  'layers_to_transform',
+  'lora_dropout',
+  'peft_version',
+  'revision',
+  'target_modules',
+  'task_type',
+]);
+/** Options that some values of are plain LoRA. */
+const ALLOWED: Readonly<Record<string, readonly unknown[]>> = {
+  bias: ['none'],
+  init_lora_weights: [true, false, 'gaussian'],
+  megatron_core: ['megatron.core'],
+};
+const MAX_RANK = 64;
+
 const config = z.looseObject({
   peft_type: z.literal('LORA'),
-  r: z.int().min(1).max(64),
+  r: z.int().min(1),
   lora_alpha: z.number().positive(),
   use_rslora: z.boolean().nullish(),
   fan_in_fan_out: z.boolean().nullish(),
@@ -75,8 +97,8 @@ export function importPeft(files: PeftFiles): LoraAdapter & { readonly basis: Do
   const settings = readConfig(files['adapter_config.json']);
   const file = readTensors(files['adapter_model.safetensors'], 'adapter_model.safetensors');
   const { a, b, module } = findModule(file);
-  const rank = patternOf(settings.rank_pattern, module) ?? settings.r;
-  const alpha = patternOf(settings.alpha_pattern, module) ?? settings.lora_alpha;
+  const rank = patternOf('rank_pattern', settings.rank_pattern, module) ?? settings.r;
+  const alpha = patternOf('alpha_pattern', settings.alpha_pattern, module) ?? settings.lora_alpha;
   const embeddingDim = a.shape[1]!;
   if (a.shape[0] !== rank || b.shape[0] !== embeddingDim || b.shape[1] !== rank) {
     throw new InvalidInputError(
@@ -102,10 +124,23 @@ function readConfig(text: string): z.output<typeof config> {
     const issue = parsed.error.issues[0]!;
     throw new CorruptObjectError(key, `${issue.path.join('.')}: ${issue.message}`, { cause: parsed.error });
   }
-  for (const option of ['use_dora', 'fan_in_fan_out'] as const) {
-    if (parsed.data[option] === true) throw new InvalidInputError(`${key}: ${option}`, 'true', 'false');
+  for (const [option, value] of Object.entries(parsed.data)) {
+    if (option in config.shape && option !== 'use_dora' && option !== 'fan_in_fan_out') continue;
+    if (HARMLESS.has(option) || isOff(value) || ALLOWED[option]?.includes(value)) continue;
+    throw new InvalidInputError(
+      `${key}: ${option}`,
+      shown(value),
+      ALLOWED[option]?.map(shown).join(' or ') ?? 'false',
+    );
   }
+  if (parsed.data.r > MAX_RANK)
+    throw new InvalidInputError(`${key}: r`, String(parsed.data.r), `at most ${MAX_RANK}`);
   return parsed.data;
+}
+
+/** Whether an option is switched off: null, false, or an empty collection. */
+function isOff(value: unknown): boolean {
+  return value === null || value === false || (typeof value === 'object' && Object.keys(value!).length === 0);
 }
 
 interface Float32Tensor {
@@ -143,7 +178,25 @@ function findModule({ tensors }: TensorFile): { a: Float32Tensor; b: Float32Tens
   );
 }
 
-/** PEFT matches a pattern's keys as the end of a module's name. */
-function patternOf(patterns: Record<string, number> | null | undefined, module: string): number | undefined {
-  return Object.entries(patterns ?? {}).find(([key]) => module === key || module.endsWith(`.${key}`))?.[1];
+/**
+ * The first value whose key matches a module's name, or the end of it after a dot, as a regular expression (PEFT's
+ * `get_pattern_key`).
+ */
+function patternOf(
+  option: string,
+  patterns: Record<string, number> | null | undefined,
+  module: string,
+): number | undefined {
+  return Object.entries(patterns ?? {}).find(([key]) => expressionOf(option, key).test(module))?.[1];
+}
+
+/** @throws InvalidInputError for Python's own syntax, which JavaScript does not read */
+function expressionOf(option: string, key: string): RegExp {
+  try {
+    return new RegExp(`^(?:.*\\.)?(?:${key})$`);
+  } catch (cause) {
+    throw new InvalidInputError(`adapter_config.json: ${option}`, shown(key), 'a regular expression', {
+      cause,
+    });
+  }
 }

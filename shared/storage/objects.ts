@@ -4,6 +4,7 @@ import {
   ListObjectVersionsCommand,
   type ListObjectVersionsCommandOutput,
   PutObjectCommand,
+  type PutObjectCommandOutput,
   paginateListObjectsV2,
   type S3Client,
 } from '@aws-sdk/client-s3';
@@ -47,6 +48,9 @@ export interface ListedVersion {
 export interface KeyedVersion extends ListedVersion {
   readonly key: string;
 }
+
+/** How often a write is sent that overlaps with another one. */
+const MAX_WRITE_ATTEMPTS = 3;
 
 /** What the stores rest on: {@link ObjectStore}, or anything that keeps the same promises. */
 export type Objects = Pick<ObjectStore, 'get' | 'put' | 'delete' | 'list'>;
@@ -98,17 +102,15 @@ export class ObjectStore {
    * @throws ConflictError when the condition does not hold
    */
   async put(key: string, body: Uint8Array, condition: WriteCondition = {}): Promise<StoredVersion> {
+    const command = new PutObjectCommand({
+      Bucket: this.#bucket,
+      Key: key,
+      Body: body,
+      IfMatch: condition.ifMatch,
+      IfNoneMatch: condition.ifNoneMatch ? '*' : undefined,
+    });
     try {
-      const written = await this.#client.send(
-        new PutObjectCommand({
-          Bucket: this.#bucket,
-          Key: key,
-          Body: body,
-          IfMatch: condition.ifMatch,
-          IfNoneMatch: condition.ifNoneMatch ? '*' : undefined,
-        }),
-      );
-      return storedVersion(written);
+      return storedVersion(await this.#sendWrite(command));
     } catch (error) {
       const { ifMatch } = condition;
       if (statusOf(error) === 412) {
@@ -120,6 +122,20 @@ export class ObjectStore {
         throw new ConflictError(`${key}: found no object, expected ${ifMatch}`, { cause: error });
       }
       throw s3Failure('write', this.#bucket, key, error);
+    }
+  }
+
+  /**
+   * S3 answers 409 while another conditional write to the key is under way, and asks to send the write again: it then
+   * succeeds, or meets what the other one wrote.
+   */
+  async #sendWrite(command: PutObjectCommand): Promise<PutObjectCommandOutput> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#client.send(command);
+      } catch (error) {
+        if (nameOf(error) !== 'ConditionalRequestConflict' || attempt === MAX_WRITE_ATTEMPTS) throw error;
+      }
     }
   }
 

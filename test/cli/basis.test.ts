@@ -57,7 +57,9 @@ function storedBasis() {
   return learningObjects(objects, SETTINGS).basis.refresh();
 }
 
-const items = Array.from({ length: 400 }, () => Array.from({ length: 16 }, () => random.normal()));
+const items = Array.from({ length: 400 }, () =>
+  Array.from({ length: 16 }, (_, i) => random.normal() / (i + 1)),
+);
 
 it('puts the basis of a catalogue in force, and carries adapters over to the next one', async () => {
   const first = await build(items.slice(0, 200), '--json');
@@ -77,6 +79,20 @@ it('puts the basis of a catalogue in force, and carries adapters over to the nex
   expect(learnedFrom).toBeUndefined();
   expect(carryOvers).toMatchObject([{ fromBasisId: built.basis }]);
   expect(second.stdout).toContain(`${((1 - carryOvers![0]!.loss) * 100).toFixed(1)} %`);
+});
+
+it('refuses a basis of few items that misses most of the current one, unless it is forced', async () => {
+  // Directions that the catalogue before hardly has.
+  const few = items.slice(0, 3).map((item) => [...item].reverse());
+  await build(items, '--force');
+  const before = (await storedBasis())!.basis.id;
+  const refused = await build(few);
+  expect(refused.code).toBe(2);
+  expect(refused.stderr).toMatch(/items: found 3 items, whose basis misses \d+ % of the directions of basis/);
+  expect((await storedBasis())!.basis.id).toBe(before);
+  expect(await build(few, '--force')).toMatchObject({ code: 0 });
+  expect((await storedBasis())!.basis.id).not.toBe(before);
+  await build(items, '--force');
 });
 
 it.each([{ scalingFactor: 4 }, { embeddingModel: 'another' }])(

@@ -310,6 +310,11 @@ describe('attune export and forget', () => {
     const config = JSON.parse(readFileSync(join(peft, 'adapter_config.json'), 'utf8'));
     expect(config).toMatchObject({ peft_type: 'LORA', r: adapter.rank });
 
+    // A typo drops nobody's events.
+    const mistyped = await attune(USER, 'forget', 'adda', '--settle', '0', '--json');
+    expect(mistyped.code).toBe(2);
+    expect(mistyped.stderr).toContain('nothing is known of this user');
+    expect((await records.adapters.find(userKey('adda'))).tombstone).toBeUndefined();
     const forget = () => attune(USER, 'forget', 'ada', '--settle', '0', '--json');
     const receipt = (await forget()).json();
     expect(receipt).toMatchObject({ userKey: userKey('ada'), verified: true });

@@ -280,7 +280,11 @@ describe('the whole stack', () => {
     const again = ['publish', '-', '--batch-id', 'import 1'];
     await command(again, JSON.stringify(feedback));
     const sent = await command(again, JSON.stringify(feedback));
-    expect(sent).toEqual({ code: 0, stdout: 'published 1 interactions in 1 events\n', stderr: '' });
+    expect(sent).toEqual({
+      code: 0,
+      stdout: 'published 0 interactions in 0 events; 1 were published before; batch import 1\n',
+      stderr: '',
+    });
     await running.stack.idle();
     const seen = await command(['inspect', 'hedy', '--json']);
     const expected = { userKey: userKey('hedy'), version: 1, rewards: 1, skillsVersion: 1 };

@@ -1,5 +1,12 @@
 import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+
+/** The commands' own files stay out of the folders of whoever runs the tests. */
+const STATE = mkdtempSync(join(tmpdir(), 'attune-state-'));
+process.once('exit', () => rmSync(STATE, { recursive: true, force: true }));
 
 const ATTUNE = fileURLToPath(new URL('../../cli/attune.ts', import.meta.url));
 
@@ -20,7 +27,9 @@ export function runAttune(
   args: readonly string[],
   { env = {}, input = '', started }: RunOptions = {},
 ): Promise<Ended> {
-  const child = spawn(process.execPath, [ATTUNE, ...args], { env: { ...process.env, ...env } });
+  const child = spawn(process.execPath, [ATTUNE, ...args], {
+    env: { ...process.env, XDG_STATE_HOME: STATE, ...env },
+  });
   running.add(child);
   child.once('close', () => running.delete(child));
   let stdout = '';

@@ -216,11 +216,15 @@ describe('consolidation', () => {
     await feedback('ada', 0, { late: true });
     await feedback('bob', 0, { late: true });
     const refused = userKey('ada');
-    const refusing = Object.assign(Object.create(services.episodes), {
-      store: (episode: Episode) =>
-        episode.userKey === refused
-          ? Promise.reject(new InvalidInputError('episode', 'ValidationException', 'a valid request'))
-          : services.episodes.store(episode),
+    const store = (episode: Episode) =>
+      episode.userKey === refused
+        ? Promise.reject(new InvalidInputError('episode', 'ValidationException', 'a valid request'))
+        : services.episodes.store(episode);
+    const refusing = new Proxy(services.episodes, {
+      get(target, name) {
+        const member = name === 'store' ? store : Reflect.get(target, name);
+        return typeof member === 'function' ? member.bind(target) : member;
+      },
     });
     await consolidate({ ...services, episodes: refusing }, FORCED);
     const key = `pending/${refused}/1`;

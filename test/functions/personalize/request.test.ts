@@ -42,4 +42,35 @@ describe('a personalize request', () => {
   ])('names what is wrong with %j', (payload, message) => {
     expect(() => parsePersonalizeRequest(payload, settings)).toThrow(message);
   });
+
+  test('is refused by its length before any element is looked at', () => {
+    let looked = 0;
+    const look = () => {
+      looked++;
+      return [];
+    };
+    const element = new Proxy({}, { get: look, ownKeys: look });
+    const payload = { userId: 'ada', candidates: new Array(2_000).fill(element) };
+    expect(() => parsePersonalizeRequest(payload, settings)).toThrow('candidates: found 2000 items');
+    expect(looked).toBe(0);
+  });
+
+  test('is refused when the embeddings that it asks for do not fit into an answer of Lambda', () => {
+    const large = { embeddingDim: 3072, embeddingModel: 'model' };
+    const wide = encodeEmbedding(new Float32Array(3072).fill(0.25));
+    const request = (count: number) => ({
+      userId: 'ada',
+      answer: 'embeddings',
+      candidates: new Array(count).fill({ itemId: '"'.repeat(128), embedding: wide }),
+    });
+    expect(() => parsePersonalizeRequest(request(500), large)).toThrow(
+      'candidates: found 500 items, expected at most 358, whose embeddings of 3072 numbers fit into an answer',
+    );
+    const { candidates } = parsePersonalizeRequest(request(358), large);
+    const answer = candidates.map(({ itemId }, index) => ({ index, itemId, embedding: wide }));
+    expect(Buffer.byteLength(JSON.stringify({ items: answer }))).toBeLessThan(6_291_556);
+    expect(parsePersonalizeRequest({ ...request(500), answer: 'scores' }, large).candidates).toHaveLength(
+      500,
+    );
+  });
 });

@@ -70,6 +70,9 @@ describe('importPeft', () => {
     expect(scale({ use_rslora: true })).toBeCloseTo(4 / Math.SQRT2, 12);
     expect(scale({ r: 16, rank_pattern: { embedding: 2 } })).toBe(2);
     expect(scale({ alpha_pattern: { other: 9, embedding: 1 } })).toBe(0.5);
+    expect(scale({ alpha_pattern: { '^embedding': 32, embedding: 1 } })).toBe(16);
+    expect(scale({ alpha_pattern: { 'embed.*': 32 } })).toBe(16);
+    expect(scale({ r: 16, rank_pattern: { 'embed(ding)?': 2 } })).toBe(2);
   });
 
   it('takes any one module, with the name of an adapter in its keys or without the prefix', () => {
@@ -111,6 +114,25 @@ describe('importPeft', () => {
   it.each<[string, PeftFiles]>([
     ['adapter_config.json: use_dora: found true, expected false', files(matrices(), { use_dora: true })],
     ['adapter_config.json: fan_in_fan_out: found true', files(matrices(), { fan_in_fan_out: true })],
+    [
+      'adapter_config.json: init_lora_weights: found "pissa"',
+      files(matrices(), { init_lora_weights: 'pissa' }),
+    ],
+    [
+      'adapter_config.json: init_lora_weights: found "olora"',
+      files(matrices(), { init_lora_weights: 'olora' }),
+    ],
+    ['adapter_config.json: use_qalora: found true, expected false', files(matrices(), { use_qalora: true })],
+    [
+      'adapter_config.json: alora_invocation_tokens: found [1]',
+      files(matrices(), { alora_invocation_tokens: [1] }),
+    ],
+    ['adapter_config.json: an_option_of_tomorrow: found 3', files(matrices(), { an_option_of_tomorrow: 3 })],
+    ['adapter_config.json: r: found 128, expected at most 64', files(matrices(), { r: 128 })],
+    [
+      'adapter_config.json: alpha_pattern: found "(?P<x>e)"',
+      files(matrices(), { alpha_pattern: { '(?P<x>e)': 1 } }),
+    ],
     [
       'found lora_A [2, 6] and lora_B [6, 2], expected [r, d] and [d, r] with r = 3',
       files(matrices(), { r: 3 }),

@@ -180,6 +180,17 @@ describe('an object store whose S3 fails', () => {
       response.end(`<?xml version="1.0"?><Error><Code>${code}</Code><Message>because</Message></Error>`);
     };
 
+  it('sends a write again at once that overlapped with another one', async () => {
+    let requests = 0;
+    const store = await failing((request, response) => {
+      if (++requests === 1) return answering(409, 'ConditionalRequestConflict')(request, response);
+      request.resume();
+      response.writeHead(200, { etag: '"e"' }).end();
+    });
+    expect(await store.put('k', bytes('x'), { ifNoneMatch: true })).toEqual({ etag: '"e"' });
+    expect(requests).toBe(2);
+  });
+
   it.each([
     [500, 'InternalError'],
     [503, 'SlowDown'],

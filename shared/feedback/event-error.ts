@@ -12,7 +12,8 @@ export type EventFault =
   | 'limit'
   | 'dimension'
   | 'not-finite'
-  | 'embedding-model';
+  | 'embedding-model'
+  | 'envelope';
 
 /** An event that breaks the contract. Permanent: it belongs into quarantine. */
 export class InvalidEventError extends InvalidInputError {

@@ -7,6 +7,7 @@ import {
   encodeEmbedding,
   InvalidEmbeddingError,
 } from './embedding-codec.ts';
+import { envelopeOf } from './envelope.ts';
 import { checked, fieldAt, InvalidEventError, valueAt } from './event-error.ts';
 import {
   type CheckedInteraction,
@@ -82,6 +83,8 @@ export function parseFeedbackEvent(
   } catch {
     throw new InvalidEventError('', shown(body), 'JSON', 'not-json');
   }
+  const envelope = envelopeOf(raw);
+  if (envelope !== undefined) throw new InvalidEventError('', envelope.found, envelope.expected, 'envelope');
   const owner = ownerOf(raw);
   const { interactions, embeddingModel, ...event } = checked(eventSchema, raw, '', owner);
   if (embeddingModel !== undefined && embeddingModel !== expected.embeddingModel) {

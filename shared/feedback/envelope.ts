@@ -1,0 +1,31 @@
+/** How a service that wraps what it delivers is told to deliver the event itself. */
+export interface Envelope {
+  readonly found: string;
+  readonly expected: string;
+}
+
+/** The service that wrapped a message, where its body is not a feedback event but an envelope around one. */
+export function envelopeOf(body: unknown): Envelope | undefined {
+  if (typeof body !== 'object' || body === null) return undefined;
+  const message = body as Record<string, unknown>;
+  if (message.Type === 'Notification' && typeof message.TopicArn === 'string') {
+    return {
+      found: 'an SNS notification around the event',
+      expected: 'the event itself: turn on raw message delivery for the subscription',
+    };
+  }
+  if (typeof message['detail-type'] === 'string' && 'detail' in message) {
+    return {
+      found: 'an EventBridge event around the event',
+      expected: 'the event itself: set the input path of the target to $.detail',
+    };
+  }
+  const [record] = Array.isArray(message.Records) ? message.Records : [];
+  if (Object(record).eventSource === 'aws:s3' || message.Event === 's3:TestEvent') {
+    return {
+      found: 'an S3 notification, which names an object',
+      expected: 'the event itself: read the object and publish its lines',
+    };
+  }
+  return undefined;
+}

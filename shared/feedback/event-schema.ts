@@ -2,7 +2,13 @@ import * as z from 'zod';
 import type { EmbeddingInput } from './embedding-codec.ts';
 
 /** Limits of a feedback event. Characters are Unicode code points. */
-export const LIMITS = { messageBytes: 256 * 1024, interactions: 100, idCharacters: 128 } as const;
+export const LIMITS = {
+  /** Lengths of its item that a target may have: longer ones would bend what all users share. */
+  targetLength: 4,
+  messageBytes: 256 * 1024,
+  interactions: 100,
+  idCharacters: 128,
+} as const;
 
 // The texts say what is expected; an error message puts what was found before them.
 

@@ -1,6 +1,5 @@
 import { shown } from '../errors.ts';
 import { vectorNorm } from '../lora/basis.ts';
-import { MAX_TARGET_LENGTH } from '../lora/training.ts';
 import {
   decodeEmbedding,
   type EmbeddingInput,
@@ -189,7 +188,7 @@ function resolved(
   };
 }
 
-/** The learner refuses what is out of all proportion; here it can still be said whose event it is. */
+/** A user's targets are subtracted from rewards, so very long ones would bend the prior of all others. */
 function checkTarget(
   target: Float32Array,
   embedding: Float32Array,
@@ -198,9 +197,9 @@ function checkTarget(
 ) {
   const length = vectorNorm(embedding);
   const times = vectorNorm(target) / length;
-  if (length === 0 || times <= MAX_TARGET_LENGTH) return;
+  if (length === 0 || times <= LIMITS.targetLength) return;
   const found = `a vector ${times.toExponential(1)} times as long as its item`;
-  throw new InvalidEventError(field, found, `at most ${MAX_TARGET_LENGTH} times`, 'limit', owner);
+  throw new InvalidEventError(field, found, `at most ${LIMITS.targetLength} times`, 'limit', owner);
 }
 
 /** What watching says about an item, from 0 to 1: min(1, 0.5·completionRate + 0.3·rating/5 + 0.2·isRewatch). */

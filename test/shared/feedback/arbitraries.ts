@@ -29,9 +29,9 @@ const feedback = fc.oneof(
   fc.record({ target: embedding }),
 );
 
-/** Whether the target is more than 65,504 times as long as its item. */
+/** Whether the target is more than four times as long as its item. */
 function isOutOfProportion(item: Float32Array, target: Float32Array = item): boolean {
-  return Math.hypot(...item) > 0 && Math.hypot(...target) > 65_504 * Math.hypot(...item);
+  return Math.hypot(...item) > 0 && Math.hypot(...target) > 4 * Math.hypot(...item);
 }
 
 const interaction: fc.Arbitrary<InteractionInput> = fc

@@ -1,7 +1,6 @@
 import { Command } from 'commander';
 import { ConflictError, InvalidConfigurationError, InvalidInputError } from '../shared/errors.ts';
 import { decodeEmbedding, type EmbeddingInput } from '../shared/feedback/embedding-codec.ts';
-import type { Basis } from '../shared/lora/basis.ts';
 import { type DeploymentOptions, onDeployment, withDeployment } from './deployment.ts';
 import { interruption } from './exit.ts';
 import { readJsonLines } from './json-lines.ts';
@@ -37,11 +36,12 @@ export function basisCommand(): Command {
 
 async function buildBasis(file: string, options: BuildOptions): Promise<void> {
   const settings = await learningSettings(options.outputs);
-  const [{ basisFromEmbeddings }, { carryOversTo }, { basisFor, learningObjects }] = await Promise.all([
-    import('../shared/lora/basis.ts'),
-    import('../shared/lora/carry-over.ts'),
-    import('../shared/population/shared-learning.ts'),
-  ]);
+  const [{ basisFromEmbeddings, sharedDirections }, { carryOversTo }, { basisFor, learningObjects }] =
+    await Promise.all([
+      import('../shared/lora/basis.ts'),
+      import('../shared/lora/carry-over.ts'),
+      import('../shared/population/shared-learning.ts'),
+    ]);
   const embeddings = await readEmbeddings(file, settings.embeddingDim);
   const { rank, scalingFactor, embeddingModel } = settings;
   const basis = basisFromEmbeddings(embeddings, { rank, scalingFactor, seed: options.seed });
@@ -51,7 +51,9 @@ async function buildBasis(file: string, options: BuildOptions): Promise<void> {
     // Adapters of other settings start anew, so nothing is carried over from a basis of theirs.
     const inForce = basisFor(await stored.refresh(), settings);
     if (inForce?.basis.id === basis.id) return undefined;
-    if (inForce !== undefined && options.force !== true) refuseLoss(inForce.basis, basis, embeddings.length);
+    if (inForce !== undefined && options.force !== true) {
+      refuseLoss(1 - sharedDirections(inForce.basis, basis), inForce.basis.id, embeddings.length);
+    }
     const carryOvers = carryOversTo(basis, inForce, embeddings);
     await unlessChanged(() => stored.write({ basis, embeddingModel, carryOvers }));
     return carryOvers[0];
@@ -82,28 +84,13 @@ async function buildBasis(file: string, options: BuildOptions): Promise<void> {
 const MOST_MISSED = 0.5;
 
 /** @throws InvalidInputError where the new basis misses much of the directions of the current one */
-function refuseLoss(current: Basis, next: Basis, items: number): void {
-  const missed = 1 - sharedDirections(current, next);
+function refuseLoss(missed: number, currentId: string, items: number): void {
   if (missed <= MOST_MISSED) return;
   throw new InvalidInputError(
     'items',
-    `${items} items, whose basis misses ${(missed * 100).toFixed(0)} % of the directions of basis ${current.id}`,
+    `${items} items, whose basis misses ${(missed * 100).toFixed(0)} % of the directions of basis ${currentId}`,
     'a catalogue like the one before, or --force',
   );
-}
-
-/** Mean squared length of the rows of the current A within the rows of the next one; both have orthonormal rows. */
-function sharedDirections(current: Basis, next: Basis): number {
-  const { embeddingDim: d, rank } = current;
-  let sum = 0;
-  for (let i = 0; i < rank; i++) {
-    for (let j = 0; j < rank; j++) {
-      let product = 0;
-      for (let k = 0; k < d; k++) product += current.a[i * d + k]! * next.a[j * d + k]!;
-      sum += product * product;
-    }
-  }
-  return sum / rank;
 }
 
 async function unlessChanged(write: () => Promise<void>): Promise<void> {

@@ -36,10 +36,13 @@ function textOf(error: unknown): string {
   return error instanceof Error ? error.message || error.name : String(error);
 }
 
-/** Where a connection was refused, if that is what an error or its cause says. */
+/** The address where a connection was refused, if that is what an error, its cause or its parts say. */
 function refusedAddress(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined;
-  return /ECONNREFUSED (\S+)/.exec(error.message)?.[1] ?? refusedAddress(error.cause);
+  const { code, address, port } = error as { code?: string; address?: string; port?: number };
+  if (code === 'ECONNREFUSED' && address !== undefined) return `${address}:${port}`;
+  const parts = error instanceof AggregateError ? error.errors : [];
+  return [error.cause, ...parts].map(refusedAddress).find((found) => found !== undefined);
 }
 
 export function oneLine(text: string): string {

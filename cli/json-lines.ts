@@ -1,6 +1,8 @@
+import { createHash } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import { untilAborted } from '../shared/abort.ts';
 import { InvalidInputError, NotFoundError, shown } from '../shared/errors.ts';
+import { utf8 } from '../shared/utf8.ts';
 import { recordsOf } from './records.ts';
 
 /** Why a line holds no JSON object. */
@@ -15,9 +17,9 @@ export type JsonLine =
   | { readonly line: number; readonly value: object; readonly fault?: undefined }
   | { readonly line: number; readonly fault: LineFault; readonly value?: undefined };
 
-/** Longest record, in bytes: twice the longest that any command accepts. */
+/** Longest record, in bytes. A message of the queue holds 256 KiB. */
 const MAX_RECORD_BYTES = 4 * 1024 * 1024;
-const expected = 'a JSON object';
+const EXPECTED = 'a JSON object';
 
 /**
  * The JSON objects of a file, one per line (https://jsonlines.org). A line ends at LF or CRLF and nowhere else: JSON
@@ -27,21 +29,55 @@ const expected = 'a JSON object';
  * @throws NotFoundError, InvalidInputError when the file cannot be read
  */
 export async function* readJsonLines(file: string, signal: AbortSignal): AsyncGenerator<JsonLine> {
-  let line = 0;
-  for await (const record of recordsOf(untilAborted(await bytesOf(file, signal), signal), MAX_RECORD_BYTES)) {
-    line++;
+  for await (const { line, record } of linesOf(await bytesOf(file, signal), signal)) {
     if (record === 'too-long') {
-      yield { line, fault: { code: 'too-long', found: `more than ${MAX_RECORD_BYTES} bytes`, expected } };
+      yield {
+        line,
+        fault: { code: 'too-long', found: `more than ${MAX_RECORD_BYTES} bytes`, expected: EXPECTED },
+      };
       continue;
     }
-    const text = textOf(record);
+    const text = utf8(record);
     if (text === undefined) {
       yield { line, fault: { code: 'not-utf-8', found: 'bytes that are not UTF-8', expected: 'UTF-8' } };
       continue;
     }
-    const content = line === 1 ? text.replace(/^\ufeff/, '') : text;
-    if (content.trim() !== '') yield { line, ...objectOf(content) };
+    yield { line, ...objectOf(line === 1 ? text.replace(/^\ufeff/, '') : text) };
   }
+}
+
+/** How many lines of a file hold something, and the SHA-256 of its bytes, hex. @throws as {@link readJsonLines} */
+export async function measureLines(
+  file: string,
+  signal: AbortSignal,
+): Promise<{ readonly lines: number; readonly sha256: string }> {
+  const hash = createHash('sha256');
+  async function* hashed(chunks: AsyncIterable<Uint8Array>) {
+    for await (const chunk of chunks) {
+      hash.update(chunk);
+      yield chunk;
+    }
+  }
+  let lines = 0;
+  for await (const _ of linesOf(hashed(await bytesOf(file, signal)), signal)) lines++;
+  return { lines, sha256: hash.digest('hex') };
+}
+
+/** The records of an input that are not blank, with their line numbers. */
+async function* linesOf(chunks: AsyncIterable<Uint8Array>, signal: AbortSignal) {
+  let line = 0;
+  for await (const record of recordsOf(untilAborted(chunks, signal), MAX_RECORD_BYTES)) {
+    line++;
+    if (record === 'too-long' || !isBlank(record)) yield { line, record };
+  }
+}
+
+const BLANK: ReadonlySet<number> = new Set([0x20, 0x09, 0x0d]);
+const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf];
+
+function isBlank(record: Uint8Array): boolean {
+  const marked = BYTE_ORDER_MARK.every((byte, i) => record[i] === byte);
+  return record.subarray(marked ? BYTE_ORDER_MARK.length : 0).every((byte) => BLANK.has(byte));
 }
 
 async function bytesOf(file: string, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>> {
@@ -61,16 +97,6 @@ async function bytesOf(file: string, signal: AbortSignal): Promise<AsyncIterable
   return handle.createReadStream();
 }
 
-const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-
-function textOf(record: Uint8Array): string | undefined {
-  try {
-    return utf8.decode(record);
-  } catch {
-    return undefined;
-  }
-}
-
 function objectOf(line: string): { value: object } | { fault: LineFault } {
   try {
     const value: unknown = JSON.parse(line);
@@ -78,5 +104,5 @@ function objectOf(line: string): { value: object } | { fault: LineFault } {
   } catch {
     // The fault below says what was found.
   }
-  return { fault: { code: 'not-json', found: shown(line), expected } };
+  return { fault: { code: 'not-json', found: shown(line), expected: EXPECTED } };
 }

@@ -1,5 +1,6 @@
 import { Command, Option } from 'commander';
 import type { PersonalizeAnswer } from '../functions/personalize/personalize.ts';
+import { PERSONALIZE_LIMITS } from '../functions/personalize/request.ts';
 import { OUTPUT } from '../shared/config/names.ts';
 import { InvalidInputError } from '../shared/errors.ts';
 import { interruption } from './exit.ts';
@@ -65,14 +66,19 @@ async function personalize(file: string, options: PersonalizeOptions): Promise<v
   }
 }
 
-/** What one request may hold, well within the limits of the function: its answer repeats embeddings. */
-const REQUEST_LIMITS = { scores: 500, embeddings: 200, bytes: 3 * 1024 * 1024 } as const;
+/** What one request holds. Embeddings come back in the answer, where 200 of 4,096 numbers fit. */
+const REQUEST_LIMITS = {
+  scores: PERSONALIZE_LIMITS.candidates,
+  embeddings: 200,
+  bytes: 3 * 1024 * 1024,
+} as const;
 
-/** The candidates of a file in as few requests as the limits of the function allow. */
+/** The candidates of a file, cut into requests that the function accepts. */
 async function* requestsOf(file: string, kind: PersonalizeOptions['answer']): AsyncGenerator<object[]> {
   let candidates: object[] = [];
   let bytes = 0;
-  for await (const { line, value, fault } of readJsonLines(file, interruption())) {
+  const signal = interruption();
+  for await (const { line, value, fault } of readJsonLines(file, signal)) {
     if (fault !== undefined) throw new InvalidInputError(`${file} line ${line}`, fault.found, fault.expected);
     const size = Buffer.byteLength(JSON.stringify(value));
     if (candidates.length === REQUEST_LIMITS[kind] || bytes + size > REQUEST_LIMITS.bytes) {
@@ -83,6 +89,8 @@ async function* requestsOf(file: string, kind: PersonalizeOptions['answer']): As
     candidates.push(value);
     bytes += size;
   }
+  // What was read until Ctrl-C is not the whole file.
+  signal.throwIfAborted();
   if (candidates.length > 0) yield candidates;
 }
 

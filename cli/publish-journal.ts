@@ -14,10 +14,12 @@ export class PublishJournal {
   readonly #path: string;
   #file: number | undefined;
 
-  /** @param folder default: `attune/published` in the user's state folder (XDG Base Directory Specification) */
-  constructor(queueUrl: string, batchId: string, folder = stateFolder()) {
-    const name = createHash('sha256').update(`${queueUrl}\0${batchId}`).digest('hex').slice(0, 32);
-    this.#path = join(folder, name);
+  /**
+   * @param names what tells batches apart: the queue, when it was created, the batch id
+   * @param folder default: `attune/published` in the user's state folder (XDG Base Directory Specification)
+   */
+  constructor(names: readonly string[], folder = stateFolder()) {
+    this.#path = join(folder, createHash('sha256').update(names.join('\0')).digest('hex'));
     this.published = readKeys(this.#path);
   }
 
@@ -50,7 +52,7 @@ function readKeys(path: string): Set<bigint> {
     // Copied, because keys are read from the start of their own buffer.
     bytes = new Uint8Array(readFileSync(path));
   } catch {
-    return new Set();
+    return new Set(); // Nothing was published yet, or nobody may read what was: both are sent again.
   }
   // A crash may have cut the last key off.
   return new Set(new BigUint64Array(bytes.buffer, 0, Math.floor(bytes.length / KEY_BYTES)));

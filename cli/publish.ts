@@ -1,12 +1,11 @@
-import { createHash, randomUUID } from 'node:crypto';
-import { createReadStream } from 'node:fs';
+import { randomUUID } from 'node:crypto';
 import { Command, InvalidArgumentError } from 'commander';
 import { OUTPUT } from '../shared/config/names.ts';
 import { InvalidConfigurationError, shown } from '../shared/errors.ts';
 import type { PublishedInteraction } from '../shared/feedback/coalescing.ts';
 import type { PublishReport } from '../shared/feedback/publisher.ts';
 import { EXIT, ExitError, interruption } from './exit.ts';
-import { readJsonLines } from './json-lines.ts';
+import { measureLines, readJsonLines } from './json-lines.ts';
 import { createProgress, printJson, printLine, printProblem } from './output.ts';
 import { PublishJournal } from './publish-journal.ts';
 import { knownLearningSettings, resourceName } from './stack-outputs.ts';
@@ -17,6 +16,7 @@ interface PublishOptions {
   embeddingDim?: number;
   embeddingModel?: string;
   batchId?: string;
+  resend?: boolean;
   json?: boolean;
 }
 
@@ -32,6 +32,8 @@ interface Failure {
 
 /** Kinds of failure that are listed for a person; `--json` lists every failure. */
 const SHOWN_KINDS = 20;
+/** 64 bits in hex: files of one queue do not share a name by chance. */
+const BATCH_ID_CHARACTERS = 16;
 
 /** `attune publish`: feedback from a file into the queue. */
 export function publishCommand(): Command {
@@ -55,6 +57,11 @@ export function publishCommand(): Command {
       '--batch-id <id>',
       'name the input, so that publishing it again under the same id repeats nothing, also after lines were corrected; ' +
         'default: a hash of the file',
+      batchName,
+    )
+    .option(
+      '--resend',
+      'send also what was published before, for a stack that lost it; a stack that did not knows the events',
     )
     .option('--json', 'print the report as one line of JSON')
     .action(publish);
@@ -65,9 +72,10 @@ async function publish(file: string, options: PublishOptions): Promise<void> {
   const { embeddingDim, embeddingModel } = await embeddingOf(options);
   const signal = interruption();
   const progress = createProgress('publishing', 'interactions');
-  const input = await measure(file, signal);
-  const batchId = options.batchId ?? input.batchId;
-  const journal = new PublishJournal(queueUrl, batchId);
+  // stdin can be read only once, so it has no name of its own.
+  const input = file === '-' ? undefined : await measureLines(file, signal);
+  if (signal.aborted) throw new ExitError(EXIT.interrupted);
+  const batchId = options.batchId ?? input?.sha256.slice(0, BATCH_ID_CHARACTERS) ?? randomUUID();
   // The SDK is loaded only by commands that need it.
   const [{ sqsClient }, { SqsFeedbackQueue }, { FeedbackPublisher }] = await Promise.all([
     import('../shared/config/clients/sqs.ts'),
@@ -76,15 +84,19 @@ async function publish(file: string, options: PublishOptions): Promise<void> {
   ]);
   const region = /^https?:\/\/sqs\.([a-z0-9-]+)\./.exec(queueUrl)?.[1];
   const client = sqsClient(region === undefined ? {} : { region });
+  const queue = new SqsFeedbackQueue(client, queueUrl);
+  const journal = new PublishJournal([queueUrl, (await queue.createdAt()) ?? '', batchId]);
   const publisher = new FeedbackPublisher({
-    queue: new SqsFeedbackQueue(client, queueUrl),
+    queue,
     embeddingDim,
     embeddingModel,
   });
   const failed: Failure[] = [];
   const lineOf: number[] = [];
+  let read = 0;
   async function* interactions(): AsyncGenerator<PublishedInteraction> {
     for await (const { line, value, fault } of readJsonLines(file, signal)) {
+      read++;
       if (fault === undefined) {
         lineOf.push(line);
         // The publisher checks it against the schema.
@@ -99,16 +111,16 @@ async function publish(file: string, options: PublishOptions): Promise<void> {
     const report = await publisher.publish(interactions(), {
       signal,
       batchId,
-      published: journal.published,
+      published: options.resend ? undefined : journal.published,
       onPublished: (keys) => journal.add(keys),
-      onProgress: (reached) => progress.update(reached.interactions, input.lines),
+      onProgress: (reached) => progress.update(reached.interactions, input?.lines),
     });
     for (const { position, ...failure } of report.failed)
       failed.push({ line: lineOf[position] ?? 0, ...failure });
     failed.sort((a, b) => a.line - b.line);
     progress.stop();
-    const unread = input.lines === undefined ? undefined : input.lines - lineOf.length - malformed(failed);
-    tell({ report, failed, batchId, unread: signal.aborted ? unread : 0 }, options.json ?? false);
+    const unread = signal.aborted ? input && input.lines - read : 0;
+    tell({ report, failed, batchId, unread }, options.json ?? false);
   } finally {
     progress.stop();
     journal.close();
@@ -118,21 +130,6 @@ async function publish(file: string, options: PublishOptions): Promise<void> {
     printProblem(`publish the same again with: ${again(file, options, batchId)}`);
   if (signal.aborted) throw new ExitError(EXIT.interrupted);
   if (failed.length > 0) throw new ExitError(EXIT.failed);
-}
-
-/** Lines that hold something, and a name for the content; of stdin, which can be read only once, just a name. */
-async function measure(file: string, signal: AbortSignal): Promise<{ lines?: number; batchId: string }> {
-  if (file === '-') return { batchId: randomUUID() };
-  let lines = 0;
-  for await (const _ of readJsonLines(file, signal)) lines++;
-  const hash = createHash('sha256');
-  if (!signal.aborted) for await (const chunk of createReadStream(file)) hash.update(chunk);
-  return { lines, batchId: hash.digest('hex').slice(0, 16) };
-}
-
-function malformed(failed: readonly Failure[]): number {
-  return failed.filter(({ code }) => code === 'not-json' || code === 'not-utf-8' || code === 'too-long')
-    .length;
 }
 
 interface Told {
@@ -155,7 +152,7 @@ function tell({ report, failed, batchId, unread }: Told, json: boolean): void {
     printProblem(`and ${kinds.size - SHOWN_KINDS} more kinds of failure (--json lists all)`);
   if (unread === undefined) printProblem('the rest of the input was not read');
   else if (unread > 0) printProblem(`${unread} more lines were not read and not sent`);
-  const earlier = duplicates === 0 ? '' : `; ${duplicates} were published before`;
+  const earlier = duplicates === 0 ? '' : `; ${duplicates} were published before (--resend sends them again)`;
   if (json) printJson({ batchId, interactions, events, duplicates, failed, unread: unread ?? null });
   else printLine(`published ${interactions} interactions in ${events} events${earlier}; batch ${batchId}`);
 }
@@ -205,6 +202,12 @@ async function embeddingOf({ outputs, embeddingDim, embeddingModel }: PublishOpt
       );
   }
   return { embeddingDim: deployed.embeddingDim, embeddingModel: deployed.embeddingModel };
+}
+
+/** Event ids of 128 characters begin with it. */
+function batchName(text: string): string {
+  if (/^\P{Cc}{1,100}$/u.test(text)) return text;
+  throw new InvalidArgumentError('expected 1 to 100 characters, none of them a control character.');
 }
 
 function wholeNumber(text: string): number {

@@ -1,5 +1,6 @@
 import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2 } from 'aws-lambda';
-import { AttuneError, InvalidInputError } from '../../shared/errors.ts';
+import { AttuneError, InvalidInputError, shown } from '../../shared/errors.ts';
+import { utf8 } from '../../shared/utf8.ts';
 import { PERSONALIZE_LIMITS } from './request.ts';
 
 /** Whether an invocation came through the Function URL rather than straight through Invoke. */
@@ -15,8 +16,9 @@ export function isHttp(payload: unknown): payload is APIGatewayProxyEventV2 {
 /** @throws InvalidInputError when the body is missing, too large, or not JSON */
 export function bodyOf({ body, isBase64Encoded, requestContext }: APIGatewayProxyEventV2): unknown {
   const method = requestContext.http?.method;
-  if (method !== 'POST') throw new InvalidInputError('method', method, 'POST');
+  if (method !== 'POST') throw new InvalidInputError('method', method ?? shown(method), 'POST');
   const text = isBase64Encoded ? utf8(Buffer.from(body ?? '', 'base64')) : (body ?? '');
+  if (text === undefined) throw new InvalidInputError('', 'a body that is not UTF-8', 'UTF-8');
   if (Buffer.byteLength(text) > PERSONALIZE_LIMITS.bodyBytes) {
     throw new InvalidInputError(
       '',
@@ -28,15 +30,6 @@ export function bodyOf({ body, isBase64Encoded, requestContext }: APIGatewayProx
     return JSON.parse(text);
   } catch (cause) {
     throw new InvalidInputError('', 'a body that is not JSON', 'JSON', { cause });
-  }
-}
-
-/** @throws InvalidInputError: replacement characters would make one user of two */
-function utf8(bytes: Uint8Array): string {
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch (cause) {
-    throw new InvalidInputError('', 'a body that is not UTF-8', 'UTF-8', { cause });
   }
 }
 

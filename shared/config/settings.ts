@@ -39,9 +39,9 @@ const learning = {
   /** LoRA's alpha: an adapter adds (scalingFactor / rank)·B·A·x. */
   scalingFactor: number(0.001, 1024),
   learner: z.enum(['bayesian', 'sgd'], { error: '"bayesian" or "sgd"' }),
-  /** Step size of the learner 'sgd'; the other has none. */
+  /** Learning rate of the learner 'sgd'; the other has none. */
   learningRate: number(learningRate.minimum, learningRate.maximum),
-  /** Share of the users on whom the learner 'sgd' tries other learning rates. */
+  /** Share of users who train with other learning rates; learner 'sgd' only. */
   exploration: number(0, 0.5),
   /** Days until an episode leaves the ReasoningBank. */
   episodeTtlDays: integer(1, 3650),

@@ -41,7 +41,7 @@ export interface AdapterMetadata {
   totalSamples: number;
   /** Running mean (0.9 of the old, 0.1 of the new) of the mean loss of each update's feedback after the step; see `lossOf`. */
   avgLoss: number;
-  /** Step size of the last update; of no meaning to the learner 'bayesian', which has none. */
+  /** Learning rate of the last update. The learner 'bayesian' has none and ignores it. */
   learningRate: number;
   lastTrainedAt: Date;
   performance: {

@@ -15,7 +15,7 @@ export interface LoRAConfig {
   scalingFactor?: number;
   /** 'bayesian' needs no learning rate and takes rank × embeddingDim up to 16,384. Default 'bayesian'. */
   learner?: LearnerName;
-  /** Step size of 'sgd', 1e-6 to 10. Default 1. */
+  /** Learning rate of 'sgd', 1e-6 to 10. Default 1. */
   learningRate?: number;
   /** Whether 'sgd' consolidates weights elastically. Default true. */
   useEWC?: boolean;

@@ -23,7 +23,7 @@ export interface ArmEffect {
   readonly defaultValue: number;
   readonly episodes: number;
   readonly users: number;
-  /** Users of the default; of learning rates, those who were not given the value as well. */
+  /** Users of the default. For learning rates: users with only the default. */
   readonly defaultUsers: number;
   readonly meanReward: number;
   /** Difference of mean rewards of users, arm minus default. */

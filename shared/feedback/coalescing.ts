@@ -89,7 +89,12 @@ export async function* coalesced(
     }
     message ??= { position, interactions: [], keys: [], bytes: 0, header };
     message.interactions.push(encoded);
-    const key = options.identity?.keyOf(userId, input.occurredAt, encoded);
+    const key = options.identity?.keyOf([
+      userId,
+      input.occurredAt ?? '',
+      options.embeddingModel ?? '',
+      encoded,
+    ]);
     if (key !== undefined) message.keys.push(key);
     message.bytes += bytes;
     message.header = header;

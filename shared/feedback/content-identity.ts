@@ -23,11 +23,11 @@ export class ContentIdentity {
   }
 
   /**
-   * The key of the next interaction of the input: 64 bits of a SHA-256 over user, time and content.
-   * @param occurredAt as the input gives it; undefined where the time of publishing takes its place
+   * The key of the next interaction of the input: 64 bits of a SHA-256 over its content.
+   * @param parts user, time as the input gives it, embedding model and encoded interaction; no part holds a NUL
    */
-  keyOf(userId: string, occurredAt: string | undefined, encoded: string): bigint {
-    const content = keyOf(`${userId}\0${occurredAt ?? ''}\0${encoded}`);
+  keyOf(parts: readonly string[]): bigint {
+    const content = keyOf(parts.join('\0'));
     const earlier = this.#met.get(content) ?? 0;
     this.#met.set(content, earlier + 1);
     return earlier === 0 ? content : keyOf(`${content}\0${earlier}`);

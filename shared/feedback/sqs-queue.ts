@@ -1,4 +1,9 @@
-import { SendMessageBatchCommand, type SQSClient, SQSServiceException } from '@aws-sdk/client-sqs';
+import {
+  GetQueueAttributesCommand,
+  SendMessageBatchCommand,
+  type SQSClient,
+  SQSServiceException,
+} from '@aws-sdk/client-sqs';
 import { type AttuneError, InvalidConfigurationError, NotFoundError, UnavailableError } from '../errors.ts';
 import type { FeedbackQueue, QueueEntry } from './queue.ts';
 
@@ -40,6 +45,19 @@ export class SqsFeedbackQueue implements FeedbackQueue {
     } catch (cause) {
       throw this.#translated(cause);
     }
+  }
+
+  /**
+   * When the queue was created, as SQS tells it; a queue of the same name created later is another one. Undefined where
+   * the caller may not ask (`sqs:GetQueueAttributes`), or nothing answers.
+   */
+  async createdAt(): Promise<string | undefined> {
+    const command = new GetQueueAttributesCommand({
+      QueueUrl: this.#queueUrl,
+      AttributeNames: ['CreatedTimestamp'],
+    });
+    const answer = await this.#client.send(command).catch(() => undefined);
+    return answer?.Attributes?.CreatedTimestamp;
   }
 
   #translated(cause: unknown): AttuneError {

@@ -305,3 +305,16 @@ function product(x: Float64Array, y: Float64Array): number {
   for (let i = 0; i < x.length; i++) sum += x[i]! * y[i]!;
   return sum;
 }
+
+/**
+ * How much of the directions of one A lies within those of another, from 0 to 1: the mean squared cosine of the principal
+ * angles between their row spaces (Björck & Golub 1973). Both have orthonormal rows and the same shape.
+ */
+export function sharedDirections(from: DownProjection, to: DownProjection): number {
+  let sum = 0;
+  for (let row = 0; row < from.rank; row++) {
+    const direction = from.a.subarray(row * from.embeddingDim, (row + 1) * from.embeddingDim);
+    for (const cosine of project(to.a, direction, to.rank)) sum += cosine * cosine;
+  }
+  return sum / from.rank;
+}

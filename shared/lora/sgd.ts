@@ -36,7 +36,7 @@ export interface SgdState {
 }
 
 export const SGD_HYPERPARAMETERS = {
-  /** Step size η of A and s·B. */
+  /** Learning rate η of A and s·B. */
   learningRate: { default: 1, minimum: 1e-6, maximum: 10 },
   /** Largest norm of the gradient of A and B together; longer ones are shortened to it (Pascanu, Mikolov & Bengio 2013). */
   gradientClipThreshold: { default: 1, minimum: 1e-3, maximum: 100 },

@@ -31,7 +31,7 @@ export interface Training<State> {
 }
 
 /** How many times as long as its item a target may be: what float16 holds of it. */
-export const MAX_TARGET_LENGTH = 65_504;
+const MAX_TARGET_LENGTH = 65_504;
 
 /**
  * Checks once what the inner loops rely on.

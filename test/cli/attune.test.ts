@@ -37,6 +37,18 @@ describe('the command line', () => {
     expect(await runAttune(args)).toEqual({ code: 2, stdout: '', stderr: `attune: ${line}\n` });
   });
 
+  test.each(['127.0.0.1', 'localhost'])('says what to start where nothing listens on %s', async (host) => {
+    const env = {
+      AWS_ENDPOINT_URL: `http://${host}:1`,
+      AWS_ACCESS_KEY_ID: 'x',
+      AWS_SECRET_ACCESS_KEY: 'x',
+      AWS_REGION: 'us-east-1',
+    };
+    const { code, stderr } = await runAttune(['consolidate', '--function-name', 'f'], { env });
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^attune: nothing listens at .*:1: start the local stack \(npm start -- --keep\)/);
+  });
+
   test('says which Node it needs under an older one, before it loads anything else', async () => {
     const older =
       'Object.defineProperty(process, "version", { value: "v20.19.2" });' +

@@ -159,7 +159,7 @@ test('unchanged events keep their ids on a machine that has no journal', async (
   const args = ['publish', join(folder, 'c.jsonl'), '--queue-url', queueUrl, '--batch-id', 'c', '--json'];
   const { stdout } = await runAttune(args, { env: { ...env(), XDG_STATE_HOME: join(folder, 'elsewhere') } });
   expect(JSON.parse(stdout)).toMatchObject({ interactions: 2, duplicates: 0 });
-  // The queue recognised both by their deduplication ids.
+  // The queue recognises both by their deduplication ids.
   expect(published()).toHaveLength(2);
 });
 
@@ -195,4 +195,30 @@ test('embeddings are held against the deployment that the outputs name before an
     stderr: `attune: --embedding-dim: found 16, expected 64, the value of ${outputs}\n`,
   });
   expect(published()).toEqual([]);
+});
+
+test('--resend sends what was published before, under the same ids', async () => {
+  const lines = [line({ itemId: '1' }), line({ userId: 'b', itemId: '2' })];
+  const skipped = 'published 0 interactions in 0 events; 2 were published before (--resend sends them again)';
+  const file = join(folder, 'f.jsonl');
+  await publishLines('f.jsonl', lines);
+  const again = await runAttune(['publish', file, '--queue-url', queueUrl], { env: env() });
+  expect(again.stdout).toContain(skipped);
+  const { report } = await publishLines('f.jsonl', lines, '--resend');
+  expect(report).toMatchObject({ interactions: 2, duplicates: 0 });
+  expect(published()).toHaveLength(2);
+});
+
+test('an interaction published under a wrong model is sent again under the right one', async () => {
+  const lines = [line({ itemId: '1' })];
+  await publishLines('g.jsonl', lines, '--batch-id', 'g', '--embedding-model', 'wrong');
+  const { report } = await publishLines('g.jsonl', lines, '--batch-id', 'g', '--embedding-model', 'right');
+  expect(report).toMatchObject({ interactions: 1, duplicates: 0 });
+});
+
+test('a batch id that leaves no room for an event id is refused', async () => {
+  const args = ['publish', '-', '--queue-url', queueUrl, '--batch-id', 'x'.repeat(101)];
+  const { code, stderr } = await runAttune(args, { env: env() });
+  expect(code).toBe(2);
+  expect(stderr).toContain('expected 1 to 100 characters');
 });

@@ -282,7 +282,8 @@ describe('the whole stack', () => {
     const sent = await command(again, JSON.stringify(feedback));
     expect(sent).toEqual({
       code: 0,
-      stdout: 'published 0 interactions in 0 events; 1 were published before; batch import 1\n',
+      stdout:
+        'published 0 interactions in 0 events; 1 were published before (--resend sends them again); batch import 1\n',
       stderr: '',
     });
     await running.stack.idle();

@@ -1,11 +1,12 @@
-import { isUtf8 } from 'node:buffer';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CsvError, parse } from 'csv-parse/sync';
 import { InvalidInputError, NotFoundError, shown } from '../../../shared/errors.ts';
+import { utf8 } from '../../../shared/utf8.ts';
 
 /** What the id of a user or an item may have, in Unicode code points: the limit of feedback events. */
 const ID_CHARACTERS = 128;
+const LF = 0x0a;
 
 /** One star rating. */
 export interface Rating {
@@ -136,7 +137,7 @@ function readCsv<const Columns extends readonly string[]>(
 function readContent(folder: string, file: string): string | undefined {
   try {
     const bytes = readFileSync(join(folder, file));
-    return utf8(bytes, join(folder, file));
+    return textOf(bytes, join(folder, file));
   } catch (cause) {
     const missing =
       cause instanceof Error && 'code' in cause && (cause.code === 'ENOENT' || cause.code === 'ENOTDIR');
@@ -149,23 +150,17 @@ function readContent(folder: string, file: string): string | undefined {
 }
 
 /** @throws InvalidInputError naming the line of the first bytes that are not UTF-8 */
-function utf8(bytes: Buffer, path: string): string {
-  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-  try {
-    return decoder.decode(bytes);
-  } catch {
-    let line = 1;
-    let start = 0;
-    for (
-      let end = bytes.indexOf(10);
-      end >= 0 && isUtf8(bytes.subarray(start, end));
-      end = bytes.indexOf(10, start)
-    ) {
-      line++;
-      start = end + 1;
-    }
-    throw new InvalidInputError(`${path} line ${line}`, 'bytes that are not UTF-8', 'UTF-8');
+function textOf(bytes: Buffer, path: string): string {
+  const text = utf8(bytes);
+  if (text !== undefined) return text;
+  let line = 1;
+  let start = 0;
+  for (let end = bytes.indexOf(LF); end >= 0; end = bytes.indexOf(LF, start)) {
+    if (utf8(bytes.subarray(start, end)) === undefined) break;
+    line++;
+    start = end + 1;
   }
+  throw new InvalidInputError(`${path} line ${line}`, 'bytes that are not UTF-8', 'UTF-8');
 }
 
 function identifier(text: string, place: string): string {

@@ -9,6 +9,7 @@ import {
   features,
   project,
   randomBasis,
+  sharedDirections,
   vectorNorm,
 } from '../../../shared/lora/basis.ts';
 import { dot } from '../../../shared/lora/symmetric.ts';
@@ -310,5 +311,21 @@ describe('project and vectorNorm', () => {
   it('are A·x and the Euclidean length', () => {
     expect([...project(Float32Array.of(1, 2, 3, 4, 5, 6), [1, 0, -1], 2)]).toEqual([-2, -2]);
     expect(vectorNorm([3, 4])).toBe(5);
+  });
+});
+
+describe('sharedDirections', () => {
+  const rows = (...a: number[]) => ({ embeddingDim: 3, rank: 2, scale: 1, a: Float32Array.from(a) });
+  it.each([
+    ['the same row space in another order', rows(1, 0, 0, 0, 1, 0), rows(0, 1, 0, -1, 0, 0), 1],
+    ['one direction of two', rows(1, 0, 0, 0, 1, 0), rows(0, 1, 0, 0, 0, 1), 0.5],
+    [
+      'a direction turned by 60 degrees',
+      rows(1, 0, 0, 0, 1, 0),
+      rows(1, 0, 0, 0, 0.5, Math.sqrt(0.75)),
+      0.625,
+    ],
+  ])('measures %s', (_, from, to, expected) => {
+    expect(sharedDirections(from, to)).toBeCloseTo(expected, 6);
   });
 });

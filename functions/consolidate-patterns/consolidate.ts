@@ -150,7 +150,7 @@ async function learn(
   const { items, progress } = takeIn(inForce.population, found, passedOver);
   const learnFromUsers = settings.learner === 'sgd' ? learnLearningRate : learnPrior;
   const learned = await learnFromUsers(services, { ...feedback, progress });
-  const { prior, priorVersion, recommended, evidence } = learned.population;
+  const { prior, choice, priorVersion, recommended, evidence } = learned.population;
   if (found.length + passedOver.length === 0 && prior === stored?.prior) {
     const { considered, rejected, report } = learned;
     return {
@@ -166,6 +166,7 @@ async function learn(
   const next: PopulationModel = {
     version: inForce.population.version + 1,
     prior,
+    choice,
     priorVersion,
     items,
     progress: { ...progress, fittedEpisodes, at: now() },

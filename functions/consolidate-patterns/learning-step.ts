@@ -24,7 +24,10 @@ export interface NewFeedback {
 
 /** What a learner made of it, beside item effects. */
 export interface Learned {
-  readonly population: Pick<PopulationModel, 'prior' | 'priorVersion' | 'recommended' | 'evidence'>;
+  readonly population: Pick<
+    PopulationModel,
+    'prior' | 'choice' | 'priorVersion' | 'recommended' | 'evidence'
+  >;
   /** Whether users were learned from: if so, they are again when episodes have grown by a quarter. */
   readonly fitted: boolean;
   /** Skills that it tried to make. */

@@ -2,14 +2,14 @@ import type { AdapterStore } from '../../shared/adapters/adapter-store.ts';
 import type { FunctionSettings } from '../../shared/config/settings.ts';
 import type { BankStore } from '../../shared/episodes/bank-store.ts';
 import type { CorruptObjectError } from '../../shared/errors.ts';
-import { coefficientCount } from '../../shared/lora/basis.ts';
-import { initialPrior } from '../../shared/lora/prior.ts';
+import type { PreparedChoice } from '../../shared/lora/choice.ts';
+import { initialPriorOf } from '../../shared/lora/prior.ts';
+import { fitChoice, type SampledPicks } from '../../shared/population/choice-fit.ts';
 import {
   nextDue,
   objectionTo,
   type Proposal,
   proposePrior,
-  type SampledUser,
   sampleOf,
 } from '../../shared/population/prior-fit.ts';
 import {
@@ -57,7 +57,7 @@ export async function learnPrior(
     };
   }
   const { population } = inForce;
-  const { shared, sample, proposal } = await fitToUsers(
+  const { shared, sample, proposal, choice } = await fitToUsers(
     services,
     better === undefined ? inForce : combine(better, population),
   );
@@ -69,10 +69,11 @@ export async function learnPrior(
       ? {
           ...population,
           prior: proposal.prior,
+          choice,
           priorVersion: population.version + 1,
           evidence: proposal.evidence,
         }
-      : { ...shared.population, prior },
+      : { ...shared.population, prior, choice },
     fitted: true,
     considered: 1,
     rejected: accepted ? [] : [{ what: 'population prior', why: objectionTo(proposal, sample) }],
@@ -103,13 +104,22 @@ async function usersOf(
 async function fitToUsers(
   services: PriorServices,
   inForce: SharedLearning,
-): Promise<{ shared: SharedLearning; sample: readonly SampledUser[]; proposal: Proposal | undefined }> {
+): Promise<{
+  shared: SharedLearning;
+  sample: readonly SampledPicks[];
+  proposal: Proposal | undefined;
+  choice: PreparedChoice | null;
+}> {
   const { learning, adapters, settings, onCorrupt } = services;
   const states = await loadStates(await usersOf(services, inForce), adapters, settings, onCorrupt);
   const first = inForce.basis === null ? await learnFirstBasis(learning, states, settings) : undefined;
   const shared = first === undefined ? inForce : combine(first, inForce.population);
-  const { population } = shared;
-  const base = initialPrior(shared.basis?.id ?? null, coefficientCount(shared.basis));
+  const { population, basis } = shared;
   const sample = statisticsUnder(shared.model, states);
-  return { shared, sample, proposal: proposePrior(population.prior, base, sample, population.evidence) };
+  return {
+    shared,
+    sample,
+    proposal: proposePrior(population.prior, initialPriorOf(basis), sample, population.evidence),
+    choice: fitChoice(sample, basis?.moments, population.choice),
+  };
 }

@@ -5,8 +5,9 @@ import type { FunctionSettings } from '../../shared/config/settings.ts';
 import { CorruptObjectError } from '../../shared/errors.ts';
 import { adoptBasis, type BayesianState } from '../../shared/lora/bayesian.ts';
 import { knowsBasisOf } from '../../shared/lora/learner.ts';
+import { picksOf } from '../../shared/lora/picks.ts';
 import type { Model } from '../../shared/lora/training.ts';
-import type { SampledUser } from '../../shared/population/prior-fit.ts';
+import type { SampledPicks } from '../../shared/population/choice-fit.ts';
 
 /** A user's state as consolidation read it. */
 export interface SampledState {
@@ -45,8 +46,11 @@ function stateOf(adapter: StoredAdapter, settings: FunctionSettings): SampledSta
 }
 
 /** Every user's sums under the basis in force; those under one that cannot be carried over say nothing of it. */
-export function statisticsUnder(model: Model, states: readonly SampledState[]): SampledUser[] {
+export function statisticsUnder(model: Model, states: readonly SampledState[]): SampledPicks[] {
   return states
     .filter(({ state }) => knowsBasisOf(model, state))
-    .map(({ userKey, state }) => ({ userKey, statistics: adoptBasis(state, model).statistics }));
+    .map(({ userKey, state }) => {
+      const { statistics, picks } = adoptBasis(state, model);
+      return { userKey, statistics, picks: picks ?? picksOf(statistics) };
+    });
 }

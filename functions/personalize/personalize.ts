@@ -6,10 +6,15 @@ import type { FunctionSettings } from '../../shared/config/settings.ts';
 import { userKey } from '../../shared/config/user-key.ts';
 import { encodeEmbedding } from '../../shared/feedback/embedding-codec.ts';
 import { forward, type LoraAdapter, userPart } from '../../shared/lora/forward.ts';
-import { isSolvedFor, learnerOf, userMeanAlone, warmStart } from '../../shared/lora/learner.ts';
-import { servingMode } from '../../shared/lora/prequential.ts';
+import {
+  isSolvedFor,
+  learnerOf,
+  servingModeOf,
+  userMeanAlone,
+  warmStart,
+} from '../../shared/lora/learner.ts';
 import { isHeldOut } from '../../shared/population/holdout.ts';
-import { effectOfItem } from '../../shared/population/population-model.ts';
+import { itemPart } from '../../shared/population/population-model.ts';
 import type { SharedLearning } from '../../shared/population/shared-learning.ts';
 import type { Candidate, PersonalizeRequest } from './request.ts';
 
@@ -39,7 +44,10 @@ export interface ScoredItem {
   /** Position among the candidates. */
   readonly index: number;
   readonly itemId?: string;
-  /** Predicted reward; may leave [0, 1]. */
+  /**
+   * Predicted reward, which may leave [0, 1]. Where users only pick items, the logarithm of how much more likely this pick is
+   * than that of an item without popularity or taste.
+   */
   readonly score: number;
   /** The score's summands, when asked for. */
   readonly parts?: { readonly base: number; readonly item: number; readonly user: number };
@@ -74,9 +82,9 @@ export async function personalize(
     : servedWith(adapter, shared);
 
   const scored = ({ itemId, embedding }: Candidate, index: number): ScoredItem => {
-    const base = model.prior.meanReward;
+    const base = model.choice ? 0 : model.prior.meanReward;
     // Held out means: as without Attune. All scores are then the same, and candidates stay in the order they came in.
-    const item = source === 'holdout' ? 0 : effectOfItem(population.items, itemId);
+    const item = source === 'holdout' ? 0 : itemPart(population, itemId);
     const user = userPart(lora, embedding);
     return {
       index,
@@ -113,7 +121,7 @@ function servedWith(
   } as const;
   if (adapter === undefined) return fromOthers;
   const { state } = adapter;
-  const mode = servingMode(state.record);
+  const mode = servingModeOf(state, model);
   if (mode === 'base') return { source: 'base', lora: userMeanAlone(state, model) };
   if (mode === 'warm-start') return fromOthers;
   const upToDate = adapter.skillsVersion === population.version && isSolvedFor(state, model);

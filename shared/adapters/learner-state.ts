@@ -3,6 +3,7 @@ import { CorruptObjectError } from '../errors.ts';
 import type { BayesianState, BufferedInteraction } from '../lora/bayesian.ts';
 import type { ElasticMatrix } from '../lora/elastic-weights.ts';
 import type { LearnerState } from '../lora/learner.ts';
+import type { Picks } from '../lora/picks.ts';
 import type { SgdState } from '../lora/sgd.ts';
 import { packedLength } from '../lora/symmetric.ts';
 import type { NamedTensor } from '../storage/safetensors.ts';
@@ -68,12 +69,25 @@ export function decodeState(
     : decodeBayesian(content, reader, shape, key);
 }
 
-function encodeBayesian({ statistics, targets, buffered, ...state }: BayesianState, d: number, r: number) {
+function encodeBayesian(
+  { statistics, picks, targets, buffered, ...state }: BayesianState,
+  d: number,
+  r: number,
+) {
   const { gram, moment, ...sums } = statistics;
   const tensors: Record<string, NamedTensor> = {
     'statistics.gram': { shape: [gram.length], values: gram },
     'statistics.moment': { shape: [moment.length], values: moment },
   };
+  // Tensors that an earlier version does not know, it ignores: so it reads the rest of the state.
+  if (picks !== null) {
+    const { sum, squares, ranking } = picks;
+    tensors['picks.sum'] = { shape: [sum.length], values: sum };
+    tensors['picks.record'] = {
+      shape: [4],
+      values: Float64Array.of(squares, ranking.count, ranking.excess, ranking.squares),
+    };
+  }
   if (targets !== null) {
     tensors['targets.szz'] = { shape: [targets.szz.length], values: targets.szz };
     tensors['targets.stz'] = { shape: [d, r], values: targets.stz };
@@ -114,6 +128,7 @@ function decodeBayesian(
       moment: reader.read('statistics.moment', Float64Array, [size]),
       ...content.statistics,
     },
+    picks: readPicks(reader, size),
     targets:
       content.targets === null
         ? null
@@ -123,6 +138,21 @@ function decodeBayesian(
             ...content.targets,
           },
     buffered: readBuffered(reader, waiting, d),
+  };
+}
+
+function readPicks(reader: TensorReader, size: number): Picks | null {
+  if (!reader.has('picks.sum')) return null;
+  const [squares, count, excess, ranked] = reader.read('picks.record', Float64Array, [4]) as unknown as [
+    number,
+    number,
+    number,
+    number,
+  ];
+  return {
+    sum: reader.read('picks.sum', Float64Array, [size]),
+    squares,
+    ranking: { count, excess, squares: ranked },
   };
 }
 

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { InvalidInputError, shown } from '../errors.ts';
 import { leadingEigenvectors, orthonormalizeRows } from './eigen.ts';
+import { type FeatureMoments, momentsOfItems } from './feature-moments.ts';
 import { createRandom } from './random.ts';
 
 /** The half of a LoRA adapter that looks at an item: z = s·A·x. */
@@ -33,6 +34,8 @@ export interface Basis extends DownProjection {
   readonly projection: Float32Array;
   /** p, at most 64. */
   readonly projectionDim: number;
+  /** Moments of the features of the items that it was made of. A random basis, and one of an earlier version, has none. */
+  readonly moments?: FeatureMoments | undefined;
 }
 
 export interface BasisOptions {
@@ -47,6 +50,8 @@ export const MAX_PROJECTION_DIM = 64;
 export const MAX_FEATURES = 16_384;
 /** More embeddings than these are sampled evenly; more did not change results. */
 export const MAX_SAMPLE = 2_000;
+/** Of those, so many make the moments: eight for each coefficient. */
+const MAX_MOMENTS_SAMPLE = 512;
 
 /** Number of coefficients P of a reward model: the p of the basis and the user's offset. Without a basis, the offset alone. */
 export function coefficientCount(basis: Basis | null): number {
@@ -84,13 +89,25 @@ export function basisFromEmbeddings(embeddings: readonly Float32Array[], options
   );
   const a = Float32Array.from(directions.values);
   const latent = sample.map((x) => project(a, x, options.rank));
-  return createBasis({
+  const basis = createBasis({
     embeddingDim: d,
     rank: options.rank,
     scale,
     a,
     projection: leadingFeatures(sample, latent, Math.min(MAX_PROJECTION_DIM, d * options.rank), random),
   });
+  return { ...basis, moments: momentsOfSample(basis, sample) };
+}
+
+function momentsOfSample(basis: Basis, sample: readonly ArrayLike<number>[]): FeatureMoments {
+  const items = sampleEvenly(sample, MAX_MOMENTS_SAMPLE);
+  return momentsOfItems(
+    items.map((x) => {
+      const psi = new Float64Array(coefficientCount(basis));
+      features(basis, x, psi);
+      return psi;
+    }),
+  );
 }
 
 /**
@@ -162,7 +179,8 @@ export function createBasis(parts: Omit<Basis, 'id' | 'projectionDim'>): Basis {
   const hash = createHash('sha256').update(`${embeddingDim} ${rank} ${scale}`);
   for (const values of [a, projection])
     hash.update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
-  return { id: hash.digest('hex').slice(0, 16), embeddingDim, rank, scale, a, projection, projectionDim };
+  const id = hash.digest('hex').slice(0, 16);
+  return { ...parts, id, projectionDim };
 }
 
 /**

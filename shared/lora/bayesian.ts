@@ -1,7 +1,9 @@
 import { InvalidInputError, shown } from '../errors.ts';
 import { type Basis, coefficientCount, features, project, vectorNorm } from './basis.ts';
 import { carryStatistics, carryTargets } from './carry-over.ts';
+import { choiceMean, pickPercentile } from './choice.ts';
 import type { LoraWeights } from './forward.ts';
+import { addPick, carryPicks, emptyPicks, type Picks, pickSums, picksOf, recordRank } from './picks.ts';
 import {
   NO_PREDICTIONS,
   type PredictedReward,
@@ -25,6 +27,8 @@ export interface BayesianState {
   readonly learner: 'bayesian';
   readonly basisId: string | null;
   readonly statistics: Statistics;
+  /** The same rewards as picks. Null in states from before picks were kept; then they follow from the statistics. */
+  readonly picks: Picks | null;
   readonly targets: TargetSums | null;
   /** Oldest first, at most 200; empty once there is a basis. */
   readonly buffered: readonly BufferedInteraction[];
@@ -39,6 +43,7 @@ export function createBayesianState(basis: Basis | null): BayesianState {
     learner: 'bayesian',
     basisId: basis?.id ?? null,
     statistics: emptyStatistics(coefficientCount(basis)),
+    picks: emptyPicks(coefficientCount(basis)),
     targets: null,
     buffered: [],
     record: NO_PREDICTIONS,
@@ -65,6 +70,9 @@ export function train(
   const userMean = shrunkenMean(start.statistics, model.prior.meanReward);
 
   let statistics = copyStatistics(start.statistics);
+  let picks = start.picks ?? picksOf(start.statistics);
+  picks = { ...picks, sum: picks.sum.slice() };
+  const taste = model.choice == null ? null : choiceMean(pickSums(picks), model.choice);
   let targets = start.targets;
   const buffered = [...start.buffered];
   const predictions: PredictedReward[] = [];
@@ -98,6 +106,11 @@ export function train(
       itemResidual: reward - expected,
     });
     statistics = addReward(statistics, psi, reward, known);
+    if (model.choice && taste !== null && reward > 0) {
+      const percentile = pickPercentile(taste, psi, model.choice.moments);
+      picks = { ...picks, ranking: recordRank(picks.ranking, percentile) };
+    }
+    picks = addPick(picks, psi, reward);
     if (model.basis === null) {
       buffered.push({ embedding: halved(embedding, embedding), residualReward: reward - known, reward });
     }
@@ -106,6 +119,7 @@ export function train(
     learner: 'bayesian',
     basisId: model.basis?.id ?? null,
     statistics,
+    picks,
     targets,
     buffered: buffered.slice(-MAX_BUFFERED),
     record: predictions.reduce(recordPrediction, start.record),
@@ -113,11 +127,11 @@ export function train(
   return { state: next, predictions };
 }
 
-/** B = unvec(Π·m) + C under the given prior. With no basis B is empty. */
+/** B = unvec(Π·m) + C, with m of the choice model where there is one, else of the rewards. With no basis B is empty. */
 export function solveWeights(state: BayesianState, model: Model): LoraWeights {
   checkModel(model);
-  const { statistics, targets } = adoptBasis(state, model);
-  const mean = posteriorMean(statistics, model.prior);
+  const { targets, ...sums } = adoptBasis(state, model);
+  const mean = coefficientsOf(sums, model);
   const offset = mean[mean.length - 1]!;
   if (model.basis === null) return { b: new Float32Array(0), offset };
   const { projection, projectionDim: p, rank } = model.basis;
@@ -131,6 +145,15 @@ export function solveWeights(state: BayesianState, model: Model): LoraWeights {
   return { b, offset };
 }
 
+/** m, length P. The choice model has no offset: it ranks items, and says nothing of how much a user likes everything. */
+function coefficientsOf(
+  { statistics, picks }: Pick<BayesianState, 'statistics' | 'picks'>,
+  { prior, choice }: Model,
+): Float64Array {
+  if (!choice) return posteriorMean(statistics, prior);
+  return Float64Array.of(...choiceMean(pickSums(picks ?? picksOf(statistics)), choice), 0);
+}
+
 /**
  * The user's state under the model's basis. The first basis trains what was waiting for it; from an earlier one the sums are carried
  * over.
@@ -141,11 +164,12 @@ export function adoptBasis(state: BayesianState, model: Model): BayesianState {
   if (state.basisId === (basis?.id ?? null)) return state;
   const carryOver = carryOvers.find(({ fromBasisId }) => fromBasisId === state.basisId);
   if (basis !== null && carryOver !== undefined) {
-    const { statistics, targets } = state;
+    const { statistics, picks, targets } = state;
     return {
       ...state,
       basisId: basis.id,
       statistics: carryStatistics(statistics, carryOver),
+      picks: carryPicks(picks ?? picksOf(statistics), carryOver.featureMap),
       targets: targets === null ? null : carryTargets(targets, carryOver),
     };
   }
@@ -158,6 +182,7 @@ export function adoptBasis(state: BayesianState, model: Model): BayesianState {
     throw new InvalidInputError('state.buffered', `embeddings of ${bufferedDim} numbers`, expected);
   }
   let statistics = emptyStatistics(coefficientCount(basis));
+  let picks = emptyPicks(coefficientCount(basis));
   let targets: TargetSums | null = null;
   const psi = new Float64Array(coefficientCount(basis));
   for (const interaction of state.buffered) {
@@ -175,9 +200,10 @@ export function adoptBasis(state: BayesianState, model: Model): BayesianState {
         ...statistics,
         rewardSum: statistics.rewardSum - interaction.residualReward + interaction.reward,
       };
+      picks = addPick(picks, psi, interaction.reward);
     }
   }
-  return { ...state, basisId: basis.id, statistics, targets, buffered: [] };
+  return { ...state, basisId: basis.id, statistics, picks, targets, buffered: [] };
 }
 
 /** s·⟨x, C·A·x⟩/⟨x, x⟩. */

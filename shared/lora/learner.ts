@@ -1,9 +1,10 @@
-import { type AdapterShape, type Basis, coefficientCount } from './basis.ts';
+import type { AdapterShape, Basis } from './basis.ts';
 import { type BayesianState, createBayesianState, solveWeights, train } from './bayesian.ts';
 import type { LoraAdapter } from './forward.ts';
 import { type Hyperparameter, resolveHyperparameters } from './hyperparameters.ts';
-import { shrunkenMean } from './prequential.ts';
-import { initialPrior } from './prior.ts';
+import { NOTHING_RANKED } from './picks.ts';
+import { isShownWorse, type ServingMode, servingMode, shrunkenMean } from './prequential.ts';
+import { initialPriorOf } from './prior.ts';
 import { createSgdState, SGD_HYPERPARAMETERS, type SgdState, solveSgd, trainSgd } from './sgd.ts';
 import type { Model, Training, TrainingInteraction } from './training.ts';
 
@@ -86,6 +87,16 @@ export function userMeanAlone(state: LearnerState, { prior }: Model): LoraAdapte
   return { basis: null, b: new Float32Array(0), offset };
 }
 
+/**
+ * What a user is to be served from; the guard of {@link servingMode}. Where the choice model is used, the adapter is served unless
+ * taste is shown to rank the user's picks worse than popularity alone does.
+ */
+export function servingModeOf(state: LearnerState, { choice }: Model): ServingMode {
+  if (!choice || state.learner !== 'bayesian') return servingMode(state.record);
+  const { excess, squares } = state.picks?.ranking ?? NOTHING_RANKED;
+  return isShownWorse(-excess, squares) ? 'warm-start' : 'adapter';
+}
+
 /** The model before anything was learned from other users. */
 export function initialModel(
   name: LearnerName,
@@ -94,10 +105,6 @@ export function initialModel(
   meanReward = 0.5,
 ): Model {
   const resolved = resolveHyperparameters(LEARNERS[name].hyperparameters, hyperparameters);
-  const prior = initialPrior(basis?.id ?? null, coefficientCount(basis), {
-    meanReward,
-    relativeVariance: resolved.priorVariance,
-    scale: basis?.scale,
-  });
+  const prior = initialPriorOf(basis, { meanReward, relativeVariance: resolved.priorVariance });
   return { basis, prior, hyperparameters: resolved };
 }

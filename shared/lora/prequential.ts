@@ -99,7 +99,8 @@ export function servingMode(record: PrequentialRecord): ServingMode {
   return isShownWorse(warmStartLoss - userMeanLoss, record.warmStartUserMeanSquares) ? 'base' : 'warm-start';
 }
 
-function isShownWorse(excessLoss: number, squares: number): boolean {
+/** Whether a sum of loss differences is evidence of harm: see {@link servingMode}. @param squares the sum of their squares */
+export function isShownWorse(excessLoss: number, squares: number): boolean {
   const variance = squares + MIXING_VARIANCE;
   return (
     excessLoss >= Math.sqrt(variance * Math.log(variance / (MIXING_VARIANCE * FALSE_ALARM * FALSE_ALARM)))

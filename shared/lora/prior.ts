@@ -1,4 +1,6 @@
 import { InvalidInputError } from '../errors.ts';
+import { type Basis, coefficientCount } from './basis.ts';
+import { meanSquare } from './feature-moments.ts';
 import { centred, type Statistics } from './statistics.ts';
 import {
   addOuterProduct,
@@ -36,7 +38,11 @@ export interface PreparedPrior extends Prior {
   readonly precisionMean: Float64Array;
 }
 
-/** The s = scalingFactor/rank = 1/4 at which prior variances were measured. */
+/**
+ * E|ψ|² and s of the embeddings on which prior variances were measured (MovieLens and MovieTweetings, rank 4). Only their product
+ * with a variance has a meaning: how much predicted rewards differ between items before anyone is known.
+ */
+export const REFERENCE_MEAN_SQUARE = 0.0265;
 export const REFERENCE_SCALE = 0.25;
 const NOISE_VARIANCE = 0.04;
 const OFFSET_VARIANCE = 0.02;
@@ -47,25 +53,25 @@ const MIN_NOISE_VARIANCE = 0.005;
 interface InitialPriorOptions {
   relativeVariance?: number | undefined;
   meanReward?: number | undefined;
-  scale?: number | undefined;
+  meanSquare?: number | undefined;
 }
 
 /**
- * The prior before anyone is known: zero mean, coefficients of variance τ²·0.04.
- * @param relativeVariance τ², prior variance of a coefficient at s = {@link REFERENCE_SCALE} in units of the noise variance;
- * default 10
+ * The prior before anyone is known: zero mean, and coefficients of variance τ²·0.04·0.0265/E|ψ|². So predicted rewards start with the
+ * same variance whatever the length, the dimension and the spread of the embeddings and the scaling factor.
+ * @param relativeVariance τ², prior variance of a coefficient at E|ψ|² = {@link REFERENCE_MEAN_SQUARE} in units of the noise
+ * variance; default 10
  * @param meanReward g0; default 0.5
- * @param scale s of the basis, default {@link REFERENCE_SCALE}: the variance of a coefficient goes with 1/s², so that what is
- * learned does not depend on the scaling factor
+ * @param meanSquare E|ψ|² over items, without the offset; default {@link REFERENCE_MEAN_SQUARE}
  */
 export function initialPrior(
   basisId: string | null,
   coefficients: number,
-  { relativeVariance = 10, meanReward = 0.5, scale = REFERENCE_SCALE }: InitialPriorOptions = {},
+  { relativeVariance = 10, meanReward = 0.5, meanSquare = REFERENCE_MEAN_SQUARE }: InitialPriorOptions = {},
 ): PreparedPrior {
-  const variances = new Float64Array(coefficients).fill(
-    relativeVariance * NOISE_VARIANCE * (REFERENCE_SCALE / scale) ** 2,
-  );
+  // Features that are all zero teach nothing under any variance.
+  const scale = meanSquare > 0 ? REFERENCE_MEAN_SQUARE / meanSquare : 1;
+  const variances = new Float64Array(coefficients).fill(relativeVariance * NOISE_VARIANCE * scale);
   variances[coefficients - 1] = OFFSET_VARIANCE;
   return preparePrior({
     basisId,
@@ -73,6 +79,20 @@ export function initialPrior(
     covariance: packedDiagonal(variances),
     noiseVariance: NOISE_VARIANCE,
     meanReward,
+  });
+}
+
+/** {@link initialPrior} over the coefficients of a basis. Of a basis without moments only the scale s is known. */
+export function initialPriorOf(
+  basis: Basis | null,
+  options: Pick<InitialPriorOptions, 'relativeVariance' | 'meanReward'> = {},
+): PreparedPrior {
+  if (basis === null) return initialPrior(null, 1, options);
+  const { moments, scale } = basis;
+  return initialPrior(basis.id, coefficientCount(basis), {
+    ...options,
+    meanSquare:
+      moments === undefined ? REFERENCE_MEAN_SQUARE * (scale / REFERENCE_SCALE) ** 2 : meanSquare(moments),
   });
 }
 

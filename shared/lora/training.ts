@@ -1,6 +1,7 @@
 import { InvalidInputError, shown } from '../errors.ts';
 import { type Basis, vectorNorm } from './basis.ts';
 import type { CarryOver } from './carry-over.ts';
+import type { PreparedChoice } from './choice.ts';
 import type { PredictedReward } from './prequential.ts';
 import type { PreparedPrior } from './prior.ts';
 
@@ -9,6 +10,8 @@ export interface Model {
   readonly basis: Basis | null;
   /** Prior over the coefficients of `basis`; every learner takes the mean reward from it. */
   readonly prior: PreparedPrior;
+  /** Where users' rewards only say what they picked: the choice model, over the coefficients of `basis`. Default none. */
+  readonly choice?: PreparedChoice | null;
   /** From earlier bases to `basis`; none by default. */
   readonly carryOvers?: readonly CarryOver[];
   /** Numbers that steer the learner, by the names that it declares; those left out have their defaults. */

@@ -4,6 +4,7 @@ import { type Basis, createBasis } from '../lora/basis.ts';
 import type { CarryOver } from '../lora/carry-over.ts';
 import type { NamedTensor } from '../storage/safetensors.ts';
 import { decodeDocument, encodeDocument, TensorReader } from '../storage/tensor-document.ts';
+import { momentsTensors, readMoments } from './feature-moments-tensors.ts';
 
 const FORMAT = 'attune-basis';
 const FORMAT_VERSION = 1;
@@ -38,7 +39,7 @@ export function encodeBasis({
   learnedFrom,
   carryOvers = [],
 }: StoredBasis): Uint8Array {
-  const { id, embeddingDim, rank, scale, a, projection, projectionDim } = basis;
+  const { id, embeddingDim, rank, scale, a, projection, projectionDim, moments } = basis;
   const maps = carryOvers.flatMap(({ featureMap, latentMap }, i): [string, NamedTensor][] => [
     [`carry_over.${i}.features`, stack(featureMap)],
     [`carry_over.${i}.latent`, stack(latentMap)],
@@ -48,6 +49,8 @@ export function encodeBasis({
       lora_A: { shape: [rank, embeddingDim], values: a },
       projection: { shape: [embeddingDim * rank, projectionDim], values: projection },
       ...Object.fromEntries(maps),
+      // Tensors that an earlier version does not know, it ignores.
+      ...(moments === undefined ? {} : momentsTensors('moments', moments)),
     },
     content: {
       id,
@@ -72,6 +75,7 @@ export function decodeBasis(bytes: Uint8Array, key: string): StoredBasis {
     scale: c.scale,
     a: reader.read('lora_A', Float32Array, [c.rank, c.embeddingDim]),
     projection: reader.read('projection', Float32Array, [c.embeddingDim * c.rank, c.projectionDim]),
+    moments: readMoments(reader, 'moments', c.projectionDim),
   });
   if (basis.id !== c.id) throw new CorruptObjectError(key, `content of basis ${basis.id}, expected ${c.id}`);
   return {

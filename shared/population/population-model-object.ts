@@ -1,8 +1,11 @@
 import * as z from 'zod';
 import { AttuneError, CorruptObjectError } from '../errors.ts';
+import { type PreparedChoice, prepareChoice } from '../lora/choice.ts';
 import { preparePrior } from '../lora/prior.ts';
 import { packedLength } from '../lora/symmetric.ts';
+import type { NamedTensor } from '../storage/safetensors.ts';
 import { decodeDocument, encodeDocument, TensorReader } from '../storage/tensor-document.ts';
+import { momentsTensors, readMoments } from './feature-moments-tensors.ts';
 import type { PopulationModel } from './population-model.ts';
 
 const FORMAT = 'attune-skills';
@@ -39,7 +42,7 @@ const content = z.strictObject({
 });
 
 export function encodePopulationModel(population: PopulationModel): Uint8Array {
-  const { prior, items } = population;
+  const { prior, items, choice } = population;
   const keys = [...items.sums.keys()].sort((a, b) => (a < b ? -1 : 1));
   const sums = keys.map((key) => items.sums.get(key)!);
   return encodeDocument(FORMAT, FORMAT_VERSION, {
@@ -49,6 +52,7 @@ export function encodePopulationModel(population: PopulationModel): Uint8Array {
       'items.key': { shape: [keys.length], values: BigUint64Array.from(keys) },
       'items.sum': { shape: [keys.length], values: Float64Array.from(sums, ({ sum }) => sum) },
       'items.count': { shape: [keys.length], values: Uint32Array.from(sums, (item) => item.count) },
+      ...(choice === null ? {} : choiceTensors(choice)),
     },
     content: {
       version: population.version,
@@ -84,6 +88,7 @@ export function decodePopulationModel(bytes: Uint8Array, key: string): Populatio
         noiseVariance: c.noiseVariance,
         meanReward: c.meanReward,
       }),
+      choice: readChoice(reader, order - 1),
       priorVersion: c.priorVersion,
       items: {
         sums: new Map(Array.from(keys, (itemKey, i) => [itemKey, { sum: sums[i]!, count: counts[i]! }])),
@@ -100,4 +105,22 @@ export function decodePopulationModel(bytes: Uint8Array, key: string): Populatio
     }
     throw cause;
   }
+}
+
+/** Tensors that an earlier version does not know, it ignores: it then serves what it made of the rewards. */
+function choiceTensors({ prior, moments, tempering }: PreparedChoice): Record<string, NamedTensor> {
+  const { perPick, saturation } = tempering;
+  return {
+    ...momentsTensors('choice.prior', prior),
+    ...momentsTensors('choice.moments', moments),
+    'choice.tempering': { shape: [2], values: Float64Array.of(perPick, saturation) },
+  };
+}
+
+function readChoice(reader: TensorReader, size: number): PreparedChoice | null {
+  const prior = readMoments(reader, 'choice.prior', size);
+  const moments = readMoments(reader, 'choice.moments', size);
+  if (prior === undefined || moments === undefined) return null;
+  const [perPick, saturation] = reader.read('choice.tempering', Float64Array, [2]);
+  return prepareChoice(prior, moments, { perPick: perPick!, saturation: saturation! });
 }

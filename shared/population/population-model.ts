@@ -1,8 +1,10 @@
 import type { Evidence } from '../episodes/cell-strategy.ts';
 import { itemKey } from '../episodes/episode.ts';
+import type { Basis } from '../lora/basis.ts';
+import type { PreparedChoice } from '../lora/choice.ts';
 import type { ItemSums } from '../lora/item-effects.ts';
 import { itemEffect } from '../lora/item-effects.ts';
-import { initialPrior, type PreparedPrior } from '../lora/prior.ts';
+import { initialPriorOf, type PreparedPrior } from '../lora/prior.ts';
 
 /**
  * What consolidation has made of all episodes of a cell: the population prior that new users start from and the item effects.
@@ -12,6 +14,8 @@ export interface PopulationModel {
   /** Counts up with every consolidation that changed anything; 0 before the first. */
   readonly version: number;
   readonly prior: PreparedPrior;
+  /** Where rewards only say what users picked: the choice model under the basis of `prior`; null where rewards differ. */
+  readonly choice: PreparedChoice | null;
   /** Version whose consolidation made `prior`. */
   readonly priorVersion: number;
   readonly items: ItemEffects;
@@ -52,10 +56,11 @@ export const NO_ITEM_EFFECTS: ItemEffects = { sums: new Map(), shrinkage: 20, sq
 const NO_PROGRESS: Progress = { watermarks: [], episodes: 0, fittedEpisodes: 0, at: 0 };
 
 /** What everyone starts from before the first consolidation. */
-export function initialPopulationModel(basisId: string | null, coefficients: number): PopulationModel {
+export function initialPopulationModel(basis: Basis | null): PopulationModel {
   return {
     version: 0,
-    prior: initialPrior(basisId, coefficients),
+    prior: initialPriorOf(basis),
+    choice: null,
     priorVersion: 0,
     items: NO_ITEM_EFFECTS,
     progress: NO_PROGRESS,
@@ -67,4 +72,16 @@ export function initialPopulationModel(basisId: string | null, coefficients: num
 /** β of an item; 0 when the item has no id or nothing is known of it. */
 export function effectOfItem(items: ItemEffects, itemId: string | undefined): number {
   return itemId === undefined ? 0 : itemEffect(items.sums.get(itemKey(itemId)), items.shrinkage);
+}
+
+/** What an item has before its first pick, so that its popularity has a logarithm. */
+const UNSEEN = 0.5;
+
+/**
+ * The item's part of a score: its effect on rewards; or under the choice model the logarithm of its popularity, which is 0 for an
+ * item that nobody picked or that has no id.
+ */
+export function itemPart({ items, choice }: PopulationModel, itemId: string | undefined): number {
+  if (choice === null || itemId === undefined) return effectOfItem(items, itemId);
+  return Math.log((items.sums.get(itemKey(itemId))?.count ?? 0) + UNSEEN) - Math.log(UNSEEN);
 }

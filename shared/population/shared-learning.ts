@@ -1,9 +1,9 @@
 import { PREFIX } from '../config/names.ts';
 import type { FunctionSettings } from '../config/settings.ts';
 import { cellOf } from '../episodes/episode.ts';
-import { type Basis, coefficientCount } from '../lora/basis.ts';
+import type { Basis } from '../lora/basis.ts';
 import type { ReplacedBasis } from '../lora/carry-over.ts';
-import { initialPrior } from '../lora/prior.ts';
+import { initialPriorOf } from '../lora/prior.ts';
 import type { Model } from '../lora/training.ts';
 import type { Objects } from '../storage/objects.ts';
 import { SharedObject } from '../storage/shared-object.ts';
@@ -99,12 +99,13 @@ export function combine(
 ): SharedLearning {
   const { basis = null, carryOvers = [], learnedFrom } = storedBasis ?? {};
   const basisId = basis?.id ?? null;
-  let population = stored ?? initialPopulationModel(basisId, coefficientCount(basis));
+  let population = stored ?? initialPopulationModel(basis);
   if (population.prior.basisId !== basisId) {
     const { meanReward } = population.prior;
     population = {
       ...population,
-      prior: initialPrior(basisId, coefficientCount(basis), { meanReward }),
+      prior: initialPriorOf(basis, { meanReward }),
+      choice: null,
       priorVersion: 0,
       evidence: null,
     };
@@ -112,7 +113,7 @@ export function combine(
   return {
     basis,
     population,
-    model: { basis, prior: population.prior, carryOvers },
+    model: { basis, prior: population.prior, choice: population.choice, carryOvers },
     samplesEmbeddings: embeddingsWanted(learnedFrom) !== undefined,
     hasBasis: basis !== null,
   };

@@ -9,7 +9,7 @@ import { environmentOf, settingsFromEnvironment } from '../../shared/config/sett
 import { DynamoEpisodeStore } from '../../shared/episodes/dynamodb-episode-store.ts';
 import { itemKey } from '../../shared/episodes/episode.ts';
 import { SqsFeedbackQueue } from '../../shared/feedback/sqs-queue.ts';
-import { basisFromEmbeddings, coefficientCount } from '../../shared/lora/basis.ts';
+import { basisFromEmbeddings } from '../../shared/lora/basis.ts';
 import { initialPopulationModel } from '../../shared/population/population-model.ts';
 import { combine, learningObjects } from '../../shared/population/shared-learning.ts';
 import { ObjectStore } from '../../shared/storage/objects.ts';
@@ -92,7 +92,7 @@ export async function provideLearning({ objects, settings }: ChaosStack, items: 
   if ((await shared.basis.refresh()) === undefined) await shared.basis.write({ basis, embeddingModel });
   const known = await shared.population.refresh();
   const sums = new Map(items.map((_, i) => [itemKey(`item ${i}`), { sum: (i % 7) - 3, count: 10 + i }]));
-  const first = initialPopulationModel(basis.id, coefficientCount(basis));
+  const first = initialPopulationModel(basis);
   const population = known ?? { ...first, version: 1, items: { ...first.items, sums } };
   if (known === undefined) await shared.population.write(population);
   return combine({ basis }, population);

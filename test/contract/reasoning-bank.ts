@@ -4,6 +4,7 @@ import { taskOf } from '../../shared/episodes/adaptation-context.ts';
 import type { BankStore } from '../../shared/episodes/bank-store.ts';
 import type { Episode } from '../../shared/episodes/episode.ts';
 import type { IndexedEpisode } from '../../shared/episodes/episode-store.ts';
+import { initialPrior } from '../../shared/lora/prior.ts';
 import { parseHints } from '../../shared/population/hints.ts';
 import { initialPopulationModel } from '../../shared/population/population-model.ts';
 import { summaryOf } from '../../shared/population/prior-summary.ts';
@@ -374,7 +375,13 @@ export function describeReasoningBank(
         gainInterval: { low: 0.01, high: 0.05 },
         shortfall: 0.002,
       };
-      const skills = { ...initialPopulationModel('basis', 65), version: 1, priorVersion: 1, evidence };
+      const skills = {
+        ...initialPopulationModel(null),
+        prior: initialPrior('basis', 65),
+        version: 1,
+        priorVersion: 1,
+        evidence,
+      };
       await under.store.recordPrior('bayesian-r4-d64', summaryOf(skills));
       const { prior, recommendation } = await bank.learnStrategy('rank 4');
       expect(prior).toEqual({
@@ -396,7 +403,8 @@ export function describeReasoningBank(
 
     it('keeps what was recorded of later skills from a run that is late, and takes the same again', async () => {
       const at = (version: number, fittedAt: number) => ({
-        ...initialPopulationModel('basis', 65),
+        ...initialPopulationModel(null),
+        prior: initialPrior('basis', 65),
         version,
         progress: { watermarks: [], episodes: 0, fittedEpisodes: 0, at: fittedAt },
       });

@@ -108,7 +108,7 @@ export class MemoryDeployment {
     });
     await learning.population.refresh();
     await learning.population.write({
-      ...initialPopulationModel(basisId, coefficientCount(basis)),
+      ...initialPopulationModel(basis),
       version: 1,
       prior,
     });

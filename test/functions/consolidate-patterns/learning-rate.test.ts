@@ -156,7 +156,7 @@ describe("a deployment of the learner 'sgd'", () => {
     await store.recordStrategy({ ...STRATEGY, recommendation: 'Set learning rate to 0.316.' });
     const runWith = (learningRate: number) => {
       const settings = { ...SETTINGS, learner: 'sgd' as const, exploration: 0, learningRate };
-      const population = { ...initialPopulationModel(null, 1), recommended: found };
+      const population = { ...initialPopulationModel(null), recommended: found };
       return learnLearningRate(
         { cell: STRATEGY.cell, settings, episodes: store, now: () => 7 },
         {

@@ -89,7 +89,7 @@ describe('personalize', () => {
 
   test('adds base, item and user to the score', async () => {
     const population = {
-      ...initialPopulationModel(basis.id, basis.projectionDim + 1),
+      ...initialPopulationModel(basis),
       version: 7,
       items: { sums: new Map([[itemKey('item 3'), { sum: 6, count: 10 }]]), shrinkage: 20, squares: 1 },
     };
@@ -107,7 +107,7 @@ describe('personalize', () => {
   });
 
   test('says what the answer rests on', async () => {
-    const withSkills = { ...initialPopulationModel(basis.id, basis.projectionDim + 1), version: 1 };
+    const withSkills = { ...initialPopulationModel(basis), version: 1 };
     expect(await personalize(request, services(trained()))).toMatchObject({
       source: 'adapter',
       adapterVersion: 1,
@@ -124,7 +124,7 @@ describe('personalize', () => {
 
   test('serves users held out as if there were no adapters and no item effects', async () => {
     const population = {
-      ...initialPopulationModel(basis.id, basis.projectionDim + 1),
+      ...initialPopulationModel(basis),
       version: 1,
       items: { sums: new Map([[itemKey('item 3'), { sum: 6, count: 10 }]]), shrinkage: 20, squares: 1 },
     };
@@ -169,10 +169,7 @@ describe('personalize', () => {
       ...adapter,
       state: { ...adapter.state, record: { ...adapter.state.record, ...harmful, ...squares, ...record } },
     });
-    const withSkills = combine(
-      { basis },
-      { ...initialPopulationModel(basis.id, basis.projectionDim + 1), version: 1 },
-    );
+    const withSkills = combine({ basis }, { ...initialPopulationModel(basis), version: 1 });
     const newcomer = await personalize(request, services(undefined, withSkills));
     const others = await personalize(request, services(judged({}), withSkills));
     expect(others).toMatchObject({ source: 'warm-start', adapterVersion: 1 });

@@ -9,7 +9,12 @@ import {
   solveWeights,
   train,
 } from '../../../shared/lora/bayesian.ts';
-import { initialPrior, type PreparedPrior, posteriorMean } from '../../../shared/lora/prior.ts';
+import {
+  initialPrior,
+  initialPriorOf,
+  type PreparedPrior,
+  posteriorMean,
+} from '../../../shared/lora/prior.ts';
 import { dot } from '../../../shared/lora/symmetric.ts';
 import type { Model, TrainingInteraction } from '../../../shared/lora/training.ts';
 import { difference, invert, outer, pack, plus, range, times, toRows, unpack } from './dense.ts';
@@ -356,7 +361,7 @@ describe('numbers at the edge', () => {
     }));
     const product = (scale: number) => {
       const basis = createBasis({ ...one, scale });
-      const model = { basis, prior: initialPrior(basis.id, 4, { scale }) };
+      const model = { basis, prior: initialPriorOf(basis) };
       return solveWeights(trainAll(model, [targets, rewards]), model).b.map((value) => scale * value);
     };
     for (const scale of [0.01, 0.25, 100]) expect(difference(product(scale), product(1))).toBeLessThan(1e-5);

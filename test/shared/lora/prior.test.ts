@@ -182,8 +182,8 @@ describe('initialPrior', () => {
     ).toBeLessThan(1e-15);
   });
 
-  it('takes its variance, mean reward and scale as told', () => {
-    const prior = initialPrior(null, 2, { relativeVariance: 30, meanReward: 0.7, scale: 0.5 });
+  it('takes its variance and mean reward as told, and divides the variance by the mean square of the features', () => {
+    const prior = initialPrior(null, 2, { relativeVariance: 30, meanReward: 0.7, meanSquare: 4 * 0.0265 });
     expect(prior.meanReward).toBe(0.7);
     expect(
       difference(

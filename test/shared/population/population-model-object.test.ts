@@ -6,7 +6,7 @@ import {
 } from '../../../shared/population/population-model-object.ts';
 import { withoutField } from '../../support/earlier-writer.ts';
 
-const population = { ...initialPopulationModel(null, 1), version: 3 };
+const population = { ...initialPopulationModel(null), version: 3 };
 
 it('skills read as they were written', () => {
   const recommending = { ...population, recommended: { learningRate: 0.5, insteadOf: 0.1 } };

@@ -33,7 +33,7 @@ describe('taking in episodes', () => {
     );
     const taken = (order: readonly Episode[]) =>
       takeIn(
-        initialPopulationModel(null, 1),
+        initialPopulationModel(null),
         order.map((each, i) => ({ episode: each, shard: 0, position: String(i).padStart(3, '0') })),
       );
     const expected = taken(episodes).items;
@@ -55,7 +55,7 @@ describe('taking in episodes', () => {
   test('counts an episode once that an index holds twice', () => {
     const twice = episode('ada', 3, [[1n, 0.25]]);
     const found = ['a', 'b'].map((position) => ({ episode: twice, shard: 0, position }));
-    expect(takeIn(initialPopulationModel(null, 1), found).items.sums.get(1n)).toEqual({
+    expect(takeIn(initialPopulationModel(null), found).items.sums.get(1n)).toEqual({
       sum: 0.25,
       count: 1,
     });
@@ -63,7 +63,7 @@ describe('taking in episodes', () => {
 
   test('remembers the last position of each shard', () => {
     const at = (shard: number, position: string) => ({ episode: episode(position, 1, []), shard, position });
-    const first = takeIn(initialPopulationModel(null, 1), [at(2, 'b'), at(2, 'c'), at(0, 'x')]);
+    const first = takeIn(initialPopulationModel(null), [at(2, 'b'), at(2, 'c'), at(0, 'x')]);
     expect(first.progress).toMatchObject({ watermarks: ['x', '', 'c'], episodes: 3 });
     expect(takeIn(first, [at(1, 'm')]).progress).toMatchObject({ watermarks: ['x', 'm', 'c'], episodes: 4 });
   });

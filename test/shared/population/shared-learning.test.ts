@@ -15,7 +15,7 @@ const basis = basisFromEmbeddings(items, { rank, scalingFactor, seed: 1 });
 async function stored() {
   const learning = learningObjects(new MemoryObjects(), SETTINGS);
   await learning.basis.write({ basis, embeddingModel, learnedFrom: 90 });
-  const population = initialPopulationModel(basis.id, basis.projectionDim + 1);
+  const population = initialPopulationModel(basis);
   const items = { sums: new Map([[7n, { sum: 1, count: 2 }]]), shrinkage: 20, squares: 1 };
   await learning.population.write({ ...population, version: 4, priorVersion: 4, items });
   return learning;

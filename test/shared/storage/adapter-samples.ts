@@ -59,6 +59,7 @@ export const VERSION_1: Readonly<Record<string, StoredAdapter>> = {
         count: 7,
         rewardSum: 3.5,
       },
+      picks: null,
       targets: { szz: doubles(3), stz: doubles(d * r), count: 2 },
       buffered: [],
       record,
@@ -73,6 +74,7 @@ export const VERSION_1: Readonly<Record<string, StoredAdapter>> = {
       learner: 'bayesian',
       basisId: null,
       statistics: { gram: doubles(1), moment: doubles(1), sumSquares: 0.5, count: 1, rewardSum: 0.75 },
+      picks: null,
       targets: null,
       buffered: [
         { embedding: halves(d), residualReward: 0.25, reward: 0.75 },

@@ -42,6 +42,7 @@ export const POPULATION_VERSION_1: PopulationModel = {
     noiseVariance: 0.0625,
     meanReward: 0.625,
   }),
+  choice: null,
   priorVersion: 2,
   items: {
     sums: new Map([

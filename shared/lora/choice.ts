@@ -1,0 +1,230 @@
+import { symmetricEigen } from './eigen.ts';
+import type { FeatureMoments } from './feature-moments.ts';
+import {
+  addOuterProduct,
+  cholesky,
+  type PackedSymmetric,
+  packedDiagonal,
+  packedLength,
+} from './symmetric.ts';
+
+/**
+ * The choice model: which item of the catalogue does a user pick? User u picks item i with probability
+ * p(i) ∝ w_i·exp(ψ_i·m_u), where w_i is the item's popularity and ψ_i its features without the offset. The logarithm of the
+ * normaliser is taken to second order around m = 0, where its derivatives are the mean and the covariance of ψ when items
+ * are drawn by popularity. So a user's picks matter only through their number and Σψ.
+ */
+export interface PickSums {
+  /** n, the sum of the picks' weights. A pick's weight is its reward. */
+  readonly count: number;
+  /** b = Σ weight·ψ, length Q: the coefficients of the basis, without the offset. */
+  readonly sum: Float64Array;
+}
+
+/** How tastes differ before anything is known of a user: m_u ~ N(μ, Σ). */
+export interface ChoicePrior {
+  /** μ, length Q. */
+  readonly mean: Float64Array;
+  /** Σ, packed, order Q. */
+  readonly covariance: PackedSymmetric;
+}
+
+/** How much picks tell. A user's picks depend on each other, so that n of them count for κn/(1 + εn) independent ones. */
+export interface Tempering {
+  /** κ. */
+  readonly perPick: number;
+  /** ε. */
+  readonly saturation: number;
+}
+
+/** A prior with what every posterior needs of it. */
+export interface PreparedChoice {
+  readonly prior: ChoicePrior;
+  readonly moments: FeatureMoments;
+  readonly tempering: Tempering;
+  /** W, Q columns of length Q: WᵀΣ⁻¹W = I and WᵀCW = diag(λ), so that every posterior is diagonal. */
+  readonly axes: Float64Array;
+  /** λ. */
+  readonly spread: Float64Array;
+  /** W⁻¹μ. */
+  readonly meanOnAxes: Float64Array;
+}
+
+/** Weight of the start in a fit, in users. */
+const PRIOR_USERS = 30;
+
+/** n_e = κn/(1 + εn). */
+export function effectiveCount(count: number, { perPick, saturation }: Tempering): number {
+  return (perPick * count) / (1 + saturation * count);
+}
+
+/**
+ * The prior before anyone is known: no taste on average, and utilities of variance tr(ΣC) = `variance` over the catalogue,
+ * whatever the scale of the features.
+ */
+export function initialChoicePrior({ mean, covariance }: FeatureMoments, variance: number): ChoicePrior {
+  const size = mean.length;
+  let trace = 0;
+  for (let i = 0; i < size; i++) trace += covariance[packedLength(i) + i]!;
+  return {
+    mean: new Float64Array(size),
+    covariance: packedDiagonal(new Float64Array(size).fill(trace > 0 ? variance / trace : 0)),
+  };
+}
+
+/**
+ * Diagonalises Σ and C together (Golub & Van Loan, Matrix Computations, 4th ed., section 8.7): Σ = LLᵀ, LᵀCL = QΛQᵀ,
+ * W = LQ. O(Q³) once per consolidation; a posterior then costs O(Q²).
+ */
+export function prepareChoice(
+  prior: ChoicePrior,
+  moments: FeatureMoments,
+  tempering: Tempering,
+): PreparedChoice {
+  const size = prior.mean.length;
+  // Of a zero covariance the root is zero, and so is every taste.
+  const l = cholesky(prior.covariance, size) ?? new Float64Array(packedLength(size));
+  const half = new Float64Array(size * size);
+  const inner = new Float64Array(size * size);
+  for (let i = 0; i < size; i++)
+    for (let j = 0; j < size; j++) {
+      let sum = 0;
+      for (let k = j; k < size; k++) sum += element(moments.covariance, i, k) * l[packedLength(k) + j]!;
+      half[i * size + j] = sum;
+    }
+  for (let i = 0; i < size; i++)
+    for (let j = 0; j <= i; j++) {
+      let sum = 0;
+      for (let k = i; k < size; k++) sum += l[packedLength(k) + i]! * half[k * size + j]!;
+      inner[i * size + j] = sum;
+      inner[j * size + i] = sum;
+    }
+  const { values, vectors } = symmetricEigen(inner, size);
+  const axes = new Float64Array(size * size);
+  const meanOnAxes = new Float64Array(size);
+  const onRoot = forwardSolve(l, prior.mean);
+  for (let axis = 0; axis < size; axis++) {
+    const q = vectors.values.subarray(axis * size, (axis + 1) * size);
+    for (let i = 0; i < size; i++) {
+      let sum = 0;
+      for (let k = 0; k <= i; k++) sum += l[packedLength(i) + k]! * q[k]!;
+      axes[axis * size + i] = sum;
+    }
+    for (let i = 0; i < size; i++) meanOnAxes[axis]! += q[i]! * onRoot[i]!;
+  }
+  return { prior, moments, tempering, axes, spread: values.map((value) => Math.max(0, value)), meanOnAxes };
+}
+
+/**
+ * Posterior mean of a user's coefficients, (Σ⁻¹ + n_e C)⁻¹(Σ⁻¹μ + (n_e/n)(b − nψ̄)) (Gaussian approximation; Bishop,
+ * Pattern Recognition and Machine Learning, 2006, section 4.4).
+ */
+export function choiceMean(picks: PickSums, prepared: PreparedChoice): Float64Array {
+  const { onAxes } = posterior(picks, prepared);
+  const size = onAxes.length;
+  const m = new Float64Array(size);
+  for (let axis = 0, at = 0; axis < size; axis++, at += size)
+    for (let i = 0; i < size; i++) m[i]! += onAxes[axis]! * prepared.axes[at + i]!;
+  return m;
+}
+
+/** Logarithm of the tempered likelihood of a user's picks, the coefficients integrated out; 0 for a prior without taste. */
+export function choiceEvidence(picks: PickSums, prepared: PreparedChoice): number {
+  const { n, natural, onAxes } = posterior(picks, prepared);
+  let sum = 0;
+  for (let axis = 0; axis < onAxes.length; axis++) {
+    const mean = prepared.meanOnAxes[axis]!;
+    sum += natural[axis]! * onAxes[axis]! - mean * mean - Math.log(1 + n * prepared.spread[axis]!);
+  }
+  return sum / 2;
+}
+
+/**
+ * Expectation maximisation of the prior over users' picks (empirical Bayes for random coefficients; Laird & Ware 1982),
+ * shrunken towards `base` with the weight of 30 users. Every user counts once.
+ */
+export function fitChoicePrior(
+  users: readonly PickSums[],
+  moments: FeatureMoments,
+  options: { base: ChoicePrior; start?: ChoicePrior; tempering: Tempering; steps: number },
+): ChoicePrior {
+  const { base, tempering } = options;
+  const size = base.mean.length;
+  const weight = users.length + PRIOR_USERS;
+  let prior = options.start ?? base;
+  for (let step = 0; step < options.steps; step++) {
+    const prepared = prepareChoice(prior, moments, tempering);
+    const means = users.map((user) => choiceMean(user, prepared));
+    const mean = new Float64Array(size);
+    for (const m of means) for (let i = 0; i < size; i++) mean[i]! += m[i]! / weight;
+    const covariance = base.covariance.map((value) => PRIOR_USERS * value);
+    for (const m of means)
+      addOuterProduct(
+        covariance,
+        m.map((value, i) => value - mean[i]!),
+      );
+    const uncertain = new Float64Array(size);
+    for (const { count } of users) {
+      const n = effectiveCount(count, tempering);
+      for (let axis = 0; axis < size; axis++) uncertain[axis]! += 1 / (1 + n * prepared.spread[axis]!);
+    }
+    for (let axis = 0; axis < size; axis++)
+      addOuterProduct(covariance, prepared.axes.subarray(axis * size, (axis + 1) * size), uncertain[axis]!);
+    prior = { mean, covariance: covariance.map((value) => value / weight) };
+  }
+  return prior;
+}
+
+/**
+ * How far up a pick ranks by taste alone, among items drawn by popularity: the probability that ψ·m exceeds that of such an
+ * item, when utilities are normal. ½ without taste.
+ */
+export function pickPercentile(
+  m: Float64Array,
+  psi: Float64Array,
+  { mean, covariance }: FeatureMoments,
+): number {
+  let above = 0;
+  let variance = 0;
+  for (let i = 0; i < m.length; i++) {
+    above += m[i]! * (psi[i]! - mean[i]!);
+    for (let j = 0; j <= i; j++)
+      variance += (i === j ? 1 : 2) * m[i]! * m[j]! * covariance[packedLength(i) + j]!;
+  }
+  // The logistic approximation of the normal distribution is within .01 of it.
+  return variance > 0 ? 1 / (1 + Math.exp((-1.702 * above) / Math.sqrt(variance))) : 0.5;
+}
+
+/** The posterior on the axes: its mean, and Wᵀ of the linear term. */
+function posterior(
+  { count, sum }: PickSums,
+  { moments, tempering, axes, spread, meanOnAxes }: PreparedChoice,
+) {
+  const size = moments.mean.length;
+  const n = effectiveCount(count, tempering);
+  const weight = count === 0 ? 0 : n / count;
+  const natural = new Float64Array(size);
+  const onAxes = new Float64Array(size);
+  for (let axis = 0, at = 0; axis < size; axis++, at += size) {
+    let share = meanOnAxes[axis]!;
+    for (let i = 0; i < size; i++) share += axes[at + i]! * weight * (sum[i]! - count * moments.mean[i]!);
+    natural[axis] = share;
+    onAxes[axis] = share / (1 + n * spread[axis]!);
+  }
+  return { n, natural, onAxes };
+}
+
+/** L⁻¹·v; zero where L is zero. */
+function forwardSolve(l: PackedSymmetric, v: Float64Array): Float64Array {
+  const x = v.slice();
+  for (let i = 0, row = 0; i < x.length; row += ++i) {
+    let sum = x[i]!;
+    for (let k = 0; k < i; k++) sum -= l[row + k]! * x[k]!;
+    x[i] = l[row + i]! === 0 ? 0 : sum / l[row + i]!;
+  }
+  return x;
+}
+
+function element(packed: PackedSymmetric, i: number, j: number): number {
+  return i >= j ? packed[packedLength(i) + j]! : packed[packedLength(j) + i]!;
+}

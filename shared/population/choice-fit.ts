@@ -1,0 +1,63 @@
+import {
+  choiceEvidence,
+  fitChoicePrior,
+  initialChoicePrior,
+  type PreparedChoice,
+  prepareChoice,
+  type Tempering,
+} from '../lora/choice.ts';
+import { type FeatureMoments, momentsOfFeedback } from '../lora/feature-moments.ts';
+import { hasConstantRewards, type Picks, pickSums } from '../lora/picks.ts';
+import { isValidationUser, type SampledUser } from './prior-fit.ts';
+
+/** A user's sums with the same rewards as picks. */
+export interface SampledPicks extends SampledUser {
+  readonly picks: Picks;
+}
+
+/** Share of users whose rewards are all the same from which on the feedback is taken as picks: a few may always give one reward. */
+const CONSTANT_USERS = 0.9;
+/** Measured by `npm run bench:ranking`: a pick counts for less than one independent draw, and tastes start wide. */
+const TEMPERING: Tempering = { perPick: 0.3, saturation: 0.03 };
+const START_VARIANCE = 10;
+const EM_STEPS = 6;
+
+/**
+ * The choice model of feedback whose rewards do not differ: what users picked is then all that can be learned from.
+ * @param items moments of the items themselves, undefined when unknown
+ * @param current the choice model under the same basis, null when there is none
+ * @returns null when rewards differ, or nothing was picked
+ */
+export function fitChoice(
+  sample: readonly SampledPicks[],
+  items: FeatureMoments | undefined,
+  current: PreparedChoice | null,
+): PreparedChoice | null {
+  const users = sample.toSorted((a, b) => (a.userKey < b.userKey ? -1 : 1));
+  const telling = users.filter(({ statistics }) => statistics.count > 1);
+  if (telling.length === 0) return current;
+  const constant = telling.filter(({ picks, statistics }) => hasConstantRewards(picks, statistics.count));
+  const picking = users.filter(({ picks }) => pickSums(picks).count > 0);
+  if (constant.length < CONSTANT_USERS * telling.length || picking.length === 0) return null;
+
+  const moments = momentsOfFeedback(
+    picking.map(({ statistics }) => statistics),
+    items,
+    TEMPERING.saturation,
+  )!;
+  if (moments.mean.length === 0) return null;
+  const fold = (inside: boolean) =>
+    picking.filter(({ userKey }) => isValidationUser(userKey) === inside).map(({ picks }) => pickSums(picks));
+  const base = initialChoicePrior(moments, START_VARIANCE);
+  const before = prepareChoice(current?.prior ?? base, moments, TEMPERING);
+  const fitted = fitChoicePrior(fold(false), moments, {
+    base,
+    start: before.prior,
+    tempering: TEMPERING,
+    steps: EM_STEPS,
+  });
+  const after = prepareChoice(fitted, moments, TEMPERING);
+  const evidence = (prepared: PreparedChoice) =>
+    fold(true).reduce((sum, picks) => sum + choiceEvidence(picks, prepared), 0);
+  return evidence(after) >= evidence(before) ? after : before;
+}

@@ -1,0 +1,165 @@
+import { describe, expect, test } from 'vitest';
+import { consolidate } from '../../../functions/consolidate-patterns/consolidate.ts';
+import {
+  type PersonalizeAnswer,
+  personalize,
+  type ScoredItem,
+} from '../../../functions/personalize/personalize.ts';
+import { applyEvents } from '../../../functions/update-adapters/apply-events.ts';
+import { AdapterCache } from '../../../shared/adapters/adapter-cache.ts';
+import { userKey } from '../../../shared/config/user-key.ts';
+import { basisFromEmbeddings } from '../../../shared/lora/basis.ts';
+import { createRandom } from '../../../shared/lora/random.ts';
+import { readSharedLearning } from '../../../shared/population/shared-learning.ts';
+import { SETTINGS } from '../../support/container.ts';
+import { createDeployment, FORCED } from './deployment.ts';
+
+const CLUSTERS = 8;
+const settings = { ...SETTINGS, embeddingDim: 64 };
+const random = createRandom('clicks');
+const unit = (x: number[]) => {
+  const norm = Math.hypot(...x);
+  return x.map((value) => value / norm);
+};
+const direction = () => unit(Array.from({ length: settings.embeddingDim }, () => random.normal()));
+const common = direction();
+const centres = Array.from({ length: CLUSTERS }, direction);
+/** Items in clusters around a common direction, as embeddings of sentences lie. */
+const items = Array.from({ length: 320 }, (_, item) => {
+  const noise = direction();
+  return Float32Array.from(
+    unit(centres[item % CLUSTERS]!.map((x, i) => x + 0.7 * noise[i]! + 0.5 * common[i]!)),
+  );
+});
+const clusterOf = (item: number) => item % CLUSTERS;
+/** The n-th pick of a user who likes one cluster. */
+const pickOf = (taste: number, n: number) => taste + CLUSTERS * n;
+
+/**
+ * A deployment in which users click 20 items of their cluster, and when `zeros`, as many others were shown to them in vain.
+ */
+async function clicked({ zeros = false, users = 40 }: { zeros?: boolean; users?: number } = {}) {
+  const deployment = await createDeployment({ withBasis: false, settings });
+  const { learning, adapters, episodes, services, clock, pass } = deployment;
+  const basis = basisFromEmbeddings(items, { rank: settings.rank, scalingFactor: 1, seed: 1 });
+  await learning.basis.refresh();
+  await learning.basis.write({ basis, embeddingModel: settings.embeddingModel });
+  const click = async (userId: string, taste: number, count: number, rewards = [1, 1, 1, 1, 1], from = 0) => {
+    const key = userKey(userId);
+    for (let n = from; n < from + count; n += 5) {
+      const shown = Array.from({ length: 5 }, (_, i) => pickOf(taste, n + i));
+      const ignored =
+        zeros || rewards.length > 5
+          ? shown.map((item) => (item + 1 + (n % (CLUSTERS - 1))) % items.length)
+          : [];
+      const loaded = await adapters.load(key);
+      const event = {
+        schemaVersion: 1,
+        eventId: `${n}`,
+        userId,
+        occurredAt: '2026-01-01T00:00:00Z',
+        interactions: [...shown, ...ignored].map((item, i) => ({
+          itemId: `${item}`,
+          embedding: items[item]!,
+          reward: rewards[i] ?? 0,
+        })),
+      } as const;
+      clock.time += 10;
+      const { adapter } = applyEvents(
+        loaded?.adapter,
+        [event],
+        await readSharedLearning(learning, settings),
+        {
+          userKey: key,
+          settings,
+          now: clock.time,
+        },
+      );
+      await adapters.commit(adapter!, loaded?.etag);
+      await episodes.store(adapter!.lastEpisode!);
+    }
+  };
+  for (let user = 0; user < users; user++) await click(`user ${user}`, user % CLUSTERS, 20);
+  const ask = (userId: string): Promise<PersonalizeAnswer> =>
+    personalize(
+      {
+        userId,
+        candidates: items.map((embedding, item) => ({ itemId: `${item}`, embedding })),
+        answer: 'scores',
+        explain: true,
+      },
+      {
+        settings,
+        adapters,
+        cache: new AdapterCache(),
+        learning: () => readSharedLearning(learning, settings),
+        freshLearning: () => readSharedLearning(learning, settings, 'refresh'),
+      },
+    );
+  const run = () => {
+    pass(1);
+    return consolidate(services, FORCED);
+  };
+  return { ...deployment, click, ask, run };
+}
+
+/** Chance that the user's part ranks an unseen item of the user's cluster above one of another. */
+function auc({ items: scored }: PersonalizeAnswer, taste: number, seen: number): number {
+  const user = (item: unknown) => (item as ScoredItem).parts!.user;
+  const unseen = scored.filter(({ index }) => clusterOf(index) !== taste || index >= pickOf(taste, seen));
+  const own = unseen.filter(({ index }) => clusterOf(index) === taste).map(user);
+  const others = unseen.filter(({ index }) => clusterOf(index) !== taste).map(user);
+  const wins = own.flatMap((a) => others.map((b) => (a > b ? 1 : a === b ? 0.5 : 0)));
+  return wins.reduce<number>((sum, win) => sum + win, 0) / wins.length;
+}
+
+describe('feedback that holds only clicks', () => {
+  test.each([{ zeros: false }, { zeros: true }])(
+    'keeps its personalisation over consolidation, and teaches new users ($zeros)',
+    async ({ zeros }) => {
+      const { ask, click, run, learning } = await clicked({ zeros });
+      expect(auc(await ask('user 3'), 3, 20)).toBeGreaterThan(0.99);
+      for (let times = 0; times < 2; times++) {
+        expect(await run()).toMatchObject({ status: times === 0 ? 'consolidated' : 'nothing-new' });
+      }
+      expect((await learning.population.refresh())!.choice === null).toBe(zeros);
+      const aucs = [];
+      for (let user = 0; user < CLUSTERS; user++) aucs.push(auc(await ask(`user ${user}`), user, 20));
+      expect(aucs.reduce((sum, one) => sum + one / aucs.length, 0)).toBeGreaterThan(0.998);
+      await click('somebody new', 2, 5);
+      expect(auc(await ask('somebody new'), 2, 5)).toBeGreaterThan(0.95);
+    },
+  );
+
+  test('is served from the adapter, and popular items come first for somebody without taste', async () => {
+    const { ask, click, run } = await clicked();
+    // All users of one cluster more than of the others make its first items popular.
+    for (let user = 0; user < 10; user++) await click(`fan ${user}`, 5, 5);
+    await run();
+    expect((await ask('user 0')).source).toBe('adapter');
+    const { source, items: scored } = await ask('nobody');
+    expect(source).toBe('warm-start');
+    const byItem = [...scored].sort((a, b) => (b as ScoredItem).parts!.item - (a as ScoredItem).parts!.item);
+    expect(byItem.slice(0, 5).every(({ index }) => clusterOf(index) === 5)).toBe(true);
+    const unseen = scored.find(({ index }) => index === pickOf(0, 30)) as ScoredItem;
+    expect(unseen.parts!.item).toBe(0);
+    expect(unseen.parts!.base).toBe(0);
+  });
+
+  test('that turns into ratings is learned from as ratings again, with nothing lost', async () => {
+    const { ask, click, run, learning } = await clicked();
+    await run();
+    expect((await learning.population.refresh())!.choice).not.toBeNull();
+    for (let user = 0; user < 40; user++)
+      await click(`user ${user}`, user % CLUSTERS, 5, [1, 0.8, 0.9, 0.7, 1, 0.2, 0.3, 0.1, 0.2, 0], 20);
+    await run();
+    expect((await learning.population.refresh())!.choice).toBeNull();
+    expect(auc(await ask('user 0'), 0, 25)).toBeGreaterThan(0.95);
+  });
+
+  test('of a single user keeps the taste of that user', async () => {
+    const { ask, run } = await clicked({ users: 1 });
+    await run();
+    expect(auc(await ask('user 0'), 0, 20)).toBeGreaterThan(0.99);
+  });
+});

@@ -35,6 +35,7 @@ async function inspect(user: string, options: InspectOptions): Promise<void> {
     if (loaded === undefined) throw new NotFoundError(`user ${user}: found no adapter in ${bucket}`);
     const { adapter } = loaded;
     const { record, learner } = adapter.state;
+    const ranking = adapter.state.learner === 'bayesian' ? adapter.state.picks?.ranking : undefined;
     const mean = (sum: number) => (record.count === 0 ? null : sum / record.count);
     const facts = {
       userKey: adapter.userKey,
@@ -50,6 +51,8 @@ async function inspect(user: string, options: InspectOptions): Promise<void> {
       loss: mean(record.adapterLoss),
       lossWithoutAdapter: mean(record.userMeanLoss),
       lossOfWarmStart: mean(record.warmStartLoss),
+      picksRanked: ranking?.count ?? 0,
+      meanPickPercentile: ranking && ranking.count > 0 ? 0.5 + ranking.excess / ranking.count : null,
     };
     if (options.json) return printJson(facts);
     for (const [name, value] of Object.entries(facts)) printLine(`${name.padEnd(20)}${value ?? '–'}`);

@@ -49,6 +49,8 @@ export interface ConsolidationReport extends LearnedReport {
   readonly rejected: readonly Rejected[];
   readonly skillsVersion: number;
   readonly items: number;
+  /** `picks` where all rewards of a user are the same, so that only what users picked teaches anything; else `rewards`. */
+  readonly learnsFrom: 'rewards' | 'picks';
   /** What adapters were worth in the new episodes. */
   readonly uplift: Uplift;
 }
@@ -189,6 +191,7 @@ async function learn(
     rejected,
     skillsVersion: next.version,
     items: items.sums.size,
+    learnsFrom: learnsFrom(next),
     ...learned.report,
   };
 }
@@ -198,11 +201,16 @@ function describe(population: PopulationModel) {
   return {
     skillsVersion: version,
     items: items.sums.size,
+    learnsFrom: learnsFrom(population),
     evidence,
     priorAccepted: false,
     basisLearned: false,
     strategy: null,
   };
+}
+
+function learnsFrom({ choice }: PopulationModel): ConsolidationReport['learnsFrom'] {
+  return choice === null ? 'rewards' : 'picks';
 }
 
 async function storePending({ pending, episodes, onCorrupt }: ConsolidationServices): Promise<number> {

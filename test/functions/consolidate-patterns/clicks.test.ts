@@ -120,7 +120,10 @@ describe('feedback that holds only clicks', () => {
       const { ask, click, run, learning } = await clicked({ zeros });
       expect(auc(await ask('user 3'), 3, 20)).toBeGreaterThan(0.99);
       for (let times = 0; times < 2; times++) {
-        expect(await run()).toMatchObject({ status: times === 0 ? 'consolidated' : 'nothing-new' });
+        expect(await run()).toMatchObject({
+          status: times === 0 ? 'consolidated' : 'nothing-new',
+          learnsFrom: zeros ? 'rewards' : 'picks',
+        });
       }
       expect((await learning.population.refresh())!.choice === null).toBe(zeros);
       const aucs = [];

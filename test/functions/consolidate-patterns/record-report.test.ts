@@ -12,6 +12,7 @@ const REPORT: ConsolidationReport = {
   rejected: [],
   skillsVersion: 1,
   items: 3,
+  learnsFrom: 'rewards',
   evidence: null,
   priorAccepted: true,
   basisLearned: false,

@@ -1,0 +1,71 @@
+import { userKey } from '../../../shared/config/user-key.ts';
+import { basisFromEmbeddings, coefficientCount, features } from '../../../shared/lora/basis.ts';
+import { choiceMean, type PreparedChoice } from '../../../shared/lora/choice.ts';
+import { addPick, emptyPicks, pickSums } from '../../../shared/lora/picks.ts';
+import { initialPriorOf, posteriorMean } from '../../../shared/lora/prior.ts';
+import { addReward, emptyStatistics } from '../../../shared/lora/statistics.ts';
+import { fitChoice, type SampledPicks } from '../../../shared/population/choice-fit.ts';
+import { sampleOf } from '../../../shared/population/prior-fit.ts';
+import type { Split } from './protocol.ts';
+import type { Row } from './rows.ts';
+
+export type FeatureTable = ReturnType<typeof featureTable>;
+
+/** The basis of the items, and their features by item. */
+export function featureTable({ embeddings, seed }: Pick<Split, 'embeddings' | 'seed'>) {
+  const basis = basisFromEmbeddings(embeddings, { rank: 4, scalingFactor: 1, seed });
+  const psi = embeddings.map((x) => {
+    const row = new Float64Array(coefficientCount(basis));
+    features(basis, x, row);
+    return row;
+  });
+  return { basis, psi };
+}
+
+/** Attune on clicks, by the functions that a deployment runs: sums at every event, choice model and popularity at consolidation. */
+export function choiceRow({ basis, psi }: FeatureTable): Row {
+  const size = coefficientCount(basis);
+  const users = new Map<string, SampledPicks>();
+  const initial = initialPriorOf(basis);
+  let choice: PreparedChoice | null = null;
+  let popularity = new Float64Array(psi.length);
+  return {
+    learn({ user, items }) {
+      const key = userKey(`${user}`);
+      let { statistics, picks } = users.get(key) ?? {
+        statistics: emptyStatistics(size),
+        picks: emptyPicks(size),
+      };
+      for (const item of items) {
+        statistics = addReward(statistics, psi[item]!, 1, 0);
+        picks = addPick(picks, psi[item]!, 1);
+      }
+      users.delete(key);
+      users.set(key, { userKey: key, statistics, picks });
+    },
+    train({ counts }) {
+      const sample = sampleOf([...users.keys()].reverse()).map((key) => users.get(key)!);
+      choice = fitChoice(sample, basis.moments, choice);
+      popularity = counts.slice();
+    },
+    count({ counts }) {
+      popularity = counts.slice();
+    },
+    scores(user, _, out) {
+      const known = users.get(userKey(`${user}`));
+      const m = coefficients(known);
+      for (let item = 0; item < out.length; item++) {
+        const row = psi[item]!;
+        let sum = choice === null ? 0 : Math.log(popularity[item]! + 0.5);
+        for (let i = 0; i < size - 1; i++) sum += row[i]! * m[i]!;
+        out[item] = sum;
+      }
+    },
+  };
+
+  function coefficients(known: SampledPicks | undefined): Float64Array {
+    if (choice !== null)
+      return known === undefined ? choice.prior.mean : choiceMean(pickSums(known.picks), choice);
+    return known === undefined ? initial.mean : posteriorMean(known.statistics, initial);
+  }
+}

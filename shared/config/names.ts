@@ -21,6 +21,8 @@ export const PREFIX = {
   adapters: 'adapters/',
   basis: 'basis/',
   skills: 'skills/',
+  /** Items of the application, with what the scan of them needs. */
+  catalogue: 'catalogue/',
   /** What only consolidation reads. */
   consolidation: 'consolidation/',
   quarantine: 'quarantine/',

@@ -8,7 +8,14 @@ import { CorruptObjectError } from '../errors.ts';
  *
  * Attune adds one metadata entry, `sha256`: the hash of the whole file with that entry's own digits set to zero.
  */
-export type Tensor = Float64Array | Float32Array | Float16Array | BigUint64Array | Uint32Array | Uint8Array;
+export type Tensor =
+  | Float64Array
+  | Float32Array
+  | Float16Array
+  | BigUint64Array
+  | Uint32Array
+  | Int16Array
+  | Uint8Array;
 
 export interface NamedTensor {
   readonly shape: readonly number[];
@@ -26,6 +33,7 @@ const DTYPES = {
   F16: Float16Array,
   U64: BigUint64Array,
   U32: Uint32Array,
+  I16: Int16Array,
   U8: Uint8Array,
 } as const;
 type Dtype = keyof typeof DTYPES;
@@ -89,7 +97,7 @@ export function decodeTensors(bytes: Uint8Array, key: string): TensorFile {
 }
 
 /**
- * Reads any safetensors file of the dtypes F64, F32, F16, BF16 (as float32), U64, U32 and U8. Nothing but its form is checked.
+ * Reads any safetensors file of the dtypes F64, F32, F16, BF16 (as float32), U64, U32, I16 and U8. Nothing but its form is checked.
  * @param key names the object in errors
  * @throws CorruptObjectError on any wrong length, header, shape or dtype
  */

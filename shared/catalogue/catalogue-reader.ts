@@ -1,0 +1,191 @@
+import { itemKey } from '../episodes/episode.ts';
+import { CorruptObjectError } from '../errors.ts';
+import type { Basis } from '../lora/basis.ts';
+import type { Objects } from '../storage/objects.ts';
+import { SharedObject } from '../storage/shared-object.ts';
+import { embeddingsKey, featuresKey, itemsKey, MANIFEST_KEY } from './catalogue-keys.ts';
+import type { CatalogueSettings } from './catalogue-writer.ts';
+import { decodeFeatures, featuresOf, type ShardFeatures } from './features.ts';
+import { bucketOf, decodeManifest, encodeManifest, itemCount, type Manifest } from './manifest.ts';
+import { decodeEmbeddings, decodeShard, rowOf, type Shard } from './shard.ts';
+
+/** One consistent version of the catalogue, as a scan needs it. */
+export interface Catalogue {
+  readonly version: number;
+  readonly items: number;
+  readonly buckets: number;
+  readonly basisId: string | null;
+  /** By bucket, so that keys rise over all shards. */
+  readonly shards: readonly LoadedShard[];
+}
+
+export interface LoadedShard extends Shard {
+  readonly bucket: number;
+  /** Null without a basis. */
+  readonly features: ShardFeatures | null;
+}
+
+/** Where an item stands in a catalogue. */
+export interface Place {
+  /** Index into the shards. */
+  readonly shard: number;
+  readonly row: number;
+}
+
+/** Bytes of embeddings that stay in memory: they are read only for a few items of a request. */
+const EMBEDDING_CACHE_BYTES = 96 * 1024 * 1024;
+const LOADS_AT_ONCE = 8;
+
+/**
+ * The catalogue for readers. What was loaded stays in memory; a request asks S3 at most every 30 seconds whether the manifest
+ * changed, and then loads only the shards that did.
+ */
+export class CatalogueReader {
+  readonly #objects: Objects;
+  readonly #settings: CatalogueSettings;
+  readonly #manifest: SharedObject<Manifest>;
+  #loaded: Catalogue | undefined;
+  #loading: { readonly of: string; readonly catalogue: Promise<Catalogue> } | undefined;
+  readonly #embeddings = new Map<string, Float16Array>();
+
+  constructor(
+    objects: Objects,
+    settings: CatalogueSettings,
+    cache: { maxAgeMs?: number; now?: () => number } = {},
+  ) {
+    this.#objects = objects;
+    this.#settings = settings;
+    this.#manifest = new SharedObject(
+      objects,
+      MANIFEST_KEY,
+      { encode: encodeManifest, decode: decodeManifest },
+      cache,
+    );
+  }
+
+  /**
+   * The catalogue with the features of a basis; undefined where there is none for the deployment's embeddings.
+   * @throws CorruptObjectError, UnavailableError
+   */
+  async load(basis: Basis | null): Promise<Catalogue | undefined> {
+    const manifest = await this.manifest();
+    if (manifest === undefined) return undefined;
+    try {
+      return await this.#loadOnce(manifest, basis);
+    } catch (error) {
+      if (!(error instanceof MissingShard)) throw error;
+      // Deleted, because another catalogue took its place since the manifest was read.
+      const newer = await this.manifest('refresh');
+      if (newer === undefined) return undefined;
+      if (newer.version === manifest.version) throw error;
+      return this.#loadOnce(newer, basis);
+    }
+  }
+
+  /** As it stands in S3; undefined where there is none, or one of other embeddings. */
+  async manifest(how: 'read' | 'refresh' = 'read'): Promise<Manifest | undefined> {
+    const manifest = await this.#manifest[how]();
+    const { embeddingDim, embeddingModel } = this.#settings;
+    const fits = manifest?.embeddingDim === embeddingDim && manifest.embeddingModel === embeddingModel;
+    return fits ? manifest : undefined;
+  }
+
+  /** The embedding at a place, of unit length. @throws CorruptObjectError, UnavailableError */
+  async embeddingAt(catalogue: Pick<Catalogue, 'shards'>, { shard, row }: Place): Promise<Float16Array> {
+    const embeddings = await this.#embeddingsOf(catalogue.shards[shard]!.name);
+    const { embeddingDim: d } = this.#settings;
+    return embeddings.subarray(row * d, (row + 1) * d);
+  }
+
+  async #loadOnce(manifest: Manifest, basis: Basis | null): Promise<Catalogue> {
+    const of = `${manifest.version} ${basis?.id}`;
+    if (this.#loading?.of !== of) {
+      const catalogue = this.#load(manifest, basis);
+      this.#loading = { of, catalogue };
+      catalogue.catch(() => {
+        this.#loading = undefined;
+      });
+    }
+    return this.#loading!.catalogue;
+  }
+
+  async #load(manifest: Manifest, basis: Basis | null): Promise<Catalogue> {
+    const basisId = basis?.id ?? null;
+    const sameBasis = this.#loaded?.basisId === basisId ? this.#loaded.shards : [];
+    const known = new Map(sameBasis.map((shard) => [shard.name, shard]));
+    const shards = new Array<LoadedShard>(manifest.shards.length);
+    const queue = manifest.shards.entries();
+    await Promise.all(
+      Array.from({ length: LOADS_AT_ONCE }, async () => {
+        for (const [i, { name, bucket }] of queue)
+          shards[i] = known.get(name) ?? (await this.#loadShard(name, bucket, basis));
+      }),
+    );
+    const { version, buckets } = manifest;
+    this.#loaded = { version, items: itemCount(manifest), buckets, basisId, shards };
+    return this.#loaded;
+  }
+
+  async #loadShard(name: string, bucket: number, basis: Basis | null): Promise<LoadedShard> {
+    const [items, features] = await Promise.all([
+      this.#get(itemsKey(name)),
+      basis === null ? undefined : this.#objects.get(featuresKey(name, basis.id)),
+    ]);
+    const shard = decodeShard(items, name, itemsKey(name));
+    if (basis === null) return { ...shard, bucket, features: null };
+    if (features === undefined || features === 'not-modified') {
+      // The basis is newer than the shard, and nobody has stored its features yet.
+      return { ...shard, bucket, features: featuresOf(basis, await this.#embeddingsOf(name)) };
+    }
+    const { projectionDim } = basis;
+    const key = featuresKey(name, basis.id);
+    return {
+      ...shard,
+      bucket,
+      features: decodeFeatures(features.body, shard.keys.length, projectionDim, key),
+    };
+  }
+
+  async #embeddingsOf(name: string): Promise<Float16Array> {
+    let found = this.#embeddings.get(name);
+    this.#embeddings.delete(name);
+    found ??= decodeEmbeddings(
+      await this.#get(embeddingsKey(name)),
+      this.#settings.embeddingDim,
+      embeddingsKey(name),
+    );
+    this.#embeddings.set(name, found);
+    let bytes = 0;
+    for (const { byteLength } of this.#embeddings.values()) bytes += byteLength;
+    for (const [oldest, { byteLength }] of this.#embeddings) {
+      if (bytes <= EMBEDDING_CACHE_BYTES || oldest === name) break;
+      this.#embeddings.delete(oldest);
+      bytes -= byteLength;
+    }
+    return found;
+  }
+
+  async #get(key: string): Promise<Uint8Array> {
+    const found = await this.#objects.get(key);
+    if (found === undefined || found === 'not-modified') throw new MissingShard(key, 'a shard is missing');
+    return found.body;
+  }
+}
+
+class MissingShard extends CorruptObjectError {}
+
+/** Where an item stands, undefined where the catalogue does not have it. */
+export function placeOf(catalogue: Pick<Catalogue, 'shards' | 'buckets'>, key: bigint): Place | undefined {
+  const bucket = bucketOf(key, catalogue.buckets);
+  const shard = catalogue.shards.findIndex((candidate) => candidate.bucket === bucket);
+  if (shard === -1) return undefined;
+  const row = rowOf(catalogue.shards[shard]!, key);
+  return row === -1 ? undefined : { shard, row };
+}
+
+export function placeOfItem(
+  catalogue: Pick<Catalogue, 'shards' | 'buckets'>,
+  itemId: string,
+): Place | undefined {
+  return placeOf(catalogue, itemKey(itemId));
+}

@@ -1,0 +1,321 @@
+import { itemKey } from '../episodes/episode.ts';
+import { ConflictError, CorruptObjectError, InvalidInputError, shown } from '../errors.ts';
+import type { Basis } from '../lora/basis.ts';
+import type { Objects } from '../storage/objects.ts';
+import {
+  embeddingsKey,
+  FEATURES_PREFIX,
+  featuresKey,
+  itemsKey,
+  MANIFEST_KEY,
+  SHARDS_PREFIX,
+} from './catalogue-keys.ts';
+import { encodeFeatures, featuresOf } from './features.ts';
+import type { CatalogueItem } from './item.ts';
+import {
+  bucketOf,
+  decodeManifest,
+  encodeManifest,
+  itemCount,
+  type Manifest,
+  type ManifestShard,
+} from './manifest.ts';
+import { checkName, decodeEmbeddings, decodeShard, encodeShard, itemsOf } from './shard.ts';
+
+export interface CatalogueSettings {
+  readonly embeddingDim: number;
+  readonly embeddingModel: string;
+}
+
+export interface WriterOptions {
+  /** The basis whose features are stored with the items; null where there is none yet. */
+  readonly basis: Basis | null;
+  /** Epoch milliseconds. */
+  readonly now: () => number;
+  /** Items written so far. */
+  readonly onProgress?: (items: number) => void;
+}
+
+export interface Written {
+  readonly version: number;
+  readonly items: number;
+  readonly added: number;
+  readonly changed: number;
+  readonly removed: number;
+  readonly shardsWritten: number;
+}
+
+/** Items in a shard, about: a change of one item writes one shard again. */
+const SHARD_ITEMS = 4_096;
+/** Shards grow with updates until they hold so many times as much on average; then all are cut anew. */
+const MOST_GROWTH = 2;
+export const MAX_ITEMS = 1_000_000;
+const MAX_ATTEMPTS = 5;
+const UPLOADS_AT_ONCE = 4;
+const HOUR_MS = 3_600_000;
+/** A shard of an upload that was interrupted is used again while it is younger. */
+const REUSE_MS = 12 * HOUR_MS;
+/** A shard that no manifest names is deleted when it is older: longer than any upload or reader takes. */
+const KEEP_MS = 24 * HOUR_MS;
+
+type Items = Map<string, CatalogueItem>;
+interface Standing {
+  readonly manifest: Manifest | undefined;
+  readonly etag: string | undefined;
+}
+
+/**
+ * Changes the catalogue. Shards are written first, each under the hash of its content; the conditional write of the manifest is
+ * the commit. Whoever dies before it leaves the earlier version, and shards that the next upload finds in place.
+ */
+export class CatalogueWriter {
+  readonly #objects: Objects;
+  readonly #settings: CatalogueSettings;
+  readonly #options: WriterOptions;
+
+  constructor(objects: Objects, settings: CatalogueSettings, options: WriterOptions) {
+    this.#objects = objects;
+    this.#settings = settings;
+    this.#options = options;
+  }
+
+  /**
+   * Replaces the whole catalogue. Of an id that is given twice, the last item counts.
+   * @throws ConflictError when another change was committed meanwhile: it would be lost. UnavailableError
+   */
+  async put(items: AsyncIterable<CatalogueItem> | Iterable<CatalogueItem>): Promise<Written> {
+    const standing = await this.#read();
+    const all: Items = new Map();
+    for await (const item of items) all.set(item.itemId, item);
+    if (all.size === 0) throw new InvalidInputError('items', 'none', 'at least one');
+    return this.#commitAll(all, standing, { added: all.size, changed: 0, removed: 0 });
+  }
+
+  /** Adds items, and changes those that the catalogue has. @throws ConflictError when others kept winning, UnavailableError */
+  async update(items: Iterable<CatalogueItem>): Promise<Written> {
+    return this.#change(new Map([...items].map((item) => [item.itemId, item])));
+  }
+
+  /** Removes items; ids that it does not have are passed over. @throws ConflictError, UnavailableError */
+  async remove(itemIds: Iterable<string>): Promise<Written> {
+    return this.#change(new Map([...itemIds].map((itemId) => [itemId, undefined])));
+  }
+
+  /**
+   * Stores the features of every shard that has none under the basis yet.
+   * @param mayGoOn asked before each shard
+   * @returns how many shards it wrote
+   */
+  async storeFeatures(basis: Basis, mayGoOn: () => boolean = () => true): Promise<number> {
+    const { manifest } = await this.#read();
+    const there = new Set<string>();
+    for await (const { key } of this.#objects.list(`${FEATURES_PREFIX}${basis.id}/`)) there.add(key);
+    let written = 0;
+    for (const { name } of manifest?.shards ?? []) {
+      if (there.has(featuresKey(name, basis.id))) continue;
+      if (!mayGoOn()) break;
+      const embeddings = decodeEmbeddings(
+        await this.#get(embeddingsKey(name)),
+        this.#settings.embeddingDim,
+        embeddingsKey(name),
+      );
+      await this.#putFeatures(name, basis, embeddings);
+      written++;
+    }
+    return written;
+  }
+
+  async #change(changes: ReadonlyMap<string, CatalogueItem | undefined>): Promise<Written> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#tryChange(changes);
+      } catch (error) {
+        if (!(error instanceof ConflictError) || attempt === MAX_ATTEMPTS) throw error;
+      }
+    }
+  }
+
+  async #tryChange(changes: ReadonlyMap<string, CatalogueItem | undefined>): Promise<Written> {
+    const standing = await this.#read();
+    const { manifest } = standing;
+    const buckets = manifest?.buckets ?? 1;
+    const grouped = Map.groupBy(changes, ([itemId]) => bucketOf(itemKey(itemId), buckets));
+    const counts = { added: 0, changed: 0, removed: 0 };
+    const shards = new Map(manifest?.shards.map((shard) => [shard.bucket, shard]));
+    const changed: [bucket: number, items: CatalogueItem[]][] = [];
+    for (const [bucket, group] of grouped) {
+      const items = await this.#itemsOf(shards.get(bucket));
+      for (const [itemId, item] of group) {
+        const known = items.has(itemId);
+        if (item === undefined) counts.removed += items.delete(itemId) ? 1 : 0;
+        else {
+          items.set(itemId, item);
+          counts[known ? 'changed' : 'added']++;
+        }
+      }
+      shards.delete(bucket);
+      changed.push([bucket, [...items.values()]]);
+    }
+    const total =
+      itemCount({ shards: [...shards.values()] }) + changed.reduce((n, [, { length }]) => n + length, 0);
+    if (total > buckets * SHARD_ITEMS * MOST_GROWTH) {
+      const all: Items = new Map();
+      for (const shard of shards.values())
+        for (const [id, item] of await this.#itemsOf(shard)) all.set(id, item);
+      for (const [, items] of changed) for (const item of items) all.set(item.itemId, item);
+      return this.#commitAll(all, standing, counts);
+    }
+    return this.#commit([...shards.values()], changed, buckets, standing, counts);
+  }
+
+  async #commitAll(all: Items, standing: Standing, counts: Counts): Promise<Written> {
+    if (all.size > MAX_ITEMS) throw new InvalidInputError('items', `${all.size}`, `at most ${MAX_ITEMS}`);
+    const buckets = 2 ** Math.max(0, Math.ceil(Math.log2(all.size / SHARD_ITEMS)));
+    const grouped = Map.groupBy(all.values(), ({ itemId }) => bucketOf(itemKey(itemId), buckets));
+    return this.#commit([], [...grouped], buckets, standing, counts);
+  }
+
+  async #commit(
+    kept: readonly ManifestShard[],
+    changed: readonly [bucket: number, items: CatalogueItem[]][],
+    buckets: number,
+    { manifest, etag }: Standing,
+    counts: Counts,
+  ): Promise<Written> {
+    const { now, onProgress } = this.#options;
+    const present = await this.#present(manifest);
+    const shards = [...kept];
+    let shardsWritten = 0;
+    let done = 0;
+    await inParallel(
+      changed.filter(([, { length }]) => length > 0),
+      UPLOADS_AT_ONCE,
+      async ([bucket, items]) => {
+        const { shard, isNew } = await this.#putShard(bucket, items, present);
+        shards.push(shard);
+        shardsWritten += isNew ? 1 : 0;
+        done += items.length;
+        onProgress?.(done);
+      },
+    );
+    shards.sort((a, b) => a.bucket - b.bucket);
+    const next: Manifest = {
+      version: (manifest?.version ?? 0) + 1,
+      embeddingModel: this.#settings.embeddingModel,
+      embeddingDim: this.#settings.embeddingDim,
+      buckets,
+      shards,
+      updatedAt: now(),
+    };
+    await this.#objects.put(
+      MANIFEST_KEY,
+      encodeManifest(next),
+      etag === undefined ? { ifNoneMatch: true } : { ifMatch: etag },
+    );
+    await this.#deleteUnnamed(next);
+    return { version: next.version, items: itemCount(next), ...counts, shardsWritten };
+  }
+
+  async #putShard(bucket: number, items: readonly CatalogueItem[], present: ReadonlySet<string>) {
+    const encoded = encodeShard(items, this.#settings.embeddingDim);
+    const { name, itemBytes, embeddingBytes } = encoded;
+    const isNew = !present.has(itemsKey(name)) || !present.has(embeddingsKey(name));
+    if (isNew) {
+      await this.#objects.put(itemsKey(name), itemBytes);
+      await this.#objects.put(embeddingsKey(name), embeddingBytes);
+    }
+    const { basis } = this.#options;
+    if (basis !== null && !present.has(featuresKey(name, basis.id))) {
+      const embeddings = decodeEmbeddings(embeddingBytes, this.#settings.embeddingDim, embeddingsKey(name));
+      await this.#putFeatures(name, basis, embeddings);
+    }
+    const shard = { bucket, name, items: encoded.items, bytes: itemBytes.length + embeddingBytes.length };
+    return { shard, isNew };
+  }
+
+  async #putFeatures(name: string, basis: Basis, embeddings: Float16Array): Promise<void> {
+    const bytes = encodeFeatures(name, basis.id, featuresOf(basis, embeddings));
+    await this.#objects.put(featuresKey(name, basis.id), bytes);
+  }
+
+  /** Objects that need not be written again: those of the catalogue that is replaced, and young ones. */
+  async #present(manifest: Manifest | undefined): Promise<ReadonlySet<string>> {
+    const named = namesOf(manifest);
+    const present = new Set<string>();
+    const youngest = this.#options.now() - REUSE_MS;
+    for (const prefix of [SHARDS_PREFIX, FEATURES_PREFIX]) {
+      for await (const { key, lastModified } of this.#objects.list(prefix)) {
+        if (named.has(shardOf(key)) || lastModified.getTime() >= youngest) present.add(key);
+      }
+    }
+    return present;
+  }
+
+  async #deleteUnnamed(manifest: Manifest): Promise<void> {
+    const named = namesOf(manifest);
+    const oldest = this.#options.now() - KEEP_MS;
+    const basis = this.#options.basis?.id;
+    for (const prefix of [SHARDS_PREFIX, FEATURES_PREFIX]) {
+      for await (const { key, lastModified } of this.#objects.list(prefix)) {
+        if (lastModified.getTime() >= oldest) continue;
+        const ofOtherBasis =
+          prefix === FEATURES_PREFIX && basis !== undefined && !key.startsWith(`${FEATURES_PREFIX}${basis}/`);
+        if (!named.has(shardOf(key)) || ofOtherBasis) await this.#objects.delete(key);
+      }
+    }
+  }
+
+  async #read(): Promise<Standing> {
+    const found = await this.#objects.get(MANIFEST_KEY);
+    if (found === undefined || found === 'not-modified') return { manifest: undefined, etag: undefined };
+    const manifest = decodeManifest(found.body, MANIFEST_KEY);
+    const { embeddingDim, embeddingModel } = this.#settings;
+    // Items of other embeddings are of no use beside the new ones, so only a whole new catalogue replaces them.
+    const fits = manifest.embeddingDim === embeddingDim && manifest.embeddingModel === embeddingModel;
+    return { manifest: fits ? manifest : { ...manifest, buckets: 1, shards: [] }, etag: found.etag };
+  }
+
+  async #itemsOf(shard: ManifestShard | undefined): Promise<Items> {
+    if (shard === undefined) return new Map();
+    const { name } = shard;
+    const [itemBytes, embeddingBytes] = await Promise.all([
+      this.#get(itemsKey(name)),
+      this.#get(embeddingsKey(name)),
+    ]);
+    checkName(name, itemBytes, embeddingBytes, itemsKey(name));
+    const embeddings = decodeEmbeddings(embeddingBytes, this.#settings.embeddingDim, embeddingsKey(name));
+    const items = itemsOf(decodeShard(itemBytes, name, itemsKey(name)), embeddings, itemsKey(name));
+    return new Map(items.map((item) => [item.itemId, item]));
+  }
+
+  async #get(key: string): Promise<Uint8Array> {
+    const found = await this.#objects.get(key);
+    if (found === undefined || found === 'not-modified')
+      throw new CorruptObjectError(key, `found ${shown(undefined)}, expected a part of the catalogue`);
+    return found.body;
+  }
+}
+
+interface Counts {
+  readonly added: number;
+  readonly changed: number;
+  readonly removed: number;
+}
+
+function namesOf(manifest: Manifest | undefined): ReadonlySet<string> {
+  return new Set(manifest?.shards.map(({ name }) => name));
+}
+
+/** Name of the shard that an object under either prefix belongs to. */
+function shardOf(key: string): string {
+  return key.slice(key.lastIndexOf('/') + 1).replace(/\..*$/, '');
+}
+
+async function inParallel<T>(values: readonly T[], width: number, work: (value: T) => Promise<void>) {
+  const queue = values.values();
+  await Promise.all(
+    Array.from({ length: width }, async () => {
+      for (const value of queue) await work(value);
+    }),
+  );
+}

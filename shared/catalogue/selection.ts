@@ -1,0 +1,63 @@
+import { itemsKey } from './catalogue-keys.ts';
+import { type Catalogue, type LoadedShard, placeOf } from './catalogue-reader.ts';
+import { type Filter, matches } from './filter.ts';
+import type { Attributes } from './item.ts';
+import type { Selection } from './scan.ts';
+import { attributesOf } from './shard.ts';
+
+export interface SelectionOptions {
+  readonly filter?: Filter | undefined;
+  /** Keys of items that must not be in the answer. */
+  readonly exclude: Iterable<bigint>;
+  /** Epoch milliseconds: items that are not available then are left out. */
+  readonly now: number;
+}
+
+/** Parsed when a filter first asks for them. */
+const parsedAttributes = new WeakMap<LoadedShard, Attributes[]>();
+
+/** @throws CorruptObjectError when a shard's attributes cannot be read */
+export function attributesIn(shard: LoadedShard): readonly Attributes[] {
+  let attributes = parsedAttributes.get(shard);
+  if (attributes === undefined) {
+    attributes = attributesOf(shard, itemsKey(shard.name));
+    parsedAttributes.set(shard, attributes);
+  }
+  return attributes;
+}
+
+/** Which items of a catalogue may be recommended, and how many there are. */
+export function select(
+  catalogue: Catalogue,
+  { filter, exclude, now }: SelectionOptions,
+): { readonly selection: Selection; readonly count: number } {
+  const selection: (Uint8Array | null)[] = catalogue.shards.map((shard) => selectedRows(shard, filter, now));
+  for (const key of exclude) {
+    const place = placeOf(catalogue, key);
+    if (place === undefined) continue;
+    selection[place.shard] ??= new Uint8Array(catalogue.shards[place.shard]!.keys.length).fill(1);
+    selection[place.shard]![place.row] = 0;
+  }
+  let count = 0;
+  selection.forEach((rows, i) => {
+    if (rows === null) count += catalogue.shards[i]!.keys.length;
+    else for (let row = 0; row < rows.length; row++) count += rows[row]!;
+  });
+  return { selection, count };
+}
+
+function selectedRows(shard: LoadedShard, filter: Filter | undefined, now: number): Uint8Array | null {
+  const { available } = shard;
+  if (filter === undefined && available === null) return null;
+  const rows = new Uint8Array(shard.keys.length).fill(1);
+  if (available !== null) {
+    for (let row = 0; row < rows.length; row++)
+      if (now < available.from[row]! || now >= available.until[row]!) rows[row] = 0;
+  }
+  if (filter !== undefined) {
+    attributesIn(shard).forEach((attributes, row) => {
+      if (rows[row] === 1 && !matches(filter, attributes)) rows[row] = 0;
+    });
+  }
+  return rows;
+}

@@ -1,0 +1,189 @@
+import { createHash } from 'node:crypto';
+import * as z from 'zod';
+import { itemKey } from '../episodes/episode.ts';
+import { CorruptObjectError } from '../errors.ts';
+import { decodeDocument, encodeDocument, TensorReader } from '../storage/tensor-document.ts';
+import { utf8 } from '../utf8.ts';
+import type { Attributes, CatalogueItem } from './item.ts';
+
+/**
+ * A part of the catalogue, in two objects that have one name: what every scan needs (ids, attributes), and the embeddings, which
+ * are read only for a few items. Items are in order of their 64-bit keys, so that they are found by binary search.
+ */
+export interface Shard {
+  /** SHA-256 of both objects, hex: a shard never changes. */
+  readonly name: string;
+  readonly keys: BigUint64Array;
+  /** UTF-8 of all ids, and where each ends. */
+  readonly idBytes: Uint8Array;
+  readonly idEnds: Uint32Array;
+  /** JSON of all attributes; read when a filter asks for them. */
+  readonly attributeBytes: Uint8Array;
+  /** Epoch milliseconds, −∞ and ∞ where there are none; null where no item has any. */
+  readonly available: { readonly from: Float64Array; readonly until: Float64Array } | null;
+}
+
+export interface EncodedShard {
+  readonly name: string;
+  readonly items: number;
+  readonly itemBytes: Uint8Array;
+  readonly embeddingBytes: Uint8Array;
+}
+
+const ITEMS = 'attune-catalogue-items';
+const EMBEDDINGS = 'attune-catalogue-embeddings';
+const FORMAT_VERSION = 1;
+const content = z.strictObject({ items: z.int().min(1), embeddingDim: z.int().min(1).max(4096) });
+
+/** Deterministic: the same items give the same bytes, in whatever order they come. */
+export function encodeShard(items: readonly CatalogueItem[], embeddingDim: number): EncodedShard {
+  const keyed = items
+    .map((item) => ({ ...item, key: itemKey(item.itemId) }))
+    .sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
+  const ids = keyed.map(({ itemId }) => Buffer.from(itemId, 'utf8'));
+  const ends = new Uint32Array(ids.length);
+  ids.reduce((end, id, i) => {
+    ends[i] = end + id.length;
+    return end + id.length;
+  }, 0);
+  const attributes = Buffer.from(JSON.stringify(keyed.map((item) => sorted(item.attributes))), 'utf8');
+  const embeddings = new Float16Array(keyed.length * embeddingDim);
+  keyed.forEach(({ embedding }, i) => {
+    embeddings.set(embedding, i * embeddingDim);
+  });
+  const limited = keyed.some((item) => item.availableFrom !== undefined || item.availableUntil !== undefined);
+  const document = { items: keyed.length, embeddingDim };
+  const itemBytes = encodeDocument(ITEMS, FORMAT_VERSION, {
+    tensors: {
+      ids: {
+        shape: [ids.reduce((sum, id) => sum + id.length, 0)],
+        values: new Uint8Array(Buffer.concat(ids)),
+      },
+      id_ends: { shape: [keyed.length], values: ends },
+      keys: { shape: [keyed.length], values: BigUint64Array.from(keyed, ({ key }) => key) },
+      attributes: { shape: [attributes.length], values: new Uint8Array(attributes) },
+      ...(limited
+        ? {
+            available_from: {
+              shape: [keyed.length],
+              values: Float64Array.from(keyed, (item) => item.availableFrom ?? -UNLIMITED),
+            },
+            available_until: {
+              shape: [keyed.length],
+              values: Float64Array.from(keyed, (item) => item.availableUntil ?? UNLIMITED),
+            },
+          }
+        : {}),
+    },
+    content: document,
+  });
+  const embeddingBytes = encodeDocument(EMBEDDINGS, FORMAT_VERSION, {
+    tensors: { embeddings: { shape: [keyed.length, embeddingDim], values: embeddings } },
+    content: document,
+  });
+  return { name: nameOf(itemBytes, embeddingBytes), items: keyed.length, itemBytes, embeddingBytes };
+}
+
+/** Instants are finite in the file; no date of JavaScript lies beyond. */
+const UNLIMITED = 8.64e15;
+
+/** @throws CorruptObjectError when the bytes are not what {@link encodeShard} wrote */
+export function decodeShard(bytes: Uint8Array, name: string, key: string): Shard {
+  const { tensors, content: c } = decodeDocument(bytes, key, ITEMS, FORMAT_VERSION, content);
+  const reader = new TensorReader(tensors, key);
+  const idEnds = reader.read('id_ends', Uint32Array, [c.items]);
+  const idBytes = reader.read('ids', Uint8Array, [reader.rows('ids')]);
+  const keys = reader.read('keys', BigUint64Array, [c.items]);
+  for (let i = 0; i < c.items; i++) {
+    const start = i === 0 ? 0 : idEnds[i - 1]!;
+    if (idEnds[i]! <= start || idEnds[i]! > idBytes.length)
+      throw new CorruptObjectError(key, `id ${i} is cut`);
+    if (i > 0 && keys[i]! <= keys[i - 1]!) throw new CorruptObjectError(key, `key ${i} is out of order`);
+  }
+  return {
+    name,
+    keys,
+    idBytes,
+    idEnds,
+    attributeBytes: reader.read('attributes', Uint8Array, [reader.rows('attributes')]),
+    available: reader.has('available_from')
+      ? {
+          from: reader.read('available_from', Float64Array, [c.items]),
+          until: reader.read('available_until', Float64Array, [c.items]),
+        }
+      : null,
+  };
+}
+
+/** The embeddings of a shard, row by row. @throws CorruptObjectError */
+export function decodeEmbeddings(bytes: Uint8Array, embeddingDim: number, key: string): Float16Array {
+  const { tensors, content: c } = decodeDocument(bytes, key, EMBEDDINGS, FORMAT_VERSION, content);
+  return new TensorReader(tensors, key).read('embeddings', Float16Array, [c.items, embeddingDim]);
+}
+
+/** @throws CorruptObjectError when a shard's two objects are not those of its name */
+export function checkName(
+  name: string,
+  itemBytes: Uint8Array,
+  embeddingBytes: Uint8Array,
+  key: string,
+): void {
+  const found = nameOf(itemBytes, embeddingBytes);
+  if (found !== name) throw new CorruptObjectError(key, `content of shard ${found}, expected ${name}`);
+}
+
+export function itemIdAt({ idBytes, idEnds }: Shard, row: number): string {
+  return utf8(idBytes.subarray(row === 0 ? 0 : idEnds[row - 1]!, idEnds[row]!)) ?? '';
+}
+
+/** @throws CorruptObjectError when the attributes are not one JSON object an item */
+export function attributesOf(shard: Shard, key: string): Attributes[] {
+  let values: unknown;
+  try {
+    values = JSON.parse(utf8(shard.attributeBytes) ?? '');
+  } catch (cause) {
+    throw new CorruptObjectError(key, 'the attributes are not JSON', { cause });
+  }
+  if (!Array.isArray(values) || values.length !== shard.keys.length)
+    throw new CorruptObjectError(key, 'the attributes are not one object an item');
+  return values;
+}
+
+/** Row of an item, −1 where the shard does not hold it. */
+export function rowOf({ keys }: Pick<Shard, 'keys'>, key: bigint): number {
+  let low = 0;
+  let high = keys.length - 1;
+  while (low <= high) {
+    const middle = (low + high) >>> 1;
+    const found = keys[middle]!;
+    if (found === key) return middle;
+    if (found < key) low = middle + 1;
+    else high = middle - 1;
+  }
+  return -1;
+}
+
+/** The items of a shard, as they were put. */
+export function itemsOf(shard: Shard, embeddings: Float16Array, key: string): CatalogueItem[] {
+  const attributes = attributesOf(shard, key);
+  const dim = embeddings.length / shard.keys.length;
+  return attributes.map((values, row) => {
+    const from = shard.available?.from[row] ?? -UNLIMITED;
+    const until = shard.available?.until[row] ?? UNLIMITED;
+    return {
+      itemId: itemIdAt(shard, row),
+      embedding: embeddings.slice(row * dim, (row + 1) * dim),
+      attributes: values,
+      ...(from === -UNLIMITED ? {} : { availableFrom: from }),
+      ...(until === UNLIMITED ? {} : { availableUntil: until }),
+    };
+  });
+}
+
+function nameOf(itemBytes: Uint8Array, embeddingBytes: Uint8Array): string {
+  return createHash('sha256').update(itemBytes).update(embeddingBytes).digest('hex');
+}
+
+function sorted(attributes: Attributes): Attributes {
+  return Object.fromEntries(Object.entries(attributes).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)));
+}

@@ -1,0 +1,152 @@
+import * as fc from 'fast-check';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { type Catalogue, CatalogueReader, placeOfItem } from '../../../shared/catalogue/catalogue-reader.ts';
+import { CatalogueWriter } from '../../../shared/catalogue/catalogue-writer.ts';
+import { parseFilter } from '../../../shared/catalogue/filter.ts';
+import type { CatalogueItem } from '../../../shared/catalogue/item.ts';
+import { type LinearScorer, scoreAt, topItems } from '../../../shared/catalogue/scan.ts';
+import { select } from '../../../shared/catalogue/selection.ts';
+import { itemKey } from '../../../shared/episodes/episode.ts';
+import { features } from '../../../shared/lora/basis.ts';
+import { basisOf, CATALOGUE_SETTINGS, randomItems } from '../../support/catalogue.ts';
+import { MemoryObjects } from '../../support/memory-objects.ts';
+
+const items = randomItems(501, 'scan');
+const basis = basisOf(items);
+const p = basis.projectionDim;
+let catalogue: Catalogue;
+
+async function loaded(list: readonly CatalogueItem[]): Promise<Catalogue> {
+  const objects = new MemoryObjects();
+  await new CatalogueWriter(objects, CATALOGUE_SETTINGS, { basis, now: () => 0 }).put(list);
+  return (await new CatalogueReader(objects, CATALOGUE_SETTINGS).load(basis))!;
+}
+
+beforeAll(async () => {
+  catalogue = await loaded(items);
+});
+
+/** Every admitted item scored in float64 from its features, and sorted. */
+function bruteForce(
+  m: readonly number[],
+  admitted: readonly CatalogueItem[],
+  base: number,
+): Map<string, number> {
+  const psi = new Float64Array(p + 1);
+  const scored = admitted.map(({ itemId, embedding }): [string, number] => {
+    features(basis, Float64Array.from(embedding), psi);
+    return [itemId, m.reduce((sum, weight, j) => sum + weight * psi[j]!, base)];
+  });
+  return new Map(scored.sort(([, a], [, b]) => b - a));
+}
+
+const coefficient = fc.double({ min: -5, max: 5, noNaN: true });
+
+describe('the scan', () => {
+  test('answers as brute force over float64 features does, for any user, filter, exclusions and limit', () => {
+    const largest = Math.max(...catalogue.shards.flatMap(({ features }) => [...features!.scales]));
+    fc.assert(
+      fc.property(
+        fc.array(coefficient, { minLength: p, maxLength: p }),
+        fc.subarray(['comedy', 'drama', 'horror'], { minLength: 1 }),
+        fc.integer({ min: 1980, max: 2019 }),
+        fc.uniqueArray(fc.nat(500), { maxLength: 60 }),
+        fc.integer({ min: 1, max: 120 }),
+        (m, genres, year, excluded, limit) => {
+          const filter = {
+            all: [
+              { attribute: 'genre', in: genres },
+              { attribute: 'year', gte: year },
+            ],
+          };
+          const { selection, count } = select(catalogue, {
+            filter: parseFilter(filter),
+            exclude: excluded.map((i) => itemKey(`item-${i}`)),
+            now: 0,
+          });
+          const admitted = items.filter(
+            (item, i) =>
+              genres.includes(item.attributes.genre as string) &&
+              (item.attributes.year as number) >= year &&
+              !excluded.includes(i),
+          );
+          expect(count).toBe(admitted.length);
+          const scorer = { base: 0.5, coefficients: Float64Array.from(m), effects: null };
+          const found = topItems(catalogue, scorer, selection, limit);
+          const expected = bruteForce(m, admitted, 0.5);
+          // What 16 bits a number can change.
+          const error = m.reduce((sum, weight) => sum + Math.abs(weight) * largest, 1e-12);
+          const best = [...expected.values()];
+          expect(found).toHaveLength(Math.min(limit, admitted.length));
+          found.forEach(({ itemId, score }, rank) => {
+            expect(Math.abs(score - expected.get(itemId)!)).toBeLessThanOrEqual(error);
+            expect(Math.abs(score - best[rank]!)).toBeLessThanOrEqual(error);
+          });
+        },
+      ),
+      { numRuns: 1_000 },
+    );
+  });
+
+  test('gives the order and the numbers of a sort of all scores, to the bit', () => {
+    fc.assert(
+      fc.property(
+        fc.array(coefficient, { minLength: p, maxLength: p }),
+        fc.integer({ min: 1, max: 501 }),
+        (m, limit) => {
+          const scorer: LinearScorer = {
+            base: 0.25,
+            coefficients: Float64Array.from(m),
+            effects: catalogue.shards.map(({ keys }) =>
+              Float64Array.from(keys, (key) => Number(key % 7n) / 7),
+            ),
+          };
+          const all = items
+            .map(({ itemId }) => ({
+              itemId,
+              score: scoreAt(catalogue, scorer, placeOfItem(catalogue, itemId)!),
+            }))
+            .sort((a, b) => b.score - a.score || (a.itemId < b.itemId ? -1 : 1));
+          const found = topItems(catalogue, scorer, [], limit).map(({ itemId, score }) => ({
+            itemId,
+            score,
+          }));
+          expect(found).toEqual(all.slice(0, limit));
+        },
+      ),
+      { numRuns: 100 },
+    );
+  });
+
+  test('orders equal scores by id', () => {
+    const ids = items.map(({ itemId }) => itemId).sort();
+    const all = { base: 1, coefficients: null, effects: null };
+    for (const limit of [1, 7, 501, 600]) {
+      expect(topItems(catalogue, all, [], limit).map(({ itemId }) => itemId)).toEqual(ids.slice(0, limit));
+    }
+  });
+
+  test('finds nothing for a limit of 0 or where nothing is selected', () => {
+    const scorer = { base: 1, coefficients: null, effects: null };
+    expect(topItems(catalogue, scorer, [], 0)).toEqual([]);
+    const nothing = catalogue.shards.map(({ keys }) => new Uint8Array(keys.length));
+    expect(topItems(catalogue, scorer, nothing, 5)).toEqual([]);
+  });
+
+  test('leaves out items before they are available and from when they no longer are', async () => {
+    const limited = items.slice(0, 4).map((item, i) => ({
+      ...item,
+      ...(i === 1 ? { availableFrom: 100 } : {}),
+      ...(i === 2 ? { availableUntil: 100 } : {}),
+    }));
+    const some = await loaded(limited);
+    const at = (now: number) => {
+      const { selection } = select(some, { exclude: [], now });
+      return topItems(some, { base: 0, coefficients: null, effects: null }, selection, 9).map(
+        ({ itemId }) => itemId,
+      );
+    };
+    expect(at(99)).toEqual(['item-0', 'item-2', 'item-3']);
+    expect(at(100)).toEqual(['item-0', 'item-1', 'item-3']);
+  });
+});

@@ -1,0 +1,202 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import { MANIFEST_KEY } from '../../../shared/catalogue/catalogue-keys.ts';
+import { CatalogueReader, placeOfItem } from '../../../shared/catalogue/catalogue-reader.ts';
+import { CatalogueWriter } from '../../../shared/catalogue/catalogue-writer.ts';
+import { attributesIn } from '../../../shared/catalogue/selection.ts';
+import { itemIdAt } from '../../../shared/catalogue/shard.ts';
+import { ConflictError, CorruptObjectError } from '../../../shared/errors.ts';
+import { basisOf, CATALOGUE_SETTINGS, randomItems } from '../../support/catalogue.ts';
+import { MemoryObjects } from '../../support/memory-objects.ts';
+
+const items = randomItems(300, 1);
+const basis = basisOf(items);
+let objects: MemoryObjects;
+
+beforeEach(() => {
+  objects = new MemoryObjects();
+});
+
+/** Objects of the store in memory are as old as the epoch. */
+const writer = (store = objects, now = 0) =>
+  new CatalogueWriter(store, CATALOGUE_SETTINGS, { basis, now: () => now });
+/** Asks S3 at every request. */
+const reader = (store = objects) => new CatalogueReader(store, CATALOGUE_SETTINGS, { maxAgeMs: -1 });
+
+async function idsOf(from = reader()) {
+  const catalogue = await from.load(basis);
+  return catalogue?.shards
+    .flatMap((shard) => Array.from(shard.keys, (_, row) => itemIdAt(shard, row)))
+    .sort();
+}
+const sortedIds = (list = items) => list.map(({ itemId }) => itemId).sort();
+
+describe('the catalogue', () => {
+  test('holds what was put: ids, embeddings, attributes', async () => {
+    expect(await writer().put(items)).toMatchObject({ version: 1, items: 300, added: 300 });
+    const from = reader();
+    const catalogue = (await from.load(basis))!;
+    expect(catalogue.items).toBe(300);
+    for (const { itemId, embedding, attributes } of items) {
+      const place = placeOfItem(catalogue, itemId)!;
+      expect([...(await from.embeddingAt(catalogue, place))]).toEqual([...embedding]);
+      expect(attributesIn(catalogue.shards[place.shard]!)[place.row]).toEqual(attributes);
+    }
+    expect(placeOfItem(catalogue, 'unknown')).toBeUndefined();
+  });
+
+  test('has one shard for about 4,096 items', async () => {
+    await writer().put(randomItems(9_000, 2));
+    const catalogue = (await reader().load(null))!;
+    expect(catalogue.buckets).toBe(4);
+    const keys = catalogue.shards.flatMap((shard) => [...shard.keys]);
+    expect(keys).toHaveLength(9_000);
+    expect(keys.every((key, i) => i === 0 || keys[i - 1]! < key)).toBe(true);
+  });
+
+  test('is undefined where there is none, or one of another embedding model', async () => {
+    expect(await reader().load(basis)).toBeUndefined();
+    await writer().put(items);
+    const other = new CatalogueReader(objects, { ...CATALOGUE_SETTINGS, embeddingModel: 'other' });
+    expect(await other.load(basis)).toBeUndefined();
+  });
+
+  test('has the same bytes in whatever order the items come', async () => {
+    await writer().put(items);
+    const other = new MemoryObjects();
+    await writer(other).put(items.toReversed());
+    expect([...other.contents.keys()].sort()).toEqual([...objects.contents.keys()].sort());
+  });
+
+  test('an update adds and changes items; a removal removes those that are there', async () => {
+    await writer().put(items.slice(0, 200));
+    const changed = { ...items[5]!, attributes: { genre: 'western' } };
+    expect(await writer().update([changed, ...items.slice(200)])).toMatchObject({
+      version: 2,
+      items: 300,
+      added: 100,
+      changed: 1,
+    });
+    expect(await writer().remove(['item-7', 'unknown'])).toMatchObject({
+      version: 3,
+      items: 299,
+      removed: 1,
+    });
+    const catalogue = (await reader().load(basis))!;
+    const place = placeOfItem(catalogue, 'item-5')!;
+    expect(attributesIn(catalogue.shards[place.shard]!)[place.row]).toEqual({ genre: 'western' });
+    expect(await idsOf()).toEqual(sortedIds().filter((id) => id !== 'item-7'));
+  });
+
+  test('updates cut the shards anew when there are too few of them', async () => {
+    await writer().put(items);
+    await writer().update(randomItems(9_000, 3));
+    const catalogue = (await reader().load(null))!;
+    expect([catalogue.items, catalogue.buckets]).toEqual([9_000, 4]);
+  });
+
+  test('two updates at once both take effect', async () => {
+    await writer().put(items.slice(0, 100));
+    await Promise.all([writer().update(items.slice(100, 200)), writer().update(items.slice(200))]);
+    expect(await idsOf()).toEqual(sortedIds());
+  });
+
+  test('of two uploads at once one is refused, and the other is there as a whole', async () => {
+    const halves = [items.slice(0, 150), items.slice(150)];
+    const results = await Promise.allSettled(halves.map((half) => writer().put(half)));
+    const refused = results.filter(({ status }) => status === 'rejected');
+    expect(refused).toHaveLength(1);
+    expect((refused[0] as PromiseRejectedResult).reason).toBeInstanceOf(ConflictError);
+    const winner = halves[results.findIndex(({ status }) => status === 'fulfilled')];
+    expect(await idsOf()).toEqual(sortedIds(winner));
+  });
+
+  test('an upload that is interrupted anywhere leaves the earlier version, and the next one succeeds', async () => {
+    await writer().put(items.slice(0, 50));
+    const before = await idsOf();
+    for (let writes = 0; ; writes++) {
+      const failing = interruptedAfter(writes);
+      const outcome = await writer(failing)
+        .put(items)
+        .catch((error: Error) => error.message);
+      if (typeof outcome !== 'string') break;
+      expect(outcome).toBe('interrupted');
+      expect(await idsOf()).toEqual(before);
+    }
+    expect(await idsOf()).toEqual(sortedIds());
+  });
+
+  test('an upload uses the shards of an interrupted one that are there', async () => {
+    await writer(interruptedAfter(3))
+      .put(items)
+      .catch(() => undefined);
+    expect(await writer().put(items)).toMatchObject({ items: 300, shardsWritten: 0 });
+  });
+
+  test('shards that no manifest names are deleted after a day', async () => {
+    await writer().put(items);
+    const day = 24 * 3_600_000;
+    await writer(objects, day).put(items.slice(0, 100));
+    expect(objects.contents.size).toBe(7);
+    await writer(objects, day + 1).put(items.slice(0, 100));
+    expect(objects.contents.size).toBe(4);
+    expect(await idsOf()).toEqual(sortedIds(items.slice(0, 100)));
+  });
+
+  test('a reader keeps its version, and loads only shards that changed', async () => {
+    await writer().put(randomItems(9_000, 2));
+    const from = reader();
+    const first = (await from.load(basis))!;
+    await writer().remove(['item-7']);
+    const second = (await from.load(basis))!;
+    expect([first.items, second.items]).toEqual([9_000, 8_999]);
+    expect(placeOfItem(first, 'item-7')).toBeDefined();
+    expect(second.shards.filter((shard) => first.shards.includes(shard))).toHaveLength(3);
+  });
+
+  test('a reader whose shards were deleted meanwhile goes on with the newer version', async () => {
+    await writer().put(items);
+    const from = new CatalogueReader(objects, CATALOGUE_SETTINGS, { maxAgeMs: 1_000, now: () => 0 });
+    await from.manifest();
+    await writer(objects, 1e9).put(items.slice(0, 100));
+    expect(await idsOf(from)).toEqual(sortedIds(items.slice(0, 100)));
+  });
+
+  test('a damaged manifest or shard is an error that names the object', async () => {
+    await writer().put(items);
+    for (const [key, object] of [...objects.contents]) {
+      const body = Uint8Array.from(object.body);
+      body[body.length - 1]! ^= 1;
+      objects.contents.set(key, { ...object, body });
+      const from = reader();
+      const read = async () => {
+        const catalogue = (await from.load(basis))!;
+        await from.embeddingAt(catalogue, { shard: 0, row: 0 });
+      };
+      const error = await read().catch((thrown: unknown) => thrown);
+      expect(error, key).toBeInstanceOf(CorruptObjectError);
+      expect((error as CorruptObjectError).key).toBe(key);
+      objects.contents.set(key, object);
+    }
+    expect(objects.contents.has(MANIFEST_KEY)).toBe(true);
+  });
+
+  test('features of a new basis are computed where none are stored, and are the same once they are', async () => {
+    await writer().put(items);
+    const newer = basisOf(items.slice(0, 120));
+    const computed = (await reader().load(newer))!.shards[0]!.features;
+    expect(await writer().storeFeatures(newer)).toBe(1);
+    expect(await writer().storeFeatures(newer)).toBe(0);
+    expect((await reader().load(newer))!.shards[0]!.features).toEqual(computed);
+  });
+});
+
+function interruptedAfter(writes: number): MemoryObjects {
+  const failing = new MemoryObjects();
+  let left = writes;
+  Object.assign(failing, { contents: objects.contents });
+  failing.put = async (...args) => {
+    if (left-- === 0) throw new Error('interrupted');
+    return objects.put(...args);
+  };
+  return failing;
+}

@@ -47,6 +47,11 @@ const LIFECYCLE: LifecycleRule[] = [
     noncurrentVersionExpiration: Duration.days(1),
   },
   {
+    id: 'shards that no catalogue names',
+    prefix: PREFIX.catalogue,
+    noncurrentVersionExpiration: Duration.days(1),
+  },
+  {
     id: 'earlier leases and samples',
     prefix: PREFIX.consolidation,
     noncurrentVersionExpiration: Duration.days(1),

@@ -11,7 +11,7 @@ export interface PersonalizeProps {
 }
 
 /**
- * The function that scores candidate items for a user, with a URL that requires an IAM signature.
+ * The function that scores candidates and recommends items of the catalogue for a user, with a URL that requires an IAM signature.
  */
 export class Personalize extends AttuneFunction {
   readonly url: FunctionUrl;
@@ -19,12 +19,16 @@ export class Personalize extends AttuneFunction {
   constructor(scope: Construct, id: string, props: PersonalizeProps) {
     super(scope, id, {
       folder: 'personalize',
-      description: 'scores candidate items for a user',
+      description: 'scores and recommends items for a user',
       timeout: Duration.seconds(10),
       memorySize: 512,
       environment: props.environment,
     });
-    props.adapters.allowObjects(this, ['s3:GetObject'], [PREFIX.adapters, PREFIX.basis, PREFIX.skills]);
+    props.adapters.allowObjects(
+      this,
+      ['s3:GetObject'],
+      [PREFIX.adapters, PREFIX.basis, PREFIX.skills, PREFIX.catalogue],
+    );
     props.adapters.allowListing(this);
     Validations.of(this).acknowledge({
       id: 'Serverless-LambdaDLQ',

@@ -3,14 +3,20 @@ import { createTelemetry } from '../../shared/config/telemetry.ts';
 import { InvalidInputError } from '../../shared/errors.ts';
 import { bodyOf, explain, failure, isHttp, ok } from './http.ts';
 import { personalize } from './personalize.ts';
+import { recommend, similar } from './recommend.ts';
+import { asksCatalogue, parseCatalogueRequest } from './recommend-request.ts';
 import { parsePersonalizeRequest } from './request.ts';
 import { createServices } from './services.ts';
 
 const { logger } = createTelemetry();
 const services = createServices(process.env);
 
-const answer = async (payload: unknown) =>
-  personalize(parsePersonalizeRequest(payload, services.settings), services);
+async function answer(payload: unknown) {
+  if (!asksCatalogue(payload))
+    return personalize(parsePersonalizeRequest(payload, services.settings), services);
+  const request = parseCatalogueRequest(payload, services.settings);
+  return request.action === 'recommend' ? recommend(request, services) : similar(request, services);
+}
 
 /**
  * Answers the Function URL with HTTP responses, and Invoke with the answer itself. A caller's mistake is answered as

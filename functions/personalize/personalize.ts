@@ -1,42 +1,15 @@
-import type { AdapterCache } from '../../shared/adapters/adapter-cache.ts';
-import { loraOf, type StoredAdapter } from '../../shared/adapters/adapter-object.ts';
-import type { AdapterStore } from '../../shared/adapters/adapter-store.ts';
-import { canContinue, learningFor } from '../../shared/adapters/compatibility.ts';
-import type { FunctionSettings } from '../../shared/config/settings.ts';
-import { userKey } from '../../shared/config/user-key.ts';
 import { encodeEmbedding } from '../../shared/feedback/embedding-codec.ts';
-import { forward, type LoraAdapter, userPart } from '../../shared/lora/forward.ts';
-import {
-  isSolvedFor,
-  learnerOf,
-  servingModeOf,
-  userMeanAlone,
-  warmStart,
-} from '../../shared/lora/learner.ts';
-import { isHeldOut } from '../../shared/population/holdout.ts';
+import { forward, userPart } from '../../shared/lora/forward.ts';
 import { itemPart } from '../../shared/population/population-model.ts';
-import type { SharedLearning } from '../../shared/population/shared-learning.ts';
 import type { Candidate, PersonalizeRequest } from './request.ts';
-
-export interface PersonalizeServices {
-  readonly settings: FunctionSettings;
-  readonly adapters: AdapterStore;
-  readonly cache: AdapterCache;
-  readonly learning: () => Promise<SharedLearning>;
-  /** As it stands in S3 now. */
-  readonly freshLearning: () => Promise<SharedLearning>;
-}
+import { type ServingServices, type Source, servedUser } from './served-user.ts';
 
 export interface PersonalizeAnswer {
   readonly userId: string;
   /** 0 for a user without an adapter. */
   readonly adapterVersion: number;
   readonly skillsVersion: number;
-  /**
-   * What the answer rests on: the user's own adapter; what other users taught, when the user has no adapter or it was shown not
-   * to help; or the embeddings as they are, for users held out always.
-   */
-  readonly source: 'adapter' | 'warm-start' | 'base' | 'holdout';
+  readonly source: Source;
   readonly items: readonly (ScoredItem | EmbeddedItem)[];
 }
 
@@ -66,20 +39,10 @@ export interface EmbeddedItem {
  */
 export async function personalize(
   { userId, candidates, answer, explain }: PersonalizeRequest,
-  services: PersonalizeServices,
+  services: ServingServices,
 ): Promise<PersonalizeAnswer> {
-  const { settings, adapters, cache, learning } = services;
-  const key = userKey(userId);
-  const [known, loaded] = await Promise.all([learning(), adapters.load(key, cache.get(key))]);
-  if (loaded === undefined) cache.delete(key);
-  else cache.set(key, loaded);
-  const shared = await learningFor(loaded?.adapter, known, services);
+  const { source, lora, adapter, shared } = await servedUser(userId, services);
   const { population, model } = shared;
-  const adapter =
-    loaded !== undefined && canContinue(loaded.adapter, settings, model) ? loaded.adapter : undefined;
-  const { source, lora } = isHeldOut(key, settings.holdout)
-    ? { source: 'holdout' as const, lora: baseFor(adapter, shared) }
-    : servedWith(adapter, shared);
 
   const scored = ({ itemId, embedding }: Candidate, index: number): ScoredItem => {
     const base = model.choice ? 0 : model.prior.meanReward;
@@ -108,31 +71,4 @@ export async function personalize(
         ? candidates.map(embedded)
         : candidates.map(scored).sort((a, b) => b.score - a.score || a.index - b.index),
   };
-}
-
-/** What a user is served with: the own adapter, unless there is none or the guard has found that it does not help. */
-function servedWith(
-  adapter: StoredAdapter | undefined,
-  { population, model }: SharedLearning,
-): { source: PersonalizeAnswer['source']; lora: LoraAdapter } {
-  const fromOthers = {
-    source: population.version > 0 ? 'warm-start' : 'base',
-    lora: warmStart(model),
-  } as const;
-  if (adapter === undefined) return fromOthers;
-  const { state } = adapter;
-  const mode = servingModeOf(state, model);
-  if (mode === 'base') return { source: 'base', lora: userMeanAlone(state, model) };
-  if (mode === 'warm-start') return fromOthers;
-  const upToDate = adapter.skillsVersion === population.version && isSolvedFor(state, model);
-  const lora = upToDate ? loraOf(adapter) : learnerOf(state.learner).solve(state, model);
-  // Without a basis there is an offset, but no taste yet.
-  return { source: lora.basis === null ? fromOthers.source : 'adapter', lora };
-}
-
-/** The embeddings as they are, and the mean reward of the user, or of all where the user has none. */
-function baseFor(adapter: StoredAdapter | undefined, { model }: Pick<SharedLearning, 'model'>): LoraAdapter {
-  return adapter === undefined
-    ? { basis: null, b: new Float32Array(0), offset: 0 }
-    : userMeanAlone(adapter.state, model);
 }

@@ -22,7 +22,7 @@ export interface Candidate {
 export const PERSONALIZE_LIMITS = { candidates: 500, bodyBytes: 4 * 1024 * 1024 } as const;
 
 const idForm = '1 to 128 characters, none of them a control character';
-const id = z.string({ error: idForm }).refine(isId, { error: idForm });
+export const id = z.string({ error: idForm }).refine(isId, { error: idForm });
 /** Only the form: a check of every number by zod would cost seconds and hundreds of MB for a request of 4 MB. */
 const embedding = z.custom<string | number[]>((value) => typeof value === 'string' || Array.isArray(value), {
   error: 'base64 of little-endian float32, or an array of numbers',
@@ -94,7 +94,8 @@ export function parsePersonalizeRequest(
   };
 }
 
-function explained(issue: z.core.$ZodIssue, payload: unknown): InvalidInputError {
+/** The first thing that is wrong with a request, as an error. */
+export function explained(issue: z.core.$ZodIssue, payload: unknown): InvalidInputError {
   const field = issue.path
     .map((key) => (typeof key === 'number' ? `[${key}]` : `.${String(key)}`))
     .join('')

@@ -1,13 +1,14 @@
 import { AdapterCache } from '../../shared/adapters/adapter-cache.ts';
 import { AdapterStore } from '../../shared/adapters/adapter-store.ts';
+import { CatalogueReader } from '../../shared/catalogue/catalogue-reader.ts';
 import { s3Client } from '../../shared/config/clients/s3.ts';
 import { settingsFromEnvironment } from '../../shared/config/settings.ts';
 import { learningObjects, readSharedLearning } from '../../shared/population/shared-learning.ts';
 import { ObjectStore } from '../../shared/storage/objects.ts';
-import type { PersonalizeServices } from './personalize.ts';
+import type { RecommendServices } from './recommend.ts';
 
 /** What the function works with, made once per container. */
-export function createServices(env: Record<string, string | undefined>): PersonalizeServices {
+export function createServices(env: Record<string, string | undefined>): RecommendServices {
   const settings = settingsFromEnvironment(env);
   const objects = new ObjectStore(s3Client(), settings.bucket);
   const shared = learningObjects(objects, settings);
@@ -15,7 +16,9 @@ export function createServices(env: Record<string, string | undefined>): Persona
     settings,
     adapters: new AdapterStore(objects),
     cache: new AdapterCache(),
+    catalogue: new CatalogueReader(objects, settings),
     learning: () => readSharedLearning(shared, settings),
     freshLearning: () => readSharedLearning(shared, settings, 'refresh'),
+    now: Date.now,
   };
 }

@@ -1,6 +1,7 @@
 import type { StoredAdapter } from '../../shared/adapters/adapter-object.ts';
 import { canContinue } from '../../shared/adapters/compatibility.ts';
 import { eventKey, remember } from '../../shared/adapters/recent-events.ts';
+import { rememberItems } from '../../shared/adapters/recent-items.ts';
 import type { FunctionSettings } from '../../shared/config/settings.ts';
 import { cellOf, type Episode, type ItemResidual, itemKey } from '../../shared/episodes/episode.ts';
 import { outcomeOf } from '../../shared/episodes/outcome.ts';
@@ -119,6 +120,10 @@ export function applyEvents(
     recentEvents: remember(
       previous?.recentEvents ?? new BigUint64Array(0),
       applied.map(({ eventId }) => eventKey(eventId)),
+    ),
+    recentItems: rememberItems(
+      previous?.recentItems ?? new BigUint64Array(0),
+      interactions.flatMap(({ itemId }) => (itemId === undefined ? [] : [itemKey(itemId)])),
     ),
     lastEpisode: episode,
   };

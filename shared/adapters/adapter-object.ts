@@ -35,6 +35,8 @@ export interface StoredAdapter {
   readonly skillsVersion: number;
   /** Hashes of the event ids applied last, oldest first; see recent-events.ts. */
   readonly recentEvents: BigUint64Array;
+  /** Keys of the items interacted with last, see recent-items.ts; absent where none is known, as in objects of earlier versions. */
+  readonly recentItems?: BigUint64Array;
   /** Of the newest update, whose version an adapter that was rolled back has passed; null for adapters made by hand. */
   readonly lastEpisode: Episode | null;
   /** What else its writer keeps with it. */
@@ -43,6 +45,7 @@ export interface StoredAdapter {
 
 const FORMAT = 'attune-adapter';
 const FORMAT_VERSION = 1;
+const RECENT_ITEMS = 'recent_items';
 const LAST_EMBEDDINGS = 'last_episode.embeddings';
 
 const count = z.int().min(0);
@@ -90,6 +93,10 @@ export function encodeAdapter(adapter: StoredAdapter): Uint8Array {
   const { state, weights, lastEpisode, embeddingDim: d, rank: r } = adapter;
   const { tensors, content: stateDocument } = encodeState(state, adapter);
   tensors.recent_events = { shape: [adapter.recentEvents.length], values: adapter.recentEvents };
+  // Tensors that an earlier version does not know, it ignores.
+  const { recentItems } = adapter;
+  if (recentItems !== undefined && recentItems.length > 0)
+    tensors[RECENT_ITEMS] = { shape: [recentItems.length], values: recentItems };
   if (weights.b.length > 0) {
     tensors.lora_A = { shape: [r, d], values: adapter.a };
     tensors.lora_B = { shape: [d, r], values: weights.b };
@@ -157,6 +164,9 @@ export function decodeAdapter(source: Uint8Array | TensorFile, key: string): Sto
     },
     skillsVersion: c.skillsVersion,
     recentEvents: reader.read('recent_events', BigUint64Array, [reader.rows('recent_events')]),
+    ...(reader.has(RECENT_ITEMS)
+      ? { recentItems: reader.read(RECENT_ITEMS, BigUint64Array, [reader.rows(RECENT_ITEMS)]) }
+      : {}),
     lastEpisode:
       c.lastEpisode === null
         ? null

@@ -97,6 +97,14 @@ export class CatalogueReader {
     return embeddings.subarray(row * d, (row + 1) * d);
   }
 
+  /** The embeddings of all items of a shard, by row. @throws CorruptObjectError, UnavailableError */
+  async embeddingsOf(catalogue: Pick<Catalogue, 'shards'>, shard: number): Promise<readonly Float16Array[]> {
+    const { name, keys } = catalogue.shards[shard]!;
+    const embeddings = await this.#embeddingsOf(name);
+    const { embeddingDim: d } = this.#settings;
+    return Array.from(keys, (_, row) => embeddings.subarray(row * d, (row + 1) * d));
+  }
+
   async #loadOnce(manifest: Manifest, basis: Basis | null): Promise<Catalogue> {
     const of = `${manifest.version} ${basis?.id}`;
     if (this.#loading?.of !== of) {
@@ -177,9 +185,12 @@ class MissingShard extends CorruptObjectError {}
 /** Where an item stands, undefined where the catalogue does not have it. */
 export function placeOf(catalogue: Pick<Catalogue, 'shards' | 'buckets'>, key: bigint): Place | undefined {
   const bucket = bucketOf(key, catalogue.buckets);
-  const shard = catalogue.shards.findIndex((candidate) => candidate.bucket === bucket);
-  if (shard === -1) return undefined;
-  const row = rowOf(catalogue.shards[shard]!, key);
+  const { shards } = catalogue;
+  // No bucket comes twice, so a shard stands at the index of its bucket or, where some are empty, before it.
+  let shard = Math.min(bucket, shards.length - 1);
+  while (shard >= 0 && shards[shard]!.bucket > bucket) shard--;
+  if (shard < 0 || shards[shard]!.bucket !== bucket) return undefined;
+  const row = rowOf(shards[shard]!, key);
   return row === -1 ? undefined : { shard, row };
 }
 

@@ -145,6 +145,16 @@ export function solveWeights(state: BayesianState, model: Model): LoraWeights {
   return { b, offset };
 }
 
+/**
+ * m, by which the score of an item is ψ·m, of the choice model where there is one, else of the rewards. Null for a user with target
+ * embeddings, whose scores are not linear in ψ.
+ */
+export function solveCoefficients(state: BayesianState, model: Model): Float64Array | null {
+  checkModel(model);
+  const { targets, ...sums } = adoptBasis(state, model);
+  return targets === null ? coefficientsOf(sums, model) : null;
+}
+
 /** m, length P. The choice model has no offset: it ranks items, and says nothing of how much a user likes everything. */
 function coefficientsOf(
   { statistics, picks }: Pick<BayesianState, 'statistics' | 'picks'>,

@@ -1,5 +1,11 @@
 import type { AdapterShape, Basis } from './basis.ts';
-import { type BayesianState, createBayesianState, solveWeights, train } from './bayesian.ts';
+import {
+  type BayesianState,
+  createBayesianState,
+  solveCoefficients,
+  solveWeights,
+  train,
+} from './bayesian.ts';
 import type { LoraAdapter } from './forward.ts';
 import { type Hyperparameter, resolveHyperparameters } from './hyperparameters.ts';
 import { NOTHING_RANKED } from './picks.ts';
@@ -78,6 +84,12 @@ export function knowsBasisOf({ basis, carryOvers = [] }: Model, state: LearnerSt
 /** The adapter of a user of whom nothing is known: the mean of the prior. */
 export function warmStart(model: Model): LoraAdapter {
   return LEARNERS.bayesian.solve(createBayesianState(model.basis), model);
+}
+
+/** m of a user, offset last; null where scores are not linear in ψ. Without a state, of a user of whom nothing is known. */
+export function coefficientsFor(state: LearnerState | undefined, model: Model): Float64Array | null {
+  if (state?.learner === 'sgd') return null;
+  return solveCoefficients(state ?? createBayesianState(model.basis), model);
 }
 
 /** What a user is served without any adapter: the embeddings as they are, and the user's shrunken mean reward. */

@@ -81,7 +81,13 @@ const UNSEEN = 0.5;
  * The item's part of a score: its effect on rewards; or under the choice model the logarithm of its popularity, which is 0 for an
  * item that nobody picked or that has no id.
  */
-export function itemPart({ items, choice }: PopulationModel, itemId: string | undefined): number {
-  if (choice === null || itemId === undefined) return effectOfItem(items, itemId);
-  return Math.log((items.sums.get(itemKey(itemId))?.count ?? 0) + UNSEEN) - Math.log(UNSEEN);
+export function itemPart(population: PopulationModel, itemId: string | undefined): number {
+  return itemId === undefined ? 0 : itemPartOfKey(population, itemKey(itemId));
+}
+
+/** {@link itemPart} of the item with a key; 0 for every key that `items` does not have. */
+export function itemPartOfKey({ items, choice }: PopulationModel, key: bigint): number {
+  const sums = items.sums.get(key);
+  if (choice === null) return itemEffect(sums, items.shrinkage);
+  return Math.log((sums?.count ?? 0) + UNSEEN) - Math.log(UNSEEN);
 }

@@ -136,7 +136,7 @@ describe('the bucket', () => {
       expect(rule(prefix)).not.toHaveProperty('ExpirationInDays');
     }
     expect(rule('quarantine/')).toMatchObject({ ExpirationInDays: 14 });
-    for (const prefix of ['pending/', 'consolidation/']) {
+    for (const prefix of ['pending/', 'consolidation/', 'catalogue/']) {
       expect(rule(prefix)).toMatchObject({ NoncurrentVersionExpiration: { NoncurrentDays: 1 } });
       expect(rule(prefix)).not.toHaveProperty('ExpirationInDays');
     }

@@ -1,0 +1,186 @@
+import {
+  type Catalogue,
+  type CatalogueReader,
+  type Place,
+  placeOfItem,
+} from '../../shared/catalogue/catalogue-reader.ts';
+import { chooseDiverse, cosine } from '../../shared/catalogue/diversity.ts';
+import { type LinearScorer, type Ranked, type Selection, topItems } from '../../shared/catalogue/scan.ts';
+import { select } from '../../shared/catalogue/selection.ts';
+import { itemKey } from '../../shared/episodes/episode.ts';
+import { InvalidInputError, shown } from '../../shared/errors.ts';
+import type { Choosing, RecommendRequest, SimilarRequest } from './recommend-request.ts';
+import { type ServedUser, type ServingServices, type Source, servedUser } from './served-user.ts';
+import { type UserScorer, userScorer } from './user-scorer.ts';
+
+export interface RecommendServices extends ServingServices {
+  readonly catalogue: CatalogueReader;
+  /** Epoch milliseconds. */
+  readonly now: () => number;
+}
+
+export interface RecommendAnswer {
+  readonly userId: string;
+  readonly adapterVersion: number;
+  readonly skillsVersion: number;
+  readonly catalogueVersion: number;
+  readonly source: Source;
+  /** How many items the filter admits and nothing excludes: with fewer than `limit`, all of them are in the answer. */
+  readonly matching: number;
+  readonly items: readonly RecommendedItem[];
+}
+
+export interface RecommendedItem {
+  readonly itemId: string;
+  readonly score: number;
+  /** The score's summands, when asked for. */
+  readonly parts?: { readonly base: number; readonly item: number; readonly user: number };
+}
+
+export interface SimilarAnswer {
+  readonly itemId: string;
+  readonly catalogueVersion: number;
+  readonly matching: number;
+  /** By falling similarity; for a user, by falling score of the user. */
+  readonly items: readonly (RecommendedItem & { readonly similarity: number })[];
+}
+
+/** Diversity chooses among so many times the items asked for, and at least so many. */
+const POOL = { factor: 10, minimum: 100 } as const;
+/** For a user, the most similar items are ranked by taste: so many times as many as asked for. */
+const SIMILAR_FACTOR = 5;
+
+/**
+ * The best items of the whole catalogue for a user, exactly. Who was held out gets what everybody likes.
+ * @throws InvalidInputError where there is no catalogue; UnavailableError, CorruptObjectError
+ */
+export async function recommend(
+  request: RecommendRequest,
+  services: RecommendServices,
+): Promise<RecommendAnswer> {
+  const { user, catalogue, scorer } = await scorerOf(request.userId, services);
+  const { selection, count } = selected(catalogue, request, user, services.now());
+  const chosen = await choose(catalogue, scorer, selection, count, request, services);
+  return {
+    userId: request.userId,
+    adapterVersion: user.adapter?.version ?? 0,
+    skillsVersion: user.shared.population.version,
+    catalogueVersion: catalogue.version,
+    source: user.source,
+    matching: count,
+    items: chosen.map((item) => answered(item, scorer, request.explain)),
+  };
+}
+
+/**
+ * Items by the cosine of their embeddings to that of an item, over the whole catalogue. For a user, the most similar of them by the
+ * user's scores.
+ * @throws InvalidInputError where there is no catalogue, or it does not have the item; UnavailableError, CorruptObjectError
+ */
+export async function similar(request: SimilarRequest, services: RecommendServices): Promise<SimilarAnswer> {
+  const { itemId, userId, limit } = request;
+  const found = userId === undefined ? undefined : await scorerOf(userId, services);
+  const catalogue = found?.catalogue ?? (await catalogueFor((await services.learning()).basis, services));
+  const place = placeOfItem(catalogue, itemId);
+  if (place === undefined) throw new InvalidInputError('itemId', shown(itemId), 'an item of the catalogue');
+  const excluding = { ...request, exclude: [...request.exclude, itemId] };
+  const { selection, count } = selected(catalogue, excluding, found?.user, services.now());
+  const similarity = await similarities(catalogue, place, services.catalogue);
+  const bySimilarity: LinearScorer = { base: 0, coefficients: null, effects: similarity };
+  const similarityOf = ({ shard, row }: Place) => similarity[shard]![row]!;
+  const answer = (chosen: readonly Ranked[], items: SimilarAnswer['items']) => ({
+    itemId,
+    catalogueVersion: catalogue.version,
+    matching: count,
+    items: items.slice(0, chosen.length),
+  });
+  if (found === undefined) {
+    const chosen = await choose(catalogue, bySimilarity, selection, count, request, services);
+    return answer(
+      chosen,
+      chosen.map((item) => ({ itemId: item.itemId, score: item.score, similarity: item.score })),
+    );
+  }
+  const nearest = topItems(catalogue, bySimilarity, selection, limit * SIMILAR_FACTOR);
+  const among = catalogue.shards.map(({ keys }) => new Uint8Array(keys.length));
+  for (const { shard, row } of nearest) among[shard]![row] = 1;
+  const chosen = await choose(catalogue, found.scorer, among, nearest.length, request, services);
+  return answer(
+    chosen,
+    chosen.map((item) => ({
+      ...answered(item, found.scorer, request.explain),
+      similarity: similarityOf(item),
+    })),
+  );
+}
+
+async function scorerOf(userId: string, services: RecommendServices) {
+  const user = await servedUser(userId, services);
+  const catalogue = await catalogueFor(user.shared.basis, services);
+  return { user, catalogue, scorer: await userScorer(user, catalogue, services.catalogue) };
+}
+
+async function catalogueFor(
+  basis: ServedUser['shared']['basis'],
+  services: RecommendServices,
+): Promise<Catalogue> {
+  const catalogue = await services.catalogue.load(basis);
+  if (catalogue === undefined || catalogue.items === 0)
+    throw new InvalidInputError('catalogue', 'no items', 'items that attune catalogue put has stored');
+  return catalogue;
+}
+
+function selected(
+  catalogue: Catalogue,
+  { filter, exclude, excludeInteracted }: Choosing,
+  user: ServedUser | undefined,
+  now: number,
+) {
+  const interacted = excludeInteracted ? (user?.recentItems ?? []) : [];
+  return select(catalogue, { filter, exclude: [...exclude.map(itemKey), ...interacted], now });
+}
+
+/** The best items, chosen from a pool that grows until a cap leaves enough of it. */
+async function choose(
+  catalogue: Catalogue,
+  scorer: LinearScorer,
+  selection: Selection,
+  count: number,
+  { limit, diversity, cap }: Choosing,
+  { catalogue: reader }: RecommendServices,
+): Promise<readonly Ranked[]> {
+  if (diversity === 0 && cap === undefined) return topItems(catalogue, scorer, selection, limit);
+  for (let size = Math.max(POOL.minimum, POOL.factor * limit); ; size *= 4) {
+    const pool = topItems(catalogue, scorer, selection, size);
+    const embeddings =
+      diversity === 0 ? [] : await Promise.all(pool.map((item) => reader.embeddingAt(catalogue, item)));
+    const chosen = chooseDiverse(catalogue, pool, embeddings, { limit, diversity, cap });
+    if (chosen.length === limit || pool.length >= count) return chosen;
+  }
+}
+
+function answered(item: Ranked, scorer: UserScorer, explain: boolean): RecommendedItem {
+  const { itemId, score } = item;
+  if (!explain) return { itemId, score };
+  const part = scorer.itemParts?.[item.shard]?.[item.row] ?? 0;
+  return {
+    itemId,
+    score,
+    parts: { base: scorer.meanReward, item: part, user: score - scorer.meanReward - part },
+  };
+}
+
+/** Cosine of every item to one of them. */
+async function similarities(
+  catalogue: Catalogue,
+  place: Place,
+  reader: CatalogueReader,
+): Promise<Float64Array[]> {
+  const query = Float64Array.from(await reader.embeddingAt(catalogue, place));
+  const all: Float64Array[] = [];
+  for (const shard of catalogue.shards.keys()) {
+    const rows = await reader.embeddingsOf(catalogue, shard);
+    all.push(Float64Array.from(rows, (embedding) => cosine(query, embedding)));
+  }
+  return all;
+}

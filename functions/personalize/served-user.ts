@@ -1,0 +1,84 @@
+import type { AdapterCache } from '../../shared/adapters/adapter-cache.ts';
+import { loraOf, type StoredAdapter } from '../../shared/adapters/adapter-object.ts';
+import type { AdapterStore } from '../../shared/adapters/adapter-store.ts';
+import { canContinue, learningFor } from '../../shared/adapters/compatibility.ts';
+import type { FunctionSettings } from '../../shared/config/settings.ts';
+import { userKey } from '../../shared/config/user-key.ts';
+import type { LoraAdapter } from '../../shared/lora/forward.ts';
+import {
+  isSolvedFor,
+  learnerOf,
+  servingModeOf,
+  userMeanAlone,
+  warmStart,
+} from '../../shared/lora/learner.ts';
+import { isHeldOut } from '../../shared/population/holdout.ts';
+import type { SharedLearning } from '../../shared/population/shared-learning.ts';
+
+export interface ServingServices {
+  readonly settings: FunctionSettings;
+  readonly adapters: AdapterStore;
+  readonly cache: AdapterCache;
+  readonly learning: () => Promise<SharedLearning>;
+  /** As it stands in S3 now. */
+  readonly freshLearning: () => Promise<SharedLearning>;
+}
+
+/**
+ * What an answer rests on: the user's own adapter; what other users taught, when the user has no adapter or it was shown not to
+ * help; or the embeddings as they are, for users held out always.
+ */
+export type Source = 'adapter' | 'warm-start' | 'base' | 'holdout';
+
+export interface ServedUser {
+  readonly source: Source;
+  readonly lora: LoraAdapter;
+  readonly shared: SharedLearning;
+  /** As far as it fits the deployment. */
+  readonly adapter: StoredAdapter | undefined;
+  /** Keys of the items interacted with last. */
+  readonly recentItems: BigUint64Array;
+}
+
+/** What a user is served with now. @throws UnavailableError, CorruptObjectError */
+export async function servedUser(userId: string, services: ServingServices): Promise<ServedUser> {
+  const { settings, adapters, cache, learning } = services;
+  const key = userKey(userId);
+  const [known, loaded] = await Promise.all([learning(), adapters.load(key, cache.get(key))]);
+  if (loaded === undefined) cache.delete(key);
+  else cache.set(key, loaded);
+  const shared = await learningFor(loaded?.adapter, known, services);
+  const adapter =
+    loaded !== undefined && canContinue(loaded.adapter, settings, shared.model) ? loaded.adapter : undefined;
+  const served = isHeldOut(key, settings.holdout)
+    ? { source: 'holdout' as const, lora: baseFor(adapter, shared) }
+    : servedWith(adapter, shared);
+  return { ...served, shared, adapter, recentItems: loaded?.adapter.recentItems ?? new BigUint64Array(0) };
+}
+
+/** What a user is served with: the own adapter, unless there is none or the guard has found that it does not help. */
+function servedWith(
+  adapter: StoredAdapter | undefined,
+  { population, model }: SharedLearning,
+): { source: Source; lora: LoraAdapter } {
+  const fromOthers = {
+    source: population.version > 0 ? 'warm-start' : 'base',
+    lora: warmStart(model),
+  } as const;
+  if (adapter === undefined) return fromOthers;
+  const { state } = adapter;
+  const mode = servingModeOf(state, model);
+  if (mode === 'base') return { source: 'base', lora: userMeanAlone(state, model) };
+  if (mode === 'warm-start') return fromOthers;
+  const upToDate = adapter.skillsVersion === population.version && isSolvedFor(state, model);
+  const lora = upToDate ? loraOf(adapter) : learnerOf(state.learner).solve(state, model);
+  // Without a basis there is an offset, but no taste yet.
+  return { source: lora.basis === null ? fromOthers.source : 'adapter', lora };
+}
+
+/** The embeddings as they are, and the mean reward of the user, or of all where the user has none. */
+function baseFor(adapter: StoredAdapter | undefined, { model }: Pick<SharedLearning, 'model'>): LoraAdapter {
+  return adapter === undefined
+    ? { basis: null, b: new Float32Array(0), offset: 0 }
+    : userMeanAlone(adapter.state, model);
+}

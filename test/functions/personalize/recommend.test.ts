@@ -1,0 +1,275 @@
+import { beforeAll, describe, expect, test } from 'vitest';
+import { personalize, type ScoredItem } from '../../../functions/personalize/personalize.ts';
+import { type RecommendServices, recommend, similar } from '../../../functions/personalize/recommend.ts';
+import {
+  parseCatalogueRequest,
+  type RecommendRequest,
+  type SimilarRequest,
+} from '../../../functions/personalize/recommend-request.ts';
+import { applyEvents } from '../../../functions/update-adapters/apply-events.ts';
+import { AdapterCache } from '../../../shared/adapters/adapter-cache.ts';
+import { AdapterStore } from '../../../shared/adapters/adapter-store.ts';
+import { CatalogueReader } from '../../../shared/catalogue/catalogue-reader.ts';
+import { CatalogueWriter } from '../../../shared/catalogue/catalogue-writer.ts';
+import type { FunctionSettings } from '../../../shared/config/settings.ts';
+import { userKey } from '../../../shared/config/user-key.ts';
+import { itemKey } from '../../../shared/episodes/episode.ts';
+import type { Interaction } from '../../../shared/feedback/event.ts';
+import { initialPopulationModel } from '../../../shared/population/population-model.ts';
+import { combine, type SharedLearning } from '../../../shared/population/shared-learning.ts';
+import { basisOf, CATALOGUE_SETTINGS, GENRES, randomItems } from '../../support/catalogue.ts';
+import { MemoryObjects } from '../../support/memory-objects.ts';
+
+const items = randomItems(400, 'recommend');
+const basis = basisOf(items);
+const embeddingOf = new Map(items.map(({ itemId, embedding }) => [itemId, Float32Array.from(embedding)]));
+const settings: FunctionSettings = {
+  bucket: 'b',
+  table: 't',
+  ...CATALOGUE_SETTINGS,
+  rank: 2,
+  scalingFactor: 8,
+  learner: 'bayesian',
+  learningRate: 1,
+  exploration: 0,
+  episodeTtlDays: 90,
+  transfer: 'on',
+  holdout: 0,
+};
+const objects = new MemoryObjects();
+
+beforeAll(async () => {
+  await new CatalogueWriter(objects, CATALOGUE_SETTINGS, { basis, now: () => 0 }).put(items);
+});
+
+const fromOthers = combine(
+  { basis },
+  {
+    ...initialPopulationModel(basis),
+    version: 3,
+    items: {
+      sums: new Map([
+        [itemKey('item-5'), { sum: 30, count: 40 }],
+        [itemKey('item-6'), { sum: 20, count: 40 }],
+      ]),
+      shrinkage: 20,
+      squares: 0,
+    },
+  },
+);
+
+/** Likes the items whose first number is positive; meets 40 of them. */
+const liked = (embedding: Float32Array) => embedding[0]! > 0;
+
+async function services(
+  interactions: readonly Interaction[] = items.slice(0, 40).map(({ itemId }) => ({
+    itemId,
+    embedding: embeddingOf.get(itemId)!,
+    reward: liked(embeddingOf.get(itemId)!) ? 1 : 0,
+  })),
+  learning: SharedLearning = fromOthers,
+  changed: Partial<FunctionSettings> = {},
+): Promise<RecommendServices> {
+  const all = { ...settings, ...changed };
+  const adapters = new AdapterStore(new MemoryObjects());
+  const event = {
+    schemaVersion: 1,
+    eventId: 'e',
+    userId: 'ada',
+    occurredAt: '2026-01-01T00:00:00Z',
+  } as const;
+  const { adapter } = applyEvents(undefined, [{ ...event, interactions }], learning, {
+    userKey: userKey('ada'),
+    settings: all,
+    now: 1,
+  });
+  await adapters.commit(adapter!, undefined);
+  return {
+    settings: all,
+    adapters,
+    cache: new AdapterCache(),
+    learning: async () => learning,
+    freshLearning: async () => learning,
+    catalogue: new CatalogueReader(objects, CATALOGUE_SETTINGS),
+    now: () => 0,
+  };
+}
+
+const asks = (request: object = {}) =>
+  parseCatalogueRequest({ action: 'recommend', userId: 'ada', ...request }, settings) as RecommendRequest;
+const asksSimilar = (request: object = {}) =>
+  parseCatalogueRequest({ action: 'similar', itemId: 'item-0', ...request }, settings) as SimilarRequest;
+const idsOf = (list: readonly { itemId: string }[]) => list.map(({ itemId }) => itemId);
+
+/** All items by the scores that personalize gives them as candidates. */
+async function byPersonalize(from: RecommendServices, userId = 'ada') {
+  const candidates = [...embeddingOf].map(([itemId, embedding]) => ({ itemId, embedding }));
+  const answer = await personalize({ userId, candidates, answer: 'scores', explain: true }, from);
+  return answer.items as readonly ScoredItem[];
+}
+
+describe('recommend', () => {
+  test('gives the best items of the catalogue that the user has not met, with the scores of personalize', async () => {
+    const from = await services();
+    const answer = await recommend(asks({ limit: 25, explain: true }), from);
+    expect(answer).toMatchObject({
+      source: 'adapter',
+      adapterVersion: 1,
+      catalogueVersion: 1,
+      matching: 360,
+    });
+    const met = new Set(idsOf(items.slice(0, 40)));
+    const expected = (await byPersonalize(from)).filter(({ itemId }) => !met.has(itemId!)).slice(0, 25);
+    expect(answer.items.every(({ itemId }) => !met.has(itemId))).toBe(true);
+    answer.items.forEach(({ score, parts }, rank) => {
+      expect(score).toBeCloseTo(expected[rank]!.score, 3);
+      expect(parts!.base + parts!.item + parts!.user).toBeCloseTo(score, 12);
+    });
+    const others = await recommend(asks({ userId: 'new', limit: 25 }), from);
+    expect(idsOf(answer.items)).not.toEqual(idsOf(others.items));
+  });
+
+  test.each([
+    ['sgd', { learner: 'sgd' as const }],
+    ['target embeddings', {}],
+  ])(
+    'agrees with personalize for users whose scores are not linear in the features: %s',
+    async (name, changed) => {
+      const target = {
+        itemId: 'item-9',
+        embedding: embeddingOf.get('item-9')!,
+        target: embeddingOf.get('item-8')!,
+      };
+      const from = await services(name === 'sgd' ? undefined : [target], fromOthers, changed);
+      const answer = await recommend(asks({ limit: 400, excludeInteracted: false }), from);
+      const expected = new Map((await byPersonalize(from)).map(({ itemId, score }) => [itemId, score]));
+      expect(answer.items).toHaveLength(400);
+      for (const { itemId, score } of answer.items) expect(score).toBeCloseTo(expected.get(itemId)!, 6);
+    },
+  );
+
+  test('gives a user without history what everybody likes', async () => {
+    const answer = await recommend(asks({ userId: 'new', limit: 2 }), await services());
+    expect(answer).toMatchObject({ source: 'warm-start', adapterVersion: 0, matching: 400 });
+    expect(idsOf(answer.items)).toEqual(['item-5', 'item-6']);
+  });
+
+  test('gives held-out users what everybody likes, without taste', async () => {
+    const from = await services(undefined, fromOthers, { holdout: 1 });
+    const answer = await recommend(asks({ limit: 2, excludeInteracted: false }), from);
+    expect(answer.source).toBe('holdout');
+    expect(idsOf(answer.items)).toEqual(['item-5', 'item-6']);
+  });
+
+  test('works before there is a basis or anything was learned', async () => {
+    const from = await services(undefined, combine(undefined, undefined));
+    const answer = await recommend(asks({ limit: 3 }), from);
+    expect(answer).toMatchObject({ source: 'base', matching: 360 });
+    expect(answer.items).toHaveLength(3);
+  });
+
+  test('applies the filter and the exclusions, and says how many items match', async () => {
+    const filter = {
+      all: [
+        { attribute: 'genre', in: ['horror'] },
+        { attribute: 'year', gte: 2018 },
+      ],
+    };
+    const answer = await recommend(asks({ filter, exclude: ['item-38'], limit: 100 }), await services());
+    const expected = items
+      .slice(40)
+      .filter(({ attributes }) => attributes.genre === 'horror' && Number(attributes.year) >= 2018);
+    expect(idsOf(answer.items).sort()).toEqual(idsOf(expected).sort());
+    expect(answer.matching).toBe(expected.length);
+  });
+
+  test('diversity gives up score for items that are less alike', async () => {
+    const from = await services();
+    const similarityWithin = (ids: readonly string[]) => {
+      let sum = 0;
+      for (const a of ids)
+        for (const b of ids)
+          if (a !== b) sum += embeddingOf.get(a)!.reduce((dot, x, i) => dot + x * embeddingOf.get(b)![i]!, 0);
+      return sum;
+    };
+    const plain = await recommend(asks({ limit: 10 }), from);
+    const diverse = await recommend(asks({ limit: 10, diversity: 0.7 }), from);
+    expect(diverse.items[0]).toEqual(plain.items[0]);
+    expect(similarityWithin(idsOf(diverse.items))).toBeLessThan(0.5 * similarityWithin(idsOf(plain.items)));
+    expect((await recommend(asks({ limit: 10, diversity: 0 }), from)).items).toEqual(plain.items);
+  });
+
+  test('a cap keeps each value of an attribute rare, and reaches for items far below where it must', async () => {
+    const from = await services();
+    const maxPerValue = { attribute: 'genre', count: 2 };
+    const answer = await recommend(asks({ limit: 6, maxPerValue }), from);
+    const genres = answer.items.map(({ itemId }) => items[Number(itemId.slice(5))]!.attributes.genre);
+    for (const genre of GENRES) expect(genres.filter((found) => found === genre)).toHaveLength(2);
+    const exhausted = await recommend(asks({ limit: 20, maxPerValue }), from);
+    expect(exhausted.items).toHaveLength(6);
+  });
+
+  test('says what is missing where there is no catalogue', async () => {
+    const from = {
+      ...(await services()),
+      catalogue: new CatalogueReader(new MemoryObjects(), CATALOGUE_SETTINGS),
+    };
+    await expect(recommend(asks(), from)).rejects.toThrow(
+      'catalogue: found no items, expected items that attune catalogue put has stored',
+    );
+  });
+});
+
+describe('similar', () => {
+  const cosineTo = (a: string, b: string) =>
+    embeddingOf.get(a)!.reduce((sum, x, i) => sum + x * embeddingOf.get(b)![i]!, 0);
+
+  test('gives the nearest items by cosine, without the item itself', async () => {
+    const answer = await similar(asksSimilar({ limit: 10 }), await services());
+    const expected = idsOf(items)
+      .slice(1)
+      .sort((a, b) => cosineTo('item-0', b) - cosineTo('item-0', a))
+      .slice(0, 10);
+    expect(idsOf(answer.items)).toEqual(expected);
+    expect(answer.matching).toBe(399);
+    expect(answer.items[0]!.similarity).toBeCloseTo(cosineTo('item-0', expected[0]!), 6);
+  });
+
+  test('for a user, orders the nearest items by taste, and leaves out those the user has met', async () => {
+    const from = await services();
+    const answer = await similar(asksSimilar({ userId: 'ada', limit: 8 }), from);
+    const near = idsOf(items)
+      .slice(40)
+      .sort((a, b) => cosineTo('item-0', b) - cosineTo('item-0', a))
+      .slice(0, 40);
+    const expected = (await byPersonalize(from))
+      .map(({ itemId }) => itemId!)
+      .filter((id) => near.includes(id));
+    expect(idsOf(answer.items)).toEqual(expected.slice(0, 8));
+  });
+
+  test('names an item that the catalogue does not have', async () => {
+    await expect(similar(asksSimilar({ itemId: 'gone' }), await services())).rejects.toThrow(
+      'itemId: found "gone", expected an item of the catalogue',
+    );
+  });
+});
+
+describe('a request for items of the catalogue', () => {
+  test.each([
+    [{ action: 'other' }, 'action: found "other", expected "recommend" or "similar"'],
+    [{ limit: 0 }, 'limit: found 0, expected a whole number from 1 to 500'],
+    [{ limit: 501 }, 'limit: found 501'],
+    [{ diversity: 1.5 }, 'diversity: found 1.5, expected a number from 0 to 1'],
+    [{ exclude: 'x' }, 'exclude: found "x", expected an array of item ids'],
+    [{ exclude: new Array(1_001).fill('x') }, 'exclude: found 1001 items, expected at most 1000'],
+    [{ exclude: [''] }, 'exclude[0]: found ""'],
+    [{ filter: { attribute: 'a' } }, 'filter: found'],
+    [{ maxPerValue: { attribute: 'a', count: 0 } }, 'maxPerValue.count: found 0'],
+    [{ candidates: [] }, 'the unknown field "candidates"'],
+    [{ embeddingModel: 'other' }, 'embeddingModel: found "other", expected "test-model"'],
+    [{ userId: '' }, 'userId: found ""'],
+  ])('%j is refused with the field that is wrong', (request, message) => {
+    expect(() => asks(request)).toThrow(message);
+  });
+});

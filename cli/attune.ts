@@ -3,6 +3,7 @@ import './node-version.ts';
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { basisCommand } from './basis.ts';
+import { catalogueCommand } from './catalogue.ts';
 import { consolidateCommand } from './consolidate.ts';
 import { dlqCommand } from './dlq.ts';
 import { exitCodeOf, oneLine, outliveReaders } from './exit.ts';
@@ -13,6 +14,7 @@ import { inspectCommand } from './inspect.ts';
 import { localCommand } from './local.ts';
 import { personalizeCommand } from './personalize.ts';
 import { publishCommand } from './publish.ts';
+import { recommendCommand } from './recommend.ts';
 import { rollbackCommand } from './rollback.ts';
 import { upliftCommand } from './uplift.ts';
 
@@ -21,6 +23,8 @@ const commands = [
   localCommand,
   publishCommand,
   personalizeCommand,
+  recommendCommand,
+  catalogueCommand,
   basisCommand,
   inspectCommand,
   historyCommand,

@@ -36,12 +36,17 @@ export function basisCommand(): Command {
 
 async function buildBasis(file: string, options: BuildOptions): Promise<void> {
   const settings = await learningSettings(options.outputs);
-  const [{ basisFromEmbeddings, sharedDirections }, { carryOversTo }, { basisFor, learningObjects }] =
-    await Promise.all([
-      import('../shared/lora/basis.ts'),
-      import('../shared/lora/carry-over.ts'),
-      import('../shared/population/shared-learning.ts'),
-    ]);
+  const [
+    { basisFromEmbeddings, sharedDirections },
+    { carryOversTo },
+    { basisFor, learningObjects },
+    { CatalogueWriter },
+  ] = await Promise.all([
+    import('../shared/lora/basis.ts'),
+    import('../shared/lora/carry-over.ts'),
+    import('../shared/population/shared-learning.ts'),
+    import('../shared/catalogue/catalogue-writer.ts'),
+  ]);
   const embeddings = await readEmbeddings(file, settings.embeddingDim);
   const { rank, scalingFactor, embeddingModel } = settings;
   const basis = basisFromEmbeddings(embeddings, { rank, scalingFactor, seed: options.seed });
@@ -56,6 +61,7 @@ async function buildBasis(file: string, options: BuildOptions): Promise<void> {
     }
     const carryOvers = carryOversTo(basis, inForce, embeddings);
     await unlessChanged(() => stored.write({ basis, embeddingModel, carryOvers }));
+    await new CatalogueWriter(objects, settings, { basis, now: Date.now }).storeFeatures(basis);
     return carryOvers[0];
   });
   if (options.json) {

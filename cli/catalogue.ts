@@ -1,0 +1,203 @@
+import { Command } from 'commander';
+import type { Written } from '../shared/catalogue/catalogue-writer.ts';
+import type { CatalogueItem } from '../shared/catalogue/item.ts';
+import type { LearningSettings } from '../shared/config/settings.ts';
+import { ConflictError, InvalidConfigurationError, InvalidInputError } from '../shared/errors.ts';
+import type { Basis } from '../shared/lora/basis.ts';
+import type { Objects } from '../shared/storage/objects.ts';
+import { type DeploymentOptions, onDeployment, withDeployment } from './deployment.ts';
+import { interruption } from './exit.ts';
+import { readJsonLines } from './json-lines.ts';
+import { createProgress, printJson, printLine } from './output.ts';
+import { learningSettings } from './stack-outputs.ts';
+
+interface CatalogueOptions extends DeploymentOptions {
+  readonly outputs: string;
+  readonly seed: string;
+  readonly json?: boolean;
+}
+
+const LINES =
+  'lines of {"itemId", "embedding", "attributes"?, "availableFrom"?, "availableUntil"?}; - is stdin';
+
+/** `attune catalogue`: the items that `attune recommend` chooses from. */
+export function catalogueCommand(): Command {
+  const command = (name: string, description: string) =>
+    withDeployment(new Command(name).description(description), 'bucket').option(
+      '--json',
+      'print the result as one line of JSON',
+    );
+  const put = command('put', 'replace the whole catalogue; makes the basis of it where there is none')
+    .argument('<items.jsonl>', LINES)
+    .option('--seed <text>', 'of the basis, where it is made', '1')
+    .action(putItems);
+  const update = command('update', 'add items, and change those with the same id')
+    .argument('<items.jsonl>', LINES)
+    .action(updateItems);
+  const remove = command('remove', 'remove items')
+    .argument('<itemId...>', 'ids of the items')
+    .action(removeItems);
+  const stats = command('stats', 'what the catalogue holds').action(showStats);
+  return [put, update, remove, stats].reduce(
+    (parent, child) => parent.addCommand(child),
+    new Command('catalogue').description('the items that attune recommend chooses from'),
+  );
+}
+
+async function putItems(file: string, options: CatalogueOptions): Promise<void> {
+  const settings = await learningSettings(options.outputs);
+  const items = await readItems(file, settings.embeddingDim);
+  await onDeployment(options, async (deployment) => {
+    const { objects } = await deployment.bucket();
+    const { basis, isNew } = await basisInForce(objects, settings, items, options.seed);
+    const written = await writing(objects, settings, basis, items.length, (writer) => writer.put(items));
+    report(written, options, { basis: basis?.id ?? null });
+    if (isNew && options.json !== true) printLine(`made the basis ${basis?.id} of them`);
+  });
+}
+
+async function updateItems(file: string, options: CatalogueOptions): Promise<void> {
+  const settings = await learningSettings(options.outputs);
+  const items = await readItems(file, settings.embeddingDim);
+  await onDeployment(options, async (deployment) => {
+    const { objects } = await deployment.bucket();
+    const { basis } = await basisInForce(objects, settings);
+    report(await writing(objects, settings, basis, items.length, (writer) => writer.update(items)), options);
+  });
+}
+
+async function removeItems(itemIds: readonly string[], options: CatalogueOptions): Promise<void> {
+  const settings = await learningSettings(options.outputs);
+  await onDeployment(options, async (deployment) => {
+    const { objects } = await deployment.bucket();
+    const { basis } = await basisInForce(objects, settings);
+    const written = await writing(objects, settings, basis, itemIds.length, (writer) =>
+      writer.remove(itemIds),
+    );
+    report(written, options, { unknown: new Set(itemIds).size - written.removed });
+  });
+}
+
+async function showStats(options: CatalogueOptions): Promise<void> {
+  const settings = await learningSettings(options.outputs);
+  const { CatalogueReader } = await import('../shared/catalogue/catalogue-reader.ts');
+  await onDeployment(options, async (deployment) => {
+    const { objects } = await deployment.bucket();
+    const reader = new CatalogueReader(objects, settings);
+    const manifest = await reader.manifest();
+    if (manifest === undefined) {
+      throw new InvalidConfigurationError(
+        `found no catalogue of embeddings of ${settings.embeddingModel} with ${settings.embeddingDim} numbers, expected attune catalogue put first`,
+      );
+    }
+    const { basis } = await basisInForce(objects, settings);
+    const { featuresKey, FEATURES_PREFIX } = await import('../shared/catalogue/catalogue-keys.ts');
+    const stored = new Set<string>();
+    if (basis !== null)
+      for await (const { key } of objects.list(`${FEATURES_PREFIX}${basis.id}/`)) stored.add(key);
+    const { version, shards, embeddingDim, embeddingModel } = manifest;
+    const withFeatures = shards.filter(
+      ({ name }) => basis !== null && stored.has(featuresKey(name, basis.id)),
+    );
+    const stats = {
+      version,
+      items: shards.reduce((sum, { items }) => sum + items, 0),
+      shards: shards.length,
+      bytes: shards.reduce((sum, { bytes }) => sum + bytes, 0),
+      shardsWithFeatures: withFeatures.length,
+      basis: basis?.id ?? null,
+      embeddingDim,
+      embeddingModel,
+      updatedAt: new Date(manifest.updatedAt).toISOString(),
+    };
+    if (options.json) return printJson(stats);
+    printLine(
+      `${stats.items} items in ${stats.shards === 1 ? '1 shard' : `${stats.shards} shards`} of ${stats.bytes} bytes, version ${version} of ${stats.updatedAt}`,
+    );
+    printLine(
+      basis === null
+        ? 'no basis yet: items are ranked by what everybody likes'
+        : `${stats.shardsWithFeatures} of ${stats.shards} shards have features under the basis ${basis.id}`,
+    );
+  });
+}
+
+function report(written: Written, { json }: CatalogueOptions, more: object = {}): void {
+  if (json) {
+    printJson({ ...written, ...more });
+    return;
+  }
+  const { items, version, added, changed, removed } = written;
+  printLine(`${items} items, version ${version}: ${added} added, ${changed} changed, ${removed} removed`);
+}
+
+/** Runs a change of the catalogue, with progress on stderr. */
+async function writing(
+  objects: Objects,
+  settings: LearningSettings,
+  basis: Basis | null,
+  total: number,
+  change: (
+    writer: InstanceType<typeof import('../shared/catalogue/catalogue-writer.ts').CatalogueWriter>,
+  ) => Promise<Written>,
+): Promise<Written> {
+  const { CatalogueWriter } = await import('../shared/catalogue/catalogue-writer.ts');
+  const progress = createProgress('writing', 'items');
+  const onProgress = (items: number) => progress.update(items, Math.max(total, items));
+  try {
+    return await change(new CatalogueWriter(objects, settings, { basis, now: Date.now, onProgress }));
+  } catch (error) {
+    if (!(error instanceof ConflictError)) throw error;
+    throw new ConflictError('the catalogue was changed at the same time: nothing was changed, run it again', {
+      cause: error,
+    });
+  } finally {
+    progress.stop();
+  }
+}
+
+/**
+ * The basis of the deployment.
+ * @param items makes it of these where there is none, and puts it in force
+ */
+async function basisInForce(
+  objects: Objects,
+  settings: LearningSettings,
+  items: readonly CatalogueItem[] = [],
+  seed = '',
+): Promise<{ basis: Basis | null; isNew: boolean }> {
+  const [{ basisFromEmbeddings, MAX_FEATURES, MAX_SAMPLE, sampleEvenly }, { basisFor, learningObjects }] =
+    await Promise.all([import('../shared/lora/basis.ts'), import('../shared/population/shared-learning.ts')]);
+  const stored = learningObjects(objects, settings).basis;
+  const { embeddingDim, embeddingModel, rank, scalingFactor } = settings;
+  const found = basisFor(await stored.refresh(), settings);
+  if (found !== undefined) return { basis: found.basis, isNew: false };
+  const sample = sampleEvenly(items, MAX_SAMPLE).map(({ embedding }) => Float32Array.from(embedding));
+  const isPossible =
+    rank * embeddingDim <= MAX_FEATURES && sample.some((x) => x.some((value) => value !== 0));
+  if (!isPossible) return { basis: null, isNew: false };
+  const basis = basisFromEmbeddings(sample, { rank, scalingFactor, seed });
+  await stored.write({ basis, embeddingModel });
+  return { basis, isNew: true };
+}
+
+async function readItems(file: string, embeddingDim: number): Promise<CatalogueItem[]> {
+  const { parseItem } = await import('../shared/catalogue/item.ts');
+  const signal = interruption();
+  const progress = createProgress('reading', 'items');
+  const items: CatalogueItem[] = [];
+  try {
+    for await (const { line, value, fault } of readJsonLines(file, signal)) {
+      const at = `${file} line ${line}`;
+      if (fault !== undefined) throw new InvalidInputError(at, fault.found, fault.expected);
+      items.push(parseItem(value, embeddingDim, at));
+      progress.update(items.length);
+    }
+  } finally {
+    progress.stop();
+  }
+  // What was read until Ctrl-C is not the whole file.
+  signal.throwIfAborted();
+  if (items.length === 0) throw new InvalidInputError(file, 'no item', 'at least one');
+  return items;
+}

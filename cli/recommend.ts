@@ -1,0 +1,101 @@
+import { Command, InvalidArgumentError } from 'commander';
+import type { RecommendAnswer, RecommendedItem, SimilarAnswer } from '../functions/personalize/recommend.ts';
+import { RECOMMEND_LIMITS } from '../functions/personalize/recommend-request.ts';
+import { OUTPUT } from '../shared/config/names.ts';
+import { InvalidInputError } from '../shared/errors.ts';
+import { invoke } from './invoke.ts';
+import { printJson, printLine } from './output.ts';
+import { resourceName } from './stack-outputs.ts';
+
+interface RecommendOptions {
+  readonly user?: string;
+  readonly similarTo?: string;
+  readonly functionName?: string;
+  readonly outputs?: string;
+  readonly limit: number;
+  readonly filter?: unknown;
+  readonly exclude?: readonly string[];
+  readonly again?: boolean;
+  readonly diversity?: number;
+  readonly maxPerValue?: { attribute: string; count: number };
+  readonly explain?: boolean;
+  readonly json?: boolean;
+}
+
+/** `attune recommend`: asks the personalize function for the best items of the catalogue. */
+export function recommendCommand(): Command {
+  return new Command('recommend')
+    .description('the best items of the catalogue for a user, or items like an item')
+    .option('--user <id>', 'the user')
+    .option('--similar-to <itemId>', 'items like this one; with --user, ordered by the user’s taste')
+    .option('--function-name <name>', 'the personalize function')
+    .option('--outputs <file>', 'take the function from the file of cdk deploy --outputs-file')
+    .option('--limit <n>', 'how many items', wholeNumber(RECOMMEND_LIMITS.items), 20)
+    .option('--filter <json>', 'which items, such as {"attribute":"genre","in":["comedy"]}', json)
+    .option('--exclude <itemId...>', 'leave these items out')
+    .option('--again', 'also items that the user has interacted with')
+    .option('--diversity <0..1>', '0 is by score alone, 1 as unlike each other as possible', Number)
+    .option('--max-per-value <attribute=n>', 'at most n items with the same value of an attribute', cap)
+    .option('--explain', 'show the base, item and user parts of every score')
+    .option('--json', 'print the answer as one line of JSON')
+    .action(recommend);
+}
+
+async function recommend(options: RecommendOptions): Promise<void> {
+  const { user, similarTo, limit, filter, exclude, diversity, maxPerValue, explain = false } = options;
+  if (user === undefined && similarTo === undefined)
+    throw new InvalidInputError('', 'neither --user nor --similar-to', 'at least one of them');
+  const functionName = await resourceName(
+    options.functionName,
+    options.outputs,
+    OUTPUT.personalizeFunctionName,
+    '--function-name',
+  );
+  const answer = await invoke<RecommendAnswer | SimilarAnswer>(functionName, {
+    action: similarTo === undefined ? 'recommend' : 'similar',
+    userId: user,
+    itemId: similarTo,
+    limit,
+    filter,
+    exclude,
+    excludeInteracted: options.again !== true,
+    diversity,
+    maxPerValue,
+    explain,
+  });
+  if (options.json) return printJson(answer);
+  const { catalogueVersion, matching } = answer;
+  const by = 'source' in answer ? `${answer.source}, adapter version ${answer.adapterVersion}, ` : '';
+  printLine(`${by}catalogue version ${catalogueVersion}, ${matching} items match`);
+  for (const item of answer.items) printLine(described(item));
+}
+
+function described({ itemId, score, parts }: RecommendedItem): string {
+  const sum =
+    parts === undefined
+      ? ''
+      : `  = ${parts.base.toFixed(4)} + ${parts.item.toFixed(4)} (item) + ${parts.user.toFixed(4)} (user)`;
+  return `${score.toFixed(4)}  ${itemId}${sum}`;
+}
+
+function wholeNumber(maximum: number) {
+  return (text: string): number => {
+    if (/^[1-9]\d*$/.test(text) && Number(text) <= maximum) return Number(text);
+    throw new InvalidArgumentError(`expected a whole number from 1 to ${maximum}.`);
+  };
+}
+
+function json(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new InvalidArgumentError('expected JSON.');
+  }
+}
+
+function cap(text: string) {
+  const match = /^(.+)=([1-9]\d*)$/.exec(text);
+  if (match === null)
+    throw new InvalidArgumentError('expected an attribute and a whole number, such as genre=2.');
+  return { attribute: match[1]!, count: Number(match[2]) };
+}

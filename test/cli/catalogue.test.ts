@@ -1,0 +1,120 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { LocalStack } from '../../infra/local/local-stack.ts';
+import { OUTPUT } from '../../shared/config/names.ts';
+import { createRandom } from '../../shared/lora/random.ts';
+import { writeAssembly } from '../support/assembly-fixture.ts';
+import { runAttune } from '../support/run-attune.ts';
+
+const SETTINGS = { embeddingDim: 16, embeddingModel: 'm', rank: 2, scalingFactor: 1, learner: 'bayesian' };
+const random = createRandom('catalogue command');
+
+let folder: string;
+let stack: LocalStack;
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'attune-catalogue-'));
+  stack = await LocalStack.start({
+    assemblyDir: writeAssembly(
+      folder,
+      { Adapters: { Type: 'AWS::S3::Bucket', Properties: {} } },
+      {},
+      { [OUTPUT.bucketName]: { Value: { Ref: 'Adapters' } } },
+    ),
+  });
+  const outputs = {
+    [OUTPUT.bucketName]: stack.outputs[OUTPUT.bucketName],
+    [OUTPUT.learningSettings]: JSON.stringify(SETTINGS),
+  };
+  writeFileSync(join(folder, 'outputs.json'), JSON.stringify({ Attune: outputs }));
+});
+afterAll(async () => {
+  await stack.stop();
+  rmSync(folder, { recursive: true });
+});
+
+const item = (id: number, more: object = {}) => ({
+  itemId: `film-${id}`,
+  embedding: Array.from({ length: 16 }, () => random.normal()),
+  ...more,
+});
+
+function catalogue(args: readonly string[], lines: readonly object[] = []) {
+  return runAttune(['catalogue', ...args, '--outputs', join(folder, 'outputs.json')], {
+    env: { ...stack.environment },
+    input: lines.map((line) => JSON.stringify(line)).join('\n'),
+  });
+}
+
+const resultOf = ({ stdout, stderr }: { stdout: string; stderr: string }) => {
+  expect(stderr).toBe('');
+  return JSON.parse(stdout);
+};
+
+test('a catalogue is put, updated, and items are removed from it; a basis is made of it', async () => {
+  const missing = await catalogue(['stats']);
+  expect(missing).toEqual({
+    code: 2,
+    stdout: '',
+    stderr:
+      'attune: found no catalogue of embeddings of m with 16 numbers, expected attune catalogue put first\n',
+  });
+
+  const items = Array.from({ length: 50 }, (_, i) => item(i, { attributes: { year: 1980 + i } }));
+  const put = resultOf(await catalogue(['put', '-', '--json'], items));
+  expect(put).toMatchObject({ version: 1, items: 50, added: 50, shardsWritten: 1 });
+  expect(put.basis).toMatch(/^[0-9a-f]{16}$/);
+
+  const changes = [item(3, { attributes: { year: 2020 } }), item(50)];
+  expect(resultOf(await catalogue(['update', '-', '--json'], changes))).toMatchObject({
+    version: 2,
+    items: 51,
+    added: 1,
+    changed: 1,
+  });
+  expect(resultOf(await catalogue(['remove', 'film-7', 'film-99', '--json']))).toMatchObject({
+    version: 3,
+    items: 50,
+    removed: 1,
+    unknown: 1,
+  });
+  expect(resultOf(await catalogue(['stats', '--json']))).toMatchObject({
+    version: 3,
+    items: 50,
+    shards: 1,
+    shardsWithFeatures: 1,
+    basis: put.basis,
+  });
+  const { stdout } = await catalogue(['stats']);
+  expect(stdout).toMatch(/^50 items in 1 shard of \d+ bytes, version 3 of .*\n1 of 1 shards have features/);
+}, 60_000);
+
+test('a mistake in the file is named with its line, and changes nothing', async () => {
+  const before = await catalogue(['stats', '--json']);
+  const ended = await catalogue(['put', '-'], [item(1), { itemId: 'film-2', embedding: [1, 2] }]);
+  expect(ended).toEqual({
+    code: 2,
+    stdout: '',
+    stderr: 'attune: - line 2, embedding: found 2 numbers, expected 16 numbers\n',
+  });
+  expect(await catalogue(['put', '-'])).toMatchObject({
+    code: 2,
+    stderr: 'attune: -: found no item, expected at least one\n',
+  });
+  expect(await catalogue(['stats', '--json'])).toEqual(before);
+}, 60_000);
+
+test.each([
+  [[], 'found neither --user nor --similar-to'],
+  [['--user', 'ada'], 'found neither --function-name nor --outputs'],
+  [['--user', 'ada', '--filter', '{'], 'expected JSON.'],
+  [['--user', 'ada', '--limit', '501'], 'expected a whole number from 1 to 500.'],
+  [['--user', 'ada', '--max-per-value', 'genre'], 'such as genre=2.'],
+])('attune recommend answers a mistake with one line and exit code 2: %j', async (args, line) => {
+  const { code, stderr } = await runAttune(['recommend', ...args]);
+  expect(code).toBe(2);
+  expect(stderr).toContain(line);
+  expect(stderr.trimEnd().split('\n')).toHaveLength(1);
+});

@@ -110,8 +110,9 @@ async function run(
     { projectSettings, synthesizeAssembly },
     { planReplay },
     { openCheckpoint },
-    { provideBasis, replay },
-    { rankHeldOut, readLearnedState },
+    { provideCatalogue, replay },
+    { rankHeldOut, readLearnedState, SOMEBODY_NEW },
+    { exampleUser },
     { newcomersLoss },
     { describe, summarize },
   ] = await Promise.all([
@@ -120,6 +121,7 @@ async function run(
     import('./replay/checkpoint.ts'),
     import('./replay/replay.ts'),
     import('./replay/measure.ts'),
+    import('./replay/example-user.ts'),
     import('./replay/newcomers.ts'),
     import('./replay/summary.ts'),
   ]);
@@ -149,7 +151,8 @@ async function run(
   try {
     if (checkpoint.roundsDone > 0)
       say(`Continuing after round ${checkpoint.roundsDone} of ${plan.rounds.length}`);
-    await provideBasis({ learning: clients.learning, settings }, plan, options.seed);
+    const { learning, objects } = clients;
+    await provideCatalogue({ learning, settings, objects }, plan, options.seed);
     const replayed = createProgress('replaying', 'events');
     const published = await replay(plan, {
       stack,
@@ -162,12 +165,13 @@ async function run(
     }).finally(() => replayed.stop());
 
     const ranked = createProgress('ranking', 'users');
-    const ranking = await rankHeldOut(
-      plan,
-      clients.lambda,
-      stack.outputs[OUTPUT.personalizeFunctionName]!,
-      (users) => ranked.update(users, plan.heldOut.length),
+    const personalize = {
+      client: clients.lambda,
+      functionName: stack.outputs[OUTPUT.personalizeFunctionName]!,
       signal,
+    };
+    const ranking = await rankHeldOut(plan, personalize, (users) =>
+      ranked.update(users, plan.heldOut.length),
     ).finally(() => ranked.stop());
     const learned = await readLearnedState(clients.objects, clients.learning);
     const population = await clients.learning.population.read();
@@ -182,6 +186,7 @@ async function run(
         .map(({ initMs }) => initMs),
       transfer: options.transfer,
       newcomers: await newcomersLoss(plan, clients.episodes),
+      example: await exampleUser(plan, SOMEBODY_NEW, personalize),
     });
     say(describe(summary, plan, population));
     if (options.keep) sayWhere(stack, options.json === true);

@@ -1,14 +1,12 @@
 import { createHash } from 'node:crypto';
-import { InvokeCommand, type LambdaClient } from '@aws-sdk/client-lambda';
-import type { ExplainedError } from '../../functions/personalize/http.ts';
 import type { PersonalizeAnswer, ScoredItem } from '../../functions/personalize/personalize.ts';
 import { AdapterStore } from '../../shared/adapters/adapter-store.ts';
 import { PREFIX } from '../../shared/config/names.ts';
-import { UnavailableError } from '../../shared/errors.ts';
 import { encodeEmbedding } from '../../shared/feedback/embedding-codec.ts';
 import { type LearnerState, learnerOf } from '../../shared/lora/learner.ts';
 import { combine, type LearningObjects } from '../../shared/population/shared-learning.ts';
 import type { ObjectStore } from '../../shared/storage/objects.ts';
+import { askPersonalize, type PersonalizeFunction } from './ask-personalize.ts';
 import { aucByThreshold, bootstrapInterval, mean, ndcg } from './datasets/ranking-metrics.ts';
 import type { HeldOutUser, ReplayPlan } from './plan.ts';
 
@@ -44,7 +42,7 @@ export interface Interval {
 const LIKED = 7 / 9 - 1e-9;
 
 /** Nobody has this id, so that it is answered as a new user is. */
-const SOMEBODY_NEW = 'attune-local-somebody-new';
+export const SOMEBODY_NEW = 'attune-local-somebody-new';
 
 /**
  * Ranks every user's held-out items by the embeddings alone, as for somebody new, and for the user: the latter two as
@@ -53,13 +51,11 @@ const SOMEBODY_NEW = 'attune-local-somebody-new';
  */
 export async function rankHeldOut(
   plan: ReplayPlan,
-  client: LambdaClient,
-  functionName: string,
+  personalize: PersonalizeFunction,
   onProgress: (users: number) => void,
-  signal: AbortSignal,
 ): Promise<Ranking> {
   const scoresFor = (userId: string, interactions: HeldOutUser['interactions']) =>
-    scoresOf(userId, interactions, plan, client, functionName, signal);
+    scoresOf(userId, interactions, plan, personalize);
   const rankings: Record<'base' | 'shared' | 'adapted', (number | undefined)[]> = {
     base: [],
     shared: [],
@@ -67,7 +63,7 @@ export async function rankHeldOut(
   };
   const ndcgs = { base: [] as number[], shared: [] as number[], adapted: [] as number[] };
   for (const { userId, interactions } of plan.heldOut) {
-    signal.throwIfAborted();
+    personalize.signal.throwIfAborted();
     const scores = {
       // Without an adapter y = x, and ⟨x, y⟩/⟨x, x⟩ is 1 for every item: no preference.
       base: interactions.map(() => 1),
@@ -105,22 +101,13 @@ async function scoresOf(
   userId: string,
   interactions: HeldOutUser['interactions'],
   { items }: ReplayPlan,
-  client: LambdaClient,
-  functionName: string,
-  abortSignal: AbortSignal,
+  personalize: PersonalizeFunction,
 ): Promise<number[]> {
   const candidates = interactions.map(({ itemId }) => ({
     itemId,
     embedding: encodeEmbedding(items.get(itemId)!),
   }));
-  const response = await client.send(
-    new InvokeCommand({ FunctionName: functionName, Payload: JSON.stringify({ userId, candidates }) }),
-    { abortSignal },
-  );
-  const text = Buffer.from(response.Payload ?? []).toString('utf8');
-  if (response.FunctionError !== undefined) throw new UnavailableError(`personalize failed: ${text}`);
-  const answer = JSON.parse(text) as PersonalizeAnswer | { error: ExplainedError };
-  if ('error' in answer) throw new UnavailableError(`personalize refused a request: ${answer.error.message}`);
+  const answer = await askPersonalize<PersonalizeAnswer>(personalize, { userId, candidates });
   const scores = new Array<number>(interactions.length).fill(Number.NaN);
   for (const { index, score } of answer.items as readonly ScoredItem[]) scores[index] = score;
   return scores;

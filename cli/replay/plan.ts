@@ -7,6 +7,7 @@ import { type DatasetInteraction, type FeedbackDataset, holdOut } from './datase
 export interface ReplayPlan {
   readonly dataset: string;
   readonly items: ReadonlyMap<string, Float32Array>;
+  readonly titles: ReadonlyMap<string, string>;
   /** Consolidation follows every round, when the queue is empty. */
   readonly rounds: readonly (readonly FeedbackEventInput[])[];
   readonly heldOut: readonly HeldOutUser[];
@@ -49,6 +50,7 @@ export function planReplay(dataset: FeedbackDataset, eventsPerUser = Number.POSI
   return {
     dataset: dataset.name,
     items: dataset.items,
+    titles: dataset.titles,
     rounds: roundsOf(inOrder),
     heldOut,
     interactions: inOrder.reduce((sum, { interactions }) => sum + interactions.length, 0),

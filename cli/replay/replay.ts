@@ -1,6 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { LocalStack } from '../../infra/local/local-stack.ts';
 import { orAborted } from '../../shared/abort.ts';
+import { CatalogueReader } from '../../shared/catalogue/catalogue-reader.ts';
+import { CatalogueWriter } from '../../shared/catalogue/catalogue-writer.ts';
+import { unitHalves } from '../../shared/catalogue/item.ts';
 import { METRIC, OUTPUT } from '../../shared/config/names.ts';
 import type { DeploymentSettings } from '../../shared/config/settings.ts';
 import { userKey } from '../../shared/config/user-key.ts';
@@ -10,6 +13,7 @@ import { FeedbackPublisher } from '../../shared/feedback/publisher.ts';
 import type { FeedbackQueue } from '../../shared/feedback/queue.ts';
 import { basisFromEmbeddings, MAX_FEATURES } from '../../shared/lora/basis.ts';
 import type { LearningObjects } from '../../shared/population/shared-learning.ts';
+import type { Objects } from '../../shared/storage/objects.ts';
 import { printProblem } from '../output.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import type { ReplayPlan } from './plan.ts';
@@ -41,17 +45,29 @@ const WAVE = 32;
 /** One event in so many is sent twice. */
 const SENT_TWICE = 50;
 
-/** Puts the basis of the catalogue beside the adapters, unless the deployment has one. */
-export async function provideBasis(
-  { learning, settings }: Pick<ReplayServices, 'learning' | 'settings'>,
+/** Puts the catalogue and its basis beside the adapters, unless the deployment has them. */
+export async function provideCatalogue(
+  {
+    learning,
+    settings,
+    objects,
+  }: Pick<ReplayServices, 'learning' | 'settings'> & { readonly objects: Objects },
   plan: ReplayPlan,
   seed: number,
 ): Promise<void> {
-  if ((await learning.basis.refresh()) !== undefined) return;
   const { embeddingDim, rank, scalingFactor, embeddingModel } = settings;
-  if (rank * embeddingDim > MAX_FEATURES) return;
-  const basis = basisFromEmbeddings([...plan.items.values()], { rank, scalingFactor, seed });
-  await learning.basis.write({ basis, embeddingModel });
+  let basis = (await learning.basis.refresh())?.basis ?? null;
+  if (basis === null && rank * embeddingDim <= MAX_FEATURES) {
+    basis = basisFromEmbeddings([...plan.items.values()], { rank, scalingFactor, seed });
+    await learning.basis.write({ basis, embeddingModel });
+  }
+  if ((await new CatalogueReader(objects, settings).manifest()) !== undefined) return;
+  const items = [...plan.items].map(([itemId, vector]) => ({
+    itemId,
+    embedding: unitHalves(vector),
+    attributes: {},
+  }));
+  await new CatalogueWriter(objects, settings, { basis, now: Date.now }).put(items);
 }
 
 /**

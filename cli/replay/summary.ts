@@ -1,4 +1,5 @@
 import type { PopulationModel } from '../../shared/population/population-model.ts';
+import type { ExampleUser } from './example-user.ts';
 import type { Interval, LearnedState, Ranking } from './measure.ts';
 import type { NewcomersLoss } from './newcomers.ts';
 import type { ReplayPlan } from './plan.ts';
@@ -32,6 +33,8 @@ export interface ReplaySummary extends Omit<Ranking, 'users'> {
   readonly transfer: 'on' | 'off';
   /** The second half of the users, who came when others had taught the bank. */
   readonly newcomers: NewcomersLoss;
+  /** One user's history and recommendations. */
+  readonly example: ExampleUser | null;
 }
 
 export function summarize(
@@ -48,6 +51,7 @@ export function summarize(
     coldStartsMs: readonly number[];
     transfer: 'on' | 'off';
     newcomers: NewcomersLoss;
+    example: ExampleUser | null;
   },
 ): ReplaySummary {
   const { users: _, ...figures } = ranking;
@@ -75,6 +79,7 @@ export function summarize(
     learnedState: learned.digest,
     transfer: counted.transfer,
     newcomers: counted.newcomers,
+    example: counted.example,
   };
 }
 
@@ -116,7 +121,22 @@ export function describe(
     `  NDCG@10       ${n(s.ndcgBase, 3)}              ${n(s.ndcgShared, 3)}                 ${n(s.ndcgAdapted, 3)}`,
     `  The own adapter adds ${n(s.aucGain, 3)} ${range(s.aucGainInterval)} of AUC ${s.transfer === 'on' ? 'to what all users taught' : 'to the embeddings alone'} (95 % interval over ${n(s.users)} users).`,
     '',
+    ...(s.example === null ? [] : exampleLines(s.example)),
   ].join('\n');
+}
+
+/** The lists beside each other. */
+function exampleLines({ userId, interactions, liked, before, after }: ExampleUser): string[] {
+  const rows = [
+    ['liked best so far', 'for somebody new', `for ${userId}`],
+    ...liked.map((title, i) => [title, before[i] ?? '', after[i] ?? '']),
+  ].map((row) => row.map((cell) => (cell.length > 36 ? `${cell.slice(0, 35)}…` : cell).padEnd(38)));
+  return [
+    `  The best of the whole catalogue for ${userId}, in one call, after ${interactions} interactions:`,
+    '',
+    ...rows.map((row) => `  ${row.join('')}`.trimEnd()),
+    '',
+  ];
 }
 
 function quantile(values: readonly number[], q: number): number | null {

@@ -33,6 +33,7 @@ test('the summary shows a dash for what could not be measured', () => {
       coldStartsMs: [],
       transfer: 'off',
       newcomers: { users: 0, loss: null, lossWithoutAdapter: null, losses: [] },
+      example: { userId: 'ada', interactions: 3, liked: ['x'.repeat(40)], before: ['b'], after: [] },
     },
   );
   expect(JSON.parse(JSON.stringify(summary))).toMatchObject({ aucAdapted: null, aucAdaptedInterval: null });
@@ -40,5 +41,7 @@ test('the summary shows a dash for what could not be measured', () => {
   expect(text).toMatch(/^ {2}AUC +– +– +– {2}\[–, –\]$/m);
   expect(text).toMatch(/^ {2}skills .*; none is used, transfer is off$/m);
   expect(text).toMatch(/^ {2}NDCG@10 +1\.000 +0\.750 +0\.500$/m);
+  expect(text).toMatch(/^ {2}x{35}… +b$/m);
+  expect(text).toContain('for ada, in one call, after 3 interactions');
   expect(text).toContain('The own adapter adds – [–, –] of AUC');
 });

@@ -25,6 +25,8 @@ export interface DatasetUser {
 export interface FeedbackDataset {
   readonly name: string;
   readonly items: ReadonlyMap<string, Float32Array>;
+  /** What a person calls an item, where that is known. */
+  readonly titles: ReadonlyMap<string, string>;
   readonly users: readonly DatasetUser[];
 }
 
@@ -76,6 +78,7 @@ export function movielensDataset(folder: string, options: MovielensOptions): Fee
   return {
     name: basename(resolve(folder)),
     items: itemEmbeddings(known, { dim: embeddingDim, kind: embeddings, seed }),
+    titles: new Map([...catalogue].map(([itemId, { title }]) => [itemId, title])),
     users: chosen.map((userId) => ({
       userId,
       interactions: byUser.get(userId)!.map(interaction).sort(byTime).slice(0, interactionsPerUser),

@@ -28,6 +28,8 @@ interface Item {
   readonly id: string;
   /** Unit length; its first coordinate is .5 for every item. */
   readonly embedding: Float32Array;
+  /** Its id and genres. */
+  readonly title: string;
   /** What everyone thinks of it beyond its genres. */
   readonly quality: number;
   /** Relative chance to be met. */
@@ -73,6 +75,7 @@ export function simulate(options: SimulatorOptions): FeedbackDataset {
   return {
     name: 'simulator',
     items: new Map(catalogue.map(({ id, embedding }) => [id, embedding])),
+    titles: new Map(catalogue.map(({ id, title }) => [id, title])),
     users: simulated,
   };
 }
@@ -84,8 +87,10 @@ function createItem(index: number, genres: readonly Float64Array[], random: Rand
   const shade = direction(genres[0]!.length, random);
   const content = combine(genres, shares).map((value, i) => value + 0.6 * shade[i]!);
   const scale = Math.sqrt(0.75) / Math.hypot(...content);
+  const genresOf = shares.flatMap((share, genre) => (share > 0 ? [String.fromCharCode(65 + genre)] : []));
   return {
     id: `item-${serial(index)}`,
+    title: `item-${serial(index)} (genre ${genresOf.join(' and ')})`,
     embedding: Float32Array.of(0.5, ...content.map((value) => value * scale)),
     quality: QUALITY * random.normal(),
     popularity: (index + 1) ** -0.8,

@@ -1,0 +1,48 @@
+import type { RecommendAnswer } from '../../functions/personalize/recommend.ts';
+import { askPersonalize, type PersonalizeFunction } from './ask-personalize.ts';
+import type { ReplayPlan } from './plan.ts';
+
+/** One user, and what the catalogue has for that user: titles, best first. */
+export interface ExampleUser {
+  readonly userId: string;
+  /** Published interactions, and the items of the best of them. */
+  readonly interactions: number;
+  readonly liked: readonly string[];
+  /** As for somebody new. */
+  readonly before: readonly string[];
+  /** By the user's own adapter as well. */
+  readonly after: readonly string[];
+}
+
+const SHOWN = 5;
+
+/**
+ * The first user of a replay, with recommendations as for somebody new and for the user. Neither holds what the user has met.
+ * @param somebodyNew an id that nobody has
+ */
+export async function exampleUser(
+  plan: ReplayPlan,
+  somebodyNew: string,
+  personalize: PersonalizeFunction,
+): Promise<ExampleUser | null> {
+  const userId = plan.heldOut[0]?.userId;
+  if (userId === undefined) return null;
+  const met = plan.rounds.flat().filter((event) => event.userId === userId);
+  const interactions = met.flatMap((event) => event.interactions);
+  const titlesOf = (items: readonly { readonly itemId?: string | undefined }[]) =>
+    items.map(({ itemId = '' }) => plan.titles.get(itemId) || itemId);
+  const ask = (asking: string) =>
+    askPersonalize<RecommendAnswer>(personalize, {
+      action: 'recommend',
+      userId: asking,
+      limit: SHOWN,
+      exclude: interactions.map(({ itemId }) => itemId),
+    });
+  return {
+    userId,
+    interactions: interactions.length,
+    liked: titlesOf(interactions.toSorted((a, b) => b.reward! - a.reward!).slice(0, SHOWN)),
+    before: titlesOf((await ask(somebodyNew)).items),
+    after: titlesOf((await ask(userId)).items),
+  };
+}

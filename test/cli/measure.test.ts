@@ -50,7 +50,9 @@ function rank(of: ReplayPlan, signal: AbortSignal, onProgress: (users: number) =
     credentials: { accessKeyId: 'a', secretAccessKey: 'b' },
     endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
   });
-  return rankHeldOut(of, { client, functionName: 'personalize', signal }, onProgress).finally(() => client.destroy());
+  return rankHeldOut(of, { client, functionName: 'personalize', signal }, onProgress).finally(() =>
+    client.destroy(),
+  );
 }
 
 describe('ranking what was held out', () => {

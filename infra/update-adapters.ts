@@ -31,7 +31,7 @@ export class UpdateAdapters extends AttuneFunction {
     });
     const { adapters, bank } = props;
     adapters.allowObjects(this, ['s3:GetObject', 's3:PutObject'], [PREFIX.adapters]);
-    adapters.allowObjects(this, ['s3:GetObject'], [PREFIX.basis, PREFIX.skills]);
+    adapters.allowObjects(this, ['s3:GetObject'], [PREFIX.basis, PREFIX.skills, PREFIX.catalogue]);
     adapters.allowObjects(this, ['s3:PutObject'], [PREFIX.quarantine, PREFIX.pending]);
     adapters.allowListing(this);
     bank.allowItems(this, ['dynamodb:PutItem']);

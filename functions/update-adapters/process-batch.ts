@@ -1,5 +1,12 @@
+import type { CatalogueReader } from '../../shared/catalogue/catalogue-reader.ts';
 import { userKey } from '../../shared/config/user-key.ts';
-import { type FeedbackEvent, InvalidEventError, parseFeedbackEvent } from '../../shared/feedback/event.ts';
+import {
+  type FeedbackEvent,
+  InvalidEventError,
+  type ItemEmbeddings,
+  parseFeedbackEvent,
+  UnknownItemsError,
+} from '../../shared/feedback/event.ts';
 import type { Quarantine } from '../../shared/feedback/quarantine.ts';
 import type { SharedLearning } from '../../shared/population/shared-learning.ts';
 import { type UpdateUserServices, updateUser } from './update-user.ts';
@@ -15,6 +22,8 @@ export interface FeedbackMessage {
 
 export interface BatchServices extends UpdateUserServices {
   readonly quarantine: Quarantine;
+  /** Embeddings of items that events name without them. */
+  readonly catalogue: Pick<CatalogueReader, 'embeddingOfItem'>;
   readonly learning: () => Promise<SharedLearning>;
   /** Aborted shortly before the function's time is up. */
   readonly signal: AbortSignal;
@@ -74,7 +83,12 @@ async function processGroup(
   let forgotten = 0;
   try {
     for (const message of messages) {
-      const read = readMessage(message, services.settings);
+      let read = readMessage(message, services.settings);
+      if ('error' in read && read.error instanceof UnknownItemsError) {
+        const { itemIds } = read.error;
+        const known = await untilAborted(services.signal, () => embeddingsOf(itemIds, services));
+        read = readMessage(message, services.settings, known);
+      }
       if ('event' in read) {
         accepted.push({ message, event: read.event });
         continue;
@@ -124,9 +138,10 @@ function idsOf(messages: readonly FeedbackMessage[]): string[] {
 function readMessage(
   { body, groupId }: FeedbackMessage,
   settings: BatchServices['settings'],
+  itemEmbeddings?: ItemEmbeddings,
 ): { event: FeedbackEvent } | { error: Refusal } {
   try {
-    const event = parseFeedbackEvent(body, settings);
+    const event = parseFeedbackEvent(body, settings, itemEmbeddings);
     const expected = userKey(event.userId);
     if (groupId === expected) return { event };
     // Two groups of one user would be delivered side by side, in no order.
@@ -136,6 +151,19 @@ function readMessage(
     if (!(error instanceof InvalidEventError)) throw error;
     return { error };
   }
+}
+
+/** The embeddings of those of the items that the catalogue has. */
+async function embeddingsOf(
+  itemIds: readonly string[],
+  { catalogue }: BatchServices,
+): Promise<ItemEmbeddings> {
+  const known = new Map<string, Float32Array>();
+  for (const itemId of itemIds) {
+    const embedding = await catalogue.embeddingOfItem(itemId);
+    if (embedding !== undefined) known.set(itemId, embedding);
+  }
+  return known;
 }
 
 interface Refusal {

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { AdapterCache } from '../../shared/adapters/adapter-cache.ts';
 import { AdapterStore } from '../../shared/adapters/adapter-store.ts';
+import { CatalogueReader } from '../../shared/catalogue/catalogue-reader.ts';
 import { dynamoClient } from '../../shared/config/clients/dynamodb.ts';
 import { s3Client } from '../../shared/config/clients/s3.ts';
 import { METRIC } from '../../shared/config/names.ts';
@@ -26,6 +27,7 @@ export function createServices(
     settings,
     adapters: new AdapterStore(objects),
     cache: new AdapterCache(),
+    catalogue: new CatalogueReader(objects, settings),
     episodes: guardedEpisodeStore(
       new DynamoEpisodeStore(dynamoClient(), { table: settings.table, ttlDays: settings.episodeTtlDays }),
     ),

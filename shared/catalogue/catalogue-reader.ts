@@ -34,6 +34,8 @@ export interface Place {
 
 /** Bytes of embeddings that stay in memory: they are read only for a few items of a request. */
 const EMBEDDING_CACHE_BYTES = 96 * 1024 * 1024;
+/** Shards whose keys stay in memory, 32 KB each. */
+const MOST_KEYS = 512;
 const LOADS_AT_ONCE = 8;
 
 /**
@@ -47,6 +49,7 @@ export class CatalogueReader {
   #loaded: Catalogue | undefined;
   #loading: { readonly of: string; readonly catalogue: Promise<Catalogue> } | undefined;
   readonly #embeddings = new Map<string, Float16Array>();
+  readonly #keys = new Map<string, BigUint64Array>();
 
   constructor(
     objects: Objects,
@@ -103,6 +106,45 @@ export class CatalogueReader {
     const embeddings = await this.#embeddingsOf(name);
     const { embeddingDim: d } = this.#settings;
     return Array.from(keys, (_, row) => embeddings.subarray(row * d, (row + 1) * d));
+  }
+
+  /**
+   * The embedding of an item, of unit length; undefined where the catalogue does not have it now. Reads only the item's shard.
+   * @throws CorruptObjectError, UnavailableError
+   */
+  async embeddingOfItem(itemId: string): Promise<Float32Array | undefined> {
+    // The item may be newer than the manifest in memory.
+    return (await this.#findItem(itemId, 'read')) ?? this.#findItem(itemId, 'refresh');
+  }
+
+  async #findItem(itemId: string, how: 'read' | 'refresh'): Promise<Float32Array | undefined> {
+    const manifest = await this.manifest(how);
+    if (manifest === undefined) return undefined;
+    const key = itemKey(itemId);
+    const bucket = bucketOf(key, manifest.buckets);
+    const name = manifest.shards.find((shard) => shard.bucket === bucket)?.name;
+    if (name === undefined) return undefined;
+    try {
+      const row = rowOf({ keys: await this.#keysOf(name) }, key);
+      if (row === -1) return undefined;
+      const embeddings = await this.#embeddingsOf(name);
+      const { embeddingDim: d } = this.#settings;
+      return Float32Array.from(embeddings.subarray(row * d, (row + 1) * d));
+    } catch (error) {
+      // Deleted, because another catalogue took its place since the manifest was read.
+      if (how === 'read' && error instanceof MissingShard) return undefined;
+      throw error;
+    }
+  }
+
+  async #keysOf(name: string): Promise<BigUint64Array> {
+    const known = this.#keys.get(name);
+    if (known !== undefined) return known;
+    const { keys } = decodeShard(await this.#get(itemsKey(name)), name, itemsKey(name));
+    if (this.#keys.size >= MOST_KEYS) this.#keys.clear();
+    // A copy: the keys alone are kept, not the object that they came in.
+    this.#keys.set(name, keys.slice());
+    return keys;
   }
 
   async #loadOnce(manifest: Manifest, basis: Basis | null): Promise<Catalogue> {

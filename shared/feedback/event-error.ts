@@ -13,6 +13,7 @@ export type EventFault =
   | 'dimension'
   | 'not-finite'
   | 'embedding-model'
+  | 'unknown-item'
   | 'envelope';
 
 /** An event that breaks the contract. Permanent: it belongs into quarantine. */
@@ -25,6 +26,23 @@ export class InvalidEventError extends InvalidInputError {
     super(field, found, expected);
     this.reason = reason;
     this.userId = userId;
+  }
+}
+
+/** An event that names items without their embeddings, of which the catalogue knows none, or was not asked yet. */
+export class UnknownItemsError extends InvalidEventError {
+  /** All of them, each once. */
+  readonly itemIds: readonly string[];
+
+  constructor(field: string, itemIds: readonly string[], userId: string | undefined) {
+    super(
+      field,
+      shown(itemIds[0]),
+      'an embedding, or the id of an item of the catalogue',
+      'unknown-item',
+      userId,
+    );
+    this.itemIds = itemIds;
   }
 }
 

@@ -35,9 +35,10 @@ const numberUpTo = (maximum: number) => {
 };
 
 /** Only the form: length and finiteness depend on the deployment and are checked when the embedding is decoded. */
+const EMBEDDING = 'base64 of little-endian float32, or an array of numbers';
 const embedding = z.custom<EmbeddingInput>(
   (value) => typeof value === 'string' || Array.isArray(value) || value instanceof Float32Array,
-  'base64 of little-endian float32, or an array of numbers',
+  EMBEDDING,
 );
 
 const watch = z.strictObject(
@@ -57,13 +58,18 @@ export const interactionSchema = z
   .strictObject(
     {
       itemId: id.optional(),
-      embedding,
+      /** May be missing where the catalogue knows the item. */
+      embedding: embedding.optional(),
       reward: numberUpTo(1).optional(),
       watch: watch.optional(),
       target: embedding.optional(),
     },
     'an object with embedding and one of reward, watch, target',
   )
+  .refine(({ embedding, itemId }) => embedding !== undefined || itemId !== undefined, {
+    error: EMBEDDING,
+    path: ['embedding'],
+  })
   .refine((value) => FEEDBACK_KINDS.filter((kind) => value[kind] !== undefined).length === 1, {
     error: 'exactly one of reward, watch, target',
   });

@@ -7,7 +7,7 @@ import {
   InvalidEmbeddingError,
 } from './embedding-codec.ts';
 import { envelopeOf } from './envelope.ts';
-import { checked, fieldAt, InvalidEventError, valueAt } from './event-error.ts';
+import { checked, fieldAt, InvalidEventError, UnknownItemsError, valueAt } from './event-error.ts';
 import {
   type CheckedInteraction,
   eventSchema,
@@ -18,7 +18,7 @@ import {
   type WatchSignals,
 } from './event-schema.ts';
 
-export { InvalidEventError } from './event-error.ts';
+export { InvalidEventError, UnknownItemsError } from './event-error.ts';
 
 /** What one user did with one item, as the learner takes it: with a reward in [0, 1], or with a target embedding. */
 export type Interaction = {
@@ -44,7 +44,8 @@ export interface FeedbackEvent {
 /** An interaction as an application gives it; exactly one of `reward`, `watch` and `target`. */
 export interface InteractionInput {
   readonly itemId?: string | undefined;
-  readonly embedding: EmbeddingInput;
+  /** May be missing where the deployment's catalogue has the item. */
+  readonly embedding?: EmbeddingInput | undefined;
   /** In [0, 1]. */
   readonly reward?: number | undefined;
   readonly watch?: WatchSignals | undefined;
@@ -69,11 +70,14 @@ export interface FeedbackEventInput extends EventHeader {
  * Watch signals become `reward = min(1, 0.5·completionRate + 0.3·rating/5 + 0.2·isRewatch)`.
  *
  * @param expected the deployment's embedding length and model
- * @throws InvalidEventError naming the first field that is wrong, what was found and what was expected
+ * @param itemEmbeddings for interactions that name an item without its embedding
+ * @throws InvalidEventError naming the first field that is wrong, what was found and what was expected; UnknownItemsError where
+ * only embeddings are missing
  */
 export function parseFeedbackEvent(
   body: string,
   expected: { readonly embeddingDim: number; readonly embeddingModel: string },
+  itemEmbeddings: ItemEmbeddings = new Map(),
 ): FeedbackEvent {
   requireMessageSize(body, undefined);
   let raw: unknown;
@@ -90,14 +94,31 @@ export function parseFeedbackEvent(
     const model = shown(expected.embeddingModel);
     throw new InvalidEventError('embeddingModel', shown(embeddingModel), model, 'embedding-model', owner);
   }
+  const unknown = interactions.flatMap(({ embedding, itemId }) =>
+    embedding === undefined && itemId !== undefined && !itemEmbeddings.has(itemId) ? [itemId] : [],
+  );
+  if (unknown.length > 0) {
+    const index = interactions.findIndex(
+      ({ embedding, itemId }) => embedding === undefined && itemId === unknown[0],
+    );
+    throw new UnknownItemsError(`interactions[${index}].itemId`, [...new Set(unknown)], owner);
+  }
   return {
     ...event,
     ...(embeddingModel === undefined ? {} : { embeddingModel }),
-    interactions: interactions.map((interaction, index) =>
-      resolved(interaction, expected.embeddingDim, `interactions[${index}]`, owner),
+    interactions: interactions.map(({ embedding, ...interaction }, index) =>
+      resolved(
+        { ...interaction, embedding: embedding ?? itemEmbeddings.get(interaction.itemId ?? '')! },
+        expected.embeddingDim,
+        `interactions[${index}]`,
+        owner,
+      ),
     ),
   };
 }
+
+/** Embeddings by item id. */
+export type ItemEmbeddings = ReadonlyMap<string, Float32Array>;
 
 /**
  * The message that `parseFeedbackEvent` reads, checked by the same rules.
@@ -143,11 +164,13 @@ export function encodeInteraction(
   const { embedding, target, ...rest } = checked(interactionSchema, input, field, undefined);
   const decodedAt = (value: EmbeddingInput, name: string) =>
     decoded(value, embeddingDim, fieldAt(field, [name]), undefined);
-  const vector = decodedAt(embedding, 'embedding');
-  if (target === undefined) return transmissible({ ...rest, embedding: encodeEmbedding(vector) });
+  const vector = embedding === undefined ? undefined : decodedAt(embedding, 'embedding');
+  const encoded = { ...rest, embedding: vector === undefined ? undefined : encodeEmbedding(vector) };
+  if (target === undefined) return transmissible(encoded);
   const wanted = decodedAt(target, 'target');
-  checkTarget(wanted, vector, fieldAt(field, ['target']), undefined);
-  return transmissible({ ...rest, embedding: encodeEmbedding(vector), target: encodeEmbedding(wanted) });
+  // Where the catalogue has the embedding, its reader checks the target.
+  if (vector !== undefined) checkTarget(wanted, vector, fieldAt(field, ['target']), undefined);
+  return transmissible({ ...encoded, target: encodeEmbedding(wanted) });
 }
 
 /**
@@ -168,7 +191,7 @@ function transmissible(value: unknown): string {
 }
 
 function resolved(
-  input: CheckedInteraction,
+  input: CheckedInteraction & { readonly embedding: EmbeddingInput },
   dim: number,
   field: string,
   owner: string | undefined,

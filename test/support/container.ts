@@ -1,6 +1,7 @@
 import type { BatchServices } from '../../functions/update-adapters/process-batch.ts';
 import { AdapterCache } from '../../shared/adapters/adapter-cache.ts';
 import { AdapterStore } from '../../shared/adapters/adapter-store.ts';
+import { CatalogueReader } from '../../shared/catalogue/catalogue-reader.ts';
 import type { FunctionSettings } from '../../shared/config/settings.ts';
 import type { EpisodeStore } from '../../shared/episodes/episode-store.ts';
 import { InMemoryEpisodeStore } from '../../shared/episodes/in-memory-episode-store.ts';
@@ -90,6 +91,7 @@ export class Container {
       episodes,
       pending: new PendingEpisodes(objects),
       quarantine: new Quarantine(objects),
+      catalogue: new CatalogueReader(objects, SETTINGS, { maxAgeMs: -1 }),
       learning: async () => world.learning,
       freshLearning: async () => world.learning,
       now,

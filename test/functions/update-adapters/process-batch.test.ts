@@ -1,9 +1,12 @@
 import { beforeEach, expect, test } from 'vitest';
 import { type FeedbackMessage, processBatch } from '../../../functions/update-adapters/process-batch.ts';
 import { eventKey } from '../../../shared/adapters/recent-events.ts';
+import { CatalogueWriter } from '../../../shared/catalogue/catalogue-writer.ts';
+import { parseItem } from '../../../shared/catalogue/item.ts';
 import { PREFIX } from '../../../shared/config/names.ts';
 import { userKey } from '../../../shared/config/user-key.ts';
 import { UnavailableError } from '../../../shared/errors.ts';
+import { encodeFeedbackEvent, type InteractionInput } from '../../../shared/feedback/event.ts';
 import type { QuarantinedMessage } from '../../../shared/feedback/quarantine.ts';
 import { Container, createWorld, type Fault, type World } from '../../support/container.ts';
 import { ITEMS, message, poison } from '../../support/feedback-events.ts';
@@ -68,6 +71,41 @@ test('a bad event goes to quarantine with its body untouched, and the events aro
       body: bad.body,
     },
   ]);
+});
+
+const film = { itemId: 'film', reward: 1 };
+
+/** A message with one interaction. */
+function of(eventId: string, userId: string, interaction: InteractionInput): FeedbackMessage {
+  const occurredAt = '2026-03-01T12:00:00Z';
+  const body = encodeFeedbackEvent({ eventId, userId, occurredAt, interactions: [interaction] });
+  return { messageId: `message of ${eventId}`, groupId: userKey(userId), sentAt: 900, body };
+}
+
+test('an event that names an item alone is learned with the embedding of the catalogue', async () => {
+  const [embedding] = ITEMS;
+  const settings = container().services.settings;
+  const writer = new CatalogueWriter(world.objects, settings, { basis: null, now: () => 0 });
+  const item = parseItem({ itemId: 'film', embedding: [...embedding!] }, settings.embeddingDim, 'item');
+
+  const unknown = await process(container(), of('a1', 'ada', film));
+  expect(unknown).toMatchObject({ failed: [], quarantined: [{ code: 'unknown-item' }] });
+
+  await writer.put([item]);
+  const report = await process(container(), of('a1', 'ada', film));
+  expect(report).toMatchObject({ failed: [], quarantined: [], updates: 1 });
+  const given = { itemId: 'film', reward: 1, embedding: [...item.embedding] };
+  await process(container(), of('b1', 'bob', given));
+  const stateOf = async (userId: string) => (await world.adapters.load(userKey(userId)))!.adapter.state;
+  expect(await stateOf('ada')).toEqual(await stateOf('bob'));
+});
+
+test('while the catalogue cannot be read, an event that needs it waits, and those of other users do not', async () => {
+  const on = container({ 'get catalogue/': ['unavailable', 'unavailable', 'unavailable'] });
+  const report = await process(on, of('a1', 'ada', film), message('a2'), message('b1', { userId: 'bob' }));
+  expect(report.failed).toEqual(['message of a1', 'message of a2']);
+  expect(await appliedOf('bob')).toEqual([eventKey('b1')]);
+  expect(await appliedOf('ada')).toEqual([]);
 });
 
 test('an event under another group than its user’s is quarantined: two groups have no order', async () => {

@@ -6,6 +6,7 @@ import {
   type FeedbackEventInput,
   InvalidEventError,
   parseFeedbackEvent,
+  UnknownItemsError,
 } from '../../../shared/feedback/event.ts';
 import { DEPLOYMENT, DIM, embedding, event, id } from './arbitraries.ts';
 
@@ -105,6 +106,31 @@ describe('a feedback event', () => {
   test('with a reward of -0 has a reward of 0', () => {
     const text = JSON.stringify(valid).replaceAll('"reward":0.5', '"reward":-0');
     expect(Object.is(parse(text).interactions[0]?.reward, 0)).toBe(true);
+  });
+
+  test('may name an item of the catalogue without its embedding', () => {
+    const byId = [
+      { itemId: 'a', reward: 1 },
+      interaction,
+      { itemId: 'b', reward: 0 },
+      { itemId: 'a', reward: 1 },
+    ];
+    const body = encodeFeedbackEvent({ ...valid, interactions: byId }, DIM);
+    expect(Buffer.byteLength(JSON.stringify(JSON.parse(body).interactions[0]))).toBe(25);
+    const known = new Map([
+      ['a', Float32Array.from(numbers)],
+      ['b', new Float32Array(DIM)],
+    ]);
+    const { interactions } = parseFeedbackEvent(body, DEPLOYMENT, known);
+    expect(interactions[0]).toEqual({ itemId: 'a', embedding: Float32Array.from(numbers), reward: 1 });
+    expect(interactions[2]).toEqual({ itemId: 'b', embedding: new Float32Array(DIM), reward: 0 });
+    const read = () => parseFeedbackEvent(body, DEPLOYMENT, new Map([['a', Float32Array.from(numbers)]]));
+    expect(read).toThrow(UnknownItemsError);
+    expect(read).toThrow(
+      'interactions[2].itemId: found "b", expected an embedding, or the id of an item of the catalogue',
+    );
+    const error = refusal(JSON.parse(body)) as UnknownItemsError;
+    expect([error.reason, error.userId, error.itemIds]).toEqual(['unknown-item', 'user', ['a', 'b']]);
   });
 
   test('may have 100 interactions and 256 KiB, but no more', () => {

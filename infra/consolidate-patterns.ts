@@ -68,7 +68,7 @@ export class ConsolidatePatterns extends Construct {
     adapters.allowObjects(
       this.function,
       ['s3:GetObject', 's3:PutObject'],
-      [PREFIX.basis, PREFIX.skills, PREFIX.consolidation],
+      [PREFIX.basis, PREFIX.skills, PREFIX.consolidation, PREFIX.catalogue],
     );
     adapters.allowObjects(this.function, ['s3:GetObject', 's3:DeleteObject'], [PREFIX.pending]);
     adapters.allowListing(this.function);

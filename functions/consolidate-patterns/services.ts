@@ -16,13 +16,14 @@ import type { ConsolidationServices } from './consolidate.ts';
 export function createServices(
   env: Record<string, string | undefined>,
   { logger, metrics }: Telemetry,
-): ConsolidationServices {
+): ConsolidationServices & { readonly objects: ObjectStore } {
   const settings = settingsFromEnvironment(env);
   const objects = new ObjectStore(s3Client(), settings.bucket);
   const cell = cellOf(settings);
   return {
     cell,
     settings,
+    objects,
     learning: learningObjects(objects, settings),
     adapters: new AdapterStore(objects),
     episodes: new DynamoEpisodeStore(dynamoClient(), {

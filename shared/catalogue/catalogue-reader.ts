@@ -7,6 +7,7 @@ import { embeddingsKey, featuresKey, itemsKey, MANIFEST_KEY } from './catalogue-
 import type { CatalogueSettings } from './catalogue-writer.ts';
 import { decodeFeatures, featuresOf, type ShardFeatures } from './features.ts';
 import { bucketOf, decodeManifest, encodeManifest, itemCount, type Manifest } from './manifest.ts';
+import { KERNEL_COLUMNS, scanKernel } from './scan-kernel.ts';
 import { decodeEmbeddings, decodeShard, rowOf, type Shard } from './shard.ts';
 
 /** One consistent version of the catalogue, as a scan needs it. */
@@ -185,14 +186,14 @@ export class CatalogueReader {
     if (basis === null) return { ...shard, bucket, features: null };
     if (features === undefined || features === 'not-modified') {
       // The basis is newer than the shard, and nobody has stored its features yet.
-      return { ...shard, bucket, features: featuresOf(basis, await this.#embeddingsOf(name)) };
+      return { ...shard, bucket, features: adopted(featuresOf(basis, await this.#embeddingsOf(name))) };
     }
     const { projectionDim } = basis;
     const key = featuresKey(name, basis.id);
     return {
       ...shard,
       bucket,
-      features: decodeFeatures(features.body, shard.keys.length, projectionDim, key),
+      features: adopted(decodeFeatures(features.body, shard.keys.length, projectionDim, key)),
     };
   }
 
@@ -220,6 +221,12 @@ export class CatalogueReader {
     if (found === undefined || found === 'not-modified') throw new MissingShard(key, 'a shard is missing');
     return found.body;
   }
+}
+
+/** The features where the scan's kernel reads them. */
+function adopted({ values, scales }: ShardFeatures): ShardFeatures {
+  if (scanKernel === null || scales.length !== KERNEL_COLUMNS) return { values, scales };
+  return { values: scanKernel.adopt(values), scales };
 }
 
 class MissingShard extends CorruptObjectError {}

@@ -1,4 +1,7 @@
+import { approximate } from './approximate-scan.ts';
+import { Candidates } from './candidates.ts';
 import type { Catalogue, Place } from './catalogue-reader.ts';
+import { type ScanKernel, scanKernel } from './scan-kernel.ts';
 import { itemIdAt } from './shard.ts';
 
 /** score(item) = base + effect(item) + ψ(item)·m: whatever model made the numbers, the scan needs no more. */
@@ -20,27 +23,38 @@ export interface Ranked extends Place {
 export type Selection = readonly (Uint8Array | null)[];
 
 /**
- * The `limit` best items of the selection, by falling score; equal scores in the order of the UTF-8 bytes of the ids. Exact: every
- * item is scored in float64.
+ * The `limit` best items of the selection, by falling score; equal scores in the order of the UTF-8 bytes of the ids. Exact: an item
+ * is left out unscored in float64 only where the error of its approximate score is known to be too small to bring it in.
  */
 export function topItems(
   catalogue: Pick<Catalogue, 'shards'>,
   scorer: LinearScorer,
   selection: Selection,
   limit: number,
+  kernel: ScanKernel | null = scanKernel,
 ): Ranked[] {
   const best = new BestItems(catalogue, limit);
+  if (limit === 0) return [];
+  const candidates = new Candidates(limit);
   catalogue.shards.forEach(({ keys, features }, shard) => {
-    const scores = new Float64Array(keys.length);
+    const { coefficients } = scorer;
     const effects = scorer.effects?.[shard];
+    const selected = selection[shard] ?? null;
+    if (coefficients !== null && features !== null) {
+      const approximation = approximate(kernel, features, weightsOf(coefficients, features.scales));
+      if (approximation !== undefined) {
+        candidates.offer(shard, approximation, scorer.base, effects, selected);
+        return;
+      }
+    }
+    const scores = new Float64Array(keys.length);
     if (effects === undefined) scores.fill(scorer.base);
     else for (let row = 0; row < scores.length; row++) scores[row] = scorer.base + effects[row]!;
-    if (scorer.coefficients !== null && features !== null) {
-      const { values, scales } = features;
-      addProducts(values, weightsOf(scorer.coefficients, scales), scores);
-    }
-    best.offer(shard, scores, selection[shard] ?? null);
+    if (coefficients !== null && features !== null)
+      addProducts(features.values, weightsOf(coefficients, features.scales), scores);
+    best.offer(shard, scores, selected);
   });
+  for (const place of candidates.left()) best.add({ ...place, score: scoreAt(catalogue, scorer, place) });
   return best.ranked();
 }
 
@@ -108,12 +122,11 @@ class BestItems {
   }
 
   offer(shard: number, scores: Float64Array, selected: Uint8Array | null): void {
-    if (this.#limit === 0) return;
     let floor = this.#heap.length < this.#limit ? Number.NEGATIVE_INFINITY : this.#heap[0]!.score;
     for (let row = 0; row < scores.length; row++) {
       const score = scores[row]!;
       if (score < floor || (selected !== null && selected[row] === 0)) continue;
-      this.#add({ shard, row, score });
+      this.add({ shard, row, score });
       if (this.#heap.length === this.#limit) floor = this.#heap[0]!.score;
     }
   }
@@ -124,7 +137,7 @@ class BestItems {
       .map((item) => ({ ...item, itemId: itemIdAt(this.#catalogue.shards[item.shard]!, item.row) }));
   }
 
-  #add(item: Place & { readonly score: number }): void {
+  add(item: Place & { readonly score: number }): void {
     const heap = this.#heap;
     if (heap.length < this.#limit) {
       heap.push(item);

@@ -1,0 +1,206 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { LocalStack } from '../../infra/local/local-stack.ts';
+import { embeddingsKey, featuresKey, itemsKey, MANIFEST_KEY } from '../../shared/catalogue/catalogue-keys.ts';
+import { type Catalogue, CatalogueReader } from '../../shared/catalogue/catalogue-reader.ts';
+import { encodeFeatures, quantise } from '../../shared/catalogue/features.ts';
+import { bucketOf, encodeManifest, type ManifestShard } from '../../shared/catalogue/manifest.ts';
+import { type LinearScorer, topItems } from '../../shared/catalogue/scan.ts';
+import { select } from '../../shared/catalogue/selection.ts';
+import { encodeShard } from '../../shared/catalogue/shard.ts';
+import { OUTPUT } from '../../shared/config/names.ts';
+import { itemKey } from '../../shared/episodes/episode.ts';
+import { type Basis, basisFromEmbeddings } from '../../shared/lora/basis.ts';
+import { createRandom, type Random } from '../../shared/lora/random.ts';
+import type { Objects } from '../../shared/storage/objects.ts';
+import { ObjectStore } from '../../shared/storage/objects.ts';
+import { writeAssembly } from '../support/assembly-fixture.ts';
+import { localS3 } from './consolidation/local-s3.ts';
+
+/**
+ * Times of recommending from catalogues of several sizes, beside a naive scan of the same numbers in the same process:
+ * `npm run bench:recommend [-- --json] [--quick]`. A query excludes 300 items and takes the best 100 of all others; the whole query
+ * is selection, scan, order, ids and JSON. Medians of queries by different users. `--quick` leaves out the largest size.
+ */
+const SIZES = [10_000, 100_000, 1_000_000];
+const P = 64;
+const LIMIT = 100;
+const EXCLUDED = 300;
+const QUERIES = 15;
+const SHARD_ITEMS = 4_096;
+const SETTINGS = { embeddingDim: 16, embeddingModel: 'bench' };
+
+interface Row {
+  readonly items: number;
+  readonly queryMs: number;
+  readonly filteredMs: number;
+  readonly naiveMs: number;
+  readonly ratio: number;
+  /** Share of the float64 top 100 that the answer holds. */
+  readonly recall: number;
+  readonly bytesPerItem: number;
+  readonly loadMs: number;
+}
+
+/** The numbers before they are stored, by row over all shards. */
+interface Exact {
+  readonly psi: Float32Array;
+  readonly ids: readonly string[];
+}
+
+const { values: options } = parseArgs({
+  options: { json: { type: 'boolean', default: false }, quick: { type: 'boolean', default: false } },
+});
+
+const folder = mkdtempSync(join(tmpdir(), 'attune-bench-'));
+const resources = { Adapters: { Type: 'AWS::S3::Bucket', Properties: {} } };
+const outputs = { [OUTPUT.bucketName]: { Value: { Ref: 'Adapters' } } };
+const stack = await LocalStack.start({ assemblyDir: writeAssembly(folder, resources, {}, outputs) });
+const s3 = localS3(stack.endpoints.s3);
+try {
+  const objects = new ObjectStore(s3, stack.outputs[OUTPUT.bucketName]!);
+  const rows: Row[] = [];
+  for (const size of options.quick ? SIZES.slice(0, 2) : SIZES) {
+    const row = await measure(size, objects);
+    rows.push(row);
+    if (!options.json) print(row);
+  }
+  if (options.json) process.stdout.write(`${JSON.stringify({ sizes: rows })}\n`);
+} finally {
+  s3.destroy();
+  await stack.stop();
+  rmSync(folder, { recursive: true });
+}
+
+async function measure(items: number, objects: Objects): Promise<Row> {
+  const random = createRandom(`recommend ${items}`);
+  const basis = benchBasis();
+  const exact = await putCatalogue(items, basis, objects, random);
+  const reader = new CatalogueReader(objects, SETTINGS);
+  const startedAt = performance.now();
+  const catalogue = (await reader.load(basis))!;
+  const loadMs = performance.now() - startedAt;
+  const times = { query: [] as number[], filtered: [] as number[], naive: [] as number[] };
+  let found = 0;
+  for (let query = 0; query < QUERIES; query++) {
+    const m = Float64Array.from({ length: P }, () => random.normal());
+    const excluded = Array.from({ length: EXCLUDED }, () => random.integer(items));
+    const keys = excluded.map((i) => itemKey(`item-${i}`));
+    const scorer: LinearScorer = { base: 0.6, coefficients: m, effects: null };
+    const ask = (filter?: Parameters<typeof select>[1]['filter']) => {
+      const { selection, count } = select(catalogue, { filter, exclude: keys, now: 0 });
+      const best = topItems(catalogue, scorer, selection, LIMIT);
+      return { best, text: JSON.stringify({ count, best }) };
+    };
+    const answer = timed(times.query, () => ask());
+    timed(times.filtered, () => ask({ kind: 'range', attribute: 'year', bounds: { gte: 2_000 } }));
+    const without = new Set(excluded.map((i) => `item-${i}`));
+    const expected = timed(times.naive, () => naive(exact, m, without));
+    const ids = new Set(answer.best.map(({ itemId }) => itemId));
+    found += expected.filter(({ id }) => ids.has(id)).length;
+  }
+  const queryMs = median(times.query);
+  const naiveMs = median(times.naive);
+  return {
+    items,
+    queryMs,
+    filteredMs: median(times.filtered),
+    naiveMs,
+    ratio: naiveMs / queryMs,
+    recall: found / (QUERIES * LIMIT),
+    bytesPerItem: bytesOf(catalogue) / items,
+    loadMs,
+  };
+}
+
+/** What anybody would write first: one loop over float32 features in float64, and the best so far in a sorted list. */
+function naive({ psi, ids }: Exact, m: Float64Array, without: ReadonlySet<string>) {
+  const best: { id: string; score: number }[] = [];
+  for (let i = 0; i < ids.length; i++) {
+    let score = 0.6;
+    for (let j = 0; j < P; j++) score += psi[i * P + j]! * m[j]!;
+    if (best.length === LIMIT && score <= best[LIMIT - 1]!.score) continue;
+    if (without.has(ids[i]!)) continue;
+    let at = best.length;
+    while (at > 0 && best[at - 1]!.score < score) at--;
+    best.splice(at, 0, { id: ids[i]!, score });
+    if (best.length > LIMIT) best.pop();
+  }
+  return best;
+}
+
+/** Writes a catalogue whose features are made up: as those of embeddings, their columns fall from .045 to .004. */
+async function putCatalogue(items: number, basis: Basis, objects: Objects, random: Random): Promise<Exact> {
+  const buckets = 2 ** Math.max(0, Math.ceil(Math.log2(items / SHARD_ITEMS)));
+  const names = Array.from({ length: items }, (_, i) => i);
+  const grouped = Map.groupBy(names, (i) => bucketOf(itemKey(`item-${i}`), buckets));
+  const deviation = Float64Array.from({ length: P }, (_, j) => 0.045 * (0.004 / 0.045) ** (j / (P - 1)));
+  const psi = new Float32Array(items * P);
+  const ids: string[] = [];
+  const shards: ManifestShard[] = [];
+  const embedding = new Float16Array(SETTINGS.embeddingDim);
+  for (const [bucket, members] of [...grouped].sort(([a], [b]) => a - b)) {
+    const encoded = encodeShard(
+      members.map((i) => ({ itemId: `item-${i}`, embedding, attributes: { year: 1980 + (i % 40) } })),
+      SETTINGS.embeddingDim,
+    );
+    const start = ids.length;
+    const keyed = members.map((i) => ({ id: `item-${i}`, key: itemKey(`item-${i}`) }));
+    for (const { id } of keyed.sort((a, b) => (a.key < b.key ? -1 : 1))) ids.push(id);
+    for (let at = start * P; at < ids.length * P; at++) psi[at] = deviation[at % P]! * random.normal();
+    const features = quantise(Float64Array.from(psi.subarray(start * P, ids.length * P)), P);
+    await objects.put(itemsKey(encoded.name), encoded.itemBytes);
+    await objects.put(embeddingsKey(encoded.name), encoded.embeddingBytes);
+    await objects.put(featuresKey(encoded.name, basis.id), encodeFeatures(encoded.name, basis.id, features));
+    const bytes = encoded.itemBytes.length + encoded.embeddingBytes.length;
+    shards.push({ bucket, name: encoded.name, items: encoded.items, bytes });
+  }
+  const manifest = { ...SETTINGS, version: items, buckets, shards, updatedAt: 0 };
+  await objects.put(MANIFEST_KEY, encodeManifest(manifest));
+  return { psi, ids };
+}
+
+/** Only its id and its number of columns are used. */
+function benchBasis(): Basis {
+  const random = createRandom('bench basis');
+  const embeddings = Array.from({ length: 400 }, () =>
+    Float32Array.from({ length: SETTINGS.embeddingDim }, () => random.normal()),
+  );
+  const basis = basisFromEmbeddings(embeddings, { rank: 4, scalingFactor: 1, seed: 1 });
+  if (basis.projectionDim !== P) throw new Error(`${basis.projectionDim} columns, expected ${P}`);
+  return basis;
+}
+
+/** What a container keeps: features, keys, ids, attributes. */
+function bytesOf({ shards }: Catalogue): number {
+  return shards.reduce(
+    (sum, { keys, idBytes, idEnds, attributeBytes, features }) =>
+      sum +
+      keys.byteLength +
+      idBytes.byteLength +
+      idEnds.byteLength +
+      attributeBytes.byteLength +
+      features!.values.byteLength,
+    0,
+  );
+}
+
+function timed<T>(times: number[], work: () => T): T {
+  const startedAt = performance.now();
+  const result = work();
+  times.push(performance.now() - startedAt);
+  return result;
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
+}
+
+function print(row: Row): void {
+  const ms = (value: number) => `${value.toFixed(2)} ms`;
+  process.stdout.write(
+    `${row.items.toLocaleString('en-US')} items: query ${ms(row.queryMs)} (filtered ${ms(row.filteredMs)}), naive ${ms(row.naiveMs)}, ${row.ratio.toFixed(1)} times as fast; recall@${LIMIT} ${row.recall.toFixed(4)}; ${row.bytesPerItem.toFixed(0)} bytes an item; loaded in ${ms(row.loadMs)}\n`,
+  );
+}

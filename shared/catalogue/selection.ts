@@ -32,17 +32,19 @@ export function select(
   { filter, exclude, now }: SelectionOptions,
 ): { readonly selection: Selection; readonly count: number } {
   const selection: (Uint8Array | null)[] = catalogue.shards.map((shard) => selectedRows(shard, filter, now));
-  for (const key of exclude) {
-    const place = placeOf(catalogue, key);
-    if (place === undefined) continue;
-    selection[place.shard] ??= new Uint8Array(catalogue.shards[place.shard]!.keys.length).fill(1);
-    selection[place.shard]![place.row] = 0;
-  }
   let count = 0;
   selection.forEach((rows, i) => {
     if (rows === null) count += catalogue.shards[i]!.keys.length;
     else for (let row = 0; row < rows.length; row++) count += rows[row]!;
   });
+  for (const key of exclude) {
+    const place = placeOf(catalogue, key);
+    if (place === undefined) continue;
+    selection[place.shard] ??= new Uint8Array(catalogue.shards[place.shard]!.keys.length).fill(1);
+    const rows = selection[place.shard]!;
+    count -= rows[place.row]!;
+    rows[place.row] = 0;
+  }
   return { selection, count };
 }
 

@@ -6,6 +6,7 @@ import { LocalStack } from '../../infra/local/local-stack.ts';
 import { embeddingsKey, featuresKey, itemsKey, MANIFEST_KEY } from '../../shared/catalogue/catalogue-keys.ts';
 import { type Catalogue, CatalogueReader } from '../../shared/catalogue/catalogue-reader.ts';
 import { encodeFeatures, quantise } from '../../shared/catalogue/features.ts';
+import type { Filter } from '../../shared/catalogue/filter.ts';
 import { bucketOf, encodeManifest, type ManifestShard } from '../../shared/catalogue/manifest.ts';
 import { type LinearScorer, topItems } from '../../shared/catalogue/scan.ts';
 import { select } from '../../shared/catalogue/selection.ts';
@@ -28,7 +29,9 @@ const SIZES = [10_000, 100_000, 1_000_000];
 const P = 64;
 const LIMIT = 100;
 const EXCLUDED = 300;
-const QUERIES = 15;
+/** Queries that are measured, after others by which the code gets warm. */
+const QUERIES = 21;
+const WARM_UP = 30;
 const SHARD_ITEMS = 4_096;
 const SETTINGS = { embeddingDim: 16, embeddingModel: 'bench' };
 
@@ -82,34 +85,36 @@ async function measure(items: number, objects: Objects): Promise<Row> {
   const startedAt = performance.now();
   const catalogue = (await reader.load(basis))!;
   const loadMs = performance.now() - startedAt;
-  const times = { query: [] as number[], filtered: [] as number[], naive: [] as number[] };
-  let found = 0;
-  for (let query = 0; query < QUERIES; query++) {
-    const m = Float64Array.from({ length: P }, () => random.normal());
-    const excluded = Array.from({ length: EXCLUDED }, () => random.integer(items));
-    const keys = excluded.map((i) => itemKey(`item-${i}`));
-    const scorer: LinearScorer = { base: 0.6, coefficients: m, effects: null };
-    const ask = (filter?: Parameters<typeof select>[1]['filter']) => {
-      const { selection, count } = select(catalogue, { filter, exclude: keys, now: 0 });
-      const best = topItems(catalogue, scorer, selection, LIMIT);
-      return { best, text: JSON.stringify({ count, best }) };
+  const queries = Array.from({ length: WARM_UP + QUERIES }, () => {
+    const excluded = Array.from({ length: EXCLUDED }, () => `item-${random.integer(items)}`);
+    return {
+      m: Float64Array.from({ length: P }, () => random.normal()),
+      without: new Set(excluded),
+      keys: excluded.map(itemKey),
     };
-    const answer = timed(times.query, () => ask());
-    timed(times.filtered, () => ask({ kind: 'range', attribute: 'year', bounds: { gte: 2_000 } }));
-    const without = new Set(excluded.map((i) => `item-${i}`));
-    const expected = timed(times.naive, () => naive(exact, m, without));
-    const ids = new Set(answer.best.map(({ itemId }) => itemId));
-    found += expected.filter(({ id }) => ids.has(id)).length;
-  }
-  const queryMs = median(times.query);
-  const naiveMs = median(times.naive);
+  });
+  const ask = ({ m, keys }: (typeof queries)[number], filter?: Filter) => {
+    const scorer: LinearScorer = { base: 0.6, coefficients: m, effects: null };
+    const { selection, count } = select(catalogue, { filter, exclude: keys, now: 0 });
+    const best = topItems(catalogue, scorer, selection, LIMIT);
+    return { best, text: JSON.stringify({ count, best }) };
+  };
+  const year: Filter = { kind: 'range', attribute: 'year', bounds: { gte: 2_000 } };
+  const [queryMs, answers] = series(queries, (query) => ask(query));
+  const [filteredMs] = series(queries, (query) => ask(query, year));
+  const [naiveMs, expected] = series(queries, ({ m, without }) => naive(exact, m, without));
+  let found = 0;
+  expected.forEach((best, query) => {
+    const ids = new Set(answers[query]!.best.map(({ itemId }) => itemId));
+    found += best.filter(({ id }) => ids.has(id)).length;
+  });
   return {
     items,
     queryMs,
-    filteredMs: median(times.filtered),
+    filteredMs,
     naiveMs,
     ratio: naiveMs / queryMs,
-    recall: found / (QUERIES * LIMIT),
+    recall: found / (queries.length * LIMIT),
     bytesPerItem: bytesOf(catalogue) / items,
     loadMs,
   };
@@ -187,11 +192,19 @@ function bytesOf({ shards }: Catalogue): number {
   );
 }
 
-function timed<T>(times: number[], work: () => T): T {
-  const startedAt = performance.now();
-  const result = work();
-  times.push(performance.now() - startedAt);
-  return result;
+/** Median time of the queries after the warm-up, and the results of all. Each kind of query has the caches to itself. */
+function series<Query, Result>(
+  queries: readonly Query[],
+  work: (query: Query) => Result,
+): [number, readonly Result[]] {
+  const times: number[] = [];
+  const results = queries.map((query) => {
+    const startedAt = performance.now();
+    const result = work(query);
+    times.push(performance.now() - startedAt);
+    return result;
+  });
+  return [median(times.slice(WARM_UP)), results];
 }
 
 function median(values: readonly number[]): number {

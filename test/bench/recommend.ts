@@ -13,12 +13,13 @@ import { select } from '../../shared/catalogue/selection.ts';
 import { encodeShard } from '../../shared/catalogue/shard.ts';
 import { OUTPUT } from '../../shared/config/names.ts';
 import { itemKey } from '../../shared/episodes/episode.ts';
-import { type Basis, basisFromEmbeddings } from '../../shared/lora/basis.ts';
+import { type Basis, basisFromEmbeddings, features, randomBasis } from '../../shared/lora/basis.ts';
 import { createRandom, type Random } from '../../shared/lora/random.ts';
 import type { Objects } from '../../shared/storage/objects.ts';
 import { ObjectStore } from '../../shared/storage/objects.ts';
 import { writeAssembly } from '../support/assembly-fixture.ts';
 import { localS3 } from './consolidation/local-s3.ts';
+import { referenceFeatures } from './reference.ts';
 
 /**
  * Times of recommending from catalogues of several sizes, beside a naive scan of the same numbers in the same process:
@@ -70,7 +71,13 @@ try {
     rows.push(row);
     if (!options.json) print(row);
   }
-  if (options.json) process.stdout.write(`${JSON.stringify({ sizes: rows })}\n`);
+  const speeds = [64, 384, 1_536].map(measureFeatures);
+  if (options.json) process.stdout.write(`${JSON.stringify({ sizes: rows, features: speeds })}\n`);
+  else
+    for (const { d, us, referenceUs } of speeds)
+      process.stdout.write(
+        `ψ of an item of ${d}: ${us.toFixed(0)} µs, reference ${referenceUs.toFixed(0)} µs\n`,
+      );
 } finally {
   s3.destroy();
   await stack.stop();
@@ -118,6 +125,19 @@ async function measure(items: number, objects: Objects): Promise<Row> {
     bytesPerItem: bytesOf(catalogue) / items,
     loadMs,
   };
+}
+
+/** Microseconds for ψ of one item, which is what building a catalogue and an update spend their time on. */
+function measureFeatures(d: number) {
+  const random = createRandom(`features ${d}`);
+  const basis = randomBasis(d, { rank: 4, scalingFactor: 1, seed: 1 });
+  const items = Array.from({ length: 2 * (WARM_UP + QUERIES) }, () =>
+    Float64Array.from({ length: d }, () => random.normal()),
+  );
+  const psi = new Float64Array(basis.projectionDim + 1);
+  const [ms] = series(items, (x) => features(basis, x, psi));
+  const [referenceMs] = series(items, (x) => referenceFeatures(basis, x, psi));
+  return { d, us: 1_000 * ms, referenceUs: 1_000 * referenceMs };
 }
 
 /** What anybody would write first: one loop over float32 features in float64, and the best so far in a sorted list. */

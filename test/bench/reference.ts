@@ -1,6 +1,7 @@
+import type { Basis } from '../../shared/lora/basis.ts';
 /**
  * What the kernels are measured against: the same results by the definitions, composed of vector operations that are plain loops and
- * allocate what they return, as a careful first version would have them. Written for the benchmark; nothing else uses it.
+ * allocate what they return, as a careful first version would have them. Written for benchmarks and for tests that compare with it.
  */
 
 /** y = x + s·B·A·x. */
@@ -155,4 +156,28 @@ function dotProduct(u: Float32Array, v: Float32Array): number {
   let sum = 0;
   for (let i = 0; i < u.length; i++) sum += u[i]! * v[i]!;
   return sum;
+}
+
+/** ψ of an item with one loop over the rows of Π, as it was written first. */
+export function referenceFeatures(basis: Basis, embedding: ArrayLike<number>, out: Float64Array): void {
+  const { embeddingDim: d, rank: r, projection, projectionDim: p, scale, a } = basis;
+  out.fill(0);
+  out[p] = 1;
+  let square = 0;
+  for (let i = 0; i < d; i++) square += embedding[i]! * embedding[i]!;
+  const norm = Math.sqrt(square);
+  const z = new Float64Array(r);
+  for (let k = 0; k < r; k++) {
+    let sum = 0;
+    for (let i = 0; i < d; i++) sum += a[k * d + i]! * embedding[i]!;
+    z[k] = sum * (scale / norm);
+  }
+  let row = 0;
+  for (let i = 0; i < d; i++) {
+    const xi = embedding[i]! / norm;
+    for (let k = 0; k < r; k++, row += p) {
+      const weight = xi * z[k]!;
+      for (let j = 0; j < p; j++) out[j]! += weight * projection[row + j]!;
+    }
+  }
 }

@@ -13,6 +13,7 @@ import {
   vectorNorm,
 } from '../../../shared/lora/basis.ts';
 import { dot } from '../../../shared/lora/symmetric.ts';
+import { referenceFeatures } from '../../bench/reference.ts';
 import { type Dense, difference, identity, product, range, times, toRows, transpose } from './dense.ts';
 import { arbitraryBasis, cases, createRandom, vectorOf } from './fixtures.ts';
 
@@ -328,4 +329,26 @@ describe('sharedDirections', () => {
   ])('measures %s', (_, from, to, expected) => {
     expect(sharedDirections(from, to)).toBeCloseTo(expected, 6);
   });
+});
+
+it('computes features that are the same to the bit as with one loop over the rows of Π', () => {
+  const random = createRandom('feature bits');
+  // 64 columns, and 10, which are no multiple of eight.
+  for (const [d, rank] of [
+    [40, 4],
+    [5, 2],
+  ] as const) {
+    const shape = { rank, scalingFactor: 3, seed: 1 };
+    const some = Array.from({ length: 300 }, () => Float32Array.from({ length: d }, () => random.normal()));
+    const basis = basisFromEmbeddings(some, shape);
+    const [found, expected] = [
+      new Float64Array(basis.projectionDim + 1),
+      new Float64Array(basis.projectionDim + 1),
+    ];
+    for (const x of some) {
+      features(basis, x, found);
+      referenceFeatures(basis, x, expected);
+      expect(found).toEqual(expected);
+    }
+  }
 });

@@ -1,4 +1,5 @@
 import type { Basis } from '../../shared/lora/basis.ts';
+
 /**
  * What the kernels are measured against: the same results by the definitions, composed of vector operations that are plain loops and
  * allocate what they return, as a careful first version would have them. Written for benchmarks and for tests that compare with it.

@@ -5,6 +5,7 @@ import { readJsonLines } from '../../cli/json-lines.ts';
 import { loadRatings } from '../../cli/replay/datasets/ratings.ts';
 import { stackOutput } from '../../cli/stack-outputs.ts';
 import { bodyOf, failure, isHttp } from '../../functions/personalize/http.ts';
+import { asksCatalogue, parseCatalogueRequest } from '../../functions/personalize/recommend-request.ts';
 import { parsePersonalizeRequest } from '../../functions/personalize/request.ts';
 import { applyEvents } from '../../functions/update-adapters/apply-events.ts';
 import { processBatch } from '../../functions/update-adapters/process-batch.ts';
@@ -12,6 +13,9 @@ import { readAssembly } from '../../infra/local/assembly.ts';
 import { encodeAdapter } from '../../shared/adapters/adapter-object.ts';
 import { decodePlace } from '../../shared/adapters/adapter-store.ts';
 import { encodeTombstone } from '../../shared/adapters/tombstone.ts';
+import { parseItem } from '../../shared/catalogue/item.ts';
+import { decodeManifest, encodeManifest } from '../../shared/catalogue/manifest.ts';
+import { attributesOf, decodeEmbeddings, decodeShard, encodeShard } from '../../shared/catalogue/shard.ts';
 import { OUTPUT } from '../../shared/config/names.ts';
 import { userKey } from '../../shared/config/user-key.ts';
 import { AttuneError } from '../../shared/errors.ts';
@@ -65,6 +69,37 @@ const candidates = workload.items
   .slice(0, 3)
   .map((item, i) => ({ itemId: `item ${i}`, embedding: encodeEmbedding(item) }));
 const request = { userId: 'ada', candidates, answer: 'scores', explain: true, embeddingModel: 'test-model' };
+const filter = {
+  all: [
+    { attribute: 'a', in: ['b', 1] },
+    {
+      not: {
+        any: [
+          { attribute: 'c', gte: 1 },
+          { attribute: 'd', exists: true },
+        ],
+      },
+    },
+  ],
+};
+const shard = encodeShard(
+  [
+    parseItem(
+      { itemId: 'a', embedding: [...workload.items[0]!], attributes: { b: ['c'] } },
+      SETTINGS.embeddingDim,
+      'item',
+    ),
+  ],
+  SETTINGS.embeddingDim,
+);
+const manifest = {
+  version: 1,
+  embeddingModel: SETTINGS.embeddingModel,
+  embeddingDim: SETTINGS.embeddingDim,
+  buckets: 1,
+  shards: [{ bucket: 0, name: shard.name, items: 1, bytes: 1 }],
+  updatedAt: 0,
+};
 const adapterFile = decodeTensors(encodeAdapter(adapter!), 'seed');
 const json = (value: unknown) => Buffer.from(JSON.stringify(value));
 
@@ -95,7 +130,10 @@ function personalize(bytes: Uint8Array): Promise<void> {
   return refusing(() => {
     if (!isHttp(http)) throw new Error('not HTTP');
     try {
-      return parsePersonalizeRequest(bodyOf(http), SETTINGS);
+      const payload = bodyOf(http);
+      return asksCatalogue(payload)
+        ? parseCatalogueRequest(payload, SETTINGS)
+        : parsePersonalizeRequest(payload, SETTINGS);
     } catch (error) {
       const { statusCode } = failure(error);
       if (statusCode !== 400) throw new Error(`status ${statusCode} for ${error}`);
@@ -142,7 +180,18 @@ export const TARGETS: Readonly<Record<string, Target>> = {
   },
   personalize: {
     share: 250,
-    seeds: [json(request), json({ userId: 'u', candidates: [{ embedding: [...workload.items[0]!] }] })],
+    seeds: [
+      json(request),
+      json({ userId: 'u', candidates: [{ embedding: [...workload.items[0]!] }] }),
+      json({
+        action: 'recommend',
+        userId: 'u',
+        filter,
+        exclude: ['a'],
+        maxPerValue: { attribute: 'a', count: 1 },
+      }),
+      json({ action: 'similar', itemId: 'i', diversity: 0.5 }),
+    ],
     run: personalize,
   },
   'adapter object': {
@@ -174,11 +223,17 @@ export const TARGETS: Readonly<Record<string, Target>> = {
       }),
       encodeBasisSample({ embeddings: [Float16Array.of(1, 0)], watermarks: [''] }),
       encodePopulationModel({ ...learning.population, version: 1 }),
+      shard.itemBytes,
+      shard.embeddingBytes,
+      encodeManifest(manifest),
     ],
     run: (bytes) =>
       refusing(() => decodeBasis(bytes, 'basis/b'))
         .then(() => refusing(() => decodeBasisSample(bytes, 'consolidation/b.sample')))
-        .then(() => refusing(() => decodePopulationModel(bytes, 'skills/s'))),
+        .then(() => refusing(() => decodePopulationModel(bytes, 'skills/s')))
+        .then(() => refusing(() => decodeManifest(bytes, 'catalogue/manifest')))
+        .then(() => refusing(() => attributesOf(decodeShard(bytes, 'shard', 'catalogue/shards/s'), 's')))
+        .then(() => refusing(() => decodeEmbeddings(bytes, SETTINGS.embeddingDim, 'catalogue/shards/s'))),
   },
   // Without a checksum in the way.
   safetensors: {

@@ -18,6 +18,8 @@ interface RecommendOptions {
   readonly again?: boolean;
   readonly diversity?: number;
   readonly maxPerValue?: { attribute: string; count: number };
+  readonly explore?: boolean;
+  readonly requestId?: string;
   readonly explain?: boolean;
   readonly json?: boolean;
 }
@@ -36,6 +38,11 @@ export function recommendCommand(): Command {
     .option('--again', 'also items that the user has interacted with')
     .option('--diversity <0..1>', '0 is by score alone, 1 as unlike each other as possible', Number)
     .option('--max-per-value <attribute=n>', 'at most n items with the same value of an attribute', cap)
+    .option(
+      '--explore',
+      'draw the user’s taste from what is known of it, for items that may be better than they look',
+    )
+    .option('--request-id <id>', 'names the draw, so that it can be repeated')
     .option('--explain', 'show the base, item and user parts of every score')
     .option('--json', 'print the answer as one line of JSON')
     .action(recommend);
@@ -43,6 +50,9 @@ export function recommendCommand(): Command {
 
 async function recommend(options: RecommendOptions): Promise<void> {
   const { user, similarTo, limit, filter, exclude, diversity, maxPerValue, explain = false } = options;
+  const { explore, requestId } = options;
+  if (explore && similarTo !== undefined)
+    throw new InvalidInputError('', '--explore with --similar-to', 'one of them');
   if (user === undefined && similarTo === undefined)
     throw new InvalidInputError('', 'neither --user nor --similar-to', 'at least one of them');
   const functionName = await resourceName(
@@ -62,11 +72,13 @@ async function recommend(options: RecommendOptions): Promise<void> {
     diversity,
     maxPerValue,
     explain,
+    ...(explore === undefined ? {} : { explore, requestId }),
   });
   if (options.json) return printJson(answer);
   const { catalogueVersion, matching } = answer;
+  const draw = 'requestId' in answer ? `draw ${answer.requestId}, ` : '';
   const by = 'source' in answer ? `${answer.source}, adapter version ${answer.adapterVersion}, ` : '';
-  printLine(`${by}catalogue version ${catalogueVersion}, ${matching} items match`);
+  printLine(`${by}${draw}catalogue version ${catalogueVersion}, ${matching} items match`);
   for (const item of answer.items) printLine(described(item));
 }
 

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import * as z from 'zod';
 import type { ValueCap } from '../../shared/catalogue/diversity.ts';
 import { type Filter, parseFilter } from '../../shared/catalogue/filter.ts';
@@ -22,6 +23,8 @@ export interface Choosing {
 export interface RecommendRequest extends Choosing {
   readonly action: 'recommend';
   readonly userId: string;
+  /** Names the draw of the user's coefficients that the answer rests on; without one, it rests on their mean. */
+  readonly explore?: string | undefined;
 }
 
 /** Items like an item, for everybody or for a user. */
@@ -66,11 +69,23 @@ const choosing = {
 const schema = z.discriminatedUnion(
   'action',
   [
-    z.strictObject({ action: z.literal('recommend'), userId: id, ...choosing }),
+    z.strictObject({
+      action: z.literal('recommend'),
+      userId: id,
+      explore: flag.default(false),
+      requestId: id.optional(),
+      ...choosing,
+    }),
     z.strictObject({ action: z.literal('similar'), itemId: id, userId: id.optional(), ...choosing }),
   ],
   { error: '"recommend" or "similar"' },
 );
+
+/** A request that explores has an id, by which its draw can be repeated. */
+function exploring<T extends { explore: boolean; requestId?: string | undefined }>(request: T) {
+  const { explore, requestId, ...rest } = request;
+  return explore ? { ...rest, explore: requestId ?? randomUUID() } : rest;
+}
 
 /** Whether a payload asks for items of the catalogue, rather than for scores of candidates. */
 export function asksCatalogue(payload: unknown): boolean {
@@ -88,7 +103,8 @@ export function parseCatalogueRequest(
     throw new InvalidInputError('exclude', `${given.length} items`, `at most ${RECOMMEND_LIMITS.exclude}`);
   const parsed = schema.safeParse(payload);
   if (!parsed.success) throw explained(parsed.error.issues[0]!, payload);
-  const { embeddingModel, filter, maxPerValue, ...request } = parsed.data;
+  const { embeddingModel, filter, maxPerValue, ...rest } = parsed.data;
+  const request = rest.action === 'recommend' ? exploring(rest) : rest;
   if (embeddingModel !== undefined && embeddingModel !== settings.embeddingModel)
     throw new InvalidInputError('embeddingModel', shown(embeddingModel), shown(settings.embeddingModel));
   return {

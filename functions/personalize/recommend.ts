@@ -9,6 +9,7 @@ import { type LinearScorer, type Ranked, type Selection, topItems } from '../../
 import { select } from '../../shared/catalogue/selection.ts';
 import { itemKey } from '../../shared/episodes/episode.ts';
 import { InvalidInputError, shown } from '../../shared/errors.ts';
+import { createRandom } from '../../shared/lora/random.ts';
 import type { Choosing, RecommendRequest, SimilarRequest } from './recommend-request.ts';
 import { type ServedUser, type ServingServices, type Source, servedUser } from './served-user.ts';
 import { type UserScorer, userScorer } from './user-scorer.ts';
@@ -27,6 +28,8 @@ export interface RecommendAnswer {
   readonly source: Source;
   /** How many items the filter admits and nothing excludes: with fewer than `limit`, all of them are in the answer. */
   readonly matching: number;
+  /** Of an answer that explores: the same id draws the same coefficients again, as long as the adapter is the same. */
+  readonly requestId?: string | undefined;
   readonly items: readonly RecommendedItem[];
 }
 
@@ -58,7 +61,7 @@ export async function recommend(
   request: RecommendRequest,
   services: RecommendServices,
 ): Promise<RecommendAnswer> {
-  const { user, catalogue, scorer } = await scorerOf(request.userId, services);
+  const { user, catalogue, scorer } = await scorerOf(request.userId, services, request.explore);
   const { selection, count } = selected(catalogue, request, user, services.now());
   const chosen = await choose(catalogue, scorer, selection, count, request, services);
   return {
@@ -68,6 +71,7 @@ export async function recommend(
     catalogueVersion: catalogue.version,
     source: user.source,
     matching: count,
+    ...(scorer.isDraw ? { requestId: request.explore } : {}),
     items: chosen.map((item) => answered(item, scorer, request.explain)),
   };
 }
@@ -114,10 +118,11 @@ export async function similar(request: SimilarRequest, services: RecommendServic
   );
 }
 
-async function scorerOf(userId: string, services: RecommendServices) {
+async function scorerOf(userId: string, services: RecommendServices, explore?: string) {
   const user = await servedUser(userId, services);
   const catalogue = await catalogueFor(user.shared.basis, services);
-  return { user, catalogue, scorer: await userScorer(user, catalogue, services.catalogue) };
+  const draws = explore === undefined ? undefined : createRandom(`explore ${userId} ${explore}`);
+  return { user, catalogue, scorer: await userScorer(user, catalogue, services.catalogue, draws) };
 }
 
 async function catalogueFor(

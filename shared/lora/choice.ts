@@ -120,11 +120,24 @@ export function prepareChoice(
  * Pattern Recognition and Machine Learning, 2006, section 4.4).
  */
 export function choiceMean(picks: PickSums, prepared: PreparedChoice): Float64Array {
-  const { onAxes } = posterior(picks, prepared);
+  return fromAxes(posterior(picks, prepared).onAxes, prepared);
+}
+
+/**
+ * A draw of a user's coefficients from their posterior, of which {@link choiceMean} is the mean: on the axes, they are independent.
+ * @param normal the next standard normal number
+ */
+export function choiceDraw(picks: PickSums, prepared: PreparedChoice, normal: () => number): Float64Array {
+  const { n, onAxes } = posterior(picks, prepared);
+  const drawn = onAxes.map((mean, axis) => mean + normal() / Math.sqrt(1 + n * prepared.spread[axis]!));
+  return fromAxes(drawn, prepared);
+}
+
+function fromAxes(onAxes: Float64Array, { axes }: PreparedChoice): Float64Array {
   const size = onAxes.length;
   const m = new Float64Array(size);
   for (let axis = 0, at = 0; axis < size; axis++, at += size)
-    for (let i = 0; i < size; i++) m[i]! += onAxes[axis]! * prepared.axes[at + i]!;
+    for (let i = 0; i < size; i++) m[i]! += onAxes[axis]! * axes[at + i]!;
   return m;
 }
 

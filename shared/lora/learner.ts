@@ -86,10 +86,17 @@ export function warmStart(model: Model): LoraAdapter {
   return LEARNERS.bayesian.solve(createBayesianState(model.basis), model);
 }
 
-/** m of a user, offset last; null where scores are not linear in ψ. Without a state, of a user of whom nothing is known. */
-export function coefficientsFor(state: LearnerState | undefined, model: Model): Float64Array | null {
+/**
+ * m of a user, offset last; null where scores are not linear in ψ. Without a state, of a user of whom nothing is known.
+ * @param normal the next standard normal number: given, m is drawn from its posterior
+ */
+export function coefficientsFor(
+  state: LearnerState | undefined,
+  model: Model,
+  normal?: () => number,
+): Float64Array | null {
   if (state?.learner === 'sgd') return null;
-  return solveCoefficients(state ?? createBayesianState(model.basis), model);
+  return solveCoefficients(state ?? createBayesianState(model.basis), model, normal);
 }
 
 /** What a user is served without any adapter: the embeddings as they are, and the user's shrunken mean reward. */

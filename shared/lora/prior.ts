@@ -8,6 +8,7 @@ import {
   choleskyInverse,
   choleskyLogDeterminant,
   choleskySolve,
+  choleskySolveTransposed,
   dot,
   multiply,
   type PackedSymmetric,
@@ -126,6 +127,20 @@ export function posteriorMean(statistics: Statistics, prior: PreparedPrior): Flo
   }
   if (statistics.count === 0) return prior.mean.slice();
   return choleskySolve(information(statistics, prior), evidence(statistics, prior));
+}
+
+/**
+ * A draw of a user's coefficients from their posterior, of which {@link posteriorMean} is the mean.
+ * @param normal the next standard normal number
+ */
+export function posteriorDraw(
+  statistics: Statistics,
+  prior: PreparedPrior,
+  normal: () => number,
+): Float64Array {
+  const mean = posteriorMean(statistics, prior);
+  const deviation = choleskySolveTransposed(information(statistics, prior), mean.map(normal));
+  return mean.map((value, i) => value + deviation[i]!);
 }
 
 /** Cholesky factor of Σ⁻¹ + G/σ². */

@@ -92,7 +92,13 @@ export function choleskySolve(l: PackedSymmetric, b: Float64Array): Float64Array
     for (let k = 0; k < i; k++) sum -= l[row + k]! * x[k]!;
     x[i] = sum / l[row + i]!;
   }
-  for (let i = n - 1; i >= 0; i--) {
+  return choleskySolveTransposed(l, x);
+}
+
+/** Solves Lᵀ·x = b for a Cholesky factor L: with b standard normal, x has the covariance (L·Lᵀ)⁻¹. */
+export function choleskySolveTransposed(l: PackedSymmetric, b: Float64Array): Float64Array {
+  const x = b.slice();
+  for (let i = x.length - 1; i >= 0; i--) {
     const row = packedLength(i);
     const xi = x[i]! / l[row + i]!;
     x[i] = xi;

@@ -209,6 +209,32 @@ describe('recommend', () => {
     expect(exhausted.items).toHaveLength(6);
   });
 
+  test('explores by draws of the user’s coefficients, which a request id repeats', async () => {
+    const from = await services();
+    const asked = (requestId: string) =>
+      recommend(asks({ explore: true, requestId, limit: 10, explain: true }), from);
+    const first = await asked('a');
+    expect(first.requestId).toBe('a');
+    expect(await asked('a')).toEqual(first);
+    const lists = await Promise.all(['b', 'c', 'd', 'e'].map(asked));
+    expect(new Set([first, ...lists].map(({ items: list }) => idsOf(list).join())).size).toBeGreaterThan(1);
+    for (const { score, parts } of first.items)
+      expect(parts!.base + parts!.item + parts!.user).toBeCloseTo(score, 12);
+
+    const unnamed = await recommend(asks({ explore: true }), from);
+    expect(unnamed.requestId).toMatch(/^[0-9a-f-]{36}$/);
+    expect(await recommend(asks({ requestId: 'a' }), from)).not.toHaveProperty('requestId');
+  });
+
+  test('explores for a user without history, and not for users who are held out', async () => {
+    const fresh = await recommend(asks({ userId: 'new', explore: true, requestId: 'a' }), await services());
+    expect(fresh.requestId).toBe('a');
+    const from = await services(undefined, fromOthers, { holdout: 1 });
+    const heldOut = await recommend(asks({ explore: true, requestId: 'a' }), from);
+    expect(heldOut).not.toHaveProperty('requestId');
+    expect(heldOut.items).toEqual((await recommend(asks(), from)).items);
+  });
+
   test('says what is missing where there is no catalogue', async () => {
     const from = {
       ...(await services()),

@@ -64,6 +64,14 @@ describe('attune local', () => {
     expect(undisturbed.aucGain).toBeCloseTo(undisturbed.aucAdapted! - undisturbed.aucShared!, 12);
     expect(undisturbed.ndcgAdapted).toBeGreaterThan(undisturbed.ndcgBase!);
     expect(undisturbed.coldStartMs).toBeGreaterThan(0);
+    const { userId, interactions, liked, before, after } = undisturbed.example!;
+    expect({ userId, interactions }).toEqual({ userId: 'user-0001', interactions: 48 });
+    for (const titles of [liked, before, after]) {
+      expect(titles).toHaveLength(5);
+      for (const title of titles) expect(title).toMatch(/^item-\d{4} \(genre [A-H]( and [A-H])?\)$/);
+    }
+    expect(after).not.toEqual(before);
+    expect(after.some((title) => liked.includes(title))).toBe(false);
     expect(undisturbed.eventToEffectMs.p95).toBeGreaterThanOrEqual(undisturbed.eventToEffectMs.p50!);
   }, 120_000);
 

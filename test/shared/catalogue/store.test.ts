@@ -161,6 +161,16 @@ describe('the catalogue', () => {
     expect(await idsOf(from)).toEqual(sortedIds(items.slice(0, 100)));
   });
 
+  test('an item alone is found by its id, also when it is newer than what the reader has in memory', async () => {
+    const from = new CatalogueReader(objects, CATALOGUE_SETTINGS, { maxAgeMs: 1_000, now: () => 0 });
+    expect(await from.embeddingOfItem('item-1')).toBeUndefined();
+    await writer().put(items.slice(0, 2));
+    expect(await from.embeddingOfItem('item-1')).toEqual(Float32Array.from(items[1]!.embedding));
+    await writer().update([items[2]!]);
+    expect(await from.embeddingOfItem('item-2')).toEqual(Float32Array.from(items[2]!.embedding));
+    expect(await from.embeddingOfItem('item-3')).toBeUndefined();
+  });
+
   test('a damaged manifest or shard is an error that names the object', async () => {
     await writer().put(items);
     for (const [key, object] of [...objects.contents]) {

@@ -3,7 +3,7 @@ import { createTelemetry } from '../../shared/config/telemetry.ts';
 import { InvalidInputError } from '../../shared/errors.ts';
 import { bodyOf, explain, failure, isHttp, ok } from './http.ts';
 import { personalize } from './personalize.ts';
-import { recommend, similar } from './recommend.ts';
+import { recommend, search, similar } from './recommend.ts';
 import { asksCatalogue, parseCatalogueRequest } from './recommend-request.ts';
 import { parsePersonalizeRequest } from './request.ts';
 import { createServices } from './services.ts';
@@ -15,7 +15,14 @@ async function answer(payload: unknown) {
   if (!asksCatalogue(payload))
     return personalize(parsePersonalizeRequest(payload, services.settings), services);
   const request = parseCatalogueRequest(payload, services.settings);
-  return request.action === 'recommend' ? recommend(request, services) : similar(request, services);
+  switch (request.action) {
+    case 'recommend':
+      return recommend(request, services);
+    case 'similar':
+      return similar(request, services);
+    case 'search':
+      return search(request, services);
+  }
 }
 
 /**

@@ -3,7 +3,9 @@ import * as z from 'zod';
 import type { ValueCap } from '../../shared/catalogue/diversity.ts';
 import { type Filter, parseFilter } from '../../shared/catalogue/filter.ts';
 import { InvalidInputError, shown } from '../../shared/errors.ts';
-import { explained, id } from './request.ts';
+import { decodeEmbedding } from '../../shared/feedback/embedding-codec.ts';
+import { vectorNorm } from '../../shared/lora/basis.ts';
+import { embedding, explained, id } from './request.ts';
 
 /** What `recommend` and `similar` have in common: which items, and how many. */
 export interface Choosing {
@@ -32,6 +34,16 @@ export interface SimilarRequest extends Choosing {
   readonly action: 'similar';
   readonly itemId: string;
   readonly userId?: string | undefined;
+}
+
+/** Items by their similarity to a query, as the user's taste moves them. */
+export interface SearchRequest extends Choosing {
+  readonly action: 'search';
+  readonly userId: string;
+  /** Of unit length. */
+  readonly query: Float32Array;
+  /** Whether the answer holds the vector to search any other store with. */
+  readonly queryVector: boolean;
 }
 
 export const RECOMMEND_LIMITS = { items: 500, exclude: 1_000 } as const;
@@ -76,15 +88,30 @@ const schema = z.discriminatedUnion(
       requestId: id.optional(),
       ...choosing,
     }),
+    z.strictObject({
+      action: z.literal('search'),
+      userId: id,
+      query: embedding,
+      queryVector: flag.default(false),
+      ...choosing,
+    }),
     z.strictObject({ action: z.literal('similar'), itemId: id, userId: id.optional(), ...choosing }),
   ],
-  { error: '"recommend" or "similar"' },
+  { error: '"recommend", "similar" or "search"' },
 );
 
 /** A request that explores has an id, by which its draw can be repeated. */
 function exploring<T extends { explore: boolean; requestId?: string | undefined }>(request: T) {
   const { explore, requestId, ...rest } = request;
   return explore ? { ...rest, explore: requestId ?? randomUUID() } : rest;
+}
+
+function unitQuery(given: string | number[], embeddingDim: number): Float32Array {
+  const query = decodeEmbedding(given, embeddingDim, 'query');
+  const norm = vectorNorm(query);
+  if (norm === 0 || !Number.isFinite(norm))
+    throw new InvalidInputError('query', 'a vector without a direction', 'a vector other than zero');
+  return query.map((value) => value / norm);
 }
 
 /** Whether a payload asks for items of the catalogue, rather than for scores of candidates. */
@@ -95,8 +122,8 @@ export function asksCatalogue(payload: unknown): boolean {
 /** @throws InvalidInputError naming the first field that is wrong */
 export function parseCatalogueRequest(
   payload: unknown,
-  settings: { readonly embeddingModel: string },
-): RecommendRequest | SimilarRequest {
+  settings: { readonly embeddingModel: string; readonly embeddingDim: number },
+): RecommendRequest | SimilarRequest | SearchRequest {
   // Zod would look at every element of an array before its length.
   const given: unknown = Object(payload).exclude;
   if (Array.isArray(given) && given.length > RECOMMEND_LIMITS.exclude)
@@ -104,7 +131,12 @@ export function parseCatalogueRequest(
   const parsed = schema.safeParse(payload);
   if (!parsed.success) throw explained(parsed.error.issues[0]!, payload);
   const { embeddingModel, filter, maxPerValue, ...rest } = parsed.data;
-  const request = rest.action === 'recommend' ? exploring(rest) : rest;
+  const request =
+    rest.action === 'recommend'
+      ? exploring(rest)
+      : rest.action === 'search'
+        ? { ...rest, query: unitQuery(rest.query, settings.embeddingDim) }
+        : rest;
   if (embeddingModel !== undefined && embeddingModel !== settings.embeddingModel)
     throw new InvalidInputError('embeddingModel', shown(embeddingModel), shown(settings.embeddingModel));
   return {

@@ -9,8 +9,10 @@ import { type LinearScorer, type Ranked, type Selection, topItems } from '../../
 import { select } from '../../shared/catalogue/selection.ts';
 import { itemKey } from '../../shared/episodes/episode.ts';
 import { InvalidInputError, shown } from '../../shared/errors.ts';
+import { encodeEmbedding } from '../../shared/feedback/embedding-codec.ts';
+import { personalizedQuery } from '../../shared/lora/forward.ts';
 import { createRandom } from '../../shared/lora/random.ts';
-import type { Choosing, RecommendRequest, SimilarRequest } from './recommend-request.ts';
+import type { Choosing, RecommendRequest, SearchRequest, SimilarRequest } from './recommend-request.ts';
 import { type ServedUser, type ServingServices, type Source, servedUser } from './served-user.ts';
 import { type UserScorer, userScorer } from './user-scorer.ts';
 
@@ -89,7 +91,8 @@ export async function similar(request: SimilarRequest, services: RecommendServic
   if (place === undefined) throw new InvalidInputError('itemId', shown(itemId), 'an item of the catalogue');
   const excluding = { ...request, exclude: [...request.exclude, itemId] };
   const { selection, count } = selected(catalogue, excluding, found?.user, services.now());
-  const similarity = await similarities(catalogue, place, services.catalogue);
+  const query = Float64Array.from(await services.catalogue.embeddingAt(catalogue, place));
+  const similarity = await products(catalogue, query, services.catalogue);
   const bySimilarity: LinearScorer = { base: 0, coefficients: null, effects: similarity };
   const similarityOf = ({ shard, row }: Place) => similarity[shard]![row]!;
   const answer = (chosen: readonly Ranked[], items: SimilarAnswer['items']) => ({
@@ -116,6 +119,36 @@ export async function similar(request: SimilarRequest, services: RecommendServic
       similarity: similarityOf(item),
     })),
   );
+}
+
+export interface SearchAnswer extends Omit<RecommendAnswer, 'requestId'> {
+  /** Base64 of little-endian float32, when asked for. */
+  readonly queryVector?: string;
+}
+
+/**
+ * Items by ⟨q, y⟩, where y is an item's embedding as the user's taste moves it: similarity and taste together, over the whole
+ * catalogue. Without an adapter that is the cosine.
+ * @throws InvalidInputError where there is no catalogue; UnavailableError, CorruptObjectError
+ */
+export async function search(request: SearchRequest, services: RecommendServices): Promise<SearchAnswer> {
+  const user = await servedUser(request.userId, services);
+  const catalogue = await catalogueFor(user.shared.basis, services);
+  const query = personalizedQuery(user.lora, request.query);
+  const { selection, count } = selected(catalogue, request, user, services.now());
+  const effects = await products(catalogue, Float64Array.from(query), services.catalogue);
+  const scorer = { base: 0, coefficients: null, effects };
+  const chosen = await choose(catalogue, scorer, selection, count, request, services);
+  return {
+    userId: request.userId,
+    adapterVersion: user.adapter?.version ?? 0,
+    skillsVersion: user.shared.population.version,
+    catalogueVersion: catalogue.version,
+    source: user.source,
+    matching: count,
+    ...(request.queryVector ? { queryVector: encodeEmbedding(query) } : {}),
+    items: chosen.map(({ itemId, score }) => ({ itemId, score })),
+  };
 }
 
 async function scorerOf(userId: string, services: RecommendServices, explore?: string) {
@@ -175,13 +208,12 @@ function answered(item: Ranked, scorer: UserScorer, explain: boolean): Recommend
   };
 }
 
-/** Cosine of every item to one of them. */
-async function similarities(
+/** ⟨q, x⟩ of every item; x is of unit length. */
+async function products(
   catalogue: Catalogue,
-  place: Place,
+  query: Float64Array,
   reader: CatalogueReader,
 ): Promise<Float64Array[]> {
-  const query = Float64Array.from(await reader.embeddingAt(catalogue, place));
   const all: Float64Array[] = [];
   for (const shard of catalogue.shards.keys()) {
     const rows = await reader.embeddingsOf(catalogue, shard);

@@ -24,9 +24,12 @@ export const PERSONALIZE_LIMITS = { candidates: 500, bodyBytes: 4 * 1024 * 1024 
 const idForm = '1 to 128 characters, none of them a control character';
 export const id = z.string({ error: idForm }).refine(isId, { error: idForm });
 /** Only the form: a check of every number by zod would cost seconds and hundreds of MB for a request of 4 MB. */
-const embedding = z.custom<string | number[]>((value) => typeof value === 'string' || Array.isArray(value), {
-  error: 'base64 of little-endian float32, or an array of numbers',
-});
+export const embedding = z.custom<string | number[]>(
+  (value) => typeof value === 'string' || Array.isArray(value),
+  {
+    error: 'base64 of little-endian float32, or an array of numbers',
+  },
+);
 const candidateCount = `1 to ${PERSONALIZE_LIMITS.candidates} candidates`;
 const schema = z.strictObject(
   {

@@ -77,14 +77,25 @@ export function queryScores(
     if (x.length !== query.length)
       throw new InvalidInputError(`candidates[${n}]`, `${x.length} numbers`, `${query.length} numbers`);
   });
-  let folded = query;
-  if (basis !== null) {
-    folded = new Float32Array(query.length);
-    foldQuery(basis.a, b, basis.scale, basis.rank, query, folded);
-  }
+  const folded = personalizedQuery({ basis, b }, query);
   const scores = new Float64Array(candidates.length);
   dotProducts(folded, candidates, scores);
   return scores;
+}
+
+/**
+ * The vector q' with ⟨q', x⟩ = ⟨q, y⟩ for every item x and its personalised y: with it, any vector search ranks for the user.
+ * @throws InvalidInputError when the query has another length than the adapter's
+ */
+export function personalizedQuery(
+  { basis, b }: Pick<LoraAdapter, 'basis' | 'b'>,
+  query: Float32Array,
+): Float32Array {
+  checkLength(basis, query, 'query');
+  if (basis === null) return query;
+  const folded = new Float32Array(query.length);
+  foldQuery(basis.a, b, basis.scale, basis.rank, query, folded);
+  return folded;
 }
 
 function checkLength(basis: DownProjection | null, x: Float32Array, field: string): void {

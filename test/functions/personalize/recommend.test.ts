@@ -1,9 +1,15 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { personalize, type ScoredItem } from '../../../functions/personalize/personalize.ts';
-import { type RecommendServices, recommend, similar } from '../../../functions/personalize/recommend.ts';
+import {
+  type RecommendServices,
+  recommend,
+  search,
+  similar,
+} from '../../../functions/personalize/recommend.ts';
 import {
   parseCatalogueRequest,
   type RecommendRequest,
+  type SearchRequest,
   type SimilarRequest,
 } from '../../../functions/personalize/recommend-request.ts';
 import { applyEvents } from '../../../functions/update-adapters/apply-events.ts';
@@ -14,6 +20,7 @@ import { CatalogueWriter } from '../../../shared/catalogue/catalogue-writer.ts';
 import type { FunctionSettings } from '../../../shared/config/settings.ts';
 import { userKey } from '../../../shared/config/user-key.ts';
 import { itemKey } from '../../../shared/episodes/episode.ts';
+import { decodeEmbedding } from '../../../shared/feedback/embedding-codec.ts';
 import type { Interaction } from '../../../shared/feedback/event.ts';
 import { initialPopulationModel } from '../../../shared/population/population-model.ts';
 import { combine, type SharedLearning } from '../../../shared/population/shared-learning.ts';
@@ -281,9 +288,57 @@ describe('similar', () => {
   });
 });
 
+describe('search', () => {
+  const query = embeddingOf.get('item-3')!;
+  const asksSearch = (request: object = {}) =>
+    parseCatalogueRequest(
+      { action: 'search', userId: 'ada', query: [...query], ...request },
+      settings,
+    ) as SearchRequest;
+
+  test('ranks the items by the query and the embeddings that personalize moves', async () => {
+    const from = await services();
+    const answer = await search(asksSearch({ limit: 30, excludeInteracted: false, queryVector: true }), from);
+    const candidates = [...embeddingOf].map(([itemId, embedding]) => ({ itemId, embedding }));
+    const moved = await personalize(
+      { userId: 'ada', candidates, answer: 'embeddings', explain: false },
+      from,
+    );
+    const unit = query.map((value) => value / Math.hypot(...query));
+    const expected = moved.items.map((item) => {
+      const y = decodeEmbedding('embedding' in item ? item.embedding : '', 16, 'y');
+      return { itemId: item.itemId!, score: y.reduce((sum, value, i) => sum + value * unit[i]!, 0) };
+    });
+    const best = expected.toSorted((a, b) => b.score - a.score).slice(0, 30);
+    expect(idsOf(answer.items)).toEqual(idsOf(best));
+    answer.items.forEach(({ score }, i) => {
+      expect(score).toBeCloseTo(best[i]!.score, 5);
+    });
+    const vector = decodeEmbedding(answer.queryVector!, 16, 'queryVector');
+    const [first] = answer.items;
+    const x = embeddingOf.get(first!.itemId)!;
+    expect(x.reduce((sum, value, i) => sum + value * vector[i]!, 0)).toBeCloseTo(first!.score, 5);
+  });
+
+  test('gives a user without taste the nearest items, by cosine', async () => {
+    const from = await services(undefined, combine(undefined, undefined));
+    const answer = await search(asksSearch({ userId: 'new', limit: 1 }), from);
+    expect(answer.items[0]).toMatchObject({ itemId: 'item-3', score: expect.closeTo(1, 3) });
+    expect(answer).not.toHaveProperty('queryVector');
+  });
+
+  test('refuses a query without a direction or of another length', () => {
+    expect(() => asksSearch({ query: Array(16).fill(0) })).toThrow(
+      'query: found a vector without a direction',
+    );
+    expect(() => asksSearch({ query: [1] })).toThrow('query: found 1 numbers, expected 16 numbers');
+    expect(() => asksSearch({ query: undefined })).toThrow('query: found nothing');
+  });
+});
+
 describe('a request for items of the catalogue', () => {
   test.each([
-    [{ action: 'other' }, 'action: found "other", expected "recommend" or "similar"'],
+    [{ action: 'other' }, 'action: found "other", expected "recommend", "similar" or "search"'],
     [{ limit: 0 }, 'limit: found 0, expected a whole number from 1 to 500'],
     [{ limit: 501 }, 'limit: found 501'],
     [{ diversity: 1.5 }, 'diversity: found 1.5, expected a number from 0 to 1'],

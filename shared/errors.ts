@@ -24,6 +24,8 @@ export class InvalidInputError extends AttuneError {
   readonly code = 'invalid-input';
   readonly retryable = false;
   readonly field: string;
+  readonly found: string;
+  readonly expected: string;
 
   /**
    * @param field path of the offending field; empty for the whole input
@@ -33,6 +35,8 @@ export class InvalidInputError extends AttuneError {
   constructor(field: string, found: string, expected: string, options?: ErrorOptions) {
     super(`${field === '' ? 'input' : field}: found ${found}, expected ${expected}`, options);
     this.field = field;
+    this.found = found;
+    this.expected = expected;
   }
 }
 

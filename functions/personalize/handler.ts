@@ -27,7 +27,7 @@ async function answer(payload: unknown) {
 
 /**
  * Answers the Function URL with HTTP responses, and Invoke with the answer itself. A caller's mistake is answered as
- * `{ error: { code, field, message } }`: thrown, it would count as an error of the function and stand in its log.
+ * `{ error: { code, field, found, expected, message } }`: thrown, it would count as an error of the function and stand in its log.
  */
 export const handler = middy<unknown, unknown>().handler(async (payload) => {
   const http = isHttp(payload);

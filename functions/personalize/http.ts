@@ -1,4 +1,5 @@
 import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2 } from 'aws-lambda';
+import type { ExplainedError } from '../../shared/client/answers.ts';
 import { AttuneError, InvalidInputError, shown } from '../../shared/errors.ts';
 import { utf8 } from '../../shared/utf8.ts';
 import { PERSONALIZE_LIMITS } from './request.ts';
@@ -37,15 +38,8 @@ export function ok(answer: unknown): APIGatewayProxyStructuredResultV2 {
   return { statusCode: 200, headers: { 'content-type': 'application/json' }, body: JSON.stringify(answer) };
 }
 
-/** What a caller did wrong. */
-export interface ExplainedError {
-  readonly code: string;
-  readonly field: string;
-  readonly message: string;
-}
-
-export function explain({ code, field, message }: InvalidInputError): ExplainedError {
-  return { code, field, message };
+export function explain({ code, field, found, expected, message }: InvalidInputError): ExplainedError {
+  return { code, field, found, expected, message };
 }
 
 /** The caller's faults are explained, ours are only named. */

@@ -1,37 +1,11 @@
+import type { EmbeddedItem, PersonalizeAnswer, ScoredItem } from '../../shared/client/answers.ts';
 import { encodeEmbedding } from '../../shared/feedback/embedding-codec.ts';
 import { forward, userPart } from '../../shared/lora/forward.ts';
 import { itemPart } from '../../shared/population/population-model.ts';
 import type { Candidate, PersonalizeRequest } from './request.ts';
-import { type ServingServices, type Source, servedUser } from './served-user.ts';
+import { type ServingServices, servedUser } from './served-user.ts';
 
-export interface PersonalizeAnswer {
-  readonly userId: string;
-  /** 0 for a user without an adapter. */
-  readonly adapterVersion: number;
-  readonly skillsVersion: number;
-  readonly source: Source;
-  readonly items: readonly (ScoredItem | EmbeddedItem)[];
-}
-
-export interface ScoredItem {
-  /** Position among the candidates. */
-  readonly index: number;
-  readonly itemId?: string;
-  /**
-   * Predicted reward, which may leave [0, 1]. Where users only pick items, the logarithm of how much more likely this pick is
-   * than that of an item without popularity or taste.
-   */
-  readonly score: number;
-  /** The score's summands, when asked for. */
-  readonly parts?: { readonly base: number; readonly item: number; readonly user: number };
-}
-
-export interface EmbeddedItem {
-  readonly index: number;
-  readonly itemId?: string;
-  /** y as base64 of little-endian float32. */
-  readonly embedding: string;
-}
+export type { PersonalizeAnswer, ScoredItem };
 
 /**
  * Scores candidates for a user, or moves their embeddings to where the user's taste puts them.

@@ -7,47 +7,22 @@ import {
 import { chooseDiverse, cosine } from '../../shared/catalogue/diversity.ts';
 import { type LinearScorer, type Ranked, type Selection, topItems } from '../../shared/catalogue/scan.ts';
 import { select } from '../../shared/catalogue/selection.ts';
+import type { RecommendAnswer, RecommendedItem, SimilarAnswer } from '../../shared/client/answers.ts';
 import { itemKey } from '../../shared/episodes/episode.ts';
 import { InvalidInputError, shown } from '../../shared/errors.ts';
 import { encodeEmbedding } from '../../shared/feedback/embedding-codec.ts';
 import { personalizedQuery } from '../../shared/lora/forward.ts';
 import { createRandom } from '../../shared/lora/random.ts';
 import type { Choosing, RecommendRequest, SearchRequest, SimilarRequest } from './recommend-request.ts';
-import { type ServedUser, type ServingServices, type Source, servedUser } from './served-user.ts';
+import { type ServedUser, type ServingServices, servedUser } from './served-user.ts';
 import { type UserScorer, userScorer } from './user-scorer.ts';
+
+export type { RecommendAnswer, RecommendedItem, SimilarAnswer };
 
 export interface RecommendServices extends ServingServices {
   readonly catalogue: CatalogueReader;
   /** Epoch milliseconds. */
   readonly now: () => number;
-}
-
-export interface RecommendAnswer {
-  readonly userId: string;
-  readonly adapterVersion: number;
-  readonly skillsVersion: number;
-  readonly catalogueVersion: number;
-  readonly source: Source;
-  /** How many items the filter admits and nothing excludes: with fewer than `limit`, all of them are in the answer. */
-  readonly matching: number;
-  /** Of an answer that explores: the same id draws the same coefficients again, as long as the adapter is the same. */
-  readonly requestId?: string | undefined;
-  readonly items: readonly RecommendedItem[];
-}
-
-export interface RecommendedItem {
-  readonly itemId: string;
-  readonly score: number;
-  /** The score's summands, when asked for. */
-  readonly parts?: { readonly base: number; readonly item: number; readonly user: number };
-}
-
-export interface SimilarAnswer {
-  readonly itemId: string;
-  readonly catalogueVersion: number;
-  readonly matching: number;
-  /** By falling similarity; for a user, by falling score of the user. */
-  readonly items: readonly (RecommendedItem & { readonly similarity: number })[];
 }
 
 /** Diversity chooses among so many times the items asked for, and at least so many. */

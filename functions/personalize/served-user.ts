@@ -2,6 +2,7 @@ import type { AdapterCache } from '../../shared/adapters/adapter-cache.ts';
 import { loraOf, type StoredAdapter } from '../../shared/adapters/adapter-object.ts';
 import type { AdapterStore } from '../../shared/adapters/adapter-store.ts';
 import { canContinue, learningFor } from '../../shared/adapters/compatibility.ts';
+import type { Source } from '../../shared/client/answers.ts';
 import type { FunctionSettings } from '../../shared/config/settings.ts';
 import { userKey } from '../../shared/config/user-key.ts';
 import type { LoraAdapter } from '../../shared/lora/forward.ts';
@@ -23,12 +24,6 @@ export interface ServingServices {
   /** As it stands in S3 now. */
   readonly freshLearning: () => Promise<SharedLearning>;
 }
-
-/**
- * What an answer rests on: the user's own adapter; what other users taught, when the user has no adapter or it was shown not to
- * help; or the embeddings as they are, for users held out always.
- */
-export type Source = 'adapter' | 'warm-start' | 'base' | 'holdout';
 
 export interface ServedUser {
   readonly source: Source;

@@ -12,14 +12,10 @@ const EMBEDDING_DIMS = { minimum: 16, maximum: 4096 } as const;
 /** An embedding that is no base64 float32, has the wrong length, or holds a number that is not finite. */
 export class InvalidEmbeddingError extends InvalidInputError {
   readonly reason: EmbeddingFault;
-  readonly found: string;
-  readonly expected: string;
 
   constructor(field: string, found: string, expected: string, reason: EmbeddingFault) {
     super(field, found, expected);
     this.reason = reason;
-    this.found = found;
-    this.expected = expected;
   }
 }
 

@@ -140,6 +140,8 @@ describe('the whole stack', () => {
       error: {
         code: 'invalid-input',
         field: 'candidates[0].embedding',
+        found: '3 numbers',
+        expected: '16 numbers',
         message: 'candidates[0].embedding: found 3 numbers, expected 16 numbers',
       },
     });

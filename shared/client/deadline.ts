@@ -1,0 +1,53 @@
+import { orAborted } from '../abort.ts';
+import { UnavailableError } from '../errors.ts';
+
+export interface CallOptions {
+  /** Gives the call up; it then rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+  /** Milliseconds until the call is given up with an UnavailableError. */
+  readonly deadlineMs?: number | undefined;
+}
+
+/** Time as the client needs it, so that tests can pass their own. */
+export interface Clock {
+  /** Epoch milliseconds. */
+  readonly now: () => number;
+  /** Calls `callback` once after `milliseconds`, unless the returned function is called before. */
+  readonly after: (milliseconds: number, callback: () => void) => () => void;
+}
+
+export const systemClock: Clock = {
+  now: Date.now,
+  after(milliseconds, callback) {
+    const timer = setTimeout(callback, milliseconds);
+    return () => clearTimeout(timer);
+  },
+};
+
+/**
+ * What `work` comes to, unless the caller's signal or the deadline is first. `work` is told by its own signal.
+ * @throws the reason of the caller's signal; UnavailableError at the deadline; what `work` throws
+ */
+export async function withDeadline<T>(
+  what: string,
+  { signal, deadlineMs }: CallOptions,
+  clock: Clock,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  signal?.throwIfAborted();
+  const controller = new AbortController();
+  const follow = () => controller.abort(signal?.reason);
+  signal?.addEventListener('abort', follow, { once: true });
+  const cancel =
+    deadlineMs === undefined
+      ? undefined
+      : clock.after(deadlineMs, () =>
+          controller.abort(new UnavailableError(`${what}: found no answer within ${deadlineMs} ms`)),
+        );
+  try {
+    return await orAborted(work(controller.signal), controller.signal);
+  } finally {
+    cancel?.();
+    signal?.removeEventListener('abort', follow);
+  }
+}

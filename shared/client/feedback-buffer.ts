@@ -1,0 +1,238 @@
+import { orAborted } from '../abort.ts';
+import { InvalidConfigurationError, InvalidInputError, shown, UnavailableError } from '../errors.ts';
+import type { PublishedInteraction } from '../feedback/coalescing.ts';
+import { encodeInteraction } from '../feedback/event.ts';
+import { isId } from '../feedback/event-schema.ts';
+import {
+  FeedbackPublisher,
+  type FeedbackPublisherOptions,
+  type PublishFailure,
+  type PublishReport,
+} from '../feedback/publisher.ts';
+import type { Clock } from './deadline.ts';
+
+/** Interactions that could not be sent. */
+export interface UnsentFeedback {
+  /** In the order of publishing. */
+  readonly interactions: readonly PublishedInteraction[];
+  /** As in {@link PublishFailure}. */
+  readonly code: string;
+  readonly message: string;
+}
+
+export interface BufferOptions {
+  /** Milliseconds that an interaction waits for others of its user; default 200. */
+  readonly maxWaitMs?: number | undefined;
+  /** Interactions that are sent without waiting longer; default 500. */
+  readonly flushAt?: number | undefined;
+  /** Bytes of interactions to hold, those under way included, before `publish` refuses more; default 16 MiB. */
+  readonly maxBufferedBytes?: number | undefined;
+  /** Called with what could not be sent. With it, nobody needs to look at the promise of `publish`. */
+  readonly onError?: ((unsent: UnsentFeedback) => void) | undefined;
+}
+
+/** Thrown by `publish` for an interaction that could not be sent. */
+export class UnsentFeedbackError extends UnavailableError {
+  readonly unsent: UnsentFeedback;
+
+  constructor(unsent: UnsentFeedback) {
+    super(`${unsent.code}: ${unsent.message}`);
+    this.unsent = unsent;
+  }
+}
+
+interface Held {
+  readonly interaction: PublishedInteraction;
+  readonly bytes: number;
+  readonly accepted: () => void;
+  readonly failed: (error: unknown) => void;
+}
+
+/**
+ * Collects interactions and sends them through a {@link FeedbackPublisher}, which packs those of a user into few messages. One
+ * sending is under way at a time, so that no interaction of a user overtakes another.
+ */
+export class FeedbackBuffer {
+  readonly #publisher: FeedbackPublisher;
+  readonly #embeddingDim: number | undefined;
+  readonly #clock: Clock;
+  readonly #options: BufferOptions;
+  readonly #stop = new AbortController();
+  #held: Held[] = [];
+  #bytes = 0;
+  #cancelTimer: (() => void) | undefined;
+  #sending: Promise<void> | undefined;
+  #closed = false;
+  readonly #unsent: UnsentFeedback[] = [];
+  #waiting: (() => void)[] = [];
+
+  constructor(publisher: FeedbackPublisherOptions, clock: Clock, options: BufferOptions = {}) {
+    this.#publisher = new FeedbackPublisher(publisher);
+    this.#embeddingDim = publisher.embeddingDim;
+    this.#clock = clock;
+    this.#options = options;
+  }
+
+  /** Bytes of interactions that the queue has not accepted yet. */
+  get bufferedBytes(): number {
+    return this.#bytes;
+  }
+
+  /**
+   * Takes an interaction in; later changes to it have no effect.
+   * @returns when the queue accepted it
+   * @throws InvalidInputError, UnavailableError when the buffer is full, UnsentFeedbackError when the queue did not take it
+   */
+  publish(interaction: PublishedInteraction): Promise<void> {
+    const published = this.#take(interaction);
+    if (this.#options.onError !== undefined) published.catch(() => {});
+    return published;
+  }
+
+  async #take({ userId, occurredAt, ...input }: PublishedInteraction): Promise<void> {
+    if (this.#closed) throw new InvalidConfigurationError('found a closed client, expected an open one');
+    if (!isId(userId)) throw new InvalidInputError('userId', shown(userId), '1 to 128 characters');
+    const encoded = encodeInteraction(input, this.#embeddingDim, '');
+    const bytes = Buffer.byteLength(encoded) + Buffer.byteLength(userId);
+    const { maxBufferedBytes = 16 * 1024 * 1024, flushAt = 500, maxWaitMs = 200 } = this.#options;
+    if (this.#bytes > 0 && this.#bytes + bytes > maxBufferedBytes) {
+      throw new UnavailableError(
+        `found a full buffer (${this.#bytes} bytes), expected room: await ready() before publishing more`,
+      );
+    }
+    const interaction = {
+      ...JSON.parse(encoded),
+      userId,
+      occurredAt: occurredAt ?? new Date(this.#clock.now()).toISOString(),
+    };
+    this.#bytes += bytes;
+    const settled = new Promise<void>((accepted, failed) => {
+      this.#held.push({ interaction, bytes, accepted, failed });
+    });
+    if (this.#held.length >= flushAt) void this.#send();
+    else this.#cancelTimer ??= this.#clock.after(maxWaitMs, () => void this.#send());
+    return settled;
+  }
+
+  /** Resolves when the buffer is at most half full, or closed. @throws the signal's reason */
+  async ready(signal?: AbortSignal): Promise<void> {
+    while (this.#isCrowded()) {
+      await orAborted(new Promise<void>((resolve) => this.#waiting.push(resolve)), signal);
+    }
+  }
+
+  #isCrowded(): boolean {
+    const { maxBufferedBytes = 16 * 1024 * 1024 } = this.#options;
+    if (this.#bytes <= maxBufferedBytes / 2) return false;
+    void this.#send();
+    return true;
+  }
+
+  /** Sends all that is held. Resolves when the queue accepted or refused it. @throws the signal's reason */
+  async flush(signal?: AbortSignal): Promise<void> {
+    while (this.#held.length > 0 || this.#sending !== undefined) await orAborted(this.#send(), signal);
+  }
+
+  /**
+   * Sends all that is held and takes nothing more.
+   * @param signal gives up waiting: what was not accepted until then is handed back
+   * @returns what could not be sent since closing began; empty when all was accepted
+   */
+  async close(signal?: AbortSignal): Promise<readonly UnsentFeedback[]> {
+    if (!this.#closed) {
+      this.#closed = true;
+      this.#unsent.length = 0;
+    }
+    const stop = () => this.#stop.abort();
+    signal?.addEventListener('abort', stop, { once: true });
+    if (signal?.aborted) stop();
+    await this.flush();
+    signal?.removeEventListener('abort', stop);
+    return [...this.#unsent];
+  }
+
+  #send(): Promise<void> {
+    this.#sending ??= this.#sendHeld().finally(() => {
+      this.#sending = undefined;
+    });
+    return this.#sending;
+  }
+
+  async #sendHeld(): Promise<void> {
+    while (this.#held.length > 0) {
+      this.#cancelTimer?.();
+      this.#cancelTimer = undefined;
+      const sent = this.#held;
+      this.#held = [];
+      await this.#deliver(sent);
+    }
+  }
+
+  async #deliver(sent: readonly Held[]): Promise<void> {
+    const interactions = sent.map(({ interaction }) => interaction);
+    let failures: readonly PublishFailure[];
+    try {
+      const report = await this.#publisher.publish(interactions, { signal: this.#stop.signal });
+      failures = [...report.failed, ...unread(interactions, report)];
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      failures = sent.map((_, position) => ({
+        userId: interactions[position]!.userId,
+        interactions: 1,
+        position,
+        code: 'unavailable',
+        message,
+      }));
+    }
+    const failed = failedOf(interactions, failures);
+    for (const { bytes } of sent) this.#bytes -= bytes;
+    for (const [position, held] of sent.entries()) if (!failed.has(position)) held.accepted();
+    this.#report(sent, failed);
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const resume of waiting) resume();
+  }
+
+  #report(sent: readonly Held[], failed: ReadonlyMap<number, PublishFailure>): void {
+    const byFailure = Map.groupBy([...failed.keys()], (position) => failed.get(position)!);
+    for (const [{ code, message }, positions] of byFailure) {
+      const unsent = { interactions: positions.map((i) => sent[i]!.interaction), code, message };
+      if (this.#closed) this.#unsent.push(unsent);
+      for (const position of positions) sent[position]!.failed(new UnsentFeedbackError(unsent));
+      // In a task of its own: what it throws is the application's, and does not stop the sending.
+      if (this.#options.onError !== undefined) queueMicrotask(() => this.#options.onError?.(unsent));
+    }
+  }
+}
+
+/** What a publisher that was stopped did not read, and so does not report: always the last ones. */
+function unread(interactions: readonly PublishedInteraction[], report: PublishReport): PublishFailure[] {
+  const told = report.failed.reduce((sum, failure) => sum + failure.interactions, report.interactions);
+  return interactions.slice(told).map(({ userId }, i) => ({
+    userId,
+    interactions: 1,
+    position: told + i,
+    code: 'aborted',
+    message: 'publishing was stopped',
+  }));
+}
+
+/** Which interactions a publisher's failures concern, by position. */
+function failedOf(
+  interactions: readonly PublishedInteraction[],
+  failures: readonly PublishFailure[],
+): Map<number, PublishFailure> {
+  const failed = new Map<number, PublishFailure>();
+  for (const failure of failures) if (failure.eventId === undefined) failed.set(failure.position, failure);
+  for (const failure of failures) {
+    if (failure.eventId === undefined) continue;
+    // An event holds the user's next interactions from its position on, without those that were refused.
+    let left = failure.interactions;
+    for (let i = failure.position; left > 0 && i < interactions.length; i++) {
+      if (interactions[i]!.userId !== failure.userId || failed.has(i)) continue;
+      failed.set(i, failure);
+      left--;
+    }
+  }
+  return failed;
+}

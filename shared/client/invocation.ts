@@ -1,0 +1,70 @@
+import type { LambdaClient } from '@aws-sdk/client-lambda';
+import {
+  AttuneError,
+  InvalidConfigurationError,
+  InvalidInputError,
+  NotFoundError,
+  UnavailableError,
+} from '../errors.ts';
+import type { ExplainedError } from './answers.ts';
+
+/** The function has explained what is wrong with the request. */
+export class RefusedRequestError extends InvalidInputError {
+  /** As the function worded it. */
+  constructor({ field, found, expected, message }: ExplainedError) {
+    super(field, found, expected);
+    this.message = message;
+  }
+}
+
+interface Failure {
+  readonly errorType?: string;
+  readonly errorMessage?: string;
+}
+
+/**
+ * What a function of the deployment answers.
+ * @throws RefusedRequestError when the function explained what is wrong with the request
+ * @throws NotFoundError when there is no such function
+ * @throws InvalidConfigurationError when the caller has no credentials or may not invoke it
+ * @throws UnavailableError when the function failed, Lambda throttled, or nothing answered
+ */
+export async function invokeFunction<Answer extends object>(
+  client: LambdaClient,
+  functionName: string,
+  request: object,
+  signal?: AbortSignal,
+): Promise<Answer> {
+  const { InvokeCommand } = await import('@aws-sdk/client-lambda');
+  const command = new InvokeCommand({ FunctionName: functionName, Payload: JSON.stringify(request) });
+  try {
+    const response = await client.send(command, signal === undefined ? {} : { abortSignal: signal });
+    const text = Buffer.from(response.Payload ?? []).toString('utf8') || 'null';
+    const payload = JSON.parse(text) as Answer | { error: ExplainedError } | Failure | null;
+    if (response.FunctionError !== undefined) {
+      // Of a function whose time was up, Lambda tells no type.
+      const { errorType = response.FunctionError, errorMessage = text } = (payload ?? {}) as Failure;
+      throw new UnavailableError(`function ${functionName} failed: ${errorType}: ${errorMessage}`);
+    }
+    if (payload === null || typeof payload !== 'object')
+      throw new UnavailableError(`function ${functionName} answered ${text}, expected an object`);
+    if ('error' in payload) throw new RefusedRequestError(payload.error);
+    return payload as Answer;
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw translated(error, functionName);
+  }
+}
+
+/** Names of Lambda's errors that the caller has to put right. */
+const MISCONFIGURED = /AccessDenied|CredentialsProvider|ExpiredToken|UnrecognizedClient|InvalidSignature/;
+
+function translated(cause: unknown, functionName: string): unknown {
+  if (cause instanceof AttuneError || !(cause instanceof Error)) return cause;
+  if (cause.name === 'ResourceNotFoundException')
+    return new NotFoundError(`found no function ${functionName}`, { cause });
+  const text = `function ${functionName}: ${cause.name}: ${cause.message || 'no answer'}`;
+  return MISCONFIGURED.test(cause.name)
+    ? new InvalidConfigurationError(text, { cause })
+    : new UnavailableError(text, { cause });
+}

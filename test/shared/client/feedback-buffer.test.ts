@@ -1,0 +1,230 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { Clock } from '../../../shared/client/deadline.ts';
+import {
+  type BufferOptions,
+  FeedbackBuffer,
+  type UnsentFeedback,
+  UnsentFeedbackError,
+} from '../../../shared/client/feedback-buffer.ts';
+import { InvalidConfigurationError, InvalidInputError, UnavailableError } from '../../../shared/errors.ts';
+import type { FeedbackQueue, QueueEntry } from '../../../shared/feedback/queue.ts';
+
+const embedding = new Float32Array(16).fill(0.25);
+const click = (userId: string, itemId: string) => ({ userId, itemId, embedding, reward: 1 });
+
+type Fault = 'none' | 'lost' | 'refuse' | 'throw';
+
+/** A FIFO queue: it takes no deduplication id twice. `lost` accepts everything and loses the answer. */
+class FaultyQueue implements FeedbackQueue {
+  readonly accepted: QueueEntry[] = [];
+  readonly #faults: Fault[];
+
+  constructor(faults: readonly Fault[] = []) {
+    this.#faults = [...faults];
+  }
+
+  async sendBatch(entries: readonly QueueEntry[]) {
+    const fault = this.#faults.shift() ?? 'none';
+    if (fault === 'throw') throw new UnavailableError('throttled');
+    const [first] = entries;
+    const taken = fault === 'refuse' ? entries.slice(1) : entries;
+    const ids = new Set(this.accepted.map((entry) => entry.messageDeduplicationId));
+    this.accepted.push(...taken.filter((entry) => !ids.has(entry.messageDeduplicationId)));
+    if (fault === 'lost') throw new UnavailableError('connection reset');
+    const failed = fault === 'refuse' ? [{ id: first!.id, code: 'C', message: 'm', senderFault: false }] : [];
+    return { failed };
+  }
+
+  /** Item ids by user, in the order that the queue has them. */
+  get items(): Map<string, string[]> {
+    const items = new Map<string, string[]>();
+    for (const { body } of this.accepted) {
+      const { userId, interactions } = JSON.parse(body);
+      const ids = interactions.map(({ itemId }: { itemId: string }) => itemId);
+      items.set(userId, [...(items.get(userId) ?? []), ...ids]);
+    }
+    return items;
+  }
+}
+
+/** A clock whose timers fire when a test says so. */
+class ManualClock implements Clock {
+  readonly timers = new Set<() => void>();
+  readonly now = () => Date.UTC(2026, 0, 31);
+
+  after(_: number, callback: () => void): () => void {
+    this.timers.add(callback);
+    return () => this.timers.delete(callback);
+  }
+
+  fire(): void {
+    const due = [...this.timers];
+    this.timers.clear();
+    for (const callback of due) callback();
+  }
+}
+
+function bufferOn(queue: FeedbackQueue, options: BufferOptions = {}, maxAttempts = 5) {
+  const clock = new ManualClock();
+  const buffer = new FeedbackBuffer(
+    { queue, embeddingDim: 16, random: () => 0.5, sleep: async () => {}, maxAttempts },
+    clock,
+    options,
+  );
+  return { buffer, clock };
+}
+
+describe('the feedback buffer', () => {
+  test('sends the interactions of a user in one message when the wait is over', async () => {
+    const queue = new FaultyQueue();
+    const { buffer, clock } = bufferOn(queue);
+    const published = [buffer.publish(click('ada', 'a')), buffer.publish(click('ada', 'b'))];
+    expect(queue.accepted).toEqual([]);
+    clock.fire();
+    await Promise.all(published);
+    expect(queue.accepted).toHaveLength(1);
+    expect(JSON.parse(queue.accepted[0]!.body)).toMatchObject({
+      occurredAt: '2026-01-31T00:00:00.000Z',
+      interactions: [{ itemId: 'a' }, { itemId: 'b' }],
+    });
+  });
+
+  test('sends without waiting when it holds `flushAt` interactions', async () => {
+    const queue = new FaultyQueue();
+    const { buffer } = bufferOn(queue, { flushAt: 2 });
+    await Promise.all([buffer.publish(click('ada', 'a')), buffer.publish(click('bob', 'b'))]);
+    expect(queue.accepted).toHaveLength(2);
+  });
+
+  test('sends what an interaction was when it was published, whatever is done to it later', async () => {
+    const queue = new FaultyQueue();
+    const { buffer } = bufferOn(queue);
+    const mine = { ...click('ada', 'a'), embedding: new Float32Array(16).fill(1) };
+    const published = buffer.publish(mine);
+    mine.embedding.fill(7);
+    mine.itemId = 'other';
+    await buffer.flush();
+    await published;
+    const [sent] = JSON.parse(queue.accepted[0]!.body).interactions;
+    expect(sent.itemId).toBe('a');
+    expect(Buffer.from(sent.embedding, 'base64').readFloatLE(0)).toBe(1);
+  });
+
+  test('loses nothing, doubles nothing and keeps the order of each user, whatever fails', async () => {
+    const users = fc.array(fc.constantFrom('ada', 'bob', 'cy'), { minLength: 1, maxLength: 60 });
+    const faults = fc.array(fc.constantFrom<Fault>('none', 'lost', 'refuse', 'throw'), { maxLength: 12 });
+    await fc.assert(
+      fc.asyncProperty(users, faults, fc.integer({ min: 1, max: 9 }), async (owners, plan, flushAt) => {
+        const queue = new FaultyQueue(plan);
+        // More attempts than faults, so that everything is accepted in the end.
+        const { buffer } = bufferOn(queue, { flushAt }, plan.length + 1);
+        const published = owners.map((owner, i) => buffer.publish(click(owner, `i${i}`)));
+        expect(await buffer.close()).toEqual([]);
+        await Promise.all(published);
+        for (const [owner, items] of queue.items)
+          expect(items).toEqual(owners.flatMap((each, i) => (each === owner ? [`i${i}`] : [])));
+        expect([...queue.items.values()].flat()).toHaveLength(owners.length);
+        expect(buffer.bufferedBytes).toBe(0);
+      }),
+      { numRuns: 150 },
+    );
+  });
+
+  test('tells of exactly the interactions that the queue did not take, and of no other', async () => {
+    const users = fc.array(fc.constantFrom('ada', 'bob', 'cy'), { minLength: 1, maxLength: 40 });
+    const faults = fc.array(fc.constantFrom<Fault>('none', 'refuse', 'throw'), { maxLength: 12 });
+    await fc.assert(
+      fc.asyncProperty(users, faults, async (owners, plan) => {
+        const queue = new FaultyQueue(plan);
+        const told: UnsentFeedback[] = [];
+        const { buffer } = bufferOn(queue, { flushAt: 3, onError: (unsent) => told.push(unsent) }, 1);
+        const results = owners.map((owner, i) => buffer.publish(click(owner, `i${i}`)));
+        const unsent = await buffer.close();
+        const settled = await Promise.allSettled(results);
+        const accepted = new Set([...queue.items.values()].flat());
+        for (const [i, { status }] of settled.entries())
+          expect(status).toBe(accepted.has(`i${i}`) ? 'fulfilled' : 'rejected');
+        const failed = told.flatMap(({ interactions }) => interactions.map(({ itemId }) => itemId));
+        expect(new Set(failed).size).toBe(failed.length);
+        expect(failed).toHaveLength(owners.length - accepted.size);
+        expect(unsent.every((each) => told.includes(each))).toBe(true);
+      }),
+      { numRuns: 150 },
+    );
+  });
+
+  test('refuses more than it may hold, and is ready again when the queue has taken it', async () => {
+    const release: (() => void)[] = [];
+    const queue = new FaultyQueue();
+    const slow: FeedbackQueue = {
+      sendBatch: async (entries) => {
+        await new Promise<void>((resolve) => release.push(resolve));
+        return queue.sendBatch(entries);
+      },
+    };
+    const { buffer } = bufferOn(slow, { maxBufferedBytes: 2_000 });
+    const published: Promise<void>[] = [];
+    let refused = 0;
+    for (let i = 0; i < 10_000; i++) {
+      published.push(
+        buffer.publish(click(`user-${i}`, 'a')).catch((error) => {
+          expect(error).toBeInstanceOf(UnavailableError);
+          refused++;
+        }),
+      );
+      expect(buffer.bufferedBytes).toBeLessThanOrEqual(2_000);
+    }
+    const ready = buffer.ready();
+    while (buffer.bufferedBytes > 0) {
+      await new Promise((resolve) => setImmediate(resolve));
+      release.shift()?.();
+    }
+    await ready;
+    await Promise.all(published);
+    expect(refused).toBeGreaterThan(9_900);
+    expect(queue.accepted).toHaveLength(10_000 - refused);
+  });
+
+  test('hands back at the end of the patience what a queue that hangs did not take', async () => {
+    const { buffer } = bufferOn({ sendBatch: () => new Promise(() => {}) }, { onError: () => {} });
+    for (let i = 0; i < 1_000; i++) void buffer.publish(click('ada', `i${i}`));
+    const controller = new AbortController();
+    const closing = buffer.close(controller.signal);
+    controller.abort();
+    const unsent = await closing;
+    const items = unsent.flatMap(({ interactions }) => interactions.map(({ itemId }) => itemId));
+    expect(items).toEqual(Array.from({ length: 1_000 }, (_, i) => `i${i}`));
+    expect(new Set(unsent.map(({ code }) => code))).toEqual(new Set(['aborted']));
+  });
+
+  test('names the field, the value and what was expected of an interaction that is wrong', async () => {
+    const { buffer } = bufferOn(new FaultyQueue());
+    const wrong = buffer.publish({ userId: 'ada', embedding: [1, 2, 3], reward: 1 });
+    await expect(wrong).rejects.toMatchObject({
+      code: 'invalid-input',
+      field: 'embedding',
+      found: '3 numbers',
+      expected: '16 numbers',
+    });
+    await expect(buffer.publish(click('', 'a'))).rejects.toBeInstanceOf(InvalidInputError);
+  });
+
+  test('rejects the promise of `publish` with what was not sent', async () => {
+    const { buffer } = bufferOn(new FaultyQueue(['throw']), {}, 1);
+    const published = buffer.publish(click('ada', 'a'));
+    const caught = published.catch((error: unknown) => error);
+    await buffer.flush();
+    expect(await caught).toBeInstanceOf(UnsentFeedbackError);
+    expect(await caught).toMatchObject({
+      retryable: true,
+      unsent: { code: 'unavailable', interactions: [{ userId: 'ada', itemId: 'a' }] },
+    });
+  });
+
+  test('takes nothing once it is closed', async () => {
+    const { buffer } = bufferOn(new FaultyQueue());
+    await buffer.close();
+    await expect(buffer.publish(click('ada', 'a'))).rejects.toBeInstanceOf(InvalidConfigurationError);
+  });
+});

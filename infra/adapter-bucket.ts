@@ -1,10 +1,12 @@
 import { Duration, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
 import { AnyPrincipal, Effect, PolicyStatement } from 'aws-cdk-lib/aws-iam';
+import type { IKey } from 'aws-cdk-lib/aws-kms';
 import {
   BlockPublicAccess,
   Bucket,
   BucketEncryption,
   type CfnBucket,
+  type IBucket,
   type LifecycleRule,
   ObjectOwnership,
 } from 'aws-cdk-lib/aws-s3';
@@ -58,37 +60,54 @@ const LIFECYCLE: LifecycleRule[] = [
   },
 ];
 
+export interface AdapterBucketProps {
+  /** A bucket to use in place of a new one. */
+  readonly bucket?: IBucket | Bucket | undefined;
+  readonly encryptionKey?: IKey | undefined;
+  /** Default: the bucket stays when the stack goes, but not when its first deployment fails. */
+  readonly removalPolicy: RemovalPolicy | undefined;
+}
+
 /** The bucket for adapters, basis, population model, quarantined events and pending episodes. */
 export class AdapterBucket extends Construct {
-  readonly bucket: Bucket;
+  readonly bucket: IBucket | Bucket;
 
-  constructor(scope: Construct, id: string) {
+  constructor(scope: Construct, id: string, props: AdapterBucketProps) {
     super(scope, id);
-    this.bucket = new Bucket(this, 'Bucket', {
+    this.bucket = props.bucket ?? this.createBucket(props);
+  }
+
+  private createBucket({ encryptionKey, removalPolicy }: AdapterBucketProps): Bucket {
+    const bucket = new Bucket(this, 'Bucket', {
       blockPublicAccess: BlockPublicAccess.BLOCK_ALL,
-      encryption: BucketEncryption.S3_MANAGED,
+      ...(encryptionKey === undefined
+        ? { encryption: BucketEncryption.S3_MANAGED }
+        : { encryption: BucketEncryption.KMS, encryptionKey, bucketKeyEnabled: true }),
       enforceSSL: true,
       minimumTLSVersion: 1.2,
       objectOwnership: ObjectOwnership.BUCKET_OWNER_ENFORCED,
       versioned: true,
       lifecycleRules: LIFECYCLE,
-      removalPolicy: RemovalPolicy.RETAIN,
+      removalPolicy: removalPolicy ?? RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
+      autoDeleteObjects: removalPolicy === RemovalPolicy.DESTROY,
     });
-    this.denyUnconditionalAdapterWrites();
-    Validations.of(this.bucket).acknowledge({
+    denyUnconditionalAdapterWrites(bucket);
+    Validations.of(bucket).acknowledge({
       id: 'AwsSolutions-S1',
       reason:
         'Only the functions of this stack use the bucket. Access logs would cost more than the objects.',
     });
+    return bucket;
   }
 
   /** Grants a function these actions on the objects under these prefixes only. */
   allowObjects(grantee: AttuneFunction, actions: readonly string[], prefixes: readonly string[]): void {
     const { bucketArn, node } = this.bucket;
-    const logicalId = Stack.of(this).getLogicalId(node.defaultChild as CfnBucket);
+    const created = node.defaultChild as CfnBucket | undefined;
+    const shown = created === undefined ? bucketArn : `<${Stack.of(created).getLogicalId(created)}.Arn>`;
     for (const prefix of prefixes) {
       Validations.of(grantee.role).acknowledge({
-        id: `AwsSolutions-IAM5[Resource::<${logicalId}.Arn>/${prefix}*]`,
+        id: `AwsSolutions-IAM5[Resource::${shown}/${prefix}*]`,
         reason: 'Keys contain hashes of users and events, so a prefix is the narrowest possible permission.',
       });
     }
@@ -106,25 +125,25 @@ export class AdapterBucket extends Construct {
   allowListing(grantee: AttuneFunction): void {
     grantee.allow(['s3:ListBucket'], [this.bucket.bucketArn]);
   }
+}
 
-  /**
-   * Denies all writes of adapters without If-Match or If-None-Match, so that no writer overwrites the
-   * commit of another. Parts of a multipart upload cannot have these headers, so the statement
-   * checks only requests that create an object (S3 guide, "Enforce conditional writes").
-   */
-  private denyUnconditionalAdapterWrites(): void {
-    this.bucket.addToResourcePolicy(
-      new PolicyStatement({
-        sid: 'AdaptersAreWrittenConditionally',
-        effect: Effect.DENY,
-        principals: [new AnyPrincipal()],
-        actions: ['s3:PutObject'],
-        resources: [this.bucket.arnForObjects(`${PREFIX.adapters}*`)],
-        conditions: {
-          Null: { 's3:if-match': 'true', 's3:if-none-match': 'true' },
-          Bool: { 's3:ObjectCreationOperation': 'true' },
-        },
-      }),
-    );
-  }
+/**
+ * Denies all writes of adapters without If-Match or If-None-Match, so that no writer overwrites the
+ * commit of another. Parts of a multipart upload cannot have these headers, so the statement
+ * checks only requests that create an object (S3 guide, "Enforce conditional writes").
+ */
+function denyUnconditionalAdapterWrites(bucket: Bucket): void {
+  bucket.addToResourcePolicy(
+    new PolicyStatement({
+      sid: 'AdaptersAreWrittenConditionally',
+      effect: Effect.DENY,
+      principals: [new AnyPrincipal()],
+      actions: ['s3:PutObject'],
+      resources: [bucket.arnForObjects(`${PREFIX.adapters}*`)],
+      conditions: {
+        Null: { 's3:if-match': 'true', 's3:if-none-match': 'true' },
+        Bool: { 's3:ObjectCreationOperation': 'true' },
+      },
+    }),
+  );
 }

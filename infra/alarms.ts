@@ -9,7 +9,6 @@ import {
 } from 'aws-cdk-lib/aws-cloudwatch';
 import { Construct } from 'constructs';
 import type { AttuneFunction } from './attune-function.ts';
-import { METRICS } from './metrics.ts';
 import type { MonitoredParts } from './monitored-parts.ts';
 import { longestGap } from './schedule-gap.ts';
 
@@ -45,7 +44,7 @@ export class Alarms extends Construct {
     this.watchFunction('Personalize', parts.personalize);
   }
 
-  private watchFeedback({ feedback }: MonitoredParts): void {
+  private watchFeedback({ feedback, metrics }: MonitoredParts): void {
     this.add('FeedbackDeadLetters', {
       metric: feedback.deadLetters.metricApproximateNumberOfMessagesVisible({ period: FIVE_MINUTES }),
       threshold: 1,
@@ -62,7 +61,7 @@ export class Alarms extends Construct {
         'the load is too high: raise the setting maxConcurrency.',
     });
     this.add('BankDegraded', {
-      metric: METRICS.episodesPending,
+      metric: metrics.episodesPending,
       threshold: 1,
       periods: 3,
       runbook:

@@ -1,33 +1,39 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Duration, RemovalPolicy, Validations } from 'aws-cdk-lib';
+import { AssetHashType, DockerImage, type Duration, RemovalPolicy, Stage, Validations } from 'aws-cdk-lib';
 import { PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import {
   ApplicationLogLevel,
   Architecture,
+  Code,
+  Function as LambdaFunction,
   LoggingFormat,
   Runtime,
   SystemLogLevel,
   Tracing,
 } from 'aws-cdk-lib/aws-lambda';
-import { LogLevel, NodejsFunction, OutputFormat } from 'aws-cdk-lib/aws-lambda-nodejs';
-import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
+import { LogGroup, type RetentionDays } from 'aws-cdk-lib/aws-logs';
 import type { Construct } from 'constructs';
-
-const projectFile = (path: string) => fileURLToPath(new URL(`../${path}`, import.meta.url));
+import type { DeploymentSettings } from '../shared/config/settings.ts';
+import type { NetworkProps } from './attune-props.ts';
+import { bundleFunction, type FunctionFolder } from './bundle.ts';
 
 export interface AttuneFunctionProps {
+  /** Settings as environment variables. */
+  readonly environment: Readonly<Record<string, string>>;
+  readonly settings: Pick<DeploymentSettings, 'logRetentionDays'>;
+  readonly network: NetworkProps;
   /** Folder below functions/ whose handler.ts exports `handler`. */
-  readonly folder: string;
+  readonly folder: FunctionFolder;
   readonly description: string;
   readonly timeout: Duration;
   /** MB; Lambda assigns CPU in proportion. */
   readonly memorySize: number;
-  /** Settings as environment variables. */
-  readonly environment: Record<string, string>;
 }
 
 /** A function with its bundle, its log group, and a role that permits only what `allow` grants. */
-export class AttuneFunction extends NodejsFunction {
+export class AttuneFunction extends LambdaFunction {
   override readonly role: Role;
   readonly maxDuration: Duration;
 
@@ -37,13 +43,13 @@ export class AttuneFunction extends NodejsFunction {
       description: `Attune: ${props.description}`,
     });
     const logGroup = new LogGroup(scope, `${id}Logs`, {
-      retention: RetentionDays.ONE_MONTH,
+      retention: props.settings.logRetentionDays satisfies number as RetentionDays,
       removalPolicy: RemovalPolicy.DESTROY,
     });
     super(scope, id, {
       description: props.description,
-      entry: projectFile(`functions/${props.folder}/handler.ts`),
-      handler: 'handler',
+      code: codeOf(props.folder, scope),
+      handler: 'index.handler',
       runtime: Runtime.NODEJS_24_X,
       architecture: Architecture.ARM_64,
       timeout: props.timeout,
@@ -54,30 +60,16 @@ export class AttuneFunction extends NodejsFunction {
       applicationLogLevelV2: ApplicationLogLevel.INFO,
       systemLogLevelV2: SystemLogLevel.WARN,
       tracing: Tracing.ACTIVE,
-      environment: {
-        ...props.environment,
-        NODE_OPTIONS: '--enable-source-maps',
-      },
-      projectRoot: projectFile('.'),
-      depsLockFilePath: projectFile('package-lock.json'),
-      // A bundled SDK starts faster than the runtime's copy, and it is the version that the tests
-      // use.
-      bundling: {
-        format: OutputFormat.ESM,
-        mainFields: ['module', 'main'],
-        bundleAwsSDK: true,
-        minify: true,
-        sourceMap: true,
-        sourcesContent: false,
-        logLevel: LogLevel.WARNING,
-      },
+      environment: props.environment,
+      ...networkOf(props.network),
     });
     this.role = role;
     this.maxDuration = props.timeout;
     logGroup.grantWrite(role);
+    if (props.network.vpc !== undefined) this.allow(NETWORK_ACTIONS, ['*']);
     Validations.of(role).acknowledge({
       id: 'AwsSolutions-IAM5[Resource::*]',
-      reason: 'PutTraceSegments and PutTelemetryRecords of X-Ray do not support resources.',
+      reason: 'Tracing and, in a VPC, network interfaces do not support resources in their permissions.',
     });
   }
 
@@ -85,4 +77,55 @@ export class AttuneFunction extends NodejsFunction {
   allow(actions: readonly string[], resources: readonly string[]): void {
     this.role.addToPolicy(new PolicyStatement({ actions: [...actions], resources: [...resources] }));
   }
+}
+
+/** What a function that reads and writes needs of the key of bucket, table and queues. */
+export const KEY_ACTIONS = [
+  'kms:Decrypt',
+  'kms:DescribeKey',
+  'kms:Encrypt',
+  'kms:GenerateDataKey',
+  'kms:ReEncryptFrom',
+  'kms:ReEncryptTo',
+];
+
+/** What Lambda does with a function's role to connect it to a VPC. */
+const NETWORK_ACTIONS = [
+  'ec2:CreateNetworkInterface',
+  'ec2:DescribeNetworkInterfaces',
+  'ec2:DescribeSubnets',
+  'ec2:DeleteNetworkInterface',
+  'ec2:AssignPrivateIpAddresses',
+  'ec2:UnassignPrivateIpAddresses',
+];
+
+function networkOf({ vpc, vpcSubnets, securityGroups }: NetworkProps) {
+  return {
+    ...(vpc !== undefined && { vpc }),
+    ...(vpcSubnets !== undefined && { vpcSubnets }),
+    ...(securityGroups !== undefined && { securityGroups }),
+  };
+}
+
+/**
+ * The code of a function. An installed package has it bundled; a clone of the repository bundles it
+ * during synthesis and puts source maps beside the template, into `source-maps`.
+ */
+function codeOf(folder: FunctionFolder, scope: Construct): Code {
+  const bundled = fileURLToPath(new URL(`../bundles/${folder}`, import.meta.url));
+  if (existsSync(bundled)) return Code.fromAsset(bundled);
+  const sourceMaps = join(Stage.of(scope)?.outdir ?? '', 'source-maps');
+  return Code.fromAsset(fileURLToPath(new URL(`../functions/${folder}`, import.meta.url)), {
+    assetHashType: AssetHashType.OUTPUT,
+    bundling: {
+      // Never pulled: the local bundling below always succeeds or throws.
+      image: DockerImage.fromRegistry('none'),
+      local: {
+        tryBundle(to) {
+          bundleFunction(folder, { to, sourceMaps });
+          return true;
+        },
+      },
+    },
+  });
 }

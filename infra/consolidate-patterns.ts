@@ -1,23 +1,19 @@
 import { Duration, Stack, Validations } from 'aws-cdk-lib';
 import { PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
-import { SqsDestination } from 'aws-cdk-lib/aws-lambda-destinations';
 import { CfnSchedule } from 'aws-cdk-lib/aws-scheduler';
-import { Queue, QueueEncryption } from 'aws-cdk-lib/aws-sqs';
+import { Queue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import { PREFIX } from '../shared/config/names.ts';
-import type { AdapterBucket } from './adapter-bucket.ts';
-import { AttuneFunction } from './attune-function.ts';
+import { AttuneFunction, KEY_ACTIONS } from './attune-function.ts';
+import type { DeploymentProps } from './deployment-props.ts';
+import { queueEncryption } from './feedback-queue.ts';
 import type { ReasoningTable } from './reasoning-table.ts';
 
 /** Retries end after an hour, because the next scheduled run does the same work. */
 const RETRY = { attempts: 2, maxAge: Duration.hours(1) };
 
-export interface ConsolidatePatternsProps {
-  readonly environment: Record<string, string>;
-  readonly adapters: AdapterBucket;
+export interface ConsolidatePatternsProps extends DeploymentProps {
   readonly bank: ReasoningTable;
-  /** rate(...) or cron(...), in UTC. */
-  readonly schedule: string;
 }
 
 /**
@@ -33,7 +29,7 @@ export class ConsolidatePatterns extends Construct {
     super(scope, id);
     // A standard queue: the scheduler and Lambda's failure destination cannot send to a FIFO queue.
     this.failures = new Queue(this, 'Failures', {
-      encryption: QueueEncryption.SQS_MANAGED,
+      ...queueEncryption(props.encryptionKey),
       enforceSSL: true,
       retentionPeriod: Duration.days(14),
     });
@@ -44,11 +40,11 @@ export class ConsolidatePatterns extends Construct {
       })),
     );
     this.function = new AttuneFunction(this, 'Function', {
+      ...props,
       folder: 'consolidate-patterns',
       description: 'learns the population model from episodes',
       timeout: Duration.minutes(5),
-      memorySize: 1024,
-      environment: props.environment,
+      memorySize: props.settings.consolidateMemory,
     });
     Validations.of(this.function).acknowledge({
       id: 'Serverless-LambdaDLQ',
@@ -57,13 +53,15 @@ export class ConsolidatePatterns extends Construct {
     this.function.configureAsyncInvoke({
       retryAttempts: RETRY.attempts,
       maxEventAge: RETRY.maxAge,
-      onFailure: new SqsDestination(this.failures),
+      // SqsDestination would also grant sqs:GetQueueUrl and sqs:GetQueueAttributes, which nobody calls.
+      onFailure: { bind: () => ({ destination: this.failures.queueArn }) },
     });
     this.grantAccess(props);
-    this.scheduleRuns(props.schedule);
+    this.scheduleRuns(props);
   }
 
-  private grantAccess({ adapters, bank }: ConsolidatePatternsProps): void {
+  private grantAccess({ adapters, bank, settings, encryptionKey }: ConsolidatePatternsProps): void {
+    this.function.allow(['sqs:SendMessage'], [this.failures.queueArn]);
     adapters.allowObjects(this.function, ['s3:GetObject'], [PREFIX.adapters]);
     adapters.allowObjects(
       this.function,
@@ -72,15 +70,18 @@ export class ConsolidatePatterns extends Construct {
     );
     adapters.allowObjects(this.function, ['s3:GetObject', 's3:DeleteObject'], [PREFIX.pending]);
     adapters.allowListing(this.function);
-    bank.allowItems(this.function, ['dynamodb:GetItem', 'dynamodb:PutItem']);
+    bank.allowItems(this.function, ['dynamodb:PutItem']);
+    // Only the strategy of the learner 'sgd' builds on the one before.
+    if (settings.learner === 'sgd') bank.allowItems(this.function, ['dynamodb:GetItem']);
     bank.allowIndexQueries(this.function);
+    encryptionKey?.grant(this.function, ...KEY_ACTIONS);
   }
 
   /**
    * Uses CfnSchedule, because the target of the Schedule construct would also grant all function
    * versions.
    */
-  private scheduleRuns(scheduleExpression: string): void {
+  private scheduleRuns({ settings, encryptionKey }: ConsolidatePatternsProps): void {
     const role = new Role(this, 'SchedulerRole', {
       assumedBy: new ServicePrincipal('scheduler.amazonaws.com', {
         conditions: { StringEquals: { 'aws:SourceAccount': Stack.of(this).account } },
@@ -93,9 +94,10 @@ export class ConsolidatePatterns extends Construct {
     role.addToPolicy(
       new PolicyStatement({ actions: ['sqs:SendMessage'], resources: [this.failures.queueArn] }),
     );
-    new CfnSchedule(this, 'Schedule', {
+    encryptionKey?.grant(role, 'kms:GenerateDataKey', 'kms:Decrypt');
+    const schedule = new CfnSchedule(this, 'Schedule', {
       description: 'Starts the consolidation of Attune',
-      scheduleExpression,
+      scheduleExpression: settings.consolidationSchedule,
       flexibleTimeWindow: { mode: 'OFF' },
       target: {
         arn: this.function.functionArn,
@@ -107,5 +109,7 @@ export class ConsolidatePatterns extends Construct {
         },
       },
     });
+    // A schedule refers to the role only; without its policy the first run would be denied.
+    schedule.node.addDependency(role);
   }
 }

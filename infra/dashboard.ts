@@ -1,4 +1,4 @@
-import { Stack } from 'aws-cdk-lib';
+import { Fn, Stack } from 'aws-cdk-lib';
 import {
   type Alarm,
   AlarmStatusWidget,
@@ -7,7 +7,6 @@ import {
   type IMetric,
 } from 'aws-cdk-lib/aws-cloudwatch';
 import type { Construct } from 'constructs';
-import { METRICS } from './metrics.ts';
 import type { MonitoredParts } from './monitored-parts.ts';
 
 /**
@@ -18,17 +17,18 @@ export function addDashboard(
   scope: Construct,
   id: string,
   parts: MonitoredParts,
-  alarms: Alarm[],
+  { alarms, deploymentName }: { alarms: readonly Alarm[]; deploymentName: string },
 ): Dashboard {
-  const { feedback, update, consolidate, personalize, bank } = parts;
+  const { feedback, update, consolidate, personalize, bank, metrics } = parts;
   const functions = [update, consolidate.function, personalize];
   return new Dashboard(scope, id, {
-    dashboardName: Stack.of(scope).stackName,
+    // Dashboards of all regions share their names.
+    dashboardName: Fn.join('-', [deploymentName, Stack.of(scope).region]),
     widgets: [
-      [new AlarmStatusWidget({ title: 'Alarms', width: 24, alarms })],
+      alarms.length > 0 ? [new AlarmStatusWidget({ title: 'Alarms', width: 24, alarms: [...alarms] })] : [],
       [
-        graph('Feedback', METRICS.interactionsApplied, METRICS.eventsApplied, METRICS.eventsDuplicate),
-        graph('From event to effect (ms)', METRICS.eventToEffectMedian, METRICS.eventToEffectTail),
+        graph('Feedback', metrics.interactionsApplied, metrics.eventsApplied, metrics.eventsDuplicate),
+        graph('From event to effect (ms)', metrics.eventToEffectMedian, metrics.eventToEffectTail),
         graph(
           'Queue',
           feedback.queue.metricApproximateNumberOfMessagesVisible(),
@@ -36,8 +36,8 @@ export function addDashboard(
         ),
       ],
       [
-        graph('Trouble', METRICS.eventsQuarantined, METRICS.conflicts, METRICS.episodesPending),
-        graph('Consolidation', METRICS.consolidations, METRICS.skillsCreated),
+        graph('Trouble', metrics.eventsQuarantined, metrics.conflicts, metrics.episodesPending),
+        graph('Consolidation', metrics.consolidations, metrics.skillsCreated),
         graph(
           'Table (request units)',
           bank.table.metricConsumedReadCapacityUnits(),
@@ -47,15 +47,15 @@ export function addDashboard(
       [
         graph(
           'Loss, adapters against none',
-          METRICS.lossChange,
-          METRICS.lossChangeLow,
-          METRICS.lossChangeHigh,
+          metrics.lossChange,
+          metrics.lossChangeLow,
+          metrics.lossChangeHigh,
         ),
         graph(
           'Reward, served less held out',
-          METRICS.rewardDifference,
-          METRICS.rewardDifferenceLow,
-          METRICS.rewardDifferenceHigh,
+          metrics.rewardDifference,
+          metrics.rewardDifferenceLow,
+          metrics.rewardDifferenceHigh,
         ),
       ],
       [

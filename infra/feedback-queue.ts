@@ -1,4 +1,5 @@
 import { Duration, Stack, Validations } from 'aws-cdk-lib';
+import type { IKey } from 'aws-cdk-lib/aws-kms';
 import {
   DeduplicationScope,
   FifoThroughputLimit,
@@ -9,31 +10,50 @@ import {
 } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 
-/** Attempts before a message moves to the dead-letter queue. */
-const MAX_RECEIVES = 5;
+/**
+ * Attempts before a message moves to the dead-letter queue. update-adapters brings failed messages back
+ * with a growing delay, so these last about eight minutes. Receives that Lambda throttles count too.
+ */
+const MAX_RECEIVES = 10;
 /** Bytes; the publisher and the functions have the same limit. */
 const MAX_MESSAGE_BYTES = 256 * 1024;
 
 const FIFO = {
   fifo: true,
-  encryption: QueueEncryption.SQS_MANAGED,
   enforceSSL: true,
   maxMessageSizeBytes: MAX_MESSAGE_BYTES,
 } satisfies QueueProps;
 
+export interface FeedbackQueueProps {
+  /** Timeout of the function that reads the queue. */
+  readonly consumerTimeout: Duration;
+  readonly deploymentName: string;
+  readonly encryptionKey: IKey | undefined;
+}
+
+/** The encryption of a queue with this key, or with one of SQS. */
+export function queueEncryption(key: IKey | undefined): QueueProps {
+  if (key === undefined) return { encryption: QueueEncryption.SQS_MANAGED };
+  return { encryption: QueueEncryption.KMS, encryptionMasterKey: key };
+}
+
 /** The FIFO queue of feedback events, ordered per user, with its dead-letter queue. */
 export class FeedbackQueue extends Construct {
   readonly queue: Queue;
+  readonly visibilityTimeout: Duration;
   readonly deadLetters: Queue;
 
-  /** @param consumerTimeout timeout of the function that reads the queue */
-  constructor(scope: Construct, id: string, consumerTimeout: Duration) {
+  constructor(scope: Construct, id: string, props: FeedbackQueueProps) {
     super(scope, id);
+    const common = { ...FIFO, ...queueEncryption(props.encryptionKey) };
+    // Lambda recommends at least six times the function's timeout, so that a throttled batch stays
+    // invisible.
+    this.visibilityTimeout = Duration.seconds(6 * props.consumerTimeout.toSeconds());
     // A fixed name breaks the circular reference: each of the two queues refers to the other.
-    const queueName = `${Stack.of(this).stackName}-feedback.fifo`;
+    const queueName = `${props.deploymentName}-feedback.fifo`;
     const queueArn = Stack.of(this).formatArn({ service: 'sqs', resource: queueName });
     this.deadLetters = new Queue(this, 'DeadLetters', {
-      ...FIFO,
+      ...common,
       retentionPeriod: Duration.days(14),
       redriveAllowPolicy: {
         redrivePermission: RedrivePermission.BY_QUEUE,
@@ -45,15 +65,13 @@ export class FeedbackQueue extends Construct {
       reason: 'This queue is the dead-letter queue of the feedback queue.',
     });
     this.queue = new Queue(this, 'Queue', {
-      ...FIFO,
+      ...common,
       queueName,
       // High throughput mode: quota and deduplication apply per user instead of to the whole queue.
       deduplicationScope: DeduplicationScope.MESSAGE_GROUP,
       fifoThroughputLimit: FifoThroughputLimit.PER_MESSAGE_GROUP_ID,
       retentionPeriod: Duration.days(4),
-      // Lambda recommends at least six times the function's timeout, so that a throttled batch
-      // stays invisible.
-      visibilityTimeout: Duration.seconds(6 * consumerTimeout.toSeconds()),
+      visibilityTimeout: this.visibilityTimeout,
       deadLetterQueue: { queue: this.deadLetters, maxReceiveCount: MAX_RECEIVES },
     });
   }

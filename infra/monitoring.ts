@@ -1,8 +1,9 @@
 import { Stack, Validations } from 'aws-cdk-lib';
 import { CfnBudget } from 'aws-cdk-lib/aws-budgets';
+import type { Alarm, Dashboard } from 'aws-cdk-lib/aws-cloudwatch';
 import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions';
 import { ServicePrincipal } from 'aws-cdk-lib/aws-iam';
-import { Topic } from 'aws-cdk-lib/aws-sns';
+import { type ITopic, Topic } from 'aws-cdk-lib/aws-sns';
 import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions';
 import { Construct } from 'constructs';
 import type { DeploymentSettings } from '../shared/config/settings.ts';
@@ -10,21 +11,34 @@ import { Alarms } from './alarms.ts';
 import { addDashboard } from './dashboard.ts';
 import type { MonitoredParts } from './monitored-parts.ts';
 
-/** Alarms, the dashboard and, if `alarmEmail` is set, e-mail notification. */
+export interface MonitoringProps
+  extends Pick<DeploymentSettings, 'alarms' | 'alarmEmail' | 'dashboard' | 'monthlyBudget'> {
+  /** Name of the dashboard, which has the region behind it. */
+  readonly deploymentName: string;
+  /** Told in place of `alarmEmail`. */
+  readonly alarmTopic: ITopic | undefined;
+}
+
+/** Alarms, the dashboard and, if `alarmEmail` or `alarmTopic` is set, notification. */
 export class Monitoring extends Construct {
-  constructor(scope: Construct, id: string, parts: MonitoredParts, settings: DeploymentSettings) {
+  readonly alarms: readonly Alarm[];
+  readonly dashboard: Dashboard | undefined;
+
+  constructor(scope: Construct, id: string, parts: MonitoredParts, props: MonitoringProps) {
     super(scope, id);
-    const { alarmEmail, monthlyBudget } = settings;
-    let action: SnsAction | undefined;
-    if (alarmEmail !== undefined) {
-      action = new SnsAction(this.alarmTopic(alarmEmail));
-      if (monthlyBudget !== undefined) this.addBudget(monthlyBudget, alarmEmail);
-    }
-    const alarms = new Alarms(this, 'Alarms', parts, action);
-    addDashboard(this, 'Dashboard', parts, alarms.all);
+    const { alarmEmail, monthlyBudget } = props;
+    if (monthlyBudget !== undefined && alarmEmail !== undefined) this.addBudget(monthlyBudget, alarmEmail);
+    this.alarms = props.alarms ? this.addAlarms(parts, props) : [];
+    if (!props.dashboard) return;
+    this.dashboard = addDashboard(this, 'Dashboard', parts, { ...props, alarms: this.alarms });
   }
 
-  private alarmTopic(address: string): Topic {
+  private addAlarms(parts: MonitoredParts, { alarmTopic, alarmEmail }: MonitoringProps): readonly Alarm[] {
+    const topic = alarmTopic ?? (alarmEmail === undefined ? undefined : this.createTopic(alarmEmail));
+    return new Alarms(this, 'Alarms', parts, topic && new SnsAction(topic)).all;
+  }
+
+  private createTopic(address: string): Topic {
     const topic = new Topic(this, 'Topic', { displayName: 'Attune alarms', enforceSSL: true });
     // The TLS policy replaces the default policy, which would let CloudWatch publish.
     topic.grantPublish(

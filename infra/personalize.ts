@@ -2,27 +2,27 @@ import { Duration, Validations } from 'aws-cdk-lib';
 import { type FunctionUrl, FunctionUrlAuthType } from 'aws-cdk-lib/aws-lambda';
 import type { Construct } from 'constructs';
 import { PREFIX } from '../shared/config/names.ts';
-import type { AdapterBucket } from './adapter-bucket.ts';
 import { AttuneFunction } from './attune-function.ts';
+import type { DeploymentProps } from './deployment-props.ts';
 
-export interface PersonalizeProps {
-  readonly environment: Record<string, string>;
-  readonly adapters: AdapterBucket;
+export interface PersonalizeProps extends DeploymentProps {
+  readonly hasUrl: boolean;
 }
 
 /**
- * The function that scores candidates and recommends items of the catalogue for a user, with a URL that requires an IAM signature.
+ * The function that scores candidates and recommends items of the catalogue for a user. Its URL
+ * requires an IAM signature.
  */
 export class Personalize extends AttuneFunction {
-  readonly url: FunctionUrl;
+  readonly url: FunctionUrl | undefined;
 
   constructor(scope: Construct, id: string, props: PersonalizeProps) {
     super(scope, id, {
+      ...props,
       folder: 'personalize',
       description: 'scores and recommends items for a user',
       timeout: Duration.seconds(10),
-      memorySize: 512,
-      environment: props.environment,
+      memorySize: props.settings.personalizeMemory,
     });
     props.adapters.allowObjects(
       this,
@@ -34,6 +34,7 @@ export class Personalize extends AttuneFunction {
       id: 'Serverless-LambdaDLQ',
       reason: 'It only runs synchronously, so callers see an error and can retry.',
     });
-    this.url = this.addFunctionUrl({ authType: FunctionUrlAuthType.AWS_IAM });
+    props.encryptionKey?.grant(this, 'kms:Decrypt');
+    this.url = props.hasUrl ? this.addFunctionUrl({ authType: FunctionUrlAuthType.AWS_IAM }) : undefined;
   }
 }

@@ -1,5 +1,14 @@
 import { RemovalPolicy } from 'aws-cdk-lib';
-import { type Attribute, AttributeType, Billing, ProjectionType, TableV2 } from 'aws-cdk-lib/aws-dynamodb';
+import {
+  type Attribute,
+  AttributeType,
+  Billing,
+  type ITableV2,
+  ProjectionType,
+  TableEncryptionV2,
+  TableV2,
+} from 'aws-cdk-lib/aws-dynamodb';
+import type { IKey } from 'aws-cdk-lib/aws-kms';
 import { Construct } from 'constructs';
 import { TABLE } from '../shared/config/names.ts';
 import type { DeploymentSettings } from '../shared/config/settings.ts';
@@ -7,15 +16,28 @@ import type { AttuneFunction } from './attune-function.ts';
 
 const key = (name: string): Attribute => ({ name, type: AttributeType.STRING });
 
+export interface ReasoningTableProps {
+  /** A table to use in place of a new one. */
+  readonly table?: ITableV2 | TableV2 | undefined;
+  readonly encryptionKey?: IKey | undefined;
+  /** Default: the table stays when the stack goes, and is protected from deletion. */
+  readonly removalPolicy: RemovalPolicy | undefined;
+  readonly settings: DeploymentSettings;
+}
+
 /** The ReasoningBank's table: episodes and strategies. */
 export class ReasoningTable extends Construct {
-  readonly table: TableV2;
+  readonly table: ITableV2 | TableV2;
 
-  constructor(scope: Construct, id: string, settings: DeploymentSettings) {
+  constructor(scope: Construct, id: string, props: ReasoningTableProps) {
     super(scope, id);
+    this.table = props.table ?? this.createTable(props);
+  }
+
+  private createTable({ settings, encryptionKey, removalPolicy }: ReasoningTableProps): TableV2 {
     // An index has its own read limit; the write limit of the table covers it.
     const indexReadLimit = { maxReadRequestUnits: settings.tableMaxReadUnits };
-    this.table = new TableV2(this, 'Table', {
+    return new TableV2(this, 'Table', {
       partitionKey: key(TABLE.partitionKey),
       sortKey: key(TABLE.sortKey),
       timeToLiveAttribute: TABLE.expiresAt,
@@ -42,8 +64,11 @@ export class ReasoningTable extends Construct {
         },
       ],
       pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: true },
-      deletionProtection: true,
-      removalPolicy: RemovalPolicy.RETAIN,
+      ...(encryptionKey !== undefined && {
+        encryption: TableEncryptionV2.customerManagedKey(encryptionKey),
+      }),
+      deletionProtection: removalPolicy !== RemovalPolicy.DESTROY,
+      removalPolicy: removalPolicy ?? RemovalPolicy.RETAIN,
     });
   }
 

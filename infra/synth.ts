@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { App, Validations } from 'aws-cdk-lib';
 import type { CloudAssembly } from 'aws-cdk-lib/cx-api';
 import { AwsSolutionsChecks, ServerlessChecks } from 'cdk-nag';
-import { SETTINGS, settingsFromContext } from '../shared/config/settings.ts';
+import { SETTINGS } from '../shared/config/settings.ts';
 import { InvalidConfigurationError, shown } from '../shared/errors.ts';
 import { AttuneStack } from './attune-stack.ts';
 
@@ -44,7 +44,7 @@ export function synthesize({ settings = {}, outdir, bundle = true }: SynthesisOp
     analyticsReporting: false,
     context: { ...projectContext(), ...CLI_CONTEXT, ...(!bundle && { 'aws:cdk:bundling-stacks': [] }) },
   });
-  new AttuneStack(app, 'Attune', { settings: settingsFromContext({ ...settingsOf(app), ...settings }) });
+  new AttuneStack(app, 'Attune', { settings: { ...settingsOf(app), ...settings } });
   Validations.of(app).addPlugins(new AwsSolutionsChecks(app), new ServerlessChecks(app));
   return app.synth();
 }

@@ -9,7 +9,7 @@ import { createServices } from './services.ts';
 /** Time for one more shard of the catalogue. */
 const RESERVE_MS = 20_000;
 
-const telemetry = createTelemetry();
+const telemetry = createTelemetry(process.env);
 const services = createServices(process.env, telemetry);
 
 export const handler = middy<unknown, ConsolidationReport>().handler(async (payload, context) => {

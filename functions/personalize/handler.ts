@@ -8,7 +8,7 @@ import { asksCatalogue, parseCatalogueRequest } from './recommend-request.ts';
 import { parsePersonalizeRequest } from './request.ts';
 import { createServices } from './services.ts';
 
-const { logger } = createTelemetry();
+const { logger } = createTelemetry(process.env);
 const services = createServices(process.env);
 
 async function answer(payload: unknown) {

@@ -4,13 +4,15 @@ import { AdapterStore } from '../../shared/adapters/adapter-store.ts';
 import { CatalogueReader } from '../../shared/catalogue/catalogue-reader.ts';
 import { dynamoClient } from '../../shared/config/clients/dynamodb.ts';
 import { s3Client } from '../../shared/config/clients/s3.ts';
-import { METRIC } from '../../shared/config/names.ts';
+import { sqsClient } from '../../shared/config/clients/sqs.ts';
+import { METRIC, VARIABLE } from '../../shared/config/names.ts';
 import { settingsFromEnvironment } from '../../shared/config/settings.ts';
 import { MetricUnit, type Telemetry } from '../../shared/config/telemetry.ts';
 import { DynamoEpisodeStore } from '../../shared/episodes/dynamodb-episode-store.ts';
 import { guardedEpisodeStore } from '../../shared/episodes/guarded-episode-store.ts';
 import { PendingEpisodes } from '../../shared/episodes/pending-episodes.ts';
 import { Quarantine } from '../../shared/feedback/quarantine.ts';
+import { Redelivery } from '../../shared/feedback/redelivery.ts';
 import { learningObjects, readSharedLearning } from '../../shared/population/shared-learning.ts';
 import { ObjectStore } from '../../shared/storage/objects.ts';
 import type { BatchServices } from './process-batch.ts';
@@ -44,4 +46,11 @@ export function createServices(
     },
     onFailure: (error, messageIds) => logger.error('messages to be delivered again', { error, messageIds }),
   };
+}
+
+/** Undefined without a queue in the environment: failed messages then wait for the visibility timeout. */
+export function createRedelivery(env: Record<string, string | undefined>): Redelivery | undefined {
+  const queueUrl = env[VARIABLE.queueUrl];
+  if (queueUrl === undefined) return undefined;
+  return new Redelivery(sqsClient(), queueUrl, Number(env[VARIABLE.longestRetrySeconds]), Math.random);
 }

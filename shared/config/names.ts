@@ -16,6 +16,16 @@ export const ENV = {
   holdout: 'ATTUNE_HOLDOUT',
 } as const;
 
+/** Environment variables beside the settings. */
+export const VARIABLE = {
+  /** Name of the deployment: the dimension `stack` of its metrics. */
+  deployment: 'ATTUNE_DEPLOYMENT',
+  /** The feedback queue, for update-adapters. */
+  queueUrl: 'ATTUNE_QUEUE_URL',
+  /** Seconds that a message which failed waits at most for its next delivery: the queue's visibility timeout. */
+  longestRetrySeconds: 'ATTUNE_LONGEST_RETRY_SECONDS',
+} as const;
+
 /** Key prefixes of the bucket. User ids never stand in keys: a user is named by the SHA-256 of the id, in hex. */
 export const PREFIX = {
   adapters: 'adapters/',
@@ -41,8 +51,11 @@ export const TABLE = {
   newcomers: { index: 'newcomers', partitionKey: 'newcomer', sortKey: 'storedAt' },
 } as const;
 
-/** Name of the service in logs, traces and metrics: the only dimension that Attune's own metrics have. */
+/** Name of the service in logs, traces and metrics. */
 export const SERVICE = 'attune';
+
+/** Dimensions of Attune's own metrics. Metrics of versions before 0.2 have only `service`. */
+export const DIMENSION = { service: 'service', deployment: 'stack' } as const;
 
 /** CloudWatch metrics (EMF). */
 export const METRIC_NAMESPACE = 'Attune';

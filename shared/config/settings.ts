@@ -22,6 +22,25 @@ function number(minimum: number, maximum: number) {
   );
 }
 
+const flag = z.preprocess(
+  (value) => (value === 'true' ? true : value === 'false' ? false : value),
+  z.boolean({ error: 'true or false' }),
+);
+
+/** Days for which CloudWatch Logs can keep a log. */
+const LOG_RETENTION_DAYS = [
+  1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
+];
+const logRetention = numeric(
+  z
+    .number({ error: `one of ${LOG_RETENTION_DAYS.join(', ')}` })
+    .refine((days) => LOG_RETENTION_DAYS.includes(days), {
+      error: `one of ${LOG_RETENTION_DAYS.join(', ')}`,
+    }),
+);
+/** MB that Lambda offers. */
+const memory = integer(128, 10_240);
+
 function text(pattern: RegExp, error: string) {
   return z.string({ error }).regex(pattern, { error });
 }
@@ -70,10 +89,20 @@ const deployment = z
     /** When consolidation runs. */
     consolidationSchedule: schedule.default('rate(1 hour)'),
     /** How many batches of feedback are applied at the same time, at most. */
-    maxConcurrency: integer(2, 1000).default(50),
+    maxConcurrency: integer(2, 1000).default(5),
+    updateMemory: memory.default(512),
+    personalizeMemory: memory.default(512),
+    consolidateMemory: memory.default(1024),
     /** Cost brake of the table: request units per second that it serves, at most, before it throttles. */
     tableMaxReadUnits: integer(1, 40_000).default(1000),
     tableMaxWriteUnits: integer(1, 40_000).default(1000),
+    logRetentionDays: logRetention.default(30),
+    /** What happens to bucket and table with the stack. */
+    removalPolicy: z.enum(['retain', 'destroy'], { error: '"retain" or "destroy"' }).default('retain'),
+    /** Whether personalize has a URL; default: where Lambda has function URLs. */
+    url: flag.optional(),
+    alarms: flag.default(true),
+    dashboard: flag.default(true),
     /** Name of the CloudFormation stack. */
     stackName: text(
       /^[A-Za-z][A-Za-z0-9-]{0,62}$/,
@@ -111,7 +140,8 @@ const environment = z.object({
 /**
  * Settings of a deployment: what `cdk.json` and `-c` may say. Defaults: embeddingDim 64, embeddingModel default,
  * rank 4, scalingFactor 1, learner bayesian, learningRate 1 and exploration 0 (of the learner 'sgd' only), episodeTtlDays 90, transfer on, holdout 0,
- * consolidationSchedule rate(1 hour), maxConcurrency 50, tableMaxReadUnits and tableMaxWriteUnits 1000, stackName Attune; no alarmEmail, no monthlyBudget.
+ * consolidationSchedule rate(1 hour), maxConcurrency 5, updateMemory and personalizeMemory 512, consolidateMemory 1024, tableMaxReadUnits and tableMaxWriteUnits 1000,
+ * logRetentionDays 30, removalPolicy retain, url where the region has function URLs, alarms and dashboard true, stackName Attune; no alarmEmail, no monthlyBudget.
  */
 export type DeploymentSettings = Readonly<z.output<typeof deployment>>;
 

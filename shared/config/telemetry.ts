@@ -1,6 +1,6 @@
 import { Logger } from '@aws-lambda-powertools/logger';
 import { Metrics, MetricUnit } from '@aws-lambda-powertools/metrics';
-import { METRIC_NAMESPACE, SERVICE } from './names.ts';
+import { DIMENSION, METRIC_NAMESPACE, SERVICE, VARIABLE } from './names.ts';
 
 /** Structured logs and EMF metrics of a function. Neither ever holds a user id, an embedding or a message body. */
 export interface Telemetry {
@@ -8,10 +8,13 @@ export interface Telemetry {
   readonly metrics: Metrics;
 }
 
-export function createTelemetry(): Telemetry {
+/** @param env names the deployment whose metrics these are; without it they have no dimension `stack` */
+export function createTelemetry(env: Record<string, string | undefined>): Telemetry {
+  const deployment = env[VARIABLE.deployment];
+  const defaultDimensions = deployment === undefined ? {} : { [DIMENSION.deployment]: deployment };
   return {
     logger: new Logger({ serviceName: SERVICE }),
-    metrics: new Metrics({ namespace: METRIC_NAMESPACE, serviceName: SERVICE }),
+    metrics: new Metrics({ namespace: METRIC_NAMESPACE, serviceName: SERVICE, defaultDimensions }),
   };
 }
 

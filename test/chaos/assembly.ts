@@ -1,10 +1,11 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { bundleOptions } from '../../infra/bundle.ts';
 import { readAssembly } from '../../infra/local/assembly.ts';
 import type { Template } from '../../infra/local/template.ts';
 import { synthesize } from '../../infra/synth.ts';
+import { VARIABLE } from '../../shared/config/names.ts';
 import { settingsFromContext } from '../../shared/config/settings.ts';
 import { type Safeguard, sabotage } from './safeguards.ts';
 
@@ -51,6 +52,8 @@ function shorten(template: Template): string {
     if (Type !== 'AWS::Lambda::Function') continue;
     if (properties.Description !== 'applies feedback events to adapters') continue;
     properties.Timeout = SHORT.timeout;
+    const { Variables } = properties.Environment as { Variables: Record<string, string> };
+    Variables[VARIABLE.longestRetrySeconds] = String(SHORT.visibility);
     asset = (properties.Code as { S3Key: string }).S3Key;
   }
   if (asset === undefined) throw new Error('the template has no function that applies feedback');
@@ -59,18 +62,8 @@ function shorten(template: Template): string {
 
 async function bundleWithout(safeguard: Safeguard, outfile: string): Promise<void> {
   await build({
-    entryPoints: [fileURLToPath(new URL('../../functions/update-adapters/handler.ts', import.meta.url))],
+    ...bundleOptions('update-adapters'),
     outfile,
-    bundle: true,
-    minify: true,
-    platform: 'node',
-    target: 'node24',
-    format: 'esm',
-    mainFields: ['module', 'main'],
-    banner: {
-      js: "import { createRequire } from 'module';const require = createRequire(import.meta.url);",
-    },
-    logLevel: 'error',
     plugins: [sabotage(safeguard)],
   });
 }

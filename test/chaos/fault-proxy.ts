@@ -59,6 +59,7 @@ export async function startFaultProxy(options: FaultProxyOptions) {
       case 'throttled':
       case 'server-error':
       case 'conflict':
+      case 'write-under-way':
         return refuse(response, options.service, fault);
       case 'timeout':
         return;
@@ -115,7 +116,7 @@ function describe({ method = '', url = '', headers }: IncomingMessage, service: 
 function refuse(
   response: ServerResponse,
   service: Service,
-  fault: 'throttled' | 'server-error' | 'conflict',
+  fault: 'throttled' | 'server-error' | 'conflict' | 'write-under-way',
 ): void {
   const [status, name] = REFUSALS[service][fault];
   const body =
@@ -132,11 +133,13 @@ const REFUSALS = {
     throttled: [503, 'SlowDown'],
     'server-error': [500, 'InternalError'],
     conflict: [412, 'PreconditionFailed'],
+    'write-under-way': [409, 'ConditionalRequestConflict'],
   },
   dynamodb: {
     throttled: [400, 'ProvisionedThroughputExceededException'],
     'server-error': [500, 'InternalServerError'],
     conflict: [400, 'TransactionConflictException'],
+    'write-under-way': [400, 'TransactionConflictException'],
   },
 } as const;
 

@@ -8,6 +8,7 @@ export type RequestFault =
   | 'connection-reset'
   | 'response-lost'
   | 'conflict'
+  | 'write-under-way'
   | 'slow'
   | 'kill-before'
   | 'kill-after';
@@ -22,6 +23,9 @@ const EVERY_REQUEST: readonly RequestFault[] = [
   'kill-before',
   'kill-after',
 ];
+
+/** What S3 answers to conditional writes only: 412, and 409 while another write is under way. */
+const CONDITIONAL_WRITE: readonly RequestFault[] = ['conflict', 'write-under-way'];
 
 /** What happens to deliveries, clocks and services as a whole. */
 export type OtherFault =
@@ -72,8 +76,7 @@ export class FaultSchedule {
   /** @param operation such as `PUT adapters/` or `PutItem` */
   forRequest(operation: string): RequestFault | undefined {
     if (!this.happens(this.#rate)) return undefined;
-    const fitting =
-      operation === 'PUT adapters/' ? [...EVERY_REQUEST, 'conflict' as const] : [...EVERY_REQUEST];
+    const fitting = operation === 'PUT adapters/' ? [...EVERY_REQUEST, ...CONDITIONAL_WRITE] : EVERY_REQUEST;
     const seen = (fault: RequestFault) => this.#perOperation.get(`${fault} ${operation}`) ?? 0;
     const fewest = Math.min(...fitting.map(seen));
     const rarest = fitting.filter((fault) => seen(fault) === fewest);

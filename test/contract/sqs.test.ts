@@ -66,10 +66,11 @@ describe('a FIFO queue', () => {
     expect(bodies(await receive(sqs.client, queueUrl))).toEqual(['2']);
   });
 
-  it('delivers a message once that is sent again with its deduplication id, and answers with its ids', async () => {
+  it('delivers a message once that is sent again with its deduplication id, and answers with its message id', async () => {
     const first = await send('a', 'once', 'event-1');
     const second = await send('a', 'once', 'event-1');
-    expect([second.MessageId, second.SequenceNumber]).toEqual([first.MessageId, first.SequenceNumber]);
+    // SQS does not promise the sequence number of the first send.
+    expect(second.MessageId).toBe(first.MessageId);
     const [message] = await receive(sqs.client, queueUrl);
     await remove(message!);
     await send('a', 'once', 'event-1');

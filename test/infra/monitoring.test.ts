@@ -67,11 +67,14 @@ test('the duration alarms have a threshold of 80 % of the timeout, in millisecon
   expect(alarm('PersonalizeDuration')).toMatchObject({ ExtendedStatistic: 'p99', Threshold: 8_000 });
 });
 
-test('the alarm BankDegraded reads a metric whose only dimension is the service', () => {
+test('the alarm BankDegraded reads the metric of its own stack', () => {
   expect(alarm('BankDegraded')).toMatchObject({
     Namespace: 'Attune',
     MetricName: 'EpisodesPending',
-    Dimensions: [{ Name: 'service', Value: 'attune' }],
+    Dimensions: [
+      { Name: 'service', Value: 'attune' },
+      { Name: 'stack', Value: 'Attune' },
+    ],
   });
 });
 
@@ -99,10 +102,12 @@ describe('the alarm ConsolidationMissed', () => {
   });
 });
 
-test('one dashboard has the name of the stack and shows every alarm', () => {
+test('one dashboard has the name of stack and region and shows every alarm', () => {
   const dashboards = Object.values(template.findResources('AWS::CloudWatch::Dashboard'));
   expect(dashboards).toHaveLength(1);
-  expect(dashboards[0]?.Properties.DashboardName).toBe('Attune');
+  expect(dashboards[0]?.Properties.DashboardName).toEqual({
+    'Fn::Join': ['-', ['Attune', { Ref: 'AWS::Region' }]],
+  });
   const body = JSON.stringify(dashboards[0]?.Properties.DashboardBody);
   for (const logicalId of Object.keys(template.findResources('AWS::CloudWatch::Alarm'))) {
     expect(body).toContain(logicalId);

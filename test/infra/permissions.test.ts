@@ -42,6 +42,7 @@ describe('least privilege', () => {
         's3:GetObject AdaptersBucket/basis/*',
         's3:GetObject AdaptersBucket/catalogue/*',
         's3:GetObject AdaptersBucket/skills/*',
+        's3:GetObject AdaptersBucket/catalogue/*',
         's3:PutObject AdaptersBucket/quarantine/*',
         's3:PutObject AdaptersBucket/pending/*',
         's3:ListBucket AdaptersBucket',
@@ -49,7 +50,6 @@ describe('least privilege', () => {
         'sqs:ChangeMessageVisibility FeedbackQueue',
         'sqs:DeleteMessage FeedbackQueue',
         'sqs:GetQueueAttributes FeedbackQueue',
-        'sqs:GetQueueUrl FeedbackQueue',
         'sqs:ReceiveMessage FeedbackQueue',
       ].sort(),
     );
@@ -69,15 +69,14 @@ describe('least privilege', () => {
         's3:PutObject AdaptersBucket/skills/*',
         's3:GetObject AdaptersBucket/consolidation/*',
         's3:PutObject AdaptersBucket/consolidation/*',
+        's3:GetObject AdaptersBucket/catalogue/*',
+        's3:PutObject AdaptersBucket/catalogue/*',
         's3:GetObject AdaptersBucket/pending/*',
         's3:DeleteObject AdaptersBucket/pending/*',
         's3:ListBucket AdaptersBucket',
-        'dynamodb:GetItem ReasoningBankTable',
         'dynamodb:PutItem ReasoningBankTable',
         'dynamodb:Query ReasoningBankTable/index/by-cell',
         'dynamodb:Query ReasoningBankTable/index/newcomers',
-        'sqs:GetQueueAttributes ConsolidatePatternsFailures',
-        'sqs:GetQueueUrl ConsolidatePatternsFailures',
         'sqs:SendMessage ConsolidatePatternsFailures',
       ].sort(),
     );
@@ -92,9 +91,18 @@ describe('least privilege', () => {
         's3:GetObject AdaptersBucket/basis/*',
         's3:GetObject AdaptersBucket/catalogue/*',
         's3:GetObject AdaptersBucket/skills/*',
+        's3:GetObject AdaptersBucket/catalogue/*',
         's3:ListBucket AdaptersBucket',
       ].sort(),
     );
+  });
+
+  test('consolidate-patterns may read the strategy before only for the learner sgd', () => {
+    const statements = policyStatements(
+      synthesizedTemplate({ learner: 'sgd' }),
+      'ConsolidatePatternsFunctionRole',
+    );
+    expect(allowances(statements)).toContain('dynamodb:GetItem ReasoningBankTable');
   });
 
   test('the scheduler has exactly the permissions in this list', () => {

@@ -37,8 +37,8 @@ describe('the feedback queue', () => {
     });
   });
 
-  test('moves a message after five receives to a FIFO dead-letter queue that keeps it for 14 days', () => {
-    expect(queue.RedrivePolicy.maxReceiveCount).toBe(5);
+  test('moves a message after ten receives to a FIFO dead-letter queue that keeps it for 14 days', () => {
+    expect(queue.RedrivePolicy.maxReceiveCount).toBe(10);
     const target = queue.RedrivePolicy.deadLetterTargetArn['Fn::GetAtt'][0];
     expect(target).toMatch(/^FeedbackDeadLetters/);
     expect(deadLetters).toMatchObject({ FifoQueue: true, MessageRetentionPeriod: 14 * 24 * 3600 });
@@ -76,7 +76,7 @@ test('update-adapters receives up to ten messages per batch, reports failed ones
   expect(mapping).toMatchObject({
     BatchSize: 10,
     FunctionResponseTypes: ['ReportBatchItemFailures'],
-    ScalingConfig: { MaximumConcurrency: 50 },
+    ScalingConfig: { MaximumConcurrency: 5 },
   });
   expect(mapping).not.toHaveProperty('MaximumBatchingWindowInSeconds');
   expect(mapping.EventSourceArn['Fn::GetAtt'][0]).toMatch(/^FeedbackQueue/);
@@ -87,7 +87,7 @@ describe('the bucket', () => {
   const bucket = only('AWS::S3::Bucket');
   const statements = only('AWS::S3::BucketPolicy').PolicyDocument.Statement;
 
-  test('is private, encrypted, owned by its account and versioned, and outlives the stack', () => {
+  test('is private, encrypted, owned by its account and versioned, and outlives the stack unless its first deployment fails', () => {
     expect(bucket.PublicAccessBlockConfiguration).toEqual({
       BlockPublicAcls: true,
       BlockPublicPolicy: true,
@@ -99,7 +99,10 @@ describe('the bucket', () => {
     ).toBe('AES256');
     expect(bucket.OwnershipControls.Rules).toEqual([{ ObjectOwnership: 'BucketOwnerEnforced' }]);
     expect(bucket.VersioningConfiguration.Status).toBe('Enabled');
-    template.hasResource('AWS::S3::Bucket', { DeletionPolicy: 'Retain', UpdateReplacePolicy: 'Retain' });
+    template.hasResource('AWS::S3::Bucket', {
+      DeletionPolicy: 'RetainExceptOnCreate',
+      UpdateReplacePolicy: 'Retain',
+    });
   });
 
   test('refuses requests without TLS and requests below TLS 1.2', () => {
@@ -197,7 +200,7 @@ describe('the table', () => {
 describe('every function', () => {
   const functions = Object.values(template.findResources('AWS::Lambda::Function'));
 
-  test('runs Node 24 on arm64 with tracing, JSON logs and source maps', () => {
+  test('runs Node 24 on arm64 with tracing and JSON logs, and reads no source map', () => {
     expect(functions).toHaveLength(3);
     for (const { Properties } of functions) {
       expect(Properties).toMatchObject({
@@ -207,7 +210,7 @@ describe('every function', () => {
         TracingConfig: { Mode: 'Active' },
         LoggingConfig: { LogFormat: 'JSON', ApplicationLogLevel: 'INFO' },
       });
-      expect(Properties.Environment.Variables.NODE_OPTIONS).toBe('--enable-source-maps');
+      expect(Properties.Environment.Variables).not.toHaveProperty('NODE_OPTIONS');
     }
   });
 
@@ -243,6 +246,13 @@ test('personalize has a URL that requires an IAM signature', () => {
 describe('consolidation', () => {
   const schedule = only('AWS::Scheduler::Schedule');
   const failures = byLogicalId('AWS::SQS::Queue', 'ConsolidatePatternsFailures');
+
+  test('is scheduled only after the policy of the role that starts it', () => {
+    const [resource] = Object.values(template.findResources('AWS::Scheduler::Schedule'));
+    expect(resource?.DependsOn).toContainEqual(
+      expect.stringMatching(/^ConsolidatePatternsSchedulerRoleDefaultPolicy/),
+    );
+  });
 
   test('has a lease that is longer than its timeout', () => {
     const { Timeout } = byLogicalId('AWS::Lambda::Function', 'ConsolidatePatterns');

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -114,17 +114,22 @@ test('the settings in cdk.json are valid', () => {
   expect(settingsFromContext(file.context.attune)).toMatchObject(file.context.attune);
 });
 
-test('each function bundle is one ES module with a source map and loads outside of the project folder', () => {
+test('each function bundle is one ES module without a source map and loads outside of the project folder', () => {
   const outdir = join(folder, 'bundled');
   const assembly = synthesize({ outdir });
   const resources: Record<string, { Type: string; Metadata: Record<string, string> }> =
     assembly.stacks[0]?.template.Resources;
   const functions = Object.values(resources).filter(({ Type }) => Type === 'AWS::Lambda::Function');
   expect(functions).toHaveLength(3);
+  expect(readdirSync(join(outdir, 'source-maps'))).toEqual([
+    'consolidate-patterns.mjs.map',
+    'personalize.mjs.map',
+    'update-adapters.mjs.map',
+  ]);
   for (const [i, { Metadata }] of functions.entries()) {
     const alone = join(folder, `function-${i}`);
     cpSync(join(outdir, Metadata['aws:asset:path'] ?? ''), alone, { recursive: true });
-    expect(existsSync(join(alone, 'index.mjs.map'))).toBe(true);
+    expect(readdirSync(alone)).toEqual(['index.mjs']);
     const script = `const { handler } = await import('${pathToFileURL(join(alone, 'index.mjs'))}');
       process.stdout.write(typeof handler); process.exit(0);`;
     const run = spawnSync(process.execPath, ['--input-type=module', '-e', script], {

@@ -26,7 +26,7 @@ const REPORT: ConsolidationReport = {
 };
 
 test('what adapters were worth becomes metrics with its interval, and what is not known becomes none', () => {
-  const telemetry = createTelemetry();
+  const telemetry = createTelemetry({ ATTUNE_DEPLOYMENT: 'Attune-test' });
   vi.spyOn(telemetry.logger, 'info').mockReturnValue(undefined);
   const added = vi.spyOn(telemetry.metrics, 'addMetric');
   const published = vi.spyOn(telemetry.metrics, 'publishStoredMetrics').mockReturnValue(telemetry.metrics);

@@ -29,5 +29,5 @@ it("the local stack supports every resource and property of Attune's template", 
     VisibilityTimeout: '180',
     MaximumMessageSize: '262144',
   });
-  expect(JSON.parse(Attributes?.RedrivePolicy ?? '')).toMatchObject({ maxReceiveCount: 5 });
+  expect(JSON.parse(Attributes?.RedrivePolicy ?? '')).toMatchObject({ maxReceiveCount: 10 });
 });

@@ -25,6 +25,8 @@ export function bundleOptions(folder: FunctionFolder) {
     format: 'esm',
     mainFields: ['module', 'main'],
     minify: true,
+    legalComments: 'none',
+    alias: { '@aws-sdk/credential-provider-node': join(PROJECT, 'infra', 'environment-credentials.ts') },
     keepNames: true,
     logLevel: 'error',
   } satisfies BuildOptions;

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -26,6 +26,8 @@ describe('the packed package', () => {
     // What npm would have fetched from the registry.
     await symlink(join(root, 'node_modules'), join(installed, 'node_modules'));
     await symlink(join(root, 'node_modules', '@types'), join(folder, 'node_modules', '@types'));
+    for (const name of ['aws-cdk-lib', 'constructs'])
+      await symlink(join(root, 'node_modules', name), join(folder, 'node_modules', name));
     await writeFile(join(folder, 'package.json'), '{"type":"module"}');
   }, 120_000);
 
@@ -107,6 +109,57 @@ describe('the packed package', () => {
       JSON.stringify({ compilerOptions: settings, files: ['app.ts'] }),
     );
     await run(join(root, 'node_modules', '.bin', 'tsc'), ['-p', folder], { cwd: folder });
+  });
+
+  describe('in the app of examples/cdk-app', () => {
+    let app: string;
+    beforeAll(async () => {
+      app = join(folder, 'cdk-app');
+      await cp(join(root, 'examples', 'cdk-app'), app, { recursive: true });
+    });
+
+    it('type-checks under strict TypeScript, declarations of libraries included', async () => {
+      await run(join(root, 'node_modules', '.bin', 'tsc'), ['-p', app], { cwd: app });
+    }, 60_000);
+
+    it('synthesizes two deployments that share no name, with the bundles of the package', async () => {
+      const { stderr } = await run(process.execPath, ['app.ts'], {
+        cwd: app,
+        env: { ...process.env, CDK_OUTDIR: join(app, 'cdk.out') },
+      });
+      expect(stderr).not.toMatch(/bundling/i);
+      const template = JSON.parse(await readFile(join(app, 'cdk.out', 'Shop.template.json'), 'utf8'));
+      const all = Object.values<{
+        Type: string;
+        Properties: { QueueName?: string; Environment?: { Variables: Record<string, string> } };
+      }>(template.Resources);
+      const of = (type: string) =>
+        all.filter(({ Type }) => Type === type).map(({ Properties }) => Properties);
+      const queues = of('AWS::SQS::Queue').flatMap(({ QueueName }) => QueueName ?? []);
+      expect(queues).toEqual([
+        expect.stringMatching(/^Shop-Films.*-feedback\.fifo$/),
+        expect.stringMatching(/^Shop-Books.*-feedback\.fifo$/),
+      ]);
+      const deployments = of('AWS::Lambda::Function').map(
+        ({ Environment }) => Environment?.Variables.ATTUNE_DEPLOYMENT,
+      );
+      expect(deployments).toHaveLength(6);
+      expect(new Set(deployments)).toEqual(
+        new Set(queues.map((name: string) => name.replace('-feedback.fifo', ''))),
+      );
+      const { files } = JSON.parse(await readFile(join(app, 'cdk.out', 'Shop.assets.json'), 'utf8'));
+      const assets = Object.values<{ source: { path: string; packaging: string } }>(files);
+      const [bundle] = assets.filter(({ source }) => source.packaging === 'zip');
+      expect(await readdir(join(app, 'cdk.out', bundle?.source.path ?? ''))).toEqual(['index.mjs']);
+    }, 60_000);
+
+    it('tells what is allowed where a property is wrong', async () => {
+      const source = await readFile(join(app, 'app.ts'), 'utf8');
+      await writeFile(join(app, 'wrong.ts'), source.replace('rank: 8', 'rank: 99'));
+      await expect(run(process.execPath, ['wrong.ts'], { cwd: app })).rejects.toThrow(
+        'rank: found 99, expected an integer from 1 to 64',
+      );
+    }, 60_000);
   });
 
   it('is documented as it is: docs/api.md is what `npm run docs` makes of it', async () => {

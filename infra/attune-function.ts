@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { AssetHashType, DockerImage, type Duration, RemovalPolicy, Stage, Validations } from 'aws-cdk-lib';
+import type { IVpc } from 'aws-cdk-lib/aws-ec2';
 import { PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import {
   ApplicationLogLevel,
@@ -101,7 +102,7 @@ const NETWORK_ACTIONS = [
 
 function networkOf({ vpc, vpcSubnets, securityGroups }: NetworkProps) {
   return {
-    ...(vpc !== undefined && { vpc }),
+    ...(vpc !== undefined && { vpc: vpc as IVpc }),
     ...(vpcSubnets !== undefined && { vpcSubnets }),
     ...(securityGroups !== undefined && { securityGroups }),
   };

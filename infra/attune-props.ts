@@ -1,5 +1,5 @@
 import type { ITableV2, TableV2 } from 'aws-cdk-lib/aws-dynamodb';
-import type { ISecurityGroup, IVpc, SubnetSelection } from 'aws-cdk-lib/aws-ec2';
+import type { ISecurityGroup, IVpc, SubnetSelection, Vpc } from 'aws-cdk-lib/aws-ec2';
 import type { IKey } from 'aws-cdk-lib/aws-kms';
 import type { Bucket, IBucket } from 'aws-cdk-lib/aws-s3';
 import type { ITopic } from 'aws-cdk-lib/aws-sns';
@@ -55,7 +55,7 @@ export interface AttuneProps extends NetworkProps {
   readonly dashboard?: boolean | undefined;
   /** Monthly cost of the account in US dollars from which `alarmEmail` is warned. Default: no budget. */
   readonly monthlyBudget?: number | undefined;
-  /** Encrypts bucket, table and queues; default: keys of AWS. */
+  /** Encrypts bucket, table and queues; the stack must name its region then. Default: keys of AWS. */
   readonly encryptionKey?: IKey | undefined;
   /** A versioned bucket of your own. Its lifecycle and its policy stay yours. */
   readonly bucket?: IBucket | Bucket | undefined;
@@ -66,7 +66,7 @@ export interface AttuneProps extends NetworkProps {
 /** Where the functions run. In a VPC they need endpoints of S3, DynamoDB and SQS, or a NAT gateway. */
 export interface NetworkProps {
   /** Default: no VPC. */
-  readonly vpc?: IVpc | undefined;
+  readonly vpc?: IVpc | Vpc | undefined;
   /** Default: the private subnets. */
   readonly vpcSubnets?: SubnetSelection | undefined;
   /** Default: a new one for each function. */

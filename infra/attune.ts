@@ -1,4 +1,4 @@
-import { CfnOutput, Names, RemovalPolicy, Stack, Tags } from 'aws-cdk-lib';
+import { CfnOutput, Names, RemovalPolicy, Stack, Tags, Token } from 'aws-cdk-lib';
 import type { Alarm, Dashboard, Metric, MetricOptions } from 'aws-cdk-lib/aws-cloudwatch';
 import type { ITableV2, TableV2 } from 'aws-cdk-lib/aws-dynamodb';
 import { Grant, type IGrantable } from 'aws-cdk-lib/aws-iam';
@@ -68,6 +68,11 @@ export class Attune extends Construct {
     super(scope, id);
     const settings = settingsOf(props);
     checkRegion(this, settings);
+    if (props.encryptionKey && !props.table && Token.isUnresolved(Stack.of(this).region)) {
+      throw new InvalidConfigurationError(
+        'encryptionKey: found a stack without a region, expected env: { region }, because a table needs it for its key',
+      );
+    }
     this.deploymentName = Names.uniqueResourceName(this, {
       maxLength: 63,
       separator: '-',

@@ -54,12 +54,12 @@ async function buildBasis(file: string, options: BuildOptions): Promise<void> {
     const { objects } = await deployment.bucket();
     const stored = learningObjects(objects, settings).basis;
     // Adapters of other settings start anew, so nothing is carried over from a basis of theirs.
-    const inForce = basisFor(await stored.refresh(), settings);
-    if (inForce?.basis.id === basis.id) return undefined;
-    if (inForce !== undefined && options.force !== true) {
-      refuseLoss(1 - sharedDirections(inForce.basis, basis), inForce.basis.id, embeddings.length);
+    const current = basisFor(await stored.refresh(), settings);
+    if (current?.basis.id === basis.id) return undefined;
+    if (current !== undefined && options.force !== true) {
+      refuseLoss(1 - sharedDirections(current.basis, basis), current.basis.id, embeddings.length);
     }
-    const carryOvers = carryOversTo(basis, inForce, embeddings);
+    const carryOvers = carryOversTo(basis, current, embeddings);
     await unlessChanged(() => stored.write({ basis, embeddingModel, carryOvers }));
     await new CatalogueWriter(objects, settings, { basis, now: Date.now }).storeFeatures(basis);
     return carryOvers[0];

@@ -49,7 +49,7 @@ async function putItems(file: string, options: CatalogueOptions): Promise<void> 
   const items = await readItems(file, settings.embeddingDim);
   await onDeployment(options, async (deployment) => {
     const { objects } = await deployment.bucket();
-    const { basis, isNew } = await basisInForce(objects, settings, items, options.seed);
+    const { basis, isNew } = await currentBasis(objects, settings, items, options.seed);
     const written = await writing(objects, settings, basis, items.length, (writer) => writer.put(items));
     report(written, options, { basis: basis?.id ?? null });
     if (isNew && options.json !== true) printLine(`made the basis ${basis?.id} of them`);
@@ -61,7 +61,7 @@ async function updateItems(file: string, options: CatalogueOptions): Promise<voi
   const items = await readItems(file, settings.embeddingDim);
   await onDeployment(options, async (deployment) => {
     const { objects } = await deployment.bucket();
-    const { basis } = await basisInForce(objects, settings);
+    const { basis } = await currentBasis(objects, settings);
     report(await writing(objects, settings, basis, items.length, (writer) => writer.update(items)), options);
   });
 }
@@ -70,7 +70,7 @@ async function removeItems(itemIds: readonly string[], options: CatalogueOptions
   const settings = await learningSettings(options.outputs);
   await onDeployment(options, async (deployment) => {
     const { objects } = await deployment.bucket();
-    const { basis } = await basisInForce(objects, settings);
+    const { basis } = await currentBasis(objects, settings);
     const written = await writing(objects, settings, basis, itemIds.length, (writer) =>
       writer.remove(itemIds),
     );
@@ -90,7 +90,7 @@ async function showStats(options: CatalogueOptions): Promise<void> {
         `found no catalogue of embeddings of ${settings.embeddingModel} with ${settings.embeddingDim} numbers, expected attune catalogue put first`,
       );
     }
-    const { basis } = await basisInForce(objects, settings);
+    const { basis } = await currentBasis(objects, settings);
     const { featuresKey, FEATURES_PREFIX } = await import('../shared/catalogue/catalogue-keys.ts');
     const stored = new Set<string>();
     if (basis !== null)
@@ -160,7 +160,7 @@ async function writing(
  * The basis of the deployment.
  * @param items makes it of these where there is none, and puts it in force
  */
-async function basisInForce(
+async function currentBasis(
   objects: Objects,
   settings: LearningSettings,
   items: readonly CatalogueItem[] = [],

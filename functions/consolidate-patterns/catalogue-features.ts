@@ -5,8 +5,9 @@ import type { Objects } from '../../shared/storage/objects.ts';
 import type { ConsolidationServices } from './consolidate.ts';
 
 /**
- * Stores the features of the catalogue under the basis in force where they are missing, as after a run that learned a new basis.
- * Until then readers compute them, and what time does not allow is left to the next run.
+ * Stores missing features of the catalogue under the current basis, as after a run that learned a new basis. Readers
+ * compute missing features themselves. The next run stores what this one has no time for.
+ * @returns the number of shards whose features were stored
  * @throws UnavailableError
  */
 export async function storeCatalogueFeatures(
@@ -19,12 +20,12 @@ export async function storeCatalogueFeatures(
   }: Pick<ConsolidationServices, 'learning' | 'settings' | 'now' | 'onCorrupt'> & {
     readonly objects: Objects;
   },
-  mayGoOn: () => boolean,
+  hasTime: () => boolean,
 ): Promise<number> {
   const basis = basisFor(await learning.basis.refresh(), settings)?.basis;
   if (basis === undefined) return 0;
   try {
-    return await new CatalogueWriter(objects, settings, { basis, now }).storeFeatures(basis, mayGoOn);
+    return await new CatalogueWriter(objects, settings, { basis, now }).storeFeatures(basis, hasTime);
   } catch (error) {
     if (!(error instanceof CorruptObjectError)) throw error;
     onCorrupt(error);

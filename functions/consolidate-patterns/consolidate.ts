@@ -3,8 +3,8 @@ import type { FunctionSettings } from '../../shared/config/settings.ts';
 import type { CorruptEpisode, EpisodeStore, IndexedEpisode } from '../../shared/episodes/episode-store.ts';
 import type { PendingEpisodes } from '../../shared/episodes/pending-episodes.ts';
 import { AttuneError, ConflictError, CorruptObjectError, UnavailableError } from '../../shared/errors.ts';
-import type { PopulationModel } from '../../shared/population/population-model.ts';
-import { nextDue, takeIn } from '../../shared/population/prior-fit.ts';
+import { addEpisodes, nextDue } from '../../shared/population/episode-progress.ts';
+import type { PopulationModel, Progress } from '../../shared/population/population-model.ts';
 import { summaryOf } from '../../shared/population/prior-summary.ts';
 import { basisFor, combine, type LearningObjects } from '../../shared/population/shared-learning.ts';
 import { type Uplift, upliftOf } from '../../shared/population/uplift.ts';
@@ -23,48 +23,51 @@ export interface ConsolidationServices {
   readonly lease: Pick<Lease, 'take' | 'release'>;
   /** Epoch milliseconds. */
   readonly now: () => number;
-  /** An object that is not what it should be is left out, and left where it is: it must not keep all others from being learned. */
+  /** Corrupt objects are reported, skipped and left in place, so that one cannot block the run. */
   readonly onCorrupt: (error: CorruptObjectError) => void;
 }
 
 export interface ConsolidationRequest {
-  /** Consolidate whatever is new, even if it is little or another run seems to be at it. Default false. */
+  /** Consolidate even if little is new or another run holds the lease. Default false. */
   readonly force: boolean;
-  /** Leave out episodes stored in the last so many seconds: their neighbours may still be on the way. Default 10. */
+  /** Skip episodes stored in the last so many seconds, because earlier ones may still be being written. Default 10. */
   readonly settleSeconds: number;
 }
 
 export interface ConsolidationReport extends LearnedReport {
   /**
-   * All but `consolidated` change nothing: the next run finds the same episodes again. `running`: another run is at it;
-   * `superseded`: another run was first.
+   * Only `consolidated` changes anything; after any other status the next run finds the same episodes again.
+   * `running`: another run holds the lease. `superseded`: another run wrote first.
    */
   readonly status: 'consolidated' | 'nothing-new' | 'too-little-new' | 'running' | 'superseded';
   readonly newEpisodes: number;
   readonly pendingStored: number;
-  /** 1 for a new population prior, 1 for new item effects, 1 for another recommendation. */
+  /**
+   * Parts of the population model that this run renewed: the prior, the item effects, the recommended learning rate.
+   * Not the skills of a strategy; the name is the one that `autoConsolidate` of a ReasoningBank answers with.
+   */
   readonly skillsCreated: number;
-  /** Skills that the run tried to make, and those that did not come of it, with the reason. */
+  /** Parts that the run tried to renew, and those that it kept, with the reason. */
   readonly considered: number;
   readonly rejected: readonly Rejected[];
   readonly skillsVersion: number;
   readonly items: number;
-  /** `picks` where all rewards of a user are the same, so that only what users picked teaches anything; else `rewards`. */
+  /** `picks` when all rewards of a user are the same, so that only picks carry information; `rewards` otherwise. */
   readonly learnsFrom: 'rewards' | 'picks';
-  /** What adapters were worth in the new episodes. */
+  /** What adapters changed in the new episodes. */
   readonly uplift: Uplift;
 }
 
-/** Episodes and their residuals that one run takes in at most, so that it fits into memory; the next one is due at once. */
-const MAX_TAKEN_IN = 300_000;
+/** Most episodes and residuals that one run reads, so that they fit into memory. Reaching it makes the next run due. */
+const MAX_READ = 300_000;
 const DAY_MS = 86_400_000;
-/** Longer than the function may run. */
+/** Longer than the timeout of the function. */
 export const LEASE_MS = 6 * 60_000;
 
 /**
- * Makes skills of what was learned since the last run: item effects, and a population prior where it beats the one in force.
- * Both stand in one object that is written once, conditionally: a crash anywhere leaves the old skills in force.
- * @throws UnavailableError; CorruptObjectError when the skills or the basis themselves are corrupt
+ * Turns the episodes since the last run into the next population model: item effects, and a prior if it beats the
+ * current one. The model is one object with one conditional write, so that a crash anywhere leaves the old model.
+ * @throws UnavailableError; CorruptObjectError when the population model or the basis is corrupt
  */
 export async function consolidate(
   services: ConsolidationServices,
@@ -74,27 +77,18 @@ export async function consolidate(
   const startedAt = now();
   const pendingStored = await storePending(services);
   const [storedBasis, stored] = await Promise.all([learning.basis.refresh(), learning.population.refresh()]);
-  const basisInForce = basisFor(storedBasis, settings);
-  const inForce = combine(basisInForce, stored);
-  // After a change of basis there is no prior until one is fitted under it.
-  const withoutPrior = stored !== undefined && stored.prior.basisId !== inForce.population.prior.basisId;
-  const { population } = inForce;
-  // The run that made them may have ended before it told the bank.
+  const currentBasis = basisFor(storedBasis, settings);
+  const current = combine(currentBasis, stored);
+  // After a change of basis there is no prior until one is fitted under the new basis.
+  const withoutPrior = stored !== undefined && stored.prior.basisId !== current.population.prior.basisId;
+  const { population } = current;
+  // The run that wrote this model may have ended before it recorded the prior in the bank.
   if (population.version > 0) await episodes.recordPrior(cell, summaryOf(population));
-  const found: IndexedEpisode[] = [];
-  const passedOver: CorruptEpisode[] = [];
-  let room = MAX_TAKEN_IN;
-  for await (const episode of episodes.after(
-    cell,
-    population.progress.watermarks,
+  const { found, skipped, isFull } = await readNew(
+    services,
+    population.progress,
     startedAt - settleSeconds * 1000,
-  )) {
-    if (episode.error === undefined) found.push(episode);
-    else passedOver.push(episode);
-    room -= 1 + (episode.episode?.residuals.length ?? 0);
-    if (room <= 0) break;
-  }
-  for (const { error } of passedOver) services.onCorrupt(error);
+  );
   const unchanged = {
     newEpisodes: found.length,
     pendingStored,
@@ -104,59 +98,75 @@ export async function consolidate(
     ...describe(population),
     uplift: upliftOf(found.map(({ episode }) => episode)),
   };
-  if (found.length + passedOver.length === 0 && !withoutPrior) return { ...unchanged, status: 'nothing-new' };
+  if (found.length + skipped.length === 0 && !withoutPrior) return { ...unchanged, status: 'nothing-new' };
   const { episodes: before, at } = population.progress;
-  const due =
-    withoutPrior || room <= 0 || before + found.length >= nextDue(before) || startedAt - at >= DAY_MS;
+  const due = withoutPrior || isFull || before + found.length >= nextDue(before) || startedAt - at >= DAY_MS;
   if (!force && !due) {
     return { ...unchanged, status: 'too-little-new' };
   }
 
   if (!(await lease.take(startedAt, LEASE_MS, force))) return { ...unchanged, status: 'running' };
   try {
-    // After other settings a basis is made as soon as enough waits for it.
-    const startsAnew = storedBasis !== basisInForce;
-    const made = await learn(services, {
-      storedBasis: basisInForce,
+    // The stored basis belongs to other settings: learn a new one as soon as enough interactions are buffered.
+    const startsAnew = storedBasis !== currentBasis;
+    const learned = await learn(services, {
+      currentBasis,
       stored,
-      inForce,
+      current,
       found,
-      passedOver,
+      skipped,
       force: force || withoutPrior || startsAnew,
     });
-    return { ...unchanged, ...made };
+    return { ...unchanged, ...learned };
   } catch (error) {
     if (error instanceof ConflictError) return { ...unchanged, status: 'superseded' };
     throw error;
   } finally {
     await lease.release().catch((error) => {
-      // What was done is done; a lease that is not given back expires.
+      // The work is done, and a lease that is not released expires.
       if (!(error instanceof UnavailableError)) throw error;
     });
   }
 }
 
+/** Reads the episodes after the watermarks, corrupt ones apart. `isFull`: there may be more than this run can hold. */
+async function readNew(
+  { cell, episodes, onCorrupt }: ConsolidationServices,
+  { watermarks }: Progress,
+  until: number,
+): Promise<{ found: IndexedEpisode[]; skipped: CorruptEpisode[]; isFull: boolean }> {
+  const found: IndexedEpisode[] = [];
+  const skipped: CorruptEpisode[] = [];
+  let room = MAX_READ;
+  for await (const episode of episodes.after(cell, watermarks, until)) {
+    if (episode.error === undefined) found.push(episode);
+    else skipped.push(episode);
+    room -= 1 + (episode.episode?.residuals.length ?? 0);
+    if (room <= 0) break;
+  }
+  for (const { error } of skipped) onCorrupt(error);
+  return { found, skipped, isFull: room <= 0 };
+}
+
 /**
- * Takes in new episodes and writes what they make of the skills; with nothing new, and nobody to fit a missing prior to, it writes nothing.
+ * Learns from new episodes and writes the next population model. Writes nothing when nothing is new and there are no
+ * users to fit a missing prior to.
  * @throws ConflictError when another run wrote first
  */
 async function learn(
   services: ConsolidationServices,
-  {
-    passedOver,
-    ...feedback
-  }: Omit<NewFeedback, 'progress'> & { readonly passedOver: readonly CorruptEpisode[] },
+  { skipped, ...feedback }: Omit<NewFeedback, 'progress'> & { readonly skipped: readonly CorruptEpisode[] },
 ): Promise<Omit<ConsolidationReport, 'newEpisodes' | 'pendingStored' | 'uplift'>> {
   const { cell, settings, learning, episodes, now } = services;
-  const { stored, inForce, found } = feedback;
-  const { items, progress } = takeIn(inForce.population, found, passedOver);
+  const { stored, current, found } = feedback;
+  const { items, progress } = addEpisodes(current.population, found, skipped);
   const learnFromUsers = settings.learner === 'sgd' ? learnLearningRate : learnPrior;
   const learned = await learnFromUsers(services, { ...feedback, progress });
   const { prior, choice, priorVersion, recommended, evidence } = learned.population;
-  if (found.length + passedOver.length === 0 && prior === stored?.prior) {
+  if (found.length + skipped.length === 0 && prior === stored?.prior) {
     const { considered, rejected, report } = learned;
     return {
-      ...describe(inForce.population),
+      ...describe(current.population),
       ...report,
       status: 'nothing-new',
       skillsCreated: 0,
@@ -166,7 +176,7 @@ async function learn(
   }
   const fittedEpisodes = learned.fitted ? progress.episodes : progress.fittedEpisodes;
   const next: PopulationModel = {
-    version: inForce.population.version + 1,
+    version: current.population.version + 1,
     prior,
     choice,
     priorVersion,
@@ -224,7 +234,7 @@ async function storePending({ pending, episodes, onCorrupt }: ConsolidationServi
       await episodes.store(episode);
     } catch (refusal) {
       if (!(refusal instanceof AttuneError) || refusal.retryable) throw refusal;
-      // It stays where it is for an operator, and the episodes behind it go on.
+      // The table refuses this episode for good. It stays in place for an operator, and the others go on.
       onCorrupt(new CorruptObjectError(key, refusal.message, { cause: refusal }));
       continue;
     }

@@ -6,7 +6,7 @@ import { recordReport } from './record-report.ts';
 import { parseConsolidationRequest } from './request.ts';
 import { createServices } from './services.ts';
 
-/** Time for one more shard of the catalogue. */
+/** Stop storing features when less time is left: one more shard may take this long. */
 const RESERVE_MS = 20_000;
 
 const telemetry = createTelemetry(process.env);

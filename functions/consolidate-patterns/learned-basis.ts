@@ -8,14 +8,14 @@ import { ENOUGH_EMBEDDINGS, embeddingsWanted } from '../../shared/population/emb
 import type { LearningObjects } from '../../shared/population/shared-learning.ts';
 import type { SampledState } from './sample.ts';
 
-/** With fewer waiting interactions, or of fewer users, a basis would be that of a few tastes. */
+/** Fewer buffered interactions, or fewer users, would give a basis of a few tastes only. */
 const BASIS_FROM = { interactions: 600, users: 10 } as const;
 
 /**
- * The first basis where no catalogue was given, of the items that wait for one: each item counts as often as it was met. The embeddings
- * that it is made of are kept, for a better one.
- * @returns undefined while too few interactions wait
- * @throws ConflictError when somebody else wrote first, UnavailableError
+ * Learns the first basis from buffered interactions, when no catalogue gave one. Each item counts once per
+ * interaction. The embeddings are stored, so that a better basis can be learned later.
+ * @returns undefined while too few interactions are buffered
+ * @throws ConflictError when another run wrote first, UnavailableError
  */
 export async function learnFirstBasis(
   learning: LearningObjects,
@@ -36,30 +36,30 @@ export async function learnFirstBasis(
 }
 
 /**
- * Adds the embeddings that new episodes carry to those that the basis was learned from, and when there are enough, learns it again.
- * A basis of a catalogue is never replaced.
- * @param found new episodes; those whose embedding was taken in before are passed over
- * @returns the new basis, undefined where the one in force stays
- * @throws ConflictError when somebody else wrote first, UnavailableError
+ * Adds the embeddings of new episodes to the sample that the basis was learned from, and learns a new basis when there
+ * are enough. A basis of a catalogue is never replaced.
+ * @param found new episodes; those whose embeddings are in the sample already are skipped
+ * @returns the new basis, undefined when the current one stays
+ * @throws ConflictError when another run wrote first, UnavailableError
  */
 export async function learnBetterBasis(
   learning: LearningObjects,
-  inForce: StoredBasis | undefined,
+  current: StoredBasis | undefined,
   found: readonly IndexedEpisode[],
   settings: FunctionSettings,
 ): Promise<StoredBasis | undefined> {
-  const wanted = embeddingsWanted(inForce?.learnedFrom);
+  const wanted = embeddingsWanted(current?.learnedFrom);
   if (wanted === undefined) return undefined;
   const before = await learning.basisSample.refresh();
   const sample = withNew(before, found, settings.embeddingDim);
   if (sample.embeddings.length > (before?.embeddings.length ?? 0)) await learning.basisSample.write(sample);
   if (sample.embeddings.length < wanted) return undefined;
-  return writeBasis(learning, inForce, sample.embeddings, settings);
+  return writeBasis(learning, current, sample.embeddings, settings);
 }
 
 async function writeBasis(
   learning: LearningObjects,
-  inForce: StoredBasis | undefined,
+  current: StoredBasis | undefined,
   sample: readonly Float16Array[],
   { rank, scalingFactor, embeddingModel }: FunctionSettings,
 ): Promise<StoredBasis> {
@@ -69,7 +69,7 @@ async function writeBasis(
     basis,
     embeddingModel,
     learnedFrom: embeddings.length,
-    carryOvers: carryOversTo(basis, inForce, embeddings),
+    carryOvers: carryOversTo(basis, current, embeddings),
   };
   await learning.basis.write(stored);
   return stored;

@@ -11,10 +11,10 @@ import type { Learned, NewFeedback, Rejected, StrategyReport } from './learning-
 
 export type StrategyStore = Pick<BankStore, 'newest' | 'strategy' | 'recordStrategy'>;
 
-/** Episodes that the mean reward known before counts for. */
+/** Weight of the initial mean reward, in episodes. */
 const MEAN_REWARD_EPISODES = 20;
 
-/** The prior in force with the mean reward brought up to date, which is all that the learner 'sgd' takes of it. */
+/** The current prior with a new mean reward. The learner 'sgd' uses nothing else of a prior. */
 function withMeanReward(
   prior: PreparedPrior,
   before: Progress,
@@ -38,14 +38,14 @@ interface StrategyServices {
 }
 
 /**
- * For the learner 'sgd': the mean reward, and the learning rate where users explore.
+ * Learns what the learner 'sgd' needs: the mean reward, and with `exploration` above 0 the best learning rate.
  * @throws UnavailableError
  */
 export async function learnLearningRate(
   services: StrategyServices,
-  { inForce, found }: NewFeedback,
+  { current, found }: NewFeedback,
 ): Promise<Learned> {
-  const { population } = inForce;
+  const { population } = current;
   const explores = services.settings.exploration > 0;
   const strategy = explores ? await compareLearningRates(services) : null;
   const recommended =
@@ -63,7 +63,10 @@ export async function learnLearningRate(
   };
 }
 
-/** What was found while users explored; the bank is told when it is void, because another learning rate is configured by now. */
+/**
+ * The recommendation of an earlier exploration. It becomes void, and the bank records that, when another learning rate
+ * has been configured since.
+ */
 async function unlessVoid(
   { cell, settings, episodes, now }: StrategyServices,
   recommended: RecommendedLearningRate | null,
@@ -81,26 +84,26 @@ async function unlessVoid(
   return null;
 }
 
-/** Neither a recommendation that was made before nor one that is taken back was created. */
+/** Why there is no new recommendation: it is the same as before, or it was withdrawn. */
 function notCreated(
   { recommended, recommendation }: StrategyReport,
   before: StrategyReport['recommended'],
 ): Rejected[] {
   if (isDeepStrictEqual(recommended, before))
     return [{ what: 'learning rate', why: `as before: ${recommendation}` }];
-  return recommended === null ? [{ what: 'learning rate', why: `taken back: ${recommendation}` }] : [];
+  return recommended === null ? [{ what: 'learning rate', why: `withdrawn: ${recommendation}` }] : [];
 }
 
-/** Those that `autoConsolidate` made of patterns, which stand in the same record. */
+/** The skills that `autoConsolidate` extracted from patterns. They share the record with the strategy, so keep them. */
 async function skillsOf(cell: string, store: StrategyStore): Promise<readonly Skill[]> {
   return (await store.strategy(cell))?.skills ?? [];
 }
 
-/** Newest episodes of each shard that are read: 8,192 in all, whatever the history. */
+/** Newest episodes to read per shard: 8,192 in all, however long the history. */
 const PER_SHARD = 512;
 
 /**
- * Compares the learning rates that users were given with each other, over the newest episodes, and records what follows.
+ * Compares the learning rates of exploring users over the newest episodes, and records the resulting strategy.
  * @throws UnavailableError
  */
 async function compareLearningRates({
@@ -115,7 +118,7 @@ async function compareLearningRates({
   const skills = await skillsOf(cell, store);
   await store.recordStrategy({ cell, hints, recommendation, confidence, skills, consolidatedAt: now() });
   const end = hints.find(({ hyperparameter }) => hyperparameter === LEARNING_RATE)?.value ?? learningRate;
-  const isOnTheWay = (value: number) =>
+  const isTowardsEnd = (value: number) =>
     Math.min(learningRate, end) <= value && value <= Math.max(learningRate, end);
   return {
     recommended: end === learningRate ? null : { learningRate: end, insteadOf: learningRate },
@@ -123,7 +126,7 @@ async function compareLearningRates({
     episodes: episodes.length,
     considered: causality,
     rejected: causality
-      .filter(({ value }) => !isOnTheWay(value))
+      .filter(({ value }) => !isTowardsEnd(value))
       .map((step) => ({ what: `${LEARNING_RATE} ${step.value}`, why: objectionToLearningRate(step) })),
   };
 }

@@ -8,29 +8,31 @@ import type {
 } from '../../shared/population/population-model.ts';
 import type { SharedLearning } from '../../shared/population/shared-learning.ts';
 
-/** What a run has to learn from. */
+/** The input of one run. */
 export interface NewFeedback {
-  /** The basis in force, as it stands in S3. */
-  readonly storedBasis: StoredBasis | undefined;
-  /** As the last run wrote them; their prior may be of another basis than the one in force. */
+  /** The current basis, as stored in S3. */
+  readonly currentBasis: StoredBasis | undefined;
+  /** As the last run wrote it. Its prior may belong to an earlier basis. */
   readonly stored: PopulationModel | undefined;
-  readonly inForce: SharedLearning;
+  /** The current basis and the population model under it. */
+  readonly current: SharedLearning;
+  /** New episodes. */
   readonly found: readonly IndexedEpisode[];
-  /** With what was found taken in. */
+  /** Includes the new episodes. */
   readonly progress: Progress;
-  /** Learn from users even if there is too little new for that. */
+  /** Fit to users even if little is new. */
   readonly force: boolean;
 }
 
-/** What a learner made of it, beside item effects. */
+/** What a run learned, item effects apart. */
 export interface Learned {
   readonly population: Pick<
     PopulationModel,
     'prior' | 'choice' | 'priorVersion' | 'recommended' | 'evidence'
   >;
-  /** Whether users were learned from: if so, they are again when episodes have grown by a quarter. */
+  /** Whether the run fitted to users. If so, the next fit is due when there are a quarter more episodes. */
   readonly fitted: boolean;
-  /** Skills that it tried to make. */
+  /** Parts of the population model that the run tried to renew. */
   readonly considered: number;
   readonly rejected: readonly Rejected[];
   readonly report: LearnedReport;
@@ -42,24 +44,24 @@ export interface Rejected {
 }
 
 export interface LearnedReport {
-  /** Of the proposed prior; null when there were too few users to propose one. */
+  /** Evidence on the proposed prior; null when there were too few users to propose one. */
   readonly evidence: Evidence | null;
-  /** Whether the proposed prior is now in force. */
+  /** Whether the proposed prior is now the current one. */
   readonly priorAccepted: boolean;
-  /** Whether this run made the basis, or a better one, of the items that users gave feedback on. */
+  /** Whether this run learned a new basis from feedback. */
   readonly basisLearned: boolean;
-  /** What the episodes say of hyperparameters; null when nothing was consolidated, and for the learner 'bayesian', whose strategy is the prior. */
+  /** The comparison of learning rates; null when nothing was consolidated, and for the learner 'bayesian'. */
   readonly strategy: StrategyReport | null;
 }
 
 export interface StrategyReport {
-  /** null when the configured learning rate is kept. */
+  /** null when the configured learning rate stays. */
   readonly recommended: RecommendedLearningRate | null;
   /** In words. */
   readonly recommendation: string;
-  /** Episodes that were read. */
+  /** Number of episodes read. */
   readonly episodes: number;
-  /** Every value that was tried, against its neighbour on the way to the configured one. */
+  /** Each learning rate that was tried, against its neighbour towards the configured one. */
   readonly considered: readonly ArmEffect[];
   readonly rejected: readonly { readonly what: string; readonly why: string }[];
 }

@@ -5,18 +5,14 @@ import type { CorruptObjectError } from '../../shared/errors.ts';
 import type { PreparedChoice } from '../../shared/lora/choice.ts';
 import { initialPriorOf } from '../../shared/lora/prior.ts';
 import { fitChoice, type SampledPicks } from '../../shared/population/choice-fit.ts';
-import {
-  nextDue,
-  objectionTo,
-  type Proposal,
-  proposePrior,
-  sampleOf,
-} from '../../shared/population/prior-fit.ts';
+import { nextDue } from '../../shared/population/episode-progress.ts';
+import { objectionTo, type Proposal, proposePrior } from '../../shared/population/prior-fit.ts';
 import {
   combine,
   type LearningObjects,
   type SharedLearning,
 } from '../../shared/population/shared-learning.ts';
+import { sampleOf } from '../../shared/population/validation-fold.ts';
 import { learnBetterBasis, learnFirstBasis } from './learned-basis.ts';
 import type { Learned, NewFeedback } from './learning-step.ts';
 import { loadStates, statisticsUnder } from './sample.ts';
@@ -30,40 +26,41 @@ interface PriorServices {
   readonly onCorrupt: (error: CorruptObjectError) => void;
 }
 
-/** Users who came last among whom those are found who are sampled: enough for 200 of the validation fold, which is a tenth. */
-const NEWCOMERS = 2_000;
-/** Newest episodes of each shard whose users stand in for newcomers who are missing: 1,024 in all. */
+/** Newest users to sample from; 2,000 yields about 200 for the validation fold. */
+const NEW_USERS = 2_000;
+/** Newest episodes to read per shard when there are fewer new users than that: 1,024 in all. */
 const PER_SHARD = 64;
 
 /**
- * For the default learner: a better basis, where enough embeddings came for one, and when it is due or the basis is new, a prior.
+ * Learns what the default learner needs: a new basis when there are enough embeddings for one, and a prior when a fit
+ * is due or the basis is new.
  * @throws ConflictError when another run wrote first, UnavailableError
  */
 export async function learnPrior(
   services: PriorServices,
-  { storedBasis, stored, inForce, found, progress, force }: NewFeedback,
+  { currentBasis, stored, current, found, progress, force }: NewFeedback,
 ): Promise<Learned> {
   const { learning, settings } = services;
-  const better = await learnBetterBasis(learning, storedBasis, found, settings);
+  const newBasis = await learnBetterBasis(learning, currentBasis, found, settings);
   const nextFit = nextDue(progress.fittedEpisodes);
-  if (!force && better === undefined && progress.episodes < nextFit) {
+  if (!force && newBasis === undefined && progress.episodes < nextFit) {
     const why = `${progress.episodes} episodes, expected ${nextFit} for the next fit`;
     return {
-      population: inForce.population,
+      population: current.population,
       fitted: false,
       considered: 1,
       rejected: [{ what: 'population prior', why }],
       report: { evidence: null, priorAccepted: false, basisLearned: false, strategy: null },
     };
   }
-  const { population } = inForce;
-  const { shared, sample, proposal, choice } = await fitToUsers(
+  const { population } = current;
+  const { fittedUnder, sample, proposal, choice } = await fitToUsers(
     services,
-    better === undefined ? inForce : combine(better, population),
+    newBasis === undefined ? current : combine(newBasis, population),
   );
   const accepted = proposal?.better === true;
-  // Where nobody is to fit a prior to, one of another basis stays, by which the next run knows that one is wanted.
-  const prior = proposal === undefined ? (stored?.prior ?? shared.population.prior) : shared.population.prior;
+  // Without users to fit to, the prior of the earlier basis stays, which tells the next run that a prior is missing.
+  const kept = proposal === undefined ? stored?.prior : undefined;
   return {
     population: accepted
       ? {
@@ -73,51 +70,52 @@ export async function learnPrior(
           priorVersion: population.version + 1,
           evidence: proposal.evidence,
         }
-      : { ...shared.population, prior, choice },
+      : { ...fittedUnder.population, prior: kept ?? fittedUnder.population.prior, choice },
     fitted: true,
     considered: 1,
     rejected: accepted ? [] : [{ what: 'population prior', why: objectionTo(proposal, sample) }],
     report: {
       evidence: proposal?.evidence ?? null,
       priorAccepted: accepted,
-      basisLearned: shared.basis !== inForce.basis,
+      basisLearned: fittedUnder.basis !== current.basis,
       strategy: null,
     },
   };
 }
 
 /**
- * Users who came last, and where these are few, after them those who were active last: the first episode of a user expires, and none of
- * those who come from another cell is a first one. Without a basis those who were active come first: with them interactions wait.
+ * The newest users, and after them recently active users, because first episodes expire and users of an earlier cell
+ * have no first episode in this one. Without a basis, active users come first, because they have buffered
+ * interactions.
  */
-async function usersOf(
+async function usersToSample(
   { cell, episodes }: PriorServices,
   { basis }: Pick<SharedLearning, 'basis'>,
 ): Promise<string[]> {
-  const newcomers = await episodes.newcomers(cell, NEWCOMERS);
-  if (basis !== null && newcomers.length === NEWCOMERS) return sampleOf(newcomers);
+  const newUsers = await episodes.newcomers(cell, NEW_USERS);
+  if (basis !== null && newUsers.length === NEW_USERS) return sampleOf(newUsers);
   const active = (await episodes.newest(cell, PER_SHARD)).map(({ userKey }) => userKey);
-  return sampleOf(new Set(basis === null ? [...active, ...newcomers] : [...newcomers, ...active]));
+  return sampleOf(new Set(basis === null ? [...active, ...newUsers] : [...newUsers, ...active]));
 }
 
-/** Proposes a prior to users; before that, makes a basis, when there is none and enough waits for one. */
+/** Learns the first basis if there is none and enough interactions are buffered, then fits a prior under the basis. */
 async function fitToUsers(
   services: PriorServices,
-  inForce: SharedLearning,
+  current: SharedLearning,
 ): Promise<{
-  shared: SharedLearning;
+  fittedUnder: SharedLearning;
   sample: readonly SampledPicks[];
   proposal: Proposal | undefined;
   choice: PreparedChoice | null;
 }> {
   const { learning, adapters, settings, onCorrupt } = services;
-  const states = await loadStates(await usersOf(services, inForce), adapters, settings, onCorrupt);
-  const first = inForce.basis === null ? await learnFirstBasis(learning, states, settings) : undefined;
-  const shared = first === undefined ? inForce : combine(first, inForce.population);
-  const { population, basis } = shared;
-  const sample = statisticsUnder(shared.model, states);
+  const states = await loadStates(await usersToSample(services, current), adapters, settings, onCorrupt);
+  const firstBasis = current.basis === null ? await learnFirstBasis(learning, states, settings) : undefined;
+  const fittedUnder = firstBasis === undefined ? current : combine(firstBasis, current.population);
+  const { population, basis } = fittedUnder;
+  const sample = statisticsUnder(fittedUnder.model, states);
   return {
-    shared,
+    fittedUnder,
     sample,
     proposal: proposePrior(population.prior, initialPriorOf(basis), sample, population.evidence),
     choice: fitChoice(sample, basis?.moments, population.choice),

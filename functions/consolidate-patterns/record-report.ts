@@ -2,7 +2,7 @@ import { METRIC } from '../../shared/config/names.ts';
 import { MetricUnit, type Telemetry } from '../../shared/config/telemetry.ts';
 import type { ConsolidationReport } from './consolidate.ts';
 
-/** Puts what a run did, and what adapters were worth in its new episodes, into metrics; and all of it into the log. */
+/** Logs the report, and records its counts and the uplift as metrics. */
 export function recordReport(report: ConsolidationReport, { logger, metrics }: Telemetry): void {
   logger.info('consolidation', { report });
   metrics.addMetric(METRIC.consolidations, MetricUnit.Count, 1);

@@ -12,7 +12,7 @@ const request = z.object({
 });
 
 /**
- * The payload of an invocation; a schedule sends none that matters, so unknown fields are passed over.
+ * Reads the payload of an invocation. Unknown fields are ignored, because a schedule sends its own.
  * @throws InvalidInputError
  */
 export function parseConsolidationRequest(payload: unknown): ConsolidationRequest {

@@ -9,7 +9,7 @@ import { picksOf } from '../../shared/lora/picks.ts';
 import type { Model } from '../../shared/lora/training.ts';
 import type { SampledPicks } from '../../shared/population/choice-fit.ts';
 
-/** A user's state as consolidation read it. */
+/** The learner's state of one sampled user. */
 export interface SampledState {
   readonly userKey: string;
   readonly state: BayesianState;
@@ -17,7 +17,7 @@ export interface SampledState {
 
 const PARALLEL_READS = 16;
 
-/** The states of some users, in the order of their keys; those who left, or learned under other settings, are left out. */
+/** The states of users, in the order of their keys. Forgotten users and adapters of other settings are skipped. */
 export async function loadStates(
   userKeys: readonly string[],
   adapters: Pick<AdapterStore, 'load'>,
@@ -45,7 +45,7 @@ function stateOf(adapter: StoredAdapter, settings: FunctionSettings): SampledSta
   return state.learner === 'bayesian' && fitsDeployment(adapter, settings) ? [{ userKey, state }] : [];
 }
 
-/** Every user's sums under the basis in force; those under one that cannot be carried over say nothing of it. */
+/** The sums of users under the model's basis. Users whose sums cannot be carried over to it are skipped. */
 export function statisticsUnder(model: Model, states: readonly SampledState[]): SampledPicks[] {
   return states
     .filter(({ state }) => knowsBasisOf(model, state))

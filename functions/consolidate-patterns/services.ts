@@ -12,7 +12,7 @@ import { Lease } from '../../shared/storage/lease.ts';
 import { ObjectStore } from '../../shared/storage/objects.ts';
 import type { ConsolidationServices } from './consolidate.ts';
 
-/** What the function works with, made once per container. */
+/** The services of the function, created once per container. */
 export function createServices(
   env: Record<string, string | undefined>,
   { logger, metrics }: Telemetry,
@@ -35,7 +35,7 @@ export function createServices(
     now: Date.now,
     onCorrupt: (error) => {
       metrics.addMetric(METRIC.corruptObjects, MetricUnit.Count, 1);
-      logger.error('left out of consolidation', { error });
+      logger.error('corrupt object skipped', { error });
     },
   };
 }

@@ -103,17 +103,17 @@ export class CatalogueWriter {
 
   /**
    * Stores the features of every shard that has none under the basis yet.
-   * @param mayGoOn asked before each shard
+   * @param hasTime asked before each shard
    * @returns how many shards it wrote
    */
-  async storeFeatures(basis: Basis, mayGoOn: () => boolean = () => true): Promise<number> {
+  async storeFeatures(basis: Basis, hasTime: () => boolean = () => true): Promise<number> {
     const { manifest } = await this.#read();
     const there = new Set<string>();
     for await (const { key } of this.#objects.list(`${FEATURES_PREFIX}${basis.id}/`)) there.add(key);
     let written = 0;
     for (const { name } of manifest?.shards ?? []) {
       if (there.has(featuresKey(name, basis.id))) continue;
-      if (!mayGoOn()) break;
+      if (!hasTime()) break;
       const embeddings = decodeEmbeddings(
         await this.#get(embeddingsKey(name)),
         this.#settings.embeddingDim,

@@ -8,7 +8,8 @@ import {
 } from '../lora/choice.ts';
 import { type FeatureMoments, momentsOfFeedback } from '../lora/feature-moments.ts';
 import { hasConstantRewards, type Picks, pickSums } from '../lora/picks.ts';
-import { isValidationUser, type SampledUser } from './prior-fit.ts';
+import type { SampledUser } from './prior-fit.ts';
+import { isValidationUser } from './validation-fold.ts';
 
 /** A user's sums with the same rewards as picks. */
 export interface SampledPicks extends SampledUser {

@@ -5,7 +5,7 @@ import { addPick, emptyPicks, pickSums } from '../../../shared/lora/picks.ts';
 import { initialPriorOf, posteriorMean } from '../../../shared/lora/prior.ts';
 import { addReward, emptyStatistics } from '../../../shared/lora/statistics.ts';
 import { fitChoice, type SampledPicks } from '../../../shared/population/choice-fit.ts';
-import { sampleOf } from '../../../shared/population/prior-fit.ts';
+import { sampleOf } from '../../../shared/population/validation-fold.ts';
 import type { Split } from './protocol.ts';
 import type { Row } from './rows.ts';
 

@@ -1,4 +1,4 @@
-import { nextDue } from '../../../shared/population/prior-fit.ts';
+import { nextDue } from '../../../shared/population/episode-progress.ts';
 import { History } from './history.ts';
 import { type RankingMetrics, rankingMetrics } from './metrics.ts';
 import type { Split } from './protocol.ts';

@@ -2,7 +2,8 @@ import { userKey } from '../../../shared/config/user-key.ts';
 import { coefficientCount } from '../../../shared/lora/basis.ts';
 import { initialPriorOf, type PreparedPrior, posteriorMean } from '../../../shared/lora/prior.ts';
 import { addReward, emptyStatistics, type Statistics } from '../../../shared/lora/statistics.ts';
-import { proposePrior, sampleOf } from '../../../shared/population/prior-fit.ts';
+import { proposePrior } from '../../../shared/population/prior-fit.ts';
+import { sampleOf } from '../../../shared/population/validation-fold.ts';
 import type { FeatureTable } from './choice-row.ts';
 import type { Row } from './rows.ts';
 

@@ -128,9 +128,9 @@ describe('a better basis', () => {
     await expect(learnBetterBasis(learning, first, episodes(150), SETTINGS)).rejects.toThrow('died');
     objects.put = put;
     const next = learningObjects(objects, SETTINGS, { maxAgeMs: 0 });
-    const inForce = await next.basis.refresh();
-    expect(inForce!.basis.id).toBe(first.basis.id);
-    expect(await learnBetterBasis(next, inForce, [], SETTINGS)).toMatchObject({ learnedFrom: 1_200 });
+    const current = await next.basis.refresh();
+    expect(current!.basis.id).toBe(first.basis.id);
+    expect(await learnBetterBasis(next, current, [], SETTINGS)).toMatchObject({ learnedFrom: 1_200 });
   });
 
   test('gives way to a catalogue that came in between', async () => {

@@ -133,7 +133,7 @@ describe("a deployment of the learner 'sgd'", () => {
       skillsCreated: 1,
       considered: 2,
       rejected: [
-        { what: 'learning rate', why: expect.stringMatching(/^taken back: Keep the configured values/) },
+        { what: 'learning rate', why: expect.stringMatching(/^withdrawn: Keep the configured values/) },
       ],
     });
     expect((await population.refresh())!.recommended).toBeNull();
@@ -160,9 +160,9 @@ describe("a deployment of the learner 'sgd'", () => {
       return learnLearningRate(
         { cell: STRATEGY.cell, settings, episodes: store, now: () => 7 },
         {
-          storedBasis: undefined,
+          currentBasis: undefined,
           stored: population,
-          inForce: combine(undefined, population),
+          current: combine(undefined, population),
           found: [],
           progress: population.progress,
           force: true,

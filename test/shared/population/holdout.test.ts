@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { userKey } from '../../../shared/config/user-key.ts';
 import { isHeldOut } from '../../../shared/population/holdout.ts';
-import { isValidationUser } from '../../../shared/population/prior-fit.ts';
+import { isValidationUser } from '../../../shared/population/validation-fold.ts';
 
 const keys = Array.from({ length: 20_000 }, (_, i) => userKey(`user ${i}`));
 

@@ -1,73 +1,10 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { userKey } from '../../../shared/config/user-key.ts';
-import type { Episode } from '../../../shared/episodes/episode.ts';
 import { initialPrior } from '../../../shared/lora/prior.ts';
 import { createRandom } from '../../../shared/lora/random.ts';
 import { addReward, emptyStatistics } from '../../../shared/lora/statistics.ts';
-import { initialPopulationModel } from '../../../shared/population/population-model.ts';
-import {
-  isValidationUser,
-  nextDue,
-  objectionTo,
-  proposePrior,
-  sampleOf,
-  takeIn,
-} from '../../../shared/population/prior-fit.ts';
-
-const episode = (user: string, version: number, residuals: [bigint, number][]): Episode => ({
-  userKey: userKey(user),
-  version,
-  cell: 'cell',
-  committedAt: 1,
-  context: { events: 1, interactions: residuals.length, samplesSeen: 0, skillsVersion: 0 },
-  outcome: { rewards: 1, meanReward: 0.5, loss: 0, lossWithoutAdapter: 0, lossOfWarmStart: 0 },
-  residuals: residuals.map(([itemKey, residual]) => ({ itemKey, residual })),
-});
-
-describe('taking in episodes', () => {
-  test('adds residuals item by item, whatever order the episodes were found in, to the byte', () => {
-    const random = createRandom(7);
-    const episodes = Array.from({ length: 30 }, (_, i) =>
-      episode(`user ${i % 6}`, Math.floor(i / 6) + 1, [[BigInt(random.integer(4)), random.normal()]]),
-    );
-    const taken = (order: readonly Episode[]) =>
-      takeIn(
-        initialPopulationModel(null),
-        order.map((each, i) => ({ episode: each, shard: 0, position: String(i).padStart(3, '0') })),
-      );
-    const expected = taken(episodes).items;
-    const total = episodes.flatMap(({ residuals }) => residuals).filter(({ itemKey }) => itemKey === 2n);
-    expect(expected.sums.get(2n)!.count).toBe(total.length);
-    expect(expected.sums.get(2n)!.sum).toBeCloseTo(
-      total.reduce((sum, { residual }) => sum + residual, 0),
-      10,
-    );
-    fc.assert(
-      fc.property(fc.shuffledSubarray(episodes, { minLength: 30 }), (order) => {
-        const { sums, squares } = taken(order).items;
-        expect(squares).toBe(expected.squares);
-        for (const [key, item] of expected.sums) expect(sums.get(key)).toEqual(item);
-      }),
-    );
-  });
-
-  test('counts an episode once that an index holds twice', () => {
-    const twice = episode('ada', 3, [[1n, 0.25]]);
-    const found = ['a', 'b'].map((position) => ({ episode: twice, shard: 0, position }));
-    expect(takeIn(initialPopulationModel(null), found).items.sums.get(1n)).toEqual({
-      sum: 0.25,
-      count: 1,
-    });
-  });
-
-  test('remembers the last position of each shard', () => {
-    const at = (shard: number, position: string) => ({ episode: episode(position, 1, []), shard, position });
-    const first = takeIn(initialPopulationModel(null), [at(2, 'b'), at(2, 'c'), at(0, 'x')]);
-    expect(first.progress).toMatchObject({ watermarks: ['x', '', 'c'], episodes: 3 });
-    expect(takeIn(first, [at(1, 'm')]).progress).toMatchObject({ watermarks: ['x', 'm', 'c'], episodes: 4 });
-  });
-});
+import { objectionTo, proposePrior } from '../../../shared/population/prior-fit.ts';
+import { isValidationUser, sampleOf } from '../../../shared/population/validation-fold.ts';
 
 describe('proposing a prior', () => {
   /** Users whose rewards lie around `mean`. */
@@ -188,8 +125,4 @@ describe('proposing a prior', () => {
     ).toBeUndefined();
     expect(proposePrior(base, base, [])).toBeUndefined();
   });
-});
-
-test('the next consolidation is due after 20 more episodes, and later after a quarter more', () => {
-  expect([0, 20, 80, 81, 1000].map(nextDue)).toEqual([20, 40, 100, 102, 1250]);
 });

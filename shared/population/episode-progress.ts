@@ -1,0 +1,59 @@
+import type { Episode } from '../episodes/episode.ts';
+import type { IndexedEpisode, IndexPosition } from '../episodes/episode-store.ts';
+import { type ItemSums, itemShrinkage } from '../lora/item-effects.ts';
+import type { ItemEffects, PopulationModel, Progress } from './population-model.ts';
+
+/** Most items whose effects are kept. Beyond that, the items with the fewest rewards are dropped. */
+const MAX_ITEMS = 500_000;
+
+/**
+ * The number of episodes at which the next fit is due: 20 more at first, and a quarter more later, because a fit then
+ * changes less.
+ */
+export function nextDue(episodes: number): number {
+  return Math.max(episodes + 20, Math.ceil(1.25 * episodes));
+}
+
+/**
+ * Item effects and progress after new episodes. Sums are added in the order of users, versions and interactions, so
+ * that the result does not depend on the order in which updates were stored.
+ * @param skipped index positions of corrupt episodes, so that the next run does not read them again
+ */
+export function addEpisodes(
+  { items, progress }: Pick<PopulationModel, 'items' | 'progress'>,
+  found: readonly IndexedEpisode[],
+  skipped: readonly IndexPosition[] = [],
+): { items: ItemEffects; progress: Progress } {
+  const sums = new Map<bigint, ItemSums>(items.sums);
+  let squares = items.squares;
+  const inOrder = found.map(({ episode }) => episode).sort(byUserAndVersion);
+  // An index can hold an episode twice when its write was interrupted and repeated. It counts once.
+  const each = inOrder.filter((episode, i) => i === 0 || byUserAndVersion(inOrder[i - 1]!, episode) !== 0);
+  for (const episode of each) {
+    for (const { itemKey, residual } of episode.residuals) {
+      const { sum, count } = sums.get(itemKey) ?? { sum: 0, count: 0 };
+      sums.set(itemKey, { sum: sum + residual, count: count + 1 });
+      squares += residual * residual;
+    }
+  }
+  const watermarks = [...progress.watermarks];
+  for (const { shard, position } of [...found, ...skipped]) {
+    while (watermarks.length <= shard) watermarks.push('');
+    if (position > watermarks[shard]!) watermarks[shard] = position;
+  }
+  const kept = mostSeen(sums);
+  return {
+    items: { sums: kept, squares, shrinkage: itemShrinkage(kept.values(), squares) },
+    progress: { ...progress, watermarks, episodes: progress.episodes + found.length },
+  };
+}
+
+function byUserAndVersion(a: Episode, b: Episode): number {
+  if (a.userKey !== b.userKey) return a.userKey < b.userKey ? -1 : 1;
+  return a.version - b.version;
+}
+
+function mostSeen(sums: Map<bigint, ItemSums>): Map<bigint, ItemSums> {
+  if (sums.size <= MAX_ITEMS) return sums;
+  return new Map([...sums].sort(([, a], [, b]) => b.count - a.count).slice(0, MAX_ITEMS));
+}

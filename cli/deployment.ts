@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
+import type { ServingServices } from '../functions/personalize/served-user.ts';
 import { OUTPUT } from '../shared/config/names.ts';
-import { resourceName } from './stack-outputs.ts';
+import { learningSettings, resourceName } from './stack-outputs.ts';
 
 /** The options by which a command that works on one user's records, or on messages, finds its deployment. */
 export interface DeploymentOptions {
@@ -58,6 +59,14 @@ export async function openDeployment(options: DeploymentOptions) {
         pending: new stores.PendingEpisodes(objects),
       };
     },
+    /** What answers how a user is served: the same stores and settings as the personalize function has. */
+    async serving(): Promise<ServingServices> {
+      const settings = await learningSettings(options.outputs);
+      const { objects, adapters } = await this.bucket();
+      const learning = stores.learningObjects(objects, settings);
+      const freshLearning = () => stores.readSharedLearning(learning, settings, 'refresh');
+      return { settings, adapters, cache: new stores.AdapterCache(), learning: freshLearning, freshLearning };
+    },
     async episodes() {
       const table = await nameOf('table');
       return new stores.DynamoEpisodeStore(opened(clients.dynamoClient()), { table, ttlDays: 1 });
@@ -102,15 +111,33 @@ async function loadClients() {
 }
 
 async function loadStores() {
-  const [{ ObjectStore }, { AdapterStore }, { Quarantine }, { PendingEpisodes }, { DynamoEpisodeStore }] =
-    await Promise.all([
-      import('../shared/storage/objects.ts'),
-      import('../shared/adapters/adapter-store.ts'),
-      import('../shared/feedback/quarantine.ts'),
-      import('../shared/episodes/pending-episodes.ts'),
-      import('../shared/episodes/dynamodb-episode-store.ts'),
-    ]);
-  return { ObjectStore, AdapterStore, Quarantine, PendingEpisodes, DynamoEpisodeStore };
+  const [
+    { ObjectStore },
+    { AdapterCache },
+    { AdapterStore },
+    { Quarantine },
+    { PendingEpisodes },
+    { DynamoEpisodeStore },
+    { learningObjects, readSharedLearning },
+  ] = await Promise.all([
+    import('../shared/storage/objects.ts'),
+    import('../shared/adapters/adapter-cache.ts'),
+    import('../shared/adapters/adapter-store.ts'),
+    import('../shared/feedback/quarantine.ts'),
+    import('../shared/episodes/pending-episodes.ts'),
+    import('../shared/episodes/dynamodb-episode-store.ts'),
+    import('../shared/population/shared-learning.ts'),
+  ]);
+  return {
+    ObjectStore,
+    AdapterCache,
+    AdapterStore,
+    Quarantine,
+    PendingEpisodes,
+    DynamoEpisodeStore,
+    learningObjects,
+    readSharedLearning,
+  };
 }
 
 async function loadFeedback() {

@@ -1,8 +1,9 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
+import { servedUser } from '../functions/personalize/served-user.ts';
 import { adapterHistory } from '../shared/adapters/adapter-history.ts';
-import { encodeAdapter, type StoredAdapter } from '../shared/adapters/adapter-object.ts';
+import { encodeAdapter, loraOf, type StoredAdapter } from '../shared/adapters/adapter-object.ts';
 import { exportPeft } from '../shared/adapters/peft.ts';
 import { userKey } from '../shared/config/user-key.ts';
 import { InvalidConfigurationError, NotFoundError } from '../shared/errors.ts';
@@ -28,7 +29,7 @@ export function exportCommand(): Command {
     .addOption(
       new Option(
         '--format <format>',
-        'all: everything; peft: the adapter alone, as Hugging Face PEFT reads it',
+        'all: everything, as it is stored; peft: the adapter alone, as it is served now and as Hugging Face PEFT reads it (needs --outputs)',
       )
         .choices(['all', 'peft'])
         .default('all'),
@@ -41,7 +42,8 @@ export function exportCommand(): Command {
 async function exportUser(user: string, options: ExportOptions): Promise<void> {
   await onDeployment(options, async (deployment) => {
     const key = userKey(user);
-    const files = options.format === 'peft' ? await peft(key, deployment) : await everything(key, deployment);
+    const files =
+      options.format === 'peft' ? await peft(user, deployment) : await everything(key, deployment);
     if (Object.keys(files).length === 0) throw new NotFoundError(`user ${user}: found nothing`);
     try {
       await mkdir(options.to, { recursive: true });
@@ -55,13 +57,13 @@ async function exportUser(user: string, options: ExportOptions): Promise<void> {
   });
 }
 
-async function peft(key: string, deployment: Deployment): Promise<Files> {
-  const { adapters } = await deployment.bucket();
-  const loaded = await adapters.load(key);
-  if (loaded === undefined) return {};
-  const { a, weights, embeddingDim, rank, scale } = loaded.adapter;
-  const basis = a.length === 0 ? null : { a, embeddingDim, rank, scale };
-  return { ...exportPeft({ basis, b: weights.b, offset: weights.offset }) };
+/** The adapter as it is served now; all zeros where the embeddings are served as they are. */
+async function peft(user: string, deployment: Deployment): Promise<Files> {
+  const { lora, stored, shared } = await servedUser(user, await deployment.serving());
+  if (stored === undefined) return {};
+  const basis = shared.basis ?? loraOf(stored).basis;
+  if (lora.basis !== null || basis === null) return { ...exportPeft(lora) };
+  return { ...exportPeft({ basis, b: new Float32Array(basis.embeddingDim * basis.rank), offset: 0 }) };
 }
 
 /** Nothing is written for what there is nothing of. */

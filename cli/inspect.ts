@@ -1,62 +1,71 @@
 import { Command } from 'commander';
-import { AdapterStore } from '../shared/adapters/adapter-store.ts';
-import { OUTPUT } from '../shared/config/names.ts';
+import { servedUser } from '../functions/personalize/served-user.ts';
+import type { StoredAdapter } from '../shared/adapters/adapter-object.ts';
 import { userKey } from '../shared/config/user-key.ts';
 import { NotFoundError } from '../shared/errors.ts';
+import { type Deployment, type DeploymentOptions, onDeployment, withDeployment } from './deployment.ts';
 import { printJson, printLine } from './output.ts';
-import { resourceName } from './stack-outputs.ts';
-
-interface InspectOptions {
-  bucket?: string;
-  outputs?: string;
-  json?: boolean;
-}
 
 /** `attune inspect`: what is known of a user's adapter, without its weights. */
 export function inspectCommand(): Command {
-  return new Command('inspect')
-    .description("show a user's adapter: its version, what it has learned from, and whether that helped")
+  const command = new Command('inspect')
+    .description(
+      "show a user's adapter: its version, what it has learned from, whether that helped, and with --outputs what is served",
+    )
     .argument('<user>', 'the user id')
-    .option('--bucket <name>', 'the bucket of the adapters')
-    .option('--outputs <file>', 'take the bucket from the file of cdk deploy --outputs-file')
     .option('--json', 'print it as one line of JSON')
     .action(inspect);
+  return withDeployment(command, 'bucket');
 }
 
-async function inspect(user: string, options: InspectOptions): Promise<void> {
-  const bucket = await resourceName(options.bucket, options.outputs, OUTPUT.bucketName, '--bucket');
-  const [{ s3Client }, { ObjectStore }] = await Promise.all([
-    import('../shared/config/clients/s3.ts'),
-    import('../shared/storage/objects.ts'),
-  ]);
-  const client = s3Client();
-  try {
-    const loaded = await new AdapterStore(new ObjectStore(client, bucket)).load(userKey(user));
-    if (loaded === undefined) throw new NotFoundError(`user ${user}: found no adapter in ${bucket}`);
-    const { adapter } = loaded;
-    const { record, learner } = adapter.state;
-    const ranking = adapter.state.learner === 'bayesian' ? adapter.state.picks?.ranking : undefined;
-    const mean = (sum: number) => (record.count === 0 ? null : sum / record.count);
-    const facts = {
-      userKey: adapter.userKey,
-      version: adapter.version,
-      createdAt: new Date(adapter.createdAt).toISOString(),
-      updatedAt: new Date(adapter.updatedAt).toISOString(),
-      learner,
-      rank: adapter.rank,
-      embeddingDim: adapter.embeddingDim,
-      embeddingModel: adapter.embeddingModel,
-      skillsVersion: adapter.skillsVersion,
-      rewards: record.count,
-      loss: mean(record.adapterLoss),
-      lossWithoutAdapter: mean(record.userMeanLoss),
-      lossOfWarmStart: mean(record.warmStartLoss),
-      picksRanked: ranking?.count ?? 0,
-      meanPickPercentile: ranking && ranking.count > 0 ? 0.5 + ranking.excess / ranking.count : null,
-    };
+async function inspect(user: string, options: DeploymentOptions & { json?: boolean }): Promise<void> {
+  await onDeployment(options, async (deployment) => {
+    const { adapter, ...served } =
+      options.outputs === undefined ? await storedAlone(user, deployment) : await serving(user, deployment);
+    if (adapter === undefined) throw new NotFoundError(`user ${user}: found no adapter`);
+    const facts = { ...factsOf(adapter), ...served };
     if (options.json) return printJson(facts);
-    for (const [name, value] of Object.entries(facts)) printLine(`${name.padEnd(20)}${value ?? '–'}`);
-  } finally {
-    client.destroy();
-  }
+    for (const [name, value] of Object.entries(facts)) printLine(`${name.padEnd(22)}${value ?? '–'}`);
+  });
+}
+
+/** Without the outputs nobody knows the settings, which decide what is served. */
+async function storedAlone(user: string, deployment: Deployment) {
+  const { adapters } = await deployment.bucket();
+  const adapter = (await adapters.load(userKey(user)))?.adapter;
+  return { adapter, served: null, servedSkillsVersion: null, fitsDeployment: null };
+}
+
+async function serving(user: string, deployment: Deployment) {
+  const { source, stored, adapter, shared } = await servedUser(user, await deployment.serving());
+  return {
+    adapter: stored,
+    served: source,
+    servedSkillsVersion: shared.population.version,
+    fitsDeployment: adapter !== undefined,
+  };
+}
+
+function factsOf(adapter: StoredAdapter) {
+  const { state } = adapter;
+  const { record, learner } = state;
+  const ranking = state.learner === 'bayesian' ? state.picks?.ranking : undefined;
+  const mean = (sum: number) => (record.count === 0 ? null : sum / record.count);
+  return {
+    userKey: adapter.userKey,
+    version: adapter.version,
+    createdAt: new Date(adapter.createdAt).toISOString(),
+    updatedAt: new Date(adapter.updatedAt).toISOString(),
+    learner,
+    rank: adapter.rank,
+    embeddingDim: adapter.embeddingDim,
+    embeddingModel: adapter.embeddingModel,
+    skillsVersion: adapter.skillsVersion,
+    rewards: record.count,
+    loss: mean(record.adapterLoss),
+    lossWithoutAdapter: mean(record.userMeanLoss),
+    lossOfWarmStart: mean(record.warmStartLoss),
+    picksRanked: ranking?.count ?? 0,
+    meanPickPercentile: ranking && ranking.count > 0 ? 0.5 + ranking.excess / ranking.count : null,
+  };
 }

@@ -1,13 +1,16 @@
 import { Command, InvalidArgumentError } from 'commander';
+import { servedUser } from '../functions/personalize/served-user.ts';
 import { rollBack } from '../shared/adapters/adapter-history.ts';
 import { userKey } from '../shared/config/user-key.ts';
 import { type DeploymentOptions, onDeployment, withDeployment } from './deployment.ts';
-import { printJson, printLine } from './output.ts';
+import { printJson, printLine, printProblem } from './output.ts';
 
 /** `attune rollback`: makes an earlier version of a user's adapter the newest. */
 export function rollbackCommand(): Command {
   const command = new Command('rollback')
-    .description("make a new version of a user's adapter that has learned what an earlier one had")
+    .description(
+      "make a new version of a user's adapter that has learned what an earlier one had; with --outputs, say what is served then",
+    )
     .argument('<user>', 'the user id')
     .requiredOption('--to <version>', 'the earlier version; see attune history', versionNumber)
     .option('--json', 'print the result as one line of JSON')
@@ -21,9 +24,20 @@ async function rollback(
 ): Promise<void> {
   await onDeployment(options, async (deployment) => {
     const { version } = await rollBack(userKey(user), options.to, await deployment.bucket(), Date.now());
-    if (options.json) printJson({ version, learnedAs: options.to });
-    else
-      printLine(`version ${version} has learned what version ${options.to} had; later events go on from it`);
+    const served =
+      options.outputs === undefined ? undefined : await servedUser(user, await deployment.serving());
+    if (options.json) printJson({ version, learnedAs: options.to, served: served?.source ?? null });
+    else {
+      const now = served === undefined ? '' : `; served now: ${served.source}`;
+      printLine(
+        `version ${version} has learned what version ${options.to} had; later events go on from it${now}`,
+      );
+    }
+    if (served !== undefined && served.adapter === undefined) {
+      printProblem(
+        `version ${options.to} was learned under other settings or another basis: it is not served, and later events start anew`,
+      );
+    }
   });
 }
 

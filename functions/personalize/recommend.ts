@@ -149,7 +149,7 @@ function selected(
   user: ServedUser | undefined,
   now: number,
 ) {
-  const interacted = excludeInteracted ? (user?.recentItems ?? []) : [];
+  const interacted = excludeInteracted ? (user?.stored?.recentItems ?? []) : [];
   return select(catalogue, { filter, exclude: [...exclude.map(itemKey), ...interacted], now });
 }
 

@@ -3,7 +3,7 @@ import { loraOf, type StoredAdapter } from '../../shared/adapters/adapter-object
 import type { AdapterStore } from '../../shared/adapters/adapter-store.ts';
 import { canContinue, learningFor } from '../../shared/adapters/compatibility.ts';
 import type { Source } from '../../shared/client/answers.ts';
-import type { FunctionSettings } from '../../shared/config/settings.ts';
+import type { LearningSettings } from '../../shared/config/settings.ts';
 import { userKey } from '../../shared/config/user-key.ts';
 import type { LoraAdapter } from '../../shared/lora/forward.ts';
 import {
@@ -17,7 +17,7 @@ import { isHeldOut } from '../../shared/population/holdout.ts';
 import type { SharedLearning } from '../../shared/population/shared-learning.ts';
 
 export interface ServingServices {
-  readonly settings: FunctionSettings;
+  readonly settings: LearningSettings;
   readonly adapters: AdapterStore;
   readonly cache: AdapterCache;
   readonly learning: () => Promise<SharedLearning>;
@@ -31,11 +31,15 @@ export interface ServedUser {
   readonly shared: SharedLearning;
   /** As far as it fits the deployment. */
   readonly adapter: StoredAdapter | undefined;
-  /** Keys of the items interacted with last. */
-  readonly recentItems: BigUint64Array;
+  /** As it stands in S3, whether it fits or not. */
+  readonly stored: StoredAdapter | undefined;
 }
 
-/** What a user is served with now. @throws UnavailableError, CorruptObjectError */
+/**
+ * What a user is served with now. Whoever answers with an adapter or shows one asks here: what the last update stored is older than
+ * the newest skills and basis, and the guard may have stood it down.
+ * @throws UnavailableError, CorruptObjectError
+ */
 export async function servedUser(userId: string, services: ServingServices): Promise<ServedUser> {
   const { settings, adapters, cache, learning } = services;
   const key = userKey(userId);
@@ -48,7 +52,7 @@ export async function servedUser(userId: string, services: ServingServices): Pro
   const served = isHeldOut(key, settings.holdout)
     ? { source: 'holdout' as const, lora: baseFor(adapter, shared) }
     : servedWith(adapter, shared);
-  return { ...served, shared, adapter, recentItems: loaded?.adapter.recentItems ?? new BigUint64Array(0) };
+  return { ...served, shared, adapter, stored: loaded?.adapter };
 }
 
 /** What a user is served with: the own adapter, unless there is none or the guard has found that it does not help. */

@@ -1,4 +1,4 @@
-import type { FunctionSettings } from '../config/settings.ts';
+import type { LearningSettings } from '../config/settings.ts';
 import { knowsBasisOf } from '../lora/learner.ts';
 import type { Model } from '../lora/training.ts';
 import type { SharedLearning } from '../population/shared-learning.ts';
@@ -10,7 +10,7 @@ import type { StoredAdapter } from './adapter-object.ts';
  */
 export function fitsDeployment(
   adapter: StoredAdapter,
-  { embeddingModel, embeddingDim, rank, scalingFactor, learner }: FunctionSettings,
+  { embeddingModel, embeddingDim, rank, scalingFactor, learner }: LearningSettings,
 ): boolean {
   return (
     adapter.embeddingModel === embeddingModel &&
@@ -25,12 +25,12 @@ export function fitsDeployment(
  * Whether a user goes on from an adapter under the basis in force: from one that it cannot be carried over from, the user starts anew as
  * after other settings.
  */
-export function canContinue(adapter: StoredAdapter, settings: FunctionSettings, model: Model): boolean {
+export function canContinue(adapter: StoredAdapter, settings: LearningSettings, model: Model): boolean {
   return fitsDeployment(adapter, settings) && knowsBasisOf(model, adapter.state);
 }
 
 /** Whether an adapter fits the settings, but not the basis in force nor any before it. */
-export function missesBasis(adapter: StoredAdapter, settings: FunctionSettings, model: Model): boolean {
+export function missesBasis(adapter: StoredAdapter, settings: LearningSettings, model: Model): boolean {
   return fitsDeployment(adapter, settings) && !knowsBasisOf(model, adapter.state);
 }
 
@@ -46,7 +46,7 @@ export async function learningFor(
   {
     settings,
     freshLearning,
-  }: { readonly settings: FunctionSettings; readonly freshLearning: () => Promise<SharedLearning> },
+  }: { readonly settings: LearningSettings; readonly freshLearning: () => Promise<SharedLearning> },
 ): Promise<SharedLearning> {
   return adapter !== undefined && missesBasis(adapter, settings, learning.model) ? freshLearning() : learning;
 }

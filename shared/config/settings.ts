@@ -148,15 +148,15 @@ export type DeploymentSettings = Readonly<z.output<typeof deployment>>;
 /** What every function reads from its environment. */
 export type FunctionSettings = Readonly<z.output<typeof environment>>;
 
-/** What makes adapters, basis and skills of a deployment fit each other. */
+/** What makes adapters, basis and skills of a deployment fit each other, and what decides how users are served. */
 export type LearningSettings = Pick<
   DeploymentSettings,
-  'embeddingDim' | 'embeddingModel' | 'rank' | 'scalingFactor' | 'learner'
+  'embeddingDim' | 'embeddingModel' | 'rank' | 'scalingFactor' | 'learner' | 'transfer' | 'holdout'
 >;
 
 export function learningSettingsOf(settings: LearningSettings): LearningSettings {
-  const { embeddingDim, embeddingModel, rank, scalingFactor, learner } = settings;
-  return { embeddingDim, embeddingModel, rank, scalingFactor, learner };
+  const { embeddingDim, embeddingModel, rank, scalingFactor, learner, transfer, holdout } = settings;
+  return { embeddingDim, embeddingModel, rank, scalingFactor, learner, transfer, holdout };
 }
 
 /** The names of all settings of a deployment. */

@@ -304,12 +304,6 @@ describe('attune export and forget', () => {
     ]);
     expect(lines('quarantine.jsonl')).toMatchObject([{ body: 'body of bad-1' }]);
 
-    const peft = temporaryFolder();
-    await attune(USER, 'export', 'ada', '--to', peft, '--format', 'peft');
-    expect(readdirSync(peft).sort()).toEqual(['adapter_config.json', 'adapter_model.safetensors']);
-    const config = JSON.parse(readFileSync(join(peft, 'adapter_config.json'), 'utf8'));
-    expect(config).toMatchObject({ peft_type: 'LORA', r: adapter.rank });
-
     // A typo drops nobody's events.
     const mistyped = await attune(USER, 'forget', 'adda', '--settle', '0', '--json');
     expect(mistyped.code).toBe(2);

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
-import type { ServingServices } from '../functions/personalize/served-user.ts';
 import { OUTPUT } from '../shared/config/names.ts';
+import type { ServingServices } from '../shared/serving/served-user.ts';
 import { learningSettings, resourceName } from './stack-outputs.ts';
 
 /** The options by which a command that works on one user's records, or on messages, finds its deployment. */

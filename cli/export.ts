@@ -1,7 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
-import { servedUser } from '../functions/personalize/served-user.ts';
 import { adapterHistory } from '../shared/adapters/adapter-history.ts';
 import { encodeAdapter, loraOf, type StoredAdapter } from '../shared/adapters/adapter-object.ts';
 import { exportPeft } from '../shared/adapters/peft.ts';
@@ -9,6 +8,7 @@ import { userKey } from '../shared/config/user-key.ts';
 import { InvalidConfigurationError, NotFoundError } from '../shared/errors.ts';
 import type { DeadLetter } from '../shared/feedback/dead-letters.ts';
 import { drainDeadLetters } from '../shared/feedback/redrive.ts';
+import { servedUser } from '../shared/serving/served-user.ts';
 import { type Deployment, type DeploymentOptions, onDeployment, withDeployment } from './deployment.ts';
 import { printJson, printLine } from './output.ts';
 

@@ -1,8 +1,8 @@
 import { Command } from 'commander';
-import { servedUser } from '../functions/personalize/served-user.ts';
 import type { StoredAdapter } from '../shared/adapters/adapter-object.ts';
 import { userKey } from '../shared/config/user-key.ts';
 import { NotFoundError } from '../shared/errors.ts';
+import { servedUser } from '../shared/serving/served-user.ts';
 import { type Deployment, type DeploymentOptions, onDeployment, withDeployment } from './deployment.ts';
 import { printJson, printLine } from './output.ts';
 

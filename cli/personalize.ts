@@ -1,7 +1,7 @@
 import { Command, Option } from 'commander';
-import type { PersonalizeAnswer } from '../functions/personalize/personalize.ts';
-import { PERSONALIZE_LIMITS } from '../functions/personalize/request.ts';
 import { OUTPUT } from '../shared/config/names.ts';
+import type { PersonalizeAnswer } from '../shared/contract/answers.ts';
+import { PERSONALIZE_LIMITS } from '../shared/contract/personalize-request.ts';
 import { InvalidInputError } from '../shared/errors.ts';
 import { interruption } from './exit.ts';
 import { invoke } from './invoke.ts';

@@ -1,7 +1,7 @@
 import { Command, InvalidArgumentError } from 'commander';
-import type { RecommendAnswer, RecommendedItem, SimilarAnswer } from '../functions/personalize/recommend.ts';
-import { RECOMMEND_LIMITS } from '../functions/personalize/recommend-request.ts';
 import { OUTPUT } from '../shared/config/names.ts';
+import type { RecommendAnswer, RecommendedItem, SimilarAnswer } from '../shared/contract/answers.ts';
+import { RECOMMEND_LIMITS } from '../shared/contract/catalogue-request.ts';
 import { InvalidInputError } from '../shared/errors.ts';
 import { invoke } from './invoke.ts';
 import { printJson, printLine } from './output.ts';

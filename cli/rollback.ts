@@ -1,7 +1,7 @@
 import { Command, InvalidArgumentError } from 'commander';
-import { servedUser } from '../functions/personalize/served-user.ts';
 import { rollBack } from '../shared/adapters/adapter-history.ts';
 import { userKey } from '../shared/config/user-key.ts';
+import { servedUser } from '../shared/serving/served-user.ts';
 import { type DeploymentOptions, onDeployment, withDeployment } from './deployment.ts';
 import { printJson, printLine, printProblem } from './output.ts';
 

@@ -1,5 +1,5 @@
 import { InvokeCommand, type LambdaClient } from '@aws-sdk/client-lambda';
-import type { ExplainedError } from '../../shared/client/answers.ts';
+import type { ExplainedError } from '../../shared/contract/answers.ts';
 import { UnavailableError } from '../../shared/errors.ts';
 
 /** The personalize function of the local stack. */

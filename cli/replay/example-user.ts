@@ -1,4 +1,4 @@
-import type { RecommendAnswer } from '../../functions/personalize/recommend.ts';
+import type { RecommendAnswer } from '../../shared/contract/answers.ts';
 import { askPersonalize, type PersonalizeFunction } from './ask-personalize.ts';
 import type { ReplayPlan } from './plan.ts';
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import type { PersonalizeAnswer, ScoredItem } from '../../functions/personalize/personalize.ts';
 import { AdapterStore } from '../../shared/adapters/adapter-store.ts';
 import { PREFIX } from '../../shared/config/names.ts';
+import type { PersonalizeAnswer, ScoredItem } from '../../shared/contract/answers.ts';
 import { encodeEmbedding } from '../../shared/feedback/embedding-codec.ts';
 import { type LearnerState, learnerOf } from '../../shared/lora/learner.ts';
 import { combine, type LearningObjects } from '../../shared/population/shared-learning.ts';

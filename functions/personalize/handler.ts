@@ -1,11 +1,11 @@
 import middy from '@middy/core';
 import { createTelemetry } from '../../shared/config/telemetry.ts';
+import { asksCatalogue, parseCatalogueRequest } from '../../shared/contract/catalogue-request.ts';
+import { parsePersonalizeRequest } from '../../shared/contract/personalize-request.ts';
 import { InvalidInputError } from '../../shared/errors.ts';
+import { personalize } from '../../shared/serving/personalize.ts';
 import { bodyOf, explain, failure, isHttp, ok } from './http.ts';
-import { personalize } from './personalize.ts';
 import { recommend, search, similar } from './recommend.ts';
-import { asksCatalogue, parseCatalogueRequest } from './recommend-request.ts';
-import { parsePersonalizeRequest } from './request.ts';
 import { createServices } from './services.ts';
 
 const { logger } = createTelemetry(process.env);

@@ -1,8 +1,8 @@
 import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2 } from 'aws-lambda';
-import type { ExplainedError } from '../../shared/client/answers.ts';
+import type { ExplainedError } from '../../shared/contract/answers.ts';
+import { PERSONALIZE_LIMITS } from '../../shared/contract/personalize-request.ts';
 import { AttuneError, InvalidInputError, shown } from '../../shared/errors.ts';
 import { utf8 } from '../../shared/utf8.ts';
-import { PERSONALIZE_LIMITS } from './request.ts';
 
 /** Whether an invocation came through the Function URL rather than straight through Invoke. */
 export function isHttp(payload: unknown): payload is APIGatewayProxyEventV2 {

@@ -7,17 +7,25 @@ import {
 import { chooseDiverse, cosine } from '../../shared/catalogue/diversity.ts';
 import { type LinearScorer, type Ranked, type Selection, topItems } from '../../shared/catalogue/scan.ts';
 import { select } from '../../shared/catalogue/selection.ts';
-import type { RecommendAnswer, RecommendedItem, SimilarAnswer } from '../../shared/client/answers.ts';
+import type {
+  RecommendAnswer,
+  RecommendedItem,
+  SearchAnswer,
+  SimilarAnswer,
+} from '../../shared/contract/answers.ts';
+import type {
+  Choosing,
+  RecommendRequest,
+  SearchRequest,
+  SimilarRequest,
+} from '../../shared/contract/catalogue-request.ts';
 import { itemKey } from '../../shared/episodes/episode.ts';
 import { InvalidInputError, shown } from '../../shared/errors.ts';
 import { encodeEmbedding } from '../../shared/feedback/embedding-codec.ts';
 import { personalizedQuery } from '../../shared/lora/forward.ts';
 import { createRandom } from '../../shared/lora/random.ts';
-import type { Choosing, RecommendRequest, SearchRequest, SimilarRequest } from './recommend-request.ts';
-import { type ServedUser, type ServingServices, servedUser } from './served-user.ts';
+import { type ServedUser, type ServingServices, servedUser } from '../../shared/serving/served-user.ts';
 import { type UserScorer, userScorer } from './user-scorer.ts';
-
-export type { RecommendAnswer, RecommendedItem, SimilarAnswer };
 
 export interface RecommendServices extends ServingServices {
   readonly catalogue: CatalogueReader;
@@ -94,11 +102,6 @@ export async function similar(request: SimilarRequest, services: RecommendServic
       similarity: similarityOf(item),
     })),
   );
-}
-
-export interface SearchAnswer extends Omit<RecommendAnswer, 'requestId'> {
-  /** Base64 of little-endian float32, when asked for. */
-  readonly queryVector?: string;
 }
 
 /**

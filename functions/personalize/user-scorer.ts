@@ -4,7 +4,7 @@ import { userPart } from '../../shared/lora/forward.ts';
 import { coefficientsFor } from '../../shared/lora/learner.ts';
 import type { Random } from '../../shared/lora/random.ts';
 import { itemPartOfKey, type PopulationModel } from '../../shared/population/population-model.ts';
-import type { ServedUser } from './served-user.ts';
+import type { ServedUser } from '../../shared/serving/served-user.ts';
 
 /** How a user's items are scored: the same numbers, up to rounding, as `personalize` gives them as candidates. */
 export interface UserScorer extends LinearScorer {

@@ -35,6 +35,47 @@ export const FILTER_LIMITS = { depth: 8, filters: 100, values: 1_000 } as const;
 const BOUNDS = ['gt', 'gte', 'lt', 'lte'] as const;
 const FORMS = 'an object with all, any, not, or attribute and one of in, exists, or gt, gte, lt, lte';
 
+const reference = { $ref: '#/components/schemas/Filter' };
+const attribute = { type: 'string', minLength: 1, description: 'Name of the attribute.' };
+const form = (properties: Record<string, object>) => ({
+  type: 'object',
+  properties,
+  required: Object.keys(properties),
+  additionalProperties: false,
+});
+const filters = { type: 'array', items: reference, minItems: 1, maxItems: FILTER_LIMITS.filters };
+
+/** What JSON Schema says of a filter: the forms that {@link parseFilter} takes. */
+export const FILTER_FORM = {
+  description: `Which items. At most ${FILTER_LIMITS.depth} levels, ${FILTER_LIMITS.filters} filters and ${FILTER_LIMITS.values} values.`,
+  oneOf: [
+    form({ all: filters }),
+    form({ any: filters }),
+    form({ not: reference }),
+    form({
+      attribute,
+      in: {
+        type: 'array',
+        items: { type: ['string', 'number', 'boolean'] },
+        minItems: 1,
+        maxItems: FILTER_LIMITS.values,
+      },
+    }),
+    form({ attribute, exists: { type: 'boolean' } }),
+    {
+      ...form({ attribute }),
+      properties: {
+        attribute,
+        ...Object.fromEntries(BOUNDS.map((bound) => [bound, { type: 'number' }])),
+      },
+      minProperties: 2,
+    },
+  ],
+};
+
+/** Where requests refer to {@link FILTER_FORM}. */
+export const FILTER_REFERENCE = reference;
+
 /** @throws InvalidInputError naming the first field that is wrong, or the limit that is passed */
 export function parseFilter(value: unknown, field = 'filter'): Filter {
   return parse(value, field, 1, { filters: 0, values: 0 });

@@ -1,16 +1,16 @@
 import type { LambdaClient, LambdaClientConfig } from '@aws-sdk/client-lambda';
 import type { SQSClient } from '@aws-sdk/client-sqs';
-import { InvalidConfigurationError } from '../errors.ts';
-import type { PublishedInteraction } from '../feedback/coalescing.ts';
-import { decodeEmbedding, type EmbeddingInput, encodeEmbedding } from '../feedback/embedding-codec.ts';
-import type { FeedbackPublisherOptions } from '../feedback/publisher.ts';
 import type {
   EmbeddedItem,
   PersonalizeAnswer,
   RecommendAnswer,
   ScoredItem,
   SimilarAnswer,
-} from './answers.ts';
+} from '../contract/answers.ts';
+import { InvalidConfigurationError } from '../errors.ts';
+import type { PublishedInteraction } from '../feedback/coalescing.ts';
+import { decodeEmbedding, type EmbeddingInput, encodeEmbedding } from '../feedback/embedding-codec.ts';
+import type { FeedbackPublisherOptions } from '../feedback/publisher.ts';
 import { type CallOptions, type Clock, systemClock, withDeadline } from './deadline.ts';
 import { type BufferOptions, FeedbackBuffer, type UnsentFeedback } from './feedback-buffer.ts';
 import { invokeFunction } from './invocation.ts';

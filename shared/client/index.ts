@@ -1,5 +1,12 @@
 /** A client for applications: publishes feedback to a deployment, and reads scores, embeddings and recommendations. */
 
+export type {
+  RecommendAnswer,
+  RecommendedItem,
+  ScoredItem,
+  SimilarAnswer,
+  Source,
+} from '../contract/answers.ts';
 export {
   AttuneError,
   type ErrorCode,
@@ -10,13 +17,6 @@ export {
 } from '../errors.ts';
 export type { PublishedInteraction } from '../feedback/coalescing.ts';
 export type { EmbeddingInput } from '../feedback/embedding-codec.ts';
-export type {
-  RecommendAnswer,
-  RecommendedItem,
-  ScoredItem,
-  SimilarAnswer,
-  Source,
-} from './answers.ts';
 export {
   Attune,
   type AttuneOptions,

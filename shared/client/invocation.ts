@@ -1,4 +1,5 @@
 import type { LambdaClient } from '@aws-sdk/client-lambda';
+import type { ExplainedError } from '../contract/answers.ts';
 import {
   AttuneError,
   InvalidConfigurationError,
@@ -6,7 +7,6 @@ import {
   NotFoundError,
   UnavailableError,
 } from '../errors.ts';
-import type { ExplainedError } from './answers.ts';
 
 /** The function has explained what is wrong with the request. */
 export class RefusedRequestError extends InvalidInputError {

@@ -16,13 +16,18 @@ export const LIMITS = {
  * An id: any Unicode but control characters, and no lone surrogates, for those have no UTF-8 form and would make
  * different ids hash alike.
  */
+const ID = /^[^\p{Cc}\p{Cs}]*$/u;
 const id = z
   .string('a string')
-  .regex(/^[^\p{Cc}\p{Cs}]*$/u, 'a string without control characters and lone surrogates')
+  .regex(ID, 'a string without control characters and lone surrogates')
   .refine((text) => text !== '' && Array.from(text).length <= LIMITS.idCharacters, {
     error: `1 to ${LIMITS.idCharacters} characters`,
     params: { reason: 'limit' },
-  });
+  })
+  .meta({ minLength: 1, maxLength: LIMITS.idCharacters });
+
+/** What JSON Schema says of an id. */
+export const ID_FORM = { minLength: 1, maxLength: LIMITS.idCharacters, pattern: ID.source } as const;
 
 const numberUpTo = (maximum: number) => {
   const expected = `a number in [0, ${maximum}]`;
@@ -34,20 +39,28 @@ const numberUpTo = (maximum: number) => {
     .transform((value) => value + 0);
 };
 
+/** What JSON Schema says of an embedding. */
+export const EMBEDDING_FORM = {
+  anyOf: [
+    { type: 'string', contentEncoding: 'base64' },
+    { type: 'array', items: { type: 'number' } },
+  ],
+} as const;
+
 /** Only the form: length and finiteness depend on the deployment and are checked when the embedding is decoded. */
 const EMBEDDING = 'base64 of little-endian float32, or an array of numbers';
-const embedding = z.custom<EmbeddingInput>(
-  (value) => typeof value === 'string' || Array.isArray(value) || value instanceof Float32Array,
-  EMBEDDING,
-);
+const embedding = z
+  .custom<EmbeddingInput>(
+    (value) => typeof value === 'string' || Array.isArray(value) || value instanceof Float32Array,
+    EMBEDDING,
+  )
+  .meta(EMBEDDING_FORM);
 
 const watch = z.strictObject(
   {
-    /** Share of the item that was watched. */
-    completionRate: numberUpTo(1),
-    /** Stars given. */
-    rating: numberUpTo(5).optional(),
-    isRewatch: z.boolean('true or false').optional(),
+    completionRate: numberUpTo(1).describe('Share of the item that was watched.'),
+    rating: numberUpTo(5).optional().describe('Stars given.'),
+    isRewatch: z.boolean('true or false').optional().describe('Whether it was watched before.'),
   },
   'an object with completionRate',
 );
@@ -57,12 +70,22 @@ const FEEDBACK_KINDS = ['reward', 'watch', 'target'] as const;
 export const interactionSchema = z
   .strictObject(
     {
-      itemId: id.optional(),
-      /** May be missing where the catalogue knows the item. */
-      embedding: embedding.optional(),
-      reward: numberUpTo(1).optional(),
-      watch: watch.optional(),
-      target: embedding.optional(),
+      itemId: id.optional().describe('Id of the item; needed for item effects.'),
+      embedding: embedding
+        .optional()
+        .describe(
+          'base64 of little-endian float32, or an array of numbers, as many as the deployment has. May be missing where ' +
+            'the catalogue knows the item.',
+        ),
+      reward: numberUpTo(1).optional().describe('From 0, disliked, to 1, loved.'),
+      watch: watch
+        .optional()
+        .describe('Counts as the reward min(1, 0.5·completionRate + 0.3·rating/5 + 0.2·isRewatch).'),
+      target: embedding
+        .optional()
+        .describe(
+          `Where the item's embedding should move for this user, at most ${LIMITS.targetLength} times as long.`,
+        ),
     },
     'an object with embedding and one of reward, watch, target',
   )
@@ -72,17 +95,25 @@ export const interactionSchema = z
   })
   .refine((value) => FEEDBACK_KINDS.filter((kind) => value[kind] !== undefined).length === 1, {
     error: 'exactly one of reward, watch, target',
+  })
+  .meta({
+    description: 'One item shown to the user, with a reward, watch signals or a target.',
+    oneOf: FEEDBACK_KINDS.map((kind) => ({ required: [kind] })),
+    anyOf: [{ required: ['embedding'] }, { required: ['itemId'] }],
   });
 
 const header = {
-  eventId: id,
-  userId: id,
-  occurredAt: z.iso.datetime({
-    offset: true,
-    error: 'an ISO 8601 date and time with offset, such as 2026-01-31T12:00:00Z',
-  }),
-  /** The model that made the embeddings. */
-  embeddingModel: id.optional(),
+  eventId: id.describe('An event takes effect once, however often it is sent.'),
+  userId: id.describe('Whose feedback it is.'),
+  occurredAt: z.iso
+    .datetime({
+      offset: true,
+      error: 'an ISO 8601 date and time with offset, such as 2026-01-31T12:00:00Z',
+    })
+    .describe('ISO 8601 with offset.'),
+  embeddingModel: id
+    .optional()
+    .describe("The model that made the embeddings; refused when it is not the deployment's."),
 };
 
 /** Everything of an event but its interactions. */
@@ -90,7 +121,7 @@ export const headerSchema = z.object(header, 'an object');
 
 export const eventSchema = z.strictObject(
   {
-    schemaVersion: z.literal(1, 'schema version 1'),
+    schemaVersion: z.literal(1, 'schema version 1').describe('Version of this schema.'),
     ...header,
     interactions: z
       .array(interactionSchema, `an array of 1 to ${LIMITS.interactions} interactions`)
@@ -98,6 +129,11 @@ export const eventSchema = z.strictObject(
       .refine(({ length }) => length >= 1 && length <= LIMITS.interactions, {
         error: `1 to ${LIMITS.interactions} interactions`,
         params: { reason: 'limit' },
+      })
+      .meta({
+        minItems: 1,
+        maxItems: LIMITS.interactions,
+        description: 'What the user did, in order.',
       }),
   },
   'an object',

@@ -5,8 +5,6 @@ import { readJsonLines } from '../../cli/json-lines.ts';
 import { loadRatings } from '../../cli/replay/datasets/ratings.ts';
 import { stackOutput } from '../../cli/stack-outputs.ts';
 import { bodyOf, failure, isHttp } from '../../functions/personalize/http.ts';
-import { asksCatalogue, parseCatalogueRequest } from '../../functions/personalize/recommend-request.ts';
-import { parsePersonalizeRequest } from '../../functions/personalize/request.ts';
 import { applyEvents } from '../../functions/update-adapters/apply-events.ts';
 import { processBatch } from '../../functions/update-adapters/process-batch.ts';
 import { readAssembly } from '../../infra/local/assembly.ts';
@@ -18,6 +16,8 @@ import { decodeManifest, encodeManifest } from '../../shared/catalogue/manifest.
 import { attributesOf, decodeEmbeddings, decodeShard, encodeShard } from '../../shared/catalogue/shard.ts';
 import { OUTPUT } from '../../shared/config/names.ts';
 import { userKey } from '../../shared/config/user-key.ts';
+import { asksCatalogue, parseCatalogueRequest } from '../../shared/contract/catalogue-request.ts';
+import { parsePersonalizeRequest } from '../../shared/contract/personalize-request.ts';
 import { AttuneError } from '../../shared/errors.ts';
 import { encodeEmbedding } from '../../shared/feedback/embedding-codec.ts';
 import { parseFeedbackEvent } from '../../shared/feedback/event.ts';

@@ -6,9 +6,9 @@ import { GetQueueAttributesCommand, SendMessageCommand } from '@aws-sdk/client-s
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { aucByThreshold } from '../../cli/replay/datasets/ranking-metrics.ts';
 import type { ConsolidationReport } from '../../functions/consolidate-patterns/consolidate.ts';
-import type { PersonalizeAnswer, ScoredItem } from '../../functions/personalize/personalize.ts';
 import { METRIC, PREFIX } from '../../shared/config/names.ts';
 import { userKey } from '../../shared/config/user-key.ts';
+import type { PersonalizeAnswer, ScoredItem } from '../../shared/contract/answers.ts';
 import { cellOf } from '../../shared/episodes/episode.ts';
 import { encodeEmbedding } from '../../shared/feedback/embedding-codec.ts';
 import { encodeFeedbackEvent, type FeedbackEventInput } from '../../shared/feedback/event.ts';

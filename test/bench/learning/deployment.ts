@@ -3,12 +3,12 @@ import {
   type ConsolidationServices,
   consolidate,
 } from '../../../functions/consolidate-patterns/consolidate.ts';
-import { personalize, type ScoredItem } from '../../../functions/personalize/personalize.ts';
 import { updateUser } from '../../../functions/update-adapters/update-user.ts';
 import { AdapterCache } from '../../../shared/adapters/adapter-cache.ts';
 import { AdapterStore } from '../../../shared/adapters/adapter-store.ts';
 import type { FunctionSettings } from '../../../shared/config/settings.ts';
 import { userKey } from '../../../shared/config/user-key.ts';
+import type { ScoredItem } from '../../../shared/contract/answers.ts';
 import { cellOf, type Outcome } from '../../../shared/episodes/episode.ts';
 import { InMemoryEpisodeStore } from '../../../shared/episodes/in-memory-episode-store.ts';
 import { PendingEpisodes } from '../../../shared/episodes/pending-episodes.ts';
@@ -19,6 +19,7 @@ import { initialPrior } from '../../../shared/lora/prior.ts';
 import { nextDue } from '../../../shared/population/episode-progress.ts';
 import { initialPopulationModel } from '../../../shared/population/population-model.ts';
 import { learningObjects, readSharedLearning } from '../../../shared/population/shared-learning.ts';
+import { personalize } from '../../../shared/serving/personalize.ts';
 import { Lease } from '../../../shared/storage/lease.ts';
 import { MemoryObjects } from './memory-objects.ts';
 

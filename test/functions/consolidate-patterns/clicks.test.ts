@@ -1,16 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import { consolidate } from '../../../functions/consolidate-patterns/consolidate.ts';
-import {
-  type PersonalizeAnswer,
-  personalize,
-  type ScoredItem,
-} from '../../../functions/personalize/personalize.ts';
 import { applyEvents } from '../../../functions/update-adapters/apply-events.ts';
 import { AdapterCache } from '../../../shared/adapters/adapter-cache.ts';
 import { userKey } from '../../../shared/config/user-key.ts';
+import type { PersonalizeAnswer, ScoredItem } from '../../../shared/contract/answers.ts';
 import { basisFromEmbeddings } from '../../../shared/lora/basis.ts';
 import { createRandom } from '../../../shared/lora/random.ts';
 import { readSharedLearning } from '../../../shared/population/shared-learning.ts';
+import { personalize } from '../../../shared/serving/personalize.ts';
 import { SETTINGS } from '../../support/container.ts';
 import { createDeployment, FORCED } from './deployment.ts';
 

@@ -1,17 +1,10 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import { personalize, type ScoredItem } from '../../../functions/personalize/personalize.ts';
 import {
   type RecommendServices,
   recommend,
   search,
   similar,
 } from '../../../functions/personalize/recommend.ts';
-import {
-  parseCatalogueRequest,
-  type RecommendRequest,
-  type SearchRequest,
-  type SimilarRequest,
-} from '../../../functions/personalize/recommend-request.ts';
 import { applyEvents } from '../../../functions/update-adapters/apply-events.ts';
 import { AdapterCache } from '../../../shared/adapters/adapter-cache.ts';
 import { AdapterStore } from '../../../shared/adapters/adapter-store.ts';
@@ -19,11 +12,19 @@ import { CatalogueReader } from '../../../shared/catalogue/catalogue-reader.ts';
 import { CatalogueWriter } from '../../../shared/catalogue/catalogue-writer.ts';
 import type { FunctionSettings } from '../../../shared/config/settings.ts';
 import { userKey } from '../../../shared/config/user-key.ts';
+import type { ScoredItem } from '../../../shared/contract/answers.ts';
+import {
+  parseCatalogueRequest,
+  type RecommendRequest,
+  type SearchRequest,
+  type SimilarRequest,
+} from '../../../shared/contract/catalogue-request.ts';
 import { itemKey } from '../../../shared/episodes/episode.ts';
 import { decodeEmbedding } from '../../../shared/feedback/embedding-codec.ts';
 import type { Interaction } from '../../../shared/feedback/event.ts';
 import { initialPopulationModel } from '../../../shared/population/population-model.ts';
 import { combine, type SharedLearning } from '../../../shared/population/shared-learning.ts';
+import { personalize } from '../../../shared/serving/personalize.ts';
 import { basisOf, CATALOGUE_SETTINGS, GENRES, randomItems } from '../../support/catalogue.ts';
 import { MemoryObjects } from '../../support/memory-objects.ts';
 

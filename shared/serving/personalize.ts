@@ -1,11 +1,9 @@
-import type { EmbeddedItem, PersonalizeAnswer, ScoredItem } from '../../shared/client/answers.ts';
-import { encodeEmbedding } from '../../shared/feedback/embedding-codec.ts';
-import { forward, userPart } from '../../shared/lora/forward.ts';
-import { itemPart } from '../../shared/population/population-model.ts';
-import type { Candidate, PersonalizeRequest } from './request.ts';
+import type { EmbeddedItem, PersonalizeAnswer, ScoredItem } from '../contract/answers.ts';
+import type { Candidate, PersonalizeRequest } from '../contract/personalize-request.ts';
+import { encodeEmbedding } from '../feedback/embedding-codec.ts';
+import { forward, userPart } from '../lora/forward.ts';
+import { itemPart } from '../population/population-model.ts';
 import { type ServingServices, servedUser } from './served-user.ts';
-
-export type { PersonalizeAnswer, ScoredItem };
 
 /**
  * Scores candidates for a user, or moves their embeddings to where the user's taste puts them.

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { parsePersonalizeRequest } from '../../../functions/personalize/request.ts';
+import { parsePersonalizeRequest } from '../../../shared/contract/personalize-request.ts';
 import { encodeEmbedding } from '../../../shared/feedback/embedding-codec.ts';
 
 const settings = { embeddingDim: 16, embeddingModel: 'model' };

@@ -1,7 +1,7 @@
 import * as z from 'zod';
-import { InvalidInputError, shown } from '../../shared/errors.ts';
-import { decodeEmbedding } from '../../shared/feedback/embedding-codec.ts';
-import { isId } from '../../shared/feedback/event-schema.ts';
+import { InvalidInputError, shown } from '../errors.ts';
+import { decodeEmbedding } from '../feedback/embedding-codec.ts';
+import { EMBEDDING_FORM, ID_FORM, isId } from '../feedback/event-schema.ts';
 
 /** Which items to personalise for whom. */
 export interface PersonalizeRequest {
@@ -22,36 +22,50 @@ export interface Candidate {
 export const PERSONALIZE_LIMITS = { candidates: 500, bodyBytes: 4 * 1024 * 1024 } as const;
 
 const idForm = '1 to 128 characters, none of them a control character';
-export const id = z.string({ error: idForm }).refine(isId, { error: idForm });
+export const id = z.string({ error: idForm }).refine(isId, { error: idForm }).meta(ID_FORM);
 /** Only the form: a check of every number by zod would cost seconds and hundreds of MB for a request of 4 MB. */
-export const embedding = z.custom<string | number[]>(
-  (value) => typeof value === 'string' || Array.isArray(value),
-  {
+export const embedding = z
+  .custom<string | number[]>((value) => typeof value === 'string' || Array.isArray(value), {
     error: 'base64 of little-endian float32, or an array of numbers',
-  },
-);
+  })
+  .meta(EMBEDDING_FORM);
+export const embeddingModel = z
+  .string({ error: 'a string' })
+  .optional()
+  .describe("The model that made the embeddings; refused when it is not the deployment's.");
 const candidateCount = `1 to ${PERSONALIZE_LIMITS.candidates} candidates`;
-const schema = z.strictObject(
-  {
-    userId: id,
-    candidates: z
-      .array(
-        z.strictObject({
-          itemId: id.optional(),
-          embedding,
-        }),
-        { error: candidateCount },
-      )
-      // Not min and max: those look at the length of whatever has one, be it an array or not.
-      .refine(({ length }) => length >= 1 && length <= PERSONALIZE_LIMITS.candidates, {
-        error: candidateCount,
-      }),
-    answer: z.enum(['scores', 'embeddings'], { error: '"scores" or "embeddings"' }).default('scores'),
-    explain: z.boolean({ error: 'true or false' }).default(false),
-    embeddingModel: z.string().optional(),
-  },
-  { error: 'an object with userId and candidates' },
-);
+export const personalizeRequest = z
+  .strictObject(
+    {
+      userId: id.describe('For whom.'),
+      candidates: z
+        .array(
+          z.strictObject({
+            itemId: id.optional().describe('Id of the item; the answer repeats it.'),
+            embedding: embedding.describe(
+              'base64 of little-endian float32, or an array of numbers, as many as the deployment has.',
+            ),
+          }),
+          { error: candidateCount },
+        )
+        // Not min and max: those look at the length of whatever has one, be it an array or not.
+        .refine(({ length }) => length >= 1 && length <= PERSONALIZE_LIMITS.candidates, {
+          error: candidateCount,
+        })
+        .meta({ minItems: 1, maxItems: PERSONALIZE_LIMITS.candidates, description: 'Which items.' }),
+      answer: z
+        .enum(['scores', 'embeddings'], { error: '"scores" or "embeddings"' })
+        .default('scores')
+        .describe('Candidates by falling score, or their moved embeddings in the given order.'),
+      explain: z
+        .boolean({ error: 'true or false' })
+        .default(false)
+        .describe('Whether scores come with their parts.'),
+      embeddingModel,
+    },
+    { error: 'an object with userId and candidates' },
+  )
+  .meta({ id: 'PersonalizeRequest', description: 'Scores or embeddings of candidates for a user.' });
 
 /** Lambda refuses answers of more than 6 MiB (6,291,556 bytes); the rest is for what surrounds the items. */
 const ANSWER_BYTES = 6_200_000;
@@ -75,7 +89,7 @@ export function parsePersonalizeRequest(
   const given: unknown = Object(payload).candidates;
   if (Array.isArray(given) && given.length > PERSONALIZE_LIMITS.candidates)
     throw new InvalidInputError('candidates', `${given.length} items`, candidateCount);
-  const parsed = schema.safeParse(payload);
+  const parsed = personalizeRequest.safeParse(payload);
   if (!parsed.success) throw explained(parsed.error.issues[0]!, payload);
   const { candidates, embeddingModel, ...request } = parsed.data;
   if (embeddingModel !== undefined && embeddingModel !== settings.embeddingModel) {

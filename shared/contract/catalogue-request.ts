@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import * as z from 'zod';
-import type { ValueCap } from '../../shared/catalogue/diversity.ts';
-import { type Filter, parseFilter } from '../../shared/catalogue/filter.ts';
-import { InvalidInputError, shown } from '../../shared/errors.ts';
-import { decodeEmbedding } from '../../shared/feedback/embedding-codec.ts';
-import { vectorNorm } from '../../shared/lora/basis.ts';
-import { embedding, explained, id } from './request.ts';
+import type { ValueCap } from '../catalogue/diversity.ts';
+import { FILTER_REFERENCE, type Filter, parseFilter } from '../catalogue/filter.ts';
+import { InvalidInputError, shown } from '../errors.ts';
+import { decodeEmbedding } from '../feedback/embedding-codec.ts';
+import { vectorNorm } from '../lora/basis.ts';
+import { embedding, embeddingModel, explained, id } from './personalize-request.ts';
 
 /** What `recommend` and `similar` have in common: which items, and how many. */
 export interface Choosing {
@@ -55,50 +55,76 @@ const whole = (maximum: number) => {
 };
 const flag = z.boolean({ error: 'true or false' });
 const choosing = {
-  limit: whole(RECOMMEND_LIMITS.items).default(20),
-  filter: z.unknown().optional(),
-  exclude: z.array(id, { error: 'an array of item ids' }).default([]),
-  excludeInteracted: flag.default(true),
+  limit: whole(RECOMMEND_LIMITS.items).default(20).describe('How many items.'),
+  filter: z
+    .unknown()
+    .optional()
+    .meta({ ...FILTER_REFERENCE, description: 'Which items; all when absent.' }),
+  exclude: z
+    .array(id, { error: 'an array of item ids' })
+    .default([])
+    .meta({ maxItems: RECOMMEND_LIMITS.exclude, description: 'Ids of items to leave out.' }),
+  excludeInteracted: flag
+    .default(true)
+    .describe('Whether to leave out what the user has interacted with: the last 1,024 items.'),
   diversity: z
     .number({ error: range(0, 1) })
     .min(0, { error: range(0, 1) })
     .max(1, { error: range(0, 1) })
-    .default(0),
+    .default(0)
+    .describe('0 is by score alone, 1 as unlike each other as possible.'),
   maxPerValue: z
     .strictObject(
       {
         attribute: z
           .string({ error: 'the name of an attribute' })
-          .min(1, { error: 'the name of an attribute' }),
-        count: whole(RECOMMEND_LIMITS.items),
+          .min(1, { error: 'the name of an attribute' })
+          .describe('Name of the attribute.'),
+        count: whole(RECOMMEND_LIMITS.items).describe('How many items with the same value.'),
       },
       { error: 'an object with attribute and count' },
     )
-    .optional(),
-  explain: flag.default(false),
-  embeddingModel: z.string({ error: 'a string' }).optional(),
+    .optional()
+    .describe('At most so many items of the answer share a value of an attribute.'),
+  explain: flag.default(false).describe('Whether scores come with their parts.'),
+  embeddingModel,
 };
-const schema = z.discriminatedUnion(
-  'action',
-  [
-    z.strictObject({
-      action: z.literal('recommend'),
-      userId: id,
-      explore: flag.default(false),
-      requestId: id.optional(),
-      ...choosing,
-    }),
-    z.strictObject({
-      action: z.literal('search'),
-      userId: id,
-      query: embedding,
-      queryVector: flag.default(false),
-      ...choosing,
-    }),
-    z.strictObject({ action: z.literal('similar'), itemId: id, userId: id.optional(), ...choosing }),
-  ],
-  { error: '"recommend", "similar" or "search"' },
-);
+
+export const recommendRequest = z
+  .strictObject({
+    action: z.literal('recommend'),
+    userId: id.describe('For whom; a user without history gets what everybody likes.'),
+    explore: flag
+      .default(false)
+      .describe("Draw the user's coefficients from their posterior instead of taking its mean."),
+    requestId: id
+      .optional()
+      .describe('Of a draw: the same id draws the same again, while the adapter is the same.'),
+    ...choosing,
+  })
+  .meta({ id: 'RecommendRequest', description: 'The best items of the catalogue for a user.' });
+export const searchRequest = z
+  .strictObject({
+    action: z.literal('search'),
+    userId: id.describe('Whose taste counts.'),
+    query: embedding.describe('Embedding of the query; its length does not matter.'),
+    queryVector: flag
+      .default(false)
+      .describe('Whether the answer holds the vector to search any other store with.'),
+    ...choosing,
+  })
+  .meta({ id: 'SearchRequest', description: 'Items by a query and taste together.' });
+export const similarRequest = z
+  .strictObject({
+    action: z.literal('similar'),
+    itemId: id.describe('Id of the item of the catalogue that the others are like.'),
+    userId: id.optional().describe("Orders the items by this user's taste."),
+    ...choosing,
+  })
+  .meta({ id: 'SimilarRequest', description: 'Items like an item.' });
+const schema = z.discriminatedUnion('action', [recommendRequest, searchRequest, similarRequest], {
+  error: '"recommend", "similar" or "search"',
+});
 
 /** A request that explores has an id, by which its draw can be repeated. */
 function exploring<T extends { explore: boolean; requestId?: string | undefined }>(request: T) {

@@ -1,11 +1,11 @@
 import { describe, expect, test, vi } from 'vitest';
-import { personalize, type ScoredItem } from '../../../functions/personalize/personalize.ts';
-import type { Candidate } from '../../../functions/personalize/request.ts';
 import { applyEvents } from '../../../functions/update-adapters/apply-events.ts';
 import { AdapterCache } from '../../../shared/adapters/adapter-cache.ts';
 import type { StoredAdapter } from '../../../shared/adapters/adapter-object.ts';
 import type { AdapterStore, Loaded } from '../../../shared/adapters/adapter-store.ts';
 import { userKey } from '../../../shared/config/user-key.ts';
+import type { ScoredItem } from '../../../shared/contract/answers.ts';
+import type { Candidate } from '../../../shared/contract/personalize-request.ts';
 import { itemKey } from '../../../shared/episodes/episode.ts';
 import { decodeEmbedding } from '../../../shared/feedback/embedding-codec.ts';
 import { basisFromEmbeddings } from '../../../shared/lora/basis.ts';
@@ -13,6 +13,7 @@ import { carryOversTo } from '../../../shared/lora/carry-over.ts';
 import { createRandom } from '../../../shared/lora/random.ts';
 import { initialPopulationModel } from '../../../shared/population/population-model.ts';
 import { combine } from '../../../shared/population/shared-learning.ts';
+import { personalize } from '../../../shared/serving/personalize.ts';
 
 const DIM = 16;
 const random = createRandom('personalize');

@@ -1,20 +1,14 @@
-import type { AdapterCache } from '../../shared/adapters/adapter-cache.ts';
-import { loraOf, type StoredAdapter } from '../../shared/adapters/adapter-object.ts';
-import type { AdapterStore } from '../../shared/adapters/adapter-store.ts';
-import { canContinue, learningFor } from '../../shared/adapters/compatibility.ts';
-import type { Source } from '../../shared/client/answers.ts';
-import type { LearningSettings } from '../../shared/config/settings.ts';
-import { userKey } from '../../shared/config/user-key.ts';
-import type { LoraAdapter } from '../../shared/lora/forward.ts';
-import {
-  isSolvedFor,
-  learnerOf,
-  servingModeOf,
-  userMeanAlone,
-  warmStart,
-} from '../../shared/lora/learner.ts';
-import { isHeldOut } from '../../shared/population/holdout.ts';
-import type { SharedLearning } from '../../shared/population/shared-learning.ts';
+import type { AdapterCache } from '../adapters/adapter-cache.ts';
+import { loraOf, type StoredAdapter } from '../adapters/adapter-object.ts';
+import type { AdapterStore } from '../adapters/adapter-store.ts';
+import { canContinue, learningFor } from '../adapters/compatibility.ts';
+import type { LearningSettings } from '../config/settings.ts';
+import { userKey } from '../config/user-key.ts';
+import type { Source } from '../contract/answers.ts';
+import type { LoraAdapter } from '../lora/forward.ts';
+import { isSolvedFor, learnerOf, servingModeOf, userMeanAlone, warmStart } from '../lora/learner.ts';
+import { isHeldOut } from '../population/holdout.ts';
+import type { SharedLearning } from '../population/shared-learning.ts';
 
 export interface ServingServices {
   readonly settings: LearningSettings;

@@ -1,0 +1,140 @@
+import * as z from 'zod';
+
+/** What the read function answers. The function writes it, clients read it; unknown fields are from a later version. */
+
+const source = z.enum(['adapter', 'warm-start', 'base', 'holdout']).meta({
+  id: 'Source',
+  description:
+    "What an answer rests on: the user's own adapter; what other users taught, when the user has no adapter or it was " +
+    'shown not to help; the embeddings as they are; or that, for users held out always. Later versions may add values.',
+});
+
+const itemId = z.string().describe('Id of the item.');
+const adapterVersion = z
+  .int()
+  .min(0)
+  .describe('How many updates the adapter has had; 0 for a user without one.');
+const skillsVersion = z.int().min(0).describe('Version of the population model.');
+const catalogueVersion = z.int().min(0).describe('Version of the catalogue.');
+const userId = z.string().describe('Id of the user, as asked.');
+const index = z.int().min(0).describe('Position among the candidates, from 0.');
+const matching = z
+  .int()
+  .min(0)
+  .describe(
+    'How many items the filter admits and nothing excludes: with fewer than `limit`, all are in the answer.',
+  );
+const parts = z
+  .object({
+    base: z.number().describe('The mean reward of all users.'),
+    item: z.number().describe('What everyone thinks of the item beyond prediction.'),
+    user: z.number().describe("What the user's taste adds."),
+  })
+  .describe("The score's summands, when asked for.")
+  .optional();
+const score = z
+  .number()
+  .describe(
+    'Predicted reward, which may leave [0, 1]. Where users only pick items, the logarithm of how much more likely this ' +
+      'pick is than that of an item without popularity or taste.',
+  );
+
+const served = { userId, adapterVersion, skillsVersion, source };
+
+export const scoredItem = z
+  .object({ index, itemId: itemId.optional(), score, parts })
+  .meta({ id: 'ScoredItem' });
+export const embeddedItem = z
+  .object({
+    index,
+    itemId: itemId.optional(),
+    embedding: z.base64().describe("The item's embedding as the user's taste moves it: base64 of float32."),
+  })
+  .meta({ id: 'EmbeddedItem' });
+export const recommendedItem = z.object({ itemId, score, parts }).meta({ id: 'RecommendedItem' });
+export const similarItem = recommendedItem
+  .extend({ similarity: z.number().describe('Cosine of the two embeddings.') })
+  .meta({ id: 'SimilarItem' });
+
+export const scoreAnswer = z
+  .object({ ...served, items: z.array(scoredItem).describe('By falling score.') })
+  .meta({ id: 'ScoreAnswer', description: 'Candidates with scores.' });
+export const embedAnswer = z
+  .object({ ...served, items: z.array(embeddedItem).describe('In the order of the candidates.') })
+  .meta({ id: 'EmbedAnswer', description: 'Candidates with embeddings.' });
+export const recommendAnswer = z
+  .object({
+    ...served,
+    catalogueVersion,
+    matching,
+    requestId: z
+      .string()
+      .optional()
+      .describe(
+        'Of an answer that explores: the same id draws the same coefficients again, while the adapter is the same.',
+      ),
+    items: z.array(recommendedItem).describe('By falling score.'),
+  })
+  .meta({ id: 'RecommendAnswer', description: 'The best items of the catalogue for a user.' });
+export const similarAnswer = z
+  .object({
+    itemId,
+    catalogueVersion,
+    matching,
+    items: z.array(similarItem).describe('By falling similarity; for a user, by falling score of the user.'),
+  })
+  .meta({ id: 'SimilarAnswer', description: 'Items like an item.' });
+export const searchAnswer = z
+  .object({
+    ...served,
+    catalogueVersion,
+    matching,
+    queryVector: z
+      .base64()
+      .optional()
+      .describe(
+        'The vector that searches any other store with this taste, when asked for: base64 of float32.',
+      ),
+    items: z.array(recommendedItem).describe('By falling product of the query and the moved embedding.'),
+  })
+  .meta({ id: 'SearchAnswer', description: 'Items by a query and taste together.' });
+
+export const explainedError = z
+  .object({
+    code: z
+      .string()
+      .describe('`invalid-input` for what the caller did wrong. Later versions may add values.'),
+    field: z
+      .string()
+      .describe('Path of the field, such as `candidates[3].embedding`; empty for the whole request.'),
+    found: z.string().describe('What was there, shortened.'),
+    expected: z.string().describe('What would have been accepted.'),
+    message: z.string().describe('All of it, as a sentence.'),
+  })
+  .meta({ id: 'ExplainedError', description: 'What a caller did wrong.' });
+
+export const errorAnswer = z
+  .object({ error: explainedError })
+  .meta({ id: 'ErrorAnswer', description: 'Stands in the place of an answer.' });
+export const failureAnswer = z
+  .object({
+    error: z.object({
+      code: z.string().describe('`unavailable` or `internal`. Later versions may add values.'),
+      message: z.string().describe('What to do.'),
+    }),
+  })
+  .meta({ id: 'FailureAnswer', description: 'The function failed; it was not the request.' });
+
+export type Source = z.output<typeof source>;
+export interface ScoredItem extends z.output<typeof scoredItem> {}
+export interface EmbeddedItem extends z.output<typeof embeddedItem> {}
+export interface RecommendedItem extends z.output<typeof recommendedItem> {}
+export interface ScoreAnswer extends z.output<typeof scoreAnswer> {}
+/** Of either kind. */
+export interface PersonalizeAnswer extends Omit<ScoreAnswer, 'items'> {
+  readonly items: readonly (ScoredItem | EmbeddedItem)[];
+}
+export interface RecommendAnswer extends z.output<typeof recommendAnswer> {}
+export interface SimilarAnswer extends z.output<typeof similarAnswer> {}
+export interface SearchAnswer extends z.output<typeof searchAnswer> {}
+export interface ExplainedError extends z.output<typeof explainedError> {}

@@ -108,7 +108,7 @@ export class LoRAPersonalizationEngine {
   }
 
   /**
-   * The adapter with the feedback learned: a new one, version + 1. All feedback of one call is one step. A bank in trouble costs its
+   * The adapter with the feedback learned: a new one, version + 1. Every five interactions of one call are one step. A bank in trouble costs its
    * advice, never the update.
    * @param feedback none gives back the same adapter
    * @throws InvalidInputError when feedback is malformed, or belongs to another dimension or basis; nothing is changed then

@@ -5,6 +5,7 @@ import { choiceDraw, choiceMean, pickPercentile } from './choice.ts';
 import type { LoraWeights } from './forward.ts';
 import { addPick, carryPicks, emptyPicks, type Picks, pickSums, picksOf, recordRank } from './picks.ts';
 import {
+  chunksOf,
   NO_PREDICTIONS,
   type PredictedReward,
   type PrequentialRecord,
@@ -51,8 +52,8 @@ export function createBayesianState(basis: Basis | null): BayesianState {
 }
 
 /**
- * Learns from the interactions of one feedback event: all are predicted first, then learned, one by one in order.
- * The sums depend on the events and their order only, not on how events were cut into updates.
+ * Learns from the interactions of one feedback event, in order. Each chunk of them is predicted before it is learned.
+ * The sums depend on the events and their order only, not on how events were cut into updates or chunks.
  * @throws InvalidInputError when an embedding has the wrong length or a number is not finite; `state` is as it was
  */
 export function train(
@@ -63,68 +64,93 @@ export function train(
   checkModel(model);
   const start = adoptBasis(state, model);
   checkInteractions(interactions, dimensionOf(start, model.basis, interactions));
-  const size = coefficientCount(model.basis);
-  const psi = new Float64Array(size);
-  const mean = posteriorMean(start.statistics, model.prior);
+  const picks = start.picks ?? picksOf(start.statistics);
+  const learned: Learning = {
+    statistics: copyStatistics(start.statistics),
+    picks: { ...picks, sum: picks.sum.slice() },
+    targets: start.targets,
+    buffered: [...start.buffered],
+    predictions: [],
+  };
+  // Solved once: a reward's residual is to be the same however its event is predicted.
   const targetWeights = start.targets === null ? null : solveTargets(start.targets, model.basis!);
-  const userMean = shrunkenMean(start.statistics, model.prior.meanReward);
-
-  let statistics = copyStatistics(start.statistics);
-  let picks = start.picks ?? picksOf(start.statistics);
-  picks = { ...picks, sum: picks.sum.slice() };
-  const taste = model.choice == null ? null : choiceMean(pickSums(picks), model.choice);
-  let targets = start.targets;
-  const buffered = [...start.buffered];
-  const predictions: PredictedReward[] = [];
-  for (const interaction of interactions) {
-    const { embedding, itemEffect } = interaction;
-    if ('target' in interaction) {
-      if (model.basis === null)
-        buffered.push({
-          embedding: halved(embedding, embedding),
-          target: halved(interaction.target, embedding),
-        });
-      else
-        targets = addTarget(
-          targets ?? emptyTargetSums(model.basis),
-          model.basis,
-          embedding,
-          interaction.target,
-        );
-      continue;
-    }
-    const { reward } = interaction;
-    features(model.basis, embedding, psi);
-    // What the target block already says of this item is not left for the reward block to explain.
-    const known = itemEffect + targetShare(targetWeights, model.basis, embedding);
-    const expected = model.prior.meanReward + dot(psi, mean) + known - itemEffect;
-    predictions.push({
-      reward,
-      predicted: expected + itemEffect,
-      predictedByUserMean: userMean,
-      predictedByWarmStart: model.prior.meanReward + itemEffect + dot(psi, model.prior.mean),
-      itemResidual: reward - expected,
-    });
-    statistics = addReward(statistics, psi, reward, known);
-    if (model.choice && taste !== null && reward > 0) {
-      const percentile = pickPercentile(taste, psi, model.choice.moments);
-      picks = { ...picks, ranking: recordRank(picks.ranking, percentile) };
-    }
-    picks = addPick(picks, psi, reward);
-    if (model.basis === null) {
-      buffered.push({ embedding: halved(embedding, embedding), residualReward: reward - known, reward });
-    }
-  }
+  for (const chunk of chunksOf(interactions)) learnChunk(learned, chunk, model, targetWeights);
+  const { predictions, buffered, ...sums } = learned;
   const next: BayesianState = {
     learner: 'bayesian',
     basisId: model.basis?.id ?? null,
-    statistics,
-    picks,
-    targets,
+    ...sums,
     buffered: buffered.slice(-MAX_BUFFERED),
     record: predictions.reduce(recordPrediction, start.record),
   };
   return { state: next, predictions };
+}
+
+/** What one event has changed so far. Its sums belong to nobody else, so that they may grow in place. */
+interface Learning {
+  statistics: Statistics;
+  picks: Picks;
+  targets: TargetSums | null;
+  readonly buffered: BufferedInteraction[];
+  readonly predictions: PredictedReward[];
+}
+
+function learnChunk(
+  learned: Learning,
+  chunk: readonly TrainingInteraction[],
+  model: Model,
+  targetWeights: Float64Array | null,
+): void {
+  const { basis, prior, choice } = model;
+  const mean = posteriorMean(learned.statistics, prior);
+  const userMean = shrunkenMean(learned.statistics, prior.meanReward);
+  const taste = choice == null ? null : choiceMean(pickSums(learned.picks), choice);
+  const psi = new Float64Array(coefficientCount(basis));
+  for (const interaction of chunk) {
+    const { embedding, itemEffect } = interaction;
+    if ('target' in interaction) {
+      learnTarget(learned, basis, embedding, interaction.target);
+      continue;
+    }
+    const { reward } = interaction;
+    features(basis, embedding, psi);
+    // What the target block already says of this item is not left for the reward block to explain.
+    const known = itemEffect + targetShare(targetWeights, basis, embedding);
+    const expected = prior.meanReward + dot(psi, mean) + known - itemEffect;
+    learned.predictions.push({
+      reward,
+      predicted: expected + itemEffect,
+      predictedByUserMean: userMean,
+      predictedByWarmStart: prior.meanReward + itemEffect + dot(psi, prior.mean),
+      itemResidual: reward - expected,
+    });
+    learned.statistics = addReward(learned.statistics, psi, reward, known);
+    if (choice && taste !== null && reward > 0) {
+      const percentile = pickPercentile(taste, psi, choice.moments);
+      learned.picks = { ...learned.picks, ranking: recordRank(learned.picks.ranking, percentile) };
+    }
+    learned.picks = addPick(learned.picks, psi, reward);
+    if (basis === null) {
+      learned.buffered.push({
+        embedding: halved(embedding, embedding),
+        residualReward: reward - known,
+        reward,
+      });
+    }
+  }
+}
+
+function learnTarget(
+  learned: Learning,
+  basis: Basis | null,
+  embedding: Float32Array,
+  target: Float32Array,
+): void {
+  if (basis === null) {
+    learned.buffered.push({ embedding: halved(embedding, embedding), target: halved(target, embedding) });
+  } else {
+    learned.targets = addTarget(learned.targets ?? emptyTargetSums(basis), basis, embedding, target);
+  }
 }
 
 /** B = unvec(Π·m) + C, with m of the choice model where there is one, else of the rewards. With no basis B is empty. */

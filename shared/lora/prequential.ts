@@ -13,6 +13,18 @@ export interface PredictedReward {
   readonly itemResidual: number;
 }
 
+/** Interactions of one event that are predicted together, before any of them is learned. */
+const CHUNK = 5;
+
+/**
+ * The interactions of one event, cut in order: a chunk is predicted with what those before it taught. So an event that brings a
+ * whole history shows whether learning helped.
+ */
+export function* chunksOf<T>(interactions: readonly T[]): Generator<readonly T[]> {
+  for (let start = 0; start < interactions.length; start += CHUNK)
+    yield interactions.slice(start, start + CHUNK);
+}
+
 /** Running sums over all predictions of one adapter. A loss is a squared error of one predicted reward. */
 export interface PrequentialRecord {
   /** Rewards predicted. */

@@ -5,6 +5,7 @@ import { type LoraAdapter, userPart } from './forward.ts';
 import { type Gradient, type RegressionBatch, regressionGradient } from './gradient.ts';
 import { type Hyperparameter, resolveHyperparameters } from './hyperparameters.ts';
 import {
+  chunksOf,
   NO_PREDICTIONS,
   type PredictedReward,
   type PrequentialRecord,
@@ -27,7 +28,7 @@ export interface SgdState {
   readonly a: ElasticMatrix;
   /** B, d×r, row-major. */
   readonly b: ElasticMatrix;
-  /** Events learned from. */
+  /** Steps taken: one for each chunk of an event. */
   readonly steps: number;
   /** Rewards learned from, and their sum. */
   readonly count: number;
@@ -70,8 +71,8 @@ export function sgdStateFrom({ embeddingDim, rank, scale, a }: DownProjection, b
 }
 
 /**
- * One step on the interactions of one feedback event, after predicting them. Every item counts as if of unit length; an item
- * that is zero says nothing.
+ * One step for each chunk of the interactions of one feedback event, in order, after predicting the chunk. Every item counts as if
+ * of unit length; an item that is zero says nothing.
  * @throws InvalidInputError when an interaction is malformed, or the state is not finite; `state` is as it was
  */
 export function trainSgd(
@@ -79,8 +80,23 @@ export function trainSgd(
   model: Model,
   interactions: readonly TrainingInteraction[],
 ): Training<SgdState> {
-  const { embeddingDim: d, rank, scale } = state;
-  checkInteractions(interactions, d);
+  checkInteractions(interactions, state.embeddingDim);
+  let learned = state;
+  const predictions: PredictedReward[] = [];
+  for (const chunk of chunksOf(interactions)) {
+    const training = step(learned, model, chunk);
+    learned = training.state;
+    predictions.push(...training.predictions);
+  }
+  return { state: learned, predictions };
+}
+
+function step(
+  state: SgdState,
+  model: Model,
+  interactions: readonly TrainingInteraction[],
+): Training<SgdState> {
+  const { rank, scale } = state;
   const { learningRate, gradientClipThreshold, ewcLambda } = resolveHyperparameters(
     SGD_HYPERPARAMETERS,
     model.hyperparameters,

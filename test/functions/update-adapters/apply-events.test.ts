@@ -5,6 +5,7 @@ import { decodeAdapter, encodeAdapter, type StoredAdapter } from '../../../share
 import { RECENT_EVENTS_KEPT } from '../../../shared/adapters/recent-events.ts';
 import { PendingEpisodes } from '../../../shared/episodes/pending-episodes.ts';
 import { parseFeedbackEvent } from '../../../shared/feedback/event.ts';
+import { upliftOf } from '../../../shared/population/uplift.ts';
 import { learnedBytes } from '../../chaos/oracle.ts';
 import { createWorkload } from '../../chaos/workload.ts';
 import { createWorld, SETTINGS } from '../../support/container.ts';
@@ -47,6 +48,45 @@ test('the episode counts what its update applied, and predicts before it learns'
   const second = applyEvents(first.adapter, [event('e3')], learning, OPTIONS);
   expect(second.adapter?.lastEpisode).toMatchObject({ version: 2, context: { samplesSeen: 2 } });
   expect(second.adapter!.lastEpisode!.outcome.loss).toBeLessThan(first.adapter!.lastEpisode!.outcome.loss);
+});
+
+test('an event that brings 40 interactions shows that learning helped, as 40 events do', () => {
+  const likes = (embedding: Float32Array) => embedding[1]! > 0.5 || embedding[2]! > 0.5;
+  const history = (userId: string) => {
+    const interactions = Array.from({ length: 40 }, (_, i) => {
+      const embedding = ITEMS[i % 4]!;
+      return { embedding, reward: likes(embedding) ? 1 : 0 };
+    });
+    return { ...event('bulk', { userId }), interactions };
+  };
+  const episodes = ['a', 'b', 'c'].map((user) => {
+    const options = { ...OPTIONS, userKey: user.repeat(64) };
+    const { adapter } = applyEvents(undefined, [history(user)], learning, options);
+    const { adapterLoss, userMeanLoss, warmStartLoss } = adapter!.state.record;
+    expect(adapterLoss).toBeLessThan(0.5 * userMeanLoss);
+    expect(adapterLoss).toBeLessThan(0.5 * warmStartLoss);
+    return adapter!.lastEpisode!;
+  });
+  const { loss } = upliftOf(episodes);
+  expect(loss.mean).toBeLessThan(-0.5);
+});
+
+test('the sums do not depend on how an event was predicted, nor on how interactions were cut into events', () => {
+  const rewards = ITEMS.slice(0, 12).map((embedding, i) => ({ embedding, reward: (i % 3) / 2 }));
+  const targets = ITEMS.slice(0, 4).map((embedding, i) => ({ embedding, target: ITEMS[i + 1]! }));
+  const learned = (...events: (typeof rewards | typeof targets | (typeof rewards)[number][])[]) => {
+    const all = events.map((interactions, i) => ({ ...event(`e${i}`), interactions }));
+    const { state } = applyEvents(undefined, all as never, learning, OPTIONS).adapter!;
+    return state.learner === 'bayesian' ? state : undefined;
+  };
+  const whole = learned(rewards)!;
+  const cut = learned(rewards.slice(0, 7), rewards.slice(7))!;
+  expect(cut.statistics).toEqual(whole.statistics);
+  expect(cut.picks!.sum).toEqual(whole.picks!.sum);
+  // Targets of the same event explain nothing of its rewards, wherever they stand.
+  const mixed = learned([...targets, ...rewards] as typeof rewards)!;
+  expect(mixed.statistics).toEqual(whole.statistics);
+  expect(mixed.targets).toEqual(learned(targets)!.targets);
 });
 
 test('events that were all applied before make no new version', () => {

@@ -10,6 +10,7 @@ import {
   userMeanAlone,
   warmStart,
 } from '../../../shared/lora/learner.ts';
+import type { PredictedReward } from '../../../shared/lora/prequential.ts';
 import { dot } from '../../../shared/lora/symmetric.ts';
 import { unpack } from './dense.ts';
 import { arbitraryBasis, createRandom, rewardsOf } from './fixtures.ts';
@@ -37,7 +38,7 @@ describe.each(LEARNER_NAMES)('the learner %s', (name) => {
 
   it('predicts by the adapter that it solves, and learns', () => {
     const model = initialModel(name, basis, {});
-    const rewards = rewardsOf(random, 6, 8).map((r) => ({ ...r, itemEffect: 0, reward: 0.9 }));
+    const rewards = rewardsOf(random, 5, 8).map((r) => ({ ...r, itemEffect: 0, reward: 0.9 }));
     let state: LearnerState = learner.create(model, shape);
     for (let n = 0; n < 30; n++) state = learnerOf(state.learner).train(state, model, rewards).state;
     const adapter = learnerOf(state.learner).solve(state, model);
@@ -46,7 +47,25 @@ describe.each(LEARNER_NAMES)('the learner %s', (name) => {
       expect(predictions[i]!.predicted).toBeCloseTo(0.5 + userPart(adapter, embedding), 5);
     }
     const loss = predictions.reduce((sum, p) => sum + (p.reward - p.predicted) ** 2, 0);
-    expect(loss).toBeLessThan(0.05 * 6 * 0.4 ** 2);
+    expect(loss).toBeLessThan(0.05 * 5 * 0.4 ** 2);
+  });
+
+  it('predicts the parts of a long event with what the parts before them taught, as of events one by one', () => {
+    const model = initialModel(name, basis, {});
+    const rewards = rewardsOf(random, 40, 8);
+    const initial: LearnerState = learner.create(model, shape);
+    const whole = learnerOf(initial.learner).train(initial, model, rewards);
+    let state: LearnerState = initial;
+    const predictions: PredictedReward[] = [];
+    for (let start = 0; start < 40; start += 5) {
+      const part = learnerOf(state.learner).train(state, model, rewards.slice(start, start + 5));
+      state = part.state;
+      predictions.push(...part.predictions);
+    }
+    expect(whole.predictions).toEqual(predictions);
+    expect(whole.state.record).toEqual(state.record);
+    // Later parts know more than the first.
+    expect(new Set(predictions.map((p) => p.predictedByUserMean)).size).toBe(8);
   });
 });
 

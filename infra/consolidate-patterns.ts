@@ -3,7 +3,7 @@ import { PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { CfnSchedule } from 'aws-cdk-lib/aws-scheduler';
 import { Queue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
-import { PREFIX } from '../shared/config/names.ts';
+import { PREFIX, TABLE } from '../shared/config/names.ts';
 import { AttuneFunction, KEY_ACTIONS } from './attune-function.ts';
 import type { DeploymentProps } from './deployment-props.ts';
 import { queueEncryption } from './feedback-queue.ts';
@@ -62,18 +62,24 @@ export class ConsolidatePatterns extends Construct {
 
   private grantAccess({ adapters, bank, settings, encryptionKey }: ConsolidatePatternsProps): void {
     this.function.allow(['sqs:SendMessage'], [this.failures.queueArn]);
-    adapters.allowObjects(this.function, ['s3:GetObject'], [PREFIX.adapters]);
     adapters.allowObjects(
       this.function,
       ['s3:GetObject', 's3:PutObject'],
-      [PREFIX.basis, PREFIX.skills, PREFIX.consolidation, PREFIX.catalogue],
+      [PREFIX.skills, PREFIX.consolidation, PREFIX.catalogue],
     );
+    adapters.allowObjects(this.function, ['s3:GetObject'], [PREFIX.basis]);
     adapters.allowObjects(this.function, ['s3:GetObject', 's3:DeleteObject'], [PREFIX.pending]);
     adapters.allowListing(this.function);
     bank.allowItems(this.function, ['dynamodb:PutItem']);
-    // Only the strategy of the learner 'sgd' builds on the one before.
-    if (settings.learner === 'sgd') bank.allowItems(this.function, ['dynamodb:GetItem']);
-    bank.allowIndexQueries(this.function);
+    bank.allowIndexQueries(this.function, [TABLE.byCell.index]);
+    if (settings.learner === 'sgd') {
+      // Its strategy builds on the one before.
+      bank.allowItems(this.function, ['dynamodb:GetItem']);
+    } else {
+      adapters.allowObjects(this.function, ['s3:GetObject'], [PREFIX.adapters]);
+      adapters.allowObjects(this.function, ['s3:PutObject'], [PREFIX.basis]);
+      bank.allowIndexQueries(this.function, [TABLE.newcomers.index]);
+    }
     encryptionKey?.grant(this.function, ...KEY_ACTIONS);
   }
 

@@ -77,9 +77,8 @@ export class ReasoningTable extends Construct {
     grantee.allow(actions, [this.table.tableArn]);
   }
 
-  /** Lets a function query the indexes. */
-  allowIndexQueries(grantee: AttuneFunction): void {
-    const indexes = [TABLE.byCell.index, TABLE.newcomers.index];
+  /** Lets a function query these indexes. */
+  allowIndexQueries(grantee: AttuneFunction, indexes: readonly string[]): void {
     grantee.allow(
       ['dynamodb:Query'],
       indexes.map((index) => `${this.table.tableArn}/index/${index}`),

@@ -1,6 +1,10 @@
 import { mkdirSync } from 'node:fs';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { Readable } from 'node:stream';
 import dynalite from 'dynalite';
 import { InvalidConfigurationError } from '../../shared/errors.ts';
+import { ACCOUNT_ID, REGION } from './environment.ts';
+import { AccessDenied, type Authorize, accessKeyOf } from './iam/permissions.ts';
 import { closeServer, listen } from './listen.ts';
 
 /** The properties of a table that CreateTable needs. */
@@ -42,7 +46,11 @@ const OLDEST_EXPIRY_SECONDS = 5 * 365 * 24 * 3600;
  * @param dataDir folder for the tables; default: in memory
  * @throws InvalidConfigurationError when the port is in use
  */
-export async function startDynamoDb(options: { dataDir?: string; port?: number }): Promise<LocalDynamoDb> {
+export async function startDynamoDb(options: {
+  dataDir?: string;
+  port?: number;
+  authorize?: Authorize;
+}): Promise<LocalDynamoDb> {
   if (options.dataDir !== undefined) mkdirSync(options.dataDir, { recursive: true });
   const server = dynalite({
     ...(options.dataDir === undefined ? {} : { path: options.dataDir }),
@@ -50,12 +58,7 @@ export async function startDynamoDb(options: { dataDir?: string; port?: number }
     deleteTableMs: 0,
     updateTableMs: 0,
   });
-  // When a client disconnects during a request, as a function does at its timeout, dynalite's
-  // 'error' listener throws, which would end this process.
-  server.on('request', (request) => {
-    request.removeAllListeners('error');
-    request.on('error', () => {});
-  });
+  readWholeRequests(server, options.authorize ?? (() => {}));
   const endpoint = await listen(server, 'dynamodb', options.port ?? 0);
   const expiryAttributes = new Map<string, string>();
 
@@ -98,6 +101,62 @@ export async function startDynamoDb(options: { dataDir?: string; port?: number }
       await closeServer(server);
     },
   };
+}
+
+type Handler = (request: IncomingMessage, response: ServerResponse) => void;
+
+/**
+ * Gives dynalite only requests that arrived as a whole and that the caller may make: when a client
+ * disconnects during a request, as a function does at its timeout, dynalite would end this process.
+ */
+function readWholeRequests(server: Server, authorize: Authorize): void {
+  const [handle] = server.listeners('request') as [Handler];
+  server.removeAllListeners('request');
+  server.on('request', (request: IncomingMessage, response: ServerResponse) => {
+    const chunks: Buffer[] = [];
+    request.on('error', () => {});
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.on('end', () => {
+      const body = Buffer.concat(chunks);
+      try {
+        for (const call of callsOf(request, body)) authorize(call);
+      } catch (error) {
+        return deny(response, error);
+      }
+      const { method, url, headers } = request;
+      handle(
+        Object.assign(Readable.from([body]), { method, url, headers }) as unknown as IncomingMessage,
+        response,
+      );
+    });
+  });
+}
+
+/** The permissions that a request needs; none when dynalite will refuse it. */
+function* callsOf({ headers }: IncomingMessage, body: Buffer) {
+  const operation = String(headers['x-amz-target']).split('.').at(-1);
+  const accessKeyId = accessKeyOf(headers.authorization);
+  let input: { TableName?: string; IndexName?: string; RequestItems?: object };
+  try {
+    input = JSON.parse(body.toString());
+  } catch {
+    return;
+  }
+  const { TableName, IndexName, RequestItems = {} } = input;
+  const action = `dynamodb:${operation}`;
+  const tables = TableName === undefined ? Object.keys(RequestItems) : [TableName];
+  for (const table of tables) {
+    const arn = `arn:aws:dynamodb:${REGION}:${ACCOUNT_ID}:table/${table}`;
+    yield { accessKeyId, action, resource: IndexName === undefined ? arn : `${arn}/index/${IndexName}` };
+  }
+}
+
+function deny(response: ServerResponse, error: unknown): void {
+  if (!(error instanceof AccessDenied)) throw error;
+  response.writeHead(400, { 'content-type': 'application/x-amz-json-1.0' });
+  response.end(
+    JSON.stringify({ __type: 'com.amazon.coral.service#AccessDeniedException', message: error.message }),
+  );
 }
 
 async function sweep(endpoint: string, table: string, attribute: string, now: number): Promise<number> {

@@ -6,6 +6,8 @@ import { type Clock, systemClock } from './clock.ts';
 import { lockDataFolder } from './data-folder.ts';
 import { startDynamoDb } from './dynamodb.ts';
 import { clientEnvironment, type Endpoints } from './environment.ts';
+import { Permissions } from './iam/permissions.ts';
+import type { ApiCall } from './iam/policy.ts';
 import { AsyncEvents } from './lambda/async-events.ts';
 import { startLambdaEndpoint } from './lambda/endpoint.ts';
 import type { ColdStart, LocalFunction } from './lambda/function.ts';
@@ -37,6 +39,8 @@ export interface LocalStackOptions {
   readonly schedules?: boolean;
   /** Replaces the endpoints that the functions use, for example with a proxy for each service. */
   readonly functionEndpoints?: (endpoints: Endpoints) => Promise<Endpoints>;
+  /** Receives every call of a role of the template, or of a user that `permissions.permit` made. */
+  readonly recordCall?: (call: ApiCall) => void;
   /**
    * The clock of schedules, asynchronous retries and the expiry of objects. Default: the system
    * clock.
@@ -68,6 +72,8 @@ export class LocalStack {
   /** Environment variables that direct an AWS SDK or the AWS CLI to this stack. */
   readonly environment: Readonly<Record<string, string>>;
   readonly metrics: Metrics;
+  /** The policies of the template; `permit` adds users of the account. */
+  readonly permissions: Permissions;
   /** All starts of function instances so far. */
   readonly coldStarts: readonly ColdStart[];
   readonly #services: Services;
@@ -88,6 +94,7 @@ export class LocalStack {
     this.endpoints = endpoints;
     this.environment = clientEnvironment(endpoints);
     this.metrics = metrics;
+    this.permissions = services.permissions;
     this.coldStarts = coldStarts;
   }
 
@@ -117,11 +124,22 @@ export class LocalStack {
   ): Promise<LocalStack> {
     const { ports = {}, clock = systemClock } = options;
     const assembly = await readAssembly(options.assemblyDir);
-    const stores = await startStores(options, closers);
+    const metrics = new Metrics();
+    const recorders = logRecorders(options, metrics);
+    const permissions = new Permissions({
+      onCall: options.recordCall,
+      onDenied: ({ name, message }) => recorders.reportFault(new Error(`${name}: ${message}`)),
+    });
+    const stores = await startStores(options, permissions, closers);
     const functions = new Map<string, LocalFunction>();
     const asyncEvents = new AsyncEvents(clock);
     closers.push(() => Promise.all([...functions.values()].map((target) => target.close())));
-    const lambda = await startLambdaEndpoint(functions, asyncEvents, ports.lambda ?? 0);
+    const lambda = await startLambdaEndpoint(
+      functions,
+      asyncEvents,
+      ports.lambda ?? 0,
+      permissions.authorize,
+    );
     closers.push(() => lambda.close());
 
     const endpoints = {
@@ -130,11 +148,11 @@ export class LocalStack {
       s3: stores.s3.endpoint,
       lambda: lambda.endpoint,
     };
-    const metrics = new Metrics();
     const coldStarts: ColdStart[] = [];
     const services: Services = {
       ...stores,
-      ...logRecorders(options, metrics),
+      ...recorders,
+      permissions,
       assembly,
       clock,
       environment: clientEnvironment((await options.functionEndpoints?.(endpoints)) ?? endpoints),
@@ -255,19 +273,21 @@ export class LocalStack {
 /** Locks the data folder and starts SQS, DynamoDB and S3. */
 async function startStores(
   { dataDir, ports = {}, clock = systemClock }: LocalStackOptions,
+  { authorize }: Permissions,
   closers: Closer[],
 ): Promise<Pick<Services, 'sqs' | 'dynamodb' | 's3'>> {
   const folder = dataDir === undefined ? undefined : lockDataFolder(dataDir);
   closers.push(() => folder?.release());
   const optionsOf = (service: keyof Endpoints) => ({
     port: ports[service] ?? 0,
+    authorize,
     ...(folder === undefined ? {} : { dataDir: folder.pathOf(service) }),
   });
   const sqs = await startSqs(optionsOf('sqs'));
   closers.push(() => sqs.close());
   const dynamodb = await startDynamoDb(optionsOf('dynamodb'));
   closers.push(() => dynamodb.close());
-  const s3 = await startS3({ ...optionsOf('s3'), now: clock.now });
+  const s3 = await startS3({ ...optionsOf('s3'), now: () => clock.now() });
   closers.push(() => s3.close());
   return { sqs, dynamodb, s3 };
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { type BuildAppOptions, buildApp } from 'fauxqs';
 import { ACCOUNT_ID, REGION } from './environment.ts';
+import { AccessDenied, type Authorize, accessKeyOf } from './iam/permissions.ts';
 import { portError } from './listen.ts';
 
 type Stores = NonNullable<BuildAppOptions['stores']>;
@@ -37,7 +38,11 @@ export interface LocalSqs {
  * @param dataDir folder for queues and messages; default: in memory
  * @throws InvalidConfigurationError when the port is in use
  */
-export async function startSqs(options: { dataDir?: string; port?: number }): Promise<LocalSqs> {
+export async function startSqs(options: {
+  dataDir?: string;
+  port?: number;
+  authorize?: Authorize;
+}): Promise<LocalSqs> {
   const SqsStore = await load<SqsStoreClass>('./sqs/sqsStore.js', 'SqsStore');
   const SnsStore = await load<new () => Stores['snsStore']>('./sns/snsStore.js', 'SnsStore');
   const S3Store = await load<new () => Stores['s3Store']>('./s3/s3Store.js', 'S3Store');
@@ -45,6 +50,7 @@ export async function startSqs(options: { dataDir?: string; port?: number }): Pr
   const sqsStore = new SqsStore();
   const stores: Stores = { sqsStore, snsStore: new SnsStore(), s3Store: new S3Store() };
   const app = buildApp({ logger: false, defaultRegion: REGION, stores });
+  if (options.authorize !== undefined) checkCalls(app, options.authorize);
   const port = options.port ?? 0;
   const disk = options.dataDir === undefined ? undefined : await openDisk(options.dataDir);
   const close = async () => {
@@ -76,6 +82,31 @@ export async function startSqs(options: { dataDir?: string; port?: number }): Pr
     send: (queue, body) => queue.enqueue(SqsStore.createMessage(body)),
     close,
   };
+}
+
+/** Refuses what the caller may not do, before fauxqs handles the request. */
+function checkCalls(app: ReturnType<typeof buildApp>, authorize: Authorize): void {
+  app.addHook('preHandler', (request, reply, done) => {
+    const action = /^AmazonSQS\.(\w+?)(Batch)?$/.exec(String(request.headers['x-amz-target']))?.[1];
+    const { QueueUrl = '', QueueName = '*' } = (request.body ?? {}) as Partial<Record<string, string>>;
+    const name = QueueUrl === '' ? QueueName : QueueUrl.split('/').at(-1);
+    try {
+      if (action !== undefined) {
+        authorize({
+          accessKeyId: accessKeyOf(request.headers.authorization),
+          action: `sqs:${action}`,
+          resource: `arn:aws:sqs:${REGION}:${ACCOUNT_ID}:${name}`,
+        });
+      }
+      done();
+    } catch (error) {
+      if (!(error instanceof AccessDenied)) throw error;
+      reply
+        .status(403)
+        .header('content-type', 'application/x-amz-json-1.0')
+        .send({ __type: 'com.amazonaws.sqs#AccessDeniedException', message: error.message });
+    }
+  });
 }
 
 /**

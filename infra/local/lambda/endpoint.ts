@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { AccessDenied, type Authorize, accessKeyOf } from '../iam/permissions.ts';
 import { closeServer, listen } from '../listen.ts';
 import type { AsyncEvents } from './async-events.ts';
 import type { LocalFunction } from './function.ts';
@@ -21,11 +22,13 @@ export async function startLambdaEndpoint(
   functions: ReadonlyMap<string, LocalFunction>,
   asyncEvents: AsyncEvents,
   port: number,
+  authorize: Authorize = () => {},
 ): Promise<LambdaEndpoint> {
   const server = createServer((request, response) => {
     request.on('error', () => {});
-    invoke(functions, asyncEvents, request, response).catch((error: unknown) => {
-      fail(response, 500, 'ServiceException', String(error));
+    invoke(functions, asyncEvents, authorize, request, response).catch((error: unknown) => {
+      if (error instanceof AccessDenied) fail(response, 403, 'AccessDeniedException', error.message);
+      else fail(response, 500, 'ServiceException', String(error));
     });
   });
   const endpoint = await listen(server, 'lambda', port);
@@ -35,6 +38,7 @@ export async function startLambdaEndpoint(
 async function invoke(
   functions: ReadonlyMap<string, LocalFunction>,
   asyncEvents: AsyncEvents,
+  authorize: Authorize,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
@@ -53,6 +57,11 @@ async function invoke(
   if (target === undefined)
     return fail(response, 404, 'ResourceNotFoundException', `Function not found: ${name}`);
 
+  authorize({
+    accessKeyId: accessKeyOf(request.headers.authorization),
+    action: 'lambda:InvokeFunction',
+    resource: target.configuration.arn,
+  });
   const body = await readBody(request);
   if (body === undefined) {
     const message = `Request must be smaller than ${PAYLOAD_LIMIT_BYTES} bytes for the InvokeFunction operation`;

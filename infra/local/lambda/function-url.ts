@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { ACCOUNT_ID } from '../environment.ts';
+import { AccessDenied, type Authorize, accessKeyOf } from '../iam/permissions.ts';
 import { closeServer, listen } from '../listen.ts';
 import type { LocalFunction } from './function.ts';
 import type { InvocationResult } from './protocol.ts';
@@ -22,10 +23,15 @@ export interface FunctionUrl {
 export async function startFunctionUrl(
   target: LocalFunction,
   authType: 'AWS_IAM' | 'NONE',
+  authorize: Authorize = () => {},
 ): Promise<FunctionUrl> {
   const server = createServer((request, response) => {
     request.on('error', () => {});
-    respond(target, authType, request, response).catch(() => answer(response, 500, 'Internal Server Error'));
+    respond(target, authType, authorize, request, response).catch((error: unknown) =>
+      error instanceof AccessDenied
+        ? answer(response, 403, 'Forbidden')
+        : answer(response, 500, 'Internal Server Error'),
+    );
   });
   const endpoint = await listen(server, 'function URL', 0);
   return { url: `${endpoint}/`, close: () => closeServer(server) };
@@ -34,6 +40,7 @@ export async function startFunctionUrl(
 async function respond(
   target: LocalFunction,
   authType: 'AWS_IAM' | 'NONE',
+  authorize: Authorize,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
@@ -41,6 +48,17 @@ async function respond(
   if (body === undefined) return answer(response, 413, 'Request Entity Too Large');
   const signed = request.headers.authorization?.startsWith('AWS4-HMAC-SHA256 ') ?? false;
   if (authType === 'AWS_IAM' && !signed) return answer(response, 403, 'Forbidden');
+  if (authType === 'AWS_IAM') {
+    // Since October 2025, AWS asks for both.
+    for (const action of ['lambda:InvokeFunctionUrl', 'lambda:InvokeFunction']) {
+      authorize({
+        accessKeyId: accessKeyOf(request.headers.authorization),
+        action,
+        resource: target.configuration.arn,
+        context: { 'lambda:FunctionUrlAuthType': authType, 'lambda:InvokedViaFunctionUrl': 'true' },
+      });
+    }
+  }
   const requestId = randomUUID();
   const event = eventOf(request, body, requestId, authType);
   const result = await target.invoke(JSON.stringify(event), requestId);

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { DEFAULT_ASYNC_SETTINGS } from '../lambda/async-events.ts';
+import { refusing } from './iam.ts';
 import { count, functionOf, type Provisioner, parseProperties, queueOf } from './resource.ts';
 
 const schema = z.strictObject({
@@ -17,7 +18,15 @@ export const eventInvokeConfig: Provisioner = (resource, services) => {
   const properties = parseProperties(schema, resource);
   const destination = properties.DestinationConfig?.OnFailure?.Destination;
   const failures = destination === undefined ? undefined : queueOf(services, destination, resource.logicalId);
-  services.asyncEvents.configure(functionOf(services, properties.FunctionName, resource.logicalId), {
+  const target = functionOf(services, properties.FunctionName, resource.logicalId);
+  const mayFail = () =>
+    services.permissions.authorize({
+      accessKeyId: target.configuration.role,
+      action: 'sqs:SendMessage',
+      resource: failures?.arn ?? '*',
+    });
+  if (failures !== undefined) refusing(resource.logicalId, mayFail);
+  services.asyncEvents.configure(target, {
     maximumRetryAttempts: properties.MaximumRetryAttempts,
     maximumEventAgeSeconds: properties.MaximumEventAgeInSeconds,
     ...(failures === undefined ? {} : { onFailure: (record) => services.sqs.send(failures, record) }),

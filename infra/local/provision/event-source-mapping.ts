@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { EventSource } from '../event-source.ts';
+import { refusing } from './iam.ts';
 import { count, flag, functionOf, ignored, type Provisioner, parseProperties, queueOf } from './resource.ts';
 
 const schema = z.strictObject({
@@ -12,12 +13,25 @@ const schema = z.strictObject({
   Tags: ignored,
 });
 
+/** What Lambda polls with, by the role of the function; it refuses to create a mapping without. */
+const POLLER_ACTIONS = ['sqs:ReceiveMessage', 'sqs:DeleteMessage', 'sqs:GetQueueAttributes'];
+
 /** AWS::Lambda::EventSourceMapping of a queue. */
 export const eventSourceMapping: Provisioner = (resource, services) => {
   const properties = parseProperties(schema, resource);
+  const target = functionOf(services, properties.FunctionName, resource.logicalId);
+  refusing(resource.logicalId, () => {
+    for (const action of POLLER_ACTIONS) {
+      services.permissions.authorize({
+        accessKeyId: target.configuration.role,
+        action,
+        resource: properties.EventSourceArn,
+      });
+    }
+  });
   const source = new EventSource(
     queueOf(services, properties.EventSourceArn, resource.logicalId),
-    functionOf(services, properties.FunctionName, resource.logicalId),
+    target,
     {
       batchSize: properties.BatchSize,
       concurrency: Math.min(

@@ -13,7 +13,7 @@ const schema = z.strictObject({
 export const functionUrl: Provisioner = async (resource, services) => {
   const { AuthType, TargetFunctionArn } = parseProperties(schema, resource);
   const target = functionOf(services, TargetFunctionArn, resource.logicalId);
-  const started = await startFunctionUrl(target, AuthType);
+  const started = await startFunctionUrl(target, AuthType, services.permissions.authorize);
   services.functionUrls.push(started);
   const { arn } = target.configuration;
   return { ref: arn, attributes: { FunctionArn: arn, FunctionUrl: started.url } };

@@ -6,12 +6,18 @@ import { eventInvokeConfig } from './event-invoke-config.ts';
 import { eventSourceMapping } from './event-source-mapping.ts';
 import { lambdaFunction } from './function.ts';
 import { functionUrl } from './function-url.ts';
+import { logGroup, policy, resourcePolicy, role } from './iam.ts';
 import { queue } from './queue.ts';
 import { type Provisioned, type Provisioner, physicalName, type Services } from './resource.ts';
 import { schedule } from './schedule.ts';
 import { table } from './table.ts';
 
 const PROVISIONERS: Readonly<Record<string, Provisioner>> = {
+  'AWS::IAM::Role': role,
+  'AWS::IAM::Policy': policy,
+  'AWS::S3::BucketPolicy': resourcePolicy,
+  'AWS::SQS::QueuePolicy': resourcePolicy,
+  'AWS::Logs::LogGroup': logGroup,
   'AWS::SQS::Queue': queue,
   'AWS::S3::Bucket': bucket,
   'AWS::DynamoDB::GlobalTable': table,
@@ -22,23 +28,17 @@ const PROVISIONERS: Readonly<Record<string, Provisioner>> = {
   'AWS::Scheduler::Schedule': schedule,
 };
 
-/** Resource types without effect on one machine: permissions, monitoring and cost. */
+/** Resource types without effect on one machine: monitoring and cost. */
 const IGNORED_TYPES: ReadonlySet<string> = new Set([
   'AWS::Budgets::Budget',
   'AWS::CDK::Metadata',
   'AWS::CloudWatch::Alarm',
   'AWS::CloudWatch::Dashboard',
-  'AWS::IAM::ManagedPolicy',
-  'AWS::IAM::Policy',
-  'AWS::IAM::Role',
   'AWS::Lambda::Permission',
-  'AWS::Logs::LogGroup',
   'AWS::Logs::MetricFilter',
-  'AWS::S3::BucketPolicy',
   'AWS::SNS::Subscription',
   'AWS::SNS::Topic',
   'AWS::SNS::TopicPolicy',
-  'AWS::SQS::QueuePolicy',
 ]);
 
 /**

@@ -5,6 +5,7 @@ import type { Assembly } from '../assembly.ts';
 import type { Clock } from '../clock.ts';
 import type { LocalDynamoDb } from '../dynamodb.ts';
 import type { EventSource } from '../event-source.ts';
+import type { Permissions } from '../iam/permissions.ts';
 import type { AsyncEvents } from '../lambda/async-events.ts';
 import type { ColdStart, LocalFunction } from '../lambda/function.ts';
 import type { FunctionUrl } from '../lambda/function-url.ts';
@@ -19,6 +20,7 @@ import type { LocalSqs } from '../sqs.ts';
 export interface Services {
   readonly assembly: Assembly;
   readonly clock: Clock;
+  readonly permissions: Permissions;
   readonly sqs: LocalSqs;
   readonly dynamodb: LocalDynamoDb;
   readonly s3: LocalS3;
@@ -82,7 +84,11 @@ export function parseProperties<T>(schema: z.ZodType<T>, { logicalId, properties
  * The name of a resource without a name in the template. It is the same at every start, so that its
  * data is found.
  */
-export function physicalName(services: Services, logicalId: string, longest: number): string {
+export function physicalName(
+  services: Pick<Services, 'assembly'>,
+  logicalId: string,
+  longest: number,
+): string {
   const name = `${services.assembly.stackName}-${logicalId}`;
   if (name.length <= longest) return name;
   const hash = createHash('sha256').update(name).digest('hex').slice(0, 12);

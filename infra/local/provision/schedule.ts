@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { ACCOUNT_ID, REGION } from '../environment.ts';
+import { AccessDenied } from '../iam/permissions.ts';
 import { Schedule } from '../schedule.ts';
 import { parseSchedule } from '../schedule-expression.ts';
-import { functionOf, ignored, type Provisioner, parseProperties, physicalName } from './resource.ts';
+import { assumedRole } from './iam.ts';
+import { functionOf, ignored, type Provisioner, parseProperties, physicalName, queueOf } from './resource.ts';
 
 const schema = z.strictObject({
   Name: z.string().optional(),
@@ -13,11 +15,10 @@ const schema = z.strictObject({
   Target: z.strictObject({
     Arn: z.string(),
     Input: z.string().optional(),
-    // Starting a function of this process cannot fail; EventInvokeConfig governs failures of the
-    // function itself.
+    // A denied run is not tried again; EventInvokeConfig governs failures of the function itself.
     RetryPolicy: ignored,
-    DeadLetterConfig: ignored,
-    RoleArn: ignored,
+    DeadLetterConfig: z.strictObject({ Arn: z.string() }).optional(),
+    RoleArn: z.unknown().optional(),
   }),
   FlexibleTimeWindow: ignored,
   Description: ignored,
@@ -31,8 +32,24 @@ export const schedule: Provisioner = (resource, services) => {
   const arn = `arn:aws:scheduler:${REGION}:${ACCOUNT_ID}:schedule/default/${name}`;
   const target = functionOf(services, Target.Arn, resource.logicalId);
   const next = parseSchedule(ScheduleExpression, services.clock.now());
-  const run = (scheduledAt: number) =>
-    services.asyncEvents.accept(target, Target.Input ?? eventOf(arn, scheduledAt));
+  const role = assumedRole(services, Target.RoleArn, 'scheduler.amazonaws.com', resource.logicalId);
+  const deadLetters =
+    Target.DeadLetterConfig && queueOf(services, Target.DeadLetterConfig.Arn, resource.logicalId);
+  const may = (action: string, on: string) =>
+    services.permissions.authorize({ accessKeyId: role, action, resource: on });
+  const run = (scheduledAt: number) => {
+    const event = Target.Input ?? eventOf(arn, scheduledAt);
+    try {
+      may('lambda:InvokeFunction', target.configuration.arn);
+    } catch (error) {
+      if (!(error instanceof AccessDenied)) throw error;
+      if (deadLetters === undefined) return;
+      may('sqs:SendMessage', deadLetters.arn);
+      services.sqs.send(deadLetters, event);
+      return;
+    }
+    services.asyncEvents.accept(target, event);
+  };
   if (State === 'ENABLED') services.schedules.push(new Schedule(next, run, services.clock));
   return { ref: name, attributes: { Arn: arn } };
 };

@@ -1,4 +1,4 @@
-import { deleteKey } from './objects.ts';
+import { authorizeDeletion, deleteKey } from './objects.ts';
 import type { Operation } from './operation.ts';
 import { notImplemented, S3Error } from './s3-error.ts';
 import { elements, unescapeText, type XmlTree, xmlDocument } from './xml.ts';
@@ -29,6 +29,7 @@ export const deleteObjects: Operation = {
     const outcomes = call.table.transaction(() =>
       objects.map(({ key, versionId }) => {
         try {
+          authorizeDeletion(call, key, versionId);
           const version = deleteKey(call, key, versionId);
           return { deleted: deletedElement(key, versionId, version) };
         } catch (error) {

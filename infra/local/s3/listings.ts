@@ -16,8 +16,9 @@ export const listObjectsV2: Operation = {
   selector: ['list-type', '2'],
   query: ['list-type', 'prefix', 'delimiter', 'max-keys', 'continuation-token', 'encoding-type'],
   headers: [],
-  run({ table, bucket, query }) {
+  run({ table, bucket, query, authorize }) {
     const { prefix, maxKeys, name } = commonParameters(query);
+    authorize('s3:ListBucket', undefined, { 's3:prefix': prefix });
     const delimiter = query.get('delimiter') ?? '';
     const token = query.get('continuation-token');
     const page: Entry[] = [];
@@ -56,8 +57,9 @@ export const listObjectVersions: Operation = {
   selector: ['versions', ''],
   query: ['versions', 'prefix', 'max-keys', 'key-marker', 'version-id-marker', 'encoding-type'],
   headers: [],
-  run({ table, bucket, query }) {
+  run({ table, bucket, query, authorize }) {
     const { prefix, maxKeys, name } = commonParameters(query);
+    authorize('s3:ListBucketVersions', undefined, { 's3:prefix': prefix });
     const keyMarker = query.get('key-marker') ?? '';
     const versionMarker = query.get('version-id-marker');
     if (versionMarker !== null && keyMarker === '') {

@@ -30,10 +30,15 @@ export const putObject: Operation = {
     'x-amz-decoded-content-length',
     'x-amz-trailer',
   ],
-  run({ table, bucket, key, headers, body, now }) {
-    const current = unlessDeleted(table.latest(bucket, key));
+  run({ table, bucket, key, headers, body, now, authorize }) {
     const ifMatch = headers.get('if-match');
     const ifNoneMatch = headers.get('if-none-match');
+    authorize('s3:PutObject', key, {
+      's3:ObjectCreationOperation': 'true',
+      ...(ifMatch !== undefined && { 's3:if-match': ifMatch }),
+      ...(ifNoneMatch !== undefined && { 's3:if-none-match': ifNoneMatch }),
+    });
+    const current = unlessDeleted(table.latest(bucket, key));
     if (ifMatch !== undefined) {
       if (ifMatch === '*' || ifNoneMatch !== undefined) {
         throw notImplemented('PutObject with If-Match: * or with both conditions');
@@ -91,6 +96,7 @@ export const deleteObject: Operation = {
   run(call) {
     const { table, bucket, key, query, headers } = call;
     const versionId = query.get('versionId');
+    authorizeDeletion(call, key, versionId);
     const ifMatch = headers.get('if-match');
     if (ifMatch !== undefined) {
       if (versionId !== null) throw notImplemented('DeleteObject with If-Match and versionId');
@@ -127,10 +133,22 @@ function matches(condition: string, { etag }: ObjectVersion): boolean {
   return condition === etag || `"${condition}"` === etag;
 }
 
-function findObject({ table, bucket, key, query }: S3Call): ObjectVersion {
+/** Who removes a version needs another permission than who removes the newest. */
+export function authorizeDeletion(
+  { authorize }: Pick<S3Call, 'authorize'>,
+  key: string,
+  versionId: string | null,
+): void {
+  authorize(versionId === null ? 's3:DeleteObject' : 's3:DeleteObjectVersion', key);
+}
+
+function findObject({ table, bucket, key, query, authorize }: S3Call): ObjectVersion {
   const versionId = query.get('versionId');
+  authorize(versionId === null ? 's3:GetObject' : 's3:GetObjectVersion', key);
   if (versionId === null) {
     const latest = table.latest(bucket, key);
+    // Who may not list the bucket does not learn that a key is missing.
+    if (latest === undefined || latest.deleteMarker) authorize('s3:ListBucket');
     if (latest === undefined) throw noSuchKey();
     if (latest.deleteMarker) throw noSuchKey(versionHeaders({ bucket }, latest));
     return latest;

@@ -10,6 +10,11 @@ export interface S3Call extends S3Request {
   readonly body: VerifiedBody;
   /** Milliseconds since the epoch. */
   readonly now: number;
+  /**
+   * @param key without it, the resource is the bucket
+   * @throws S3Error AccessDenied when the caller may not do this
+   */
+  readonly authorize: (action: string, key?: string, context?: Readonly<Record<string, string>>) => void;
 }
 
 export interface Reply {

@@ -3,12 +3,13 @@ import { mkdir } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { InvalidConfigurationError } from '../../../shared/errors.ts';
+import { AccessDenied, type Authorize, accessKeyOf } from '../iam/permissions.ts';
 import { listen } from '../listen.ts';
 import { readBody } from './body.ts';
 import type { BucketSettings } from './bucket.ts';
 import { applyExpirations, utcDay } from './lifecycle.ts';
 import { ObjectTable } from './object-table.ts';
-import type { Reply } from './operation.ts';
+import type { Reply, S3Call } from './operation.ts';
 import { parseRequest } from './request.ts';
 import { operationFor } from './router.ts';
 import { S3Error } from './s3-error.ts';
@@ -21,6 +22,8 @@ export interface LocalS3Options {
   readonly port?: number;
   /** Milliseconds since the epoch, for expiration rules. Default: the system clock. */
   readonly now?: () => number;
+  /** Default: everybody may do everything. */
+  readonly authorize?: Authorize;
 }
 
 export interface LocalS3 {
@@ -44,11 +47,12 @@ export interface LocalS3 {
  * @throws InvalidConfigurationError when the port is in use, or the data folder is not writable or
  *   in use
  */
-export async function startS3({ dataDir, port = 0, now = Date.now }: LocalS3Options = {}): Promise<LocalS3> {
+export async function startS3(options: LocalS3Options = {}): Promise<LocalS3> {
+  const { dataDir, port = 0, now = Date.now, authorize = () => {} } = options;
   const table = new ObjectTable(dataDir === undefined ? undefined : await databaseFile(dataDir));
   const lastSweepDays = new Map<string, number>();
   const server = createServer((request, response) => {
-    answer(request, table, lastSweepDays, now)
+    answer(request, table, lastSweepDays, now, authorize)
       .catch(errorReply)
       .then((reply) => send(reply, request, response));
   });
@@ -83,6 +87,7 @@ async function answer(
   table: ObjectTable,
   lastSweepDays: Map<string, number>,
   now: () => number,
+  authorize: Authorize,
 ): Promise<Reply> {
   const request = parseRequest(incoming);
   const operation = operationFor(request);
@@ -97,7 +102,17 @@ async function answer(
     applyExpirations(table, bucket, time);
     lastSweepDays.set(bucket.name, today);
   }
-  return operation.run({ ...request, table, bucket, body, now: time });
+  const accessKeyId = accessKeyOf(incoming.headers.authorization);
+  const check: S3Call['authorize'] = (action, key, context) => {
+    const resource = `arn:aws:s3:::${bucket.name}${key === undefined ? '' : `/${key}`}`;
+    try {
+      authorize({ accessKeyId, action, resource, ...(context && { context }) });
+    } catch (error) {
+      if (!(error instanceof AccessDenied)) throw error;
+      throw new S3Error(403, 'AccessDenied', error.message);
+    }
+  };
+  return operation.run({ ...request, table, bucket, body, now: time, authorize: check });
 }
 
 function errorReply(error: unknown): Reply {

@@ -56,7 +56,33 @@ const RESOURCES = {
       Target: { Arn: { 'Fn::GetAtt': ['Consolidate', 'Arn'] }, RoleArn: { 'Fn::GetAtt': ['Role', 'Arn'] } },
     },
   },
-  Role: { Type: 'AWS::IAM::Role' },
+  Topic: { Type: 'AWS::SNS::Topic' },
+  Role: {
+    Type: 'AWS::IAM::Role',
+    Properties: {
+      AssumeRolePolicyDocument: {
+        Version: '2012-10-17',
+        Statement: [
+          { Effect: 'Allow', Action: 'sts:AssumeRole', Principal: { Service: 'scheduler.amazonaws.com' } },
+        ],
+      },
+    },
+  },
+  Policy: {
+    Type: 'AWS::IAM::Policy',
+    Properties: {
+      PolicyName: 'start',
+      Roles: [{ Ref: 'Role' }],
+      PolicyDocument: {
+        Version: '2012-10-17',
+        Statement: {
+          Effect: 'Allow',
+          Action: 'lambda:InvokeFunction',
+          Resource: { 'Fn::GetAtt': ['Consolidate', 'Arn'] },
+        },
+      },
+    },
+  },
   Url: {
     Type: 'AWS::Lambda::Url',
     Properties: { AuthType: 'NONE', TargetFunctionArn: { 'Fn::GetAtt': ['Update', 'Arn'] } },

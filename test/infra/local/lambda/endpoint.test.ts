@@ -11,6 +11,7 @@ let client: LambdaClient;
 
 beforeAll(async () => {
   const echo = {
+    configuration: { arn: ARN },
     async invoke(payload: string) {
       const failed = payload.includes('fail');
       return {

@@ -8,6 +8,7 @@ const SIGNED = { authorization: 'AWS4-HMAC-SHA256 Credential=local' };
 async function urlOf(answer: unknown, { failed = false, authType = 'NONE' as 'NONE' | 'AWS_IAM' } = {}) {
   const events: Record<string, unknown>[] = [];
   const target = {
+    configuration: { arn: 'arn:aws:lambda:us-east-1:000000000000:function:answer' },
     async invoke(payload: string, requestId: string) {
       events.push(JSON.parse(payload));
       return { requestId, failed, payload: JSON.stringify(answer) };

@@ -7,6 +7,7 @@ import { interruption } from './exit.ts';
 import { invoke } from './invoke.ts';
 import { readJsonLines } from './json-lines.ts';
 import { printJson, printLine } from './output.ts';
+import { scoreSum } from './score-sum.ts';
 import { resourceName } from './stack-outputs.ts';
 
 interface PersonalizeOptions {
@@ -58,10 +59,7 @@ async function personalize(file: string, options: PersonalizeOptions): Promise<v
   );
   for (const item of answer.items) {
     if (!('score' in item)) continue;
-    const parts =
-      item.parts === undefined
-        ? ''
-        : `  = ${item.parts.base.toFixed(4)} + ${item.parts.item.toFixed(4)} (item) + ${item.parts.user.toFixed(4)} (user)`;
+    const parts = item.parts === undefined ? '' : scoreSum(item.parts);
     printLine(`${item.score.toFixed(4)}  ${item.itemId ?? `line ${item.index + 1}`}${parts}`);
   }
 }

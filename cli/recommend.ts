@@ -5,6 +5,7 @@ import { RECOMMEND_LIMITS } from '../shared/contract/catalogue-request.ts';
 import { InvalidInputError } from '../shared/errors.ts';
 import { invoke } from './invoke.ts';
 import { printJson, printLine } from './output.ts';
+import { scoreSum } from './score-sum.ts';
 import { resourceName } from './stack-outputs.ts';
 
 interface RecommendOptions {
@@ -16,6 +17,8 @@ interface RecommendOptions {
   readonly filter?: unknown;
   readonly exclude?: readonly string[];
   readonly again?: boolean;
+  readonly metWithin?: number;
+  readonly metBy?: readonly string[];
   readonly diversity?: number;
   readonly maxPerValue?: { attribute: string; count: number };
   readonly explore?: boolean;
@@ -36,21 +39,23 @@ export function recommendCommand(): Command {
     .option('--filter <json>', 'which items, such as {"attribute":"genre","in":["comedy"]}', json)
     .option('--exclude <itemId...>', 'leave these items out')
     .option('--again', 'also items that the user has interacted with')
+    .option('--met-within <days>', 'leave out only items met in so many days', days)
+    .option('--met-by <kind...>', 'leave out only items met by reward, watch or target')
     .option('--diversity <0..1>', '0 is by score alone, 1 as unlike each other as possible', Number)
     .option('--max-per-value <attribute=n>', 'at most n items with the same value of an attribute', cap)
     .option(
       '--explore',
       'draw the user’s taste from what is known of it, for items that may be better than they look',
     )
-    .option('--request-id <id>', 'names the draw, so that it can be repeated')
-    .option('--explain', 'show the base, item and user parts of every score')
+    .option('--request-id <id>', 'names the answer in feedback; the same id repeats a draw')
+    .option('--explain', 'show the parts of every score, and which past items pulled most')
     .option('--json', 'print the answer as one line of JSON')
     .action(recommend);
 }
 
 async function recommend(options: RecommendOptions): Promise<void> {
   const { user, similarTo, limit, filter, exclude, diversity, maxPerValue, explain = false } = options;
-  const { explore, requestId } = options;
+  const { explore } = options;
   if (explore && similarTo !== undefined)
     throw new InvalidInputError('', '--explore with --similar-to', 'one of them');
   if (user === undefined && similarTo === undefined)
@@ -69,25 +74,35 @@ async function recommend(options: RecommendOptions): Promise<void> {
     filter,
     exclude,
     excludeInteracted: options.again !== true,
+    interactedWithinDays: options.metWithin,
+    interactedBy: options.metBy,
     diversity,
     maxPerValue,
     explain,
-    ...(explore === undefined ? {} : { explore, requestId }),
+    ...(similarTo === undefined ? { explore, requestId: options.requestId } : {}),
   });
   if (options.json) return printJson(answer);
   const { catalogueVersion, matching } = answer;
-  const draw = 'requestId' in answer ? `draw ${answer.requestId}, ` : '';
+  const id = 'recommendationId' in answer ? `recommendation ${answer.recommendationId}, ` : '';
   const by = 'source' in answer ? `${answer.source}, adapter version ${answer.adapterVersion}, ` : '';
-  printLine(`${by}${draw}catalogue version ${catalogueVersion}, ${matching} items match`);
+  printLine(`${by}${id}catalogue version ${catalogueVersion}, ${matching} items match`);
   for (const item of answer.items) printLine(described(item));
 }
 
-function described({ itemId, score, parts }: RecommendedItem): string {
-  const sum =
-    parts === undefined
-      ? ''
-      : `  = ${parts.base.toFixed(4)} + ${parts.item.toFixed(4)} (item) + ${parts.user.toFixed(4)} (user)`;
-  return `${score.toFixed(4)}  ${itemId}${sum}`;
+function described({ itemId, score, parts, propensity, because }: RecommendedItem): string {
+  const chance = propensity === undefined ? '' : `  shown with probability ${propensity.toFixed(3)}`;
+  const pulled = because?.items.map(({ itemId: past, pull }) => `${past} ${signed(pull)}`).join(', ');
+  const why = pulled === undefined || pulled === '' ? '' : `  because of ${pulled}`;
+  return `${score.toFixed(4)}  ${itemId}${chance}${parts === undefined ? '' : scoreSum(parts)}${why}`;
+}
+
+function signed(value: number): string {
+  return `${value < 0 ? '' : '+'}${value.toFixed(4)}`;
+}
+
+function days(text: string): number {
+  if (Number(text) > 0 && Number.isFinite(Number(text))) return Number(text);
+  throw new InvalidArgumentError('expected a number of days above 0.');
 }
 
 function wholeNumber(maximum: number) {

@@ -1,3 +1,4 @@
+import { metItems } from '../../shared/adapters/recent-items.ts';
 import {
   type Catalogue,
   type CatalogueReader,
@@ -24,7 +25,10 @@ import { InvalidInputError, shown } from '../../shared/errors.ts';
 import { encodeEmbedding } from '../../shared/feedback/embedding-codec.ts';
 import { personalizedQuery } from '../../shared/lora/forward.ts';
 import { createRandom } from '../../shared/lora/random.ts';
+import { scoreParts } from '../../shared/serving/score-parts.ts';
 import { type ServedUser, type ServingServices, servedUser } from '../../shared/serving/served-user.ts';
+import { becauseFor } from './because.ts';
+import { PROPENSITY_DRAWS, propensities } from './propensity.ts';
 import { type UserScorer, userScorer } from './user-scorer.ts';
 
 export interface RecommendServices extends ServingServices {
@@ -37,6 +41,7 @@ export interface RecommendServices extends ServingServices {
 const POOL = { factor: 10, minimum: 100 } as const;
 /** For a user, the most similar items are ranked by taste: so many times as many as asked for. */
 const SIMILAR_FACTOR = 5;
+const DAY_SECONDS = 86_400;
 
 /**
  * The best items of the whole catalogue for a user, exactly. Who was held out gets what everybody likes.
@@ -46,18 +51,31 @@ export async function recommend(
   request: RecommendRequest,
   services: RecommendServices,
 ): Promise<RecommendAnswer> {
-  const { user, catalogue, scorer } = await scorerOf(request.userId, services, request.explore);
+  const { userId, requestId, explain } = request;
+  const { user, catalogue, scorer: mean } = await scorerOf(userId, services);
   const { selection, count } = selected(catalogue, request, user, services.now());
-  const chosen = await choose(catalogue, scorer, selection, count, request, services);
+  const draws = request.explore ? mean.draw : undefined;
+  const scorer = draws === undefined ? mean : draws(createRandom(`explore ${userId} ${requestId}`).normal);
+  const show = (by: LinearScorer) => choose(catalogue, by, selection, count, request, services);
+  const chosen = await show(scorer);
+  const measured = draws !== undefined && request.diversity === 0;
+  const propensity = measured ? await propensities(chosen, draws, show, `${userId} ${requestId}`) : undefined;
+  // A draw is not made of the user's past.
+  const because = explain && draws === undefined ? becauseFor(user, catalogue) : undefined;
   return {
-    userId: request.userId,
+    userId,
+    recommendationId: requestId,
     adapterVersion: user.adapter?.version ?? 0,
     skillsVersion: user.shared.population.version,
     catalogueVersion: catalogue.version,
     source: user.source,
     matching: count,
-    ...(scorer.isDraw ? { requestId: request.explore } : {}),
-    items: chosen.map((item) => answered(item, scorer, request.explain)),
+    ...(draws === undefined ? {} : { requestId }),
+    ...(propensity === undefined ? {} : { propensityDraws: PROPENSITY_DRAWS }),
+    items: chosen.map((item, i) => ({
+      ...answered(item, scorer, explain ? { user, because } : undefined),
+      ...(propensity === undefined ? {} : { propensity: propensity[i]! }),
+    })),
   };
 }
 
@@ -91,6 +109,9 @@ export async function similar(request: SimilarRequest, services: RecommendServic
       chosen.map((item) => ({ itemId: item.itemId, score: item.score, similarity: item.score })),
     );
   }
+  const explain = request.explain
+    ? { user: found.user, because: becauseFor(found.user, catalogue) }
+    : undefined;
   const nearest = topItems(catalogue, bySimilarity, selection, limit * SIMILAR_FACTOR);
   const among = catalogue.shards.map(({ keys }) => new Uint8Array(keys.length));
   for (const { shard, row } of nearest) among[shard]![row] = 1;
@@ -98,7 +119,7 @@ export async function similar(request: SimilarRequest, services: RecommendServic
   return answer(
     chosen,
     chosen.map((item) => ({
-      ...answered(item, found.scorer, request.explain),
+      ...answered(item, found.scorer, explain),
       similarity: similarityOf(item),
     })),
   );
@@ -129,11 +150,10 @@ export async function search(request: SearchRequest, services: RecommendServices
   };
 }
 
-async function scorerOf(userId: string, services: RecommendServices, explore?: string) {
+async function scorerOf(userId: string, services: RecommendServices) {
   const user = await servedUser(userId, services);
   const catalogue = await catalogueFor(user.shared.basis, services);
-  const draws = explore === undefined ? undefined : createRandom(`explore ${userId} ${explore}`);
-  return { user, catalogue, scorer: await userScorer(user, catalogue, services.catalogue, draws) };
+  return { user, catalogue, scorer: await userScorer(user, catalogue, services.catalogue) };
 }
 
 async function catalogueFor(
@@ -146,13 +166,11 @@ async function catalogueFor(
   return catalogue;
 }
 
-function selected(
-  catalogue: Catalogue,
-  { filter, exclude, excludeInteracted }: Choosing,
-  user: ServedUser | undefined,
-  now: number,
-) {
-  const interacted = excludeInteracted ? (user?.stored?.recentItems ?? []) : [];
+function selected(catalogue: Catalogue, request: Choosing, user: ServedUser | undefined, now: number) {
+  const { filter, exclude, excludeInteracted, interactedWithinDays: days, interactedBy: kinds } = request;
+  const since = days === undefined ? undefined : Math.max(0, now / 1_000 - days * DAY_SECONDS);
+  const recent = excludeInteracted ? user?.stored?.recentItems : undefined;
+  const interacted = recent === undefined ? [] : metItems(recent, { since, kinds });
   return select(catalogue, { filter, exclude: [...exclude.map(itemKey), ...interacted], now });
 }
 
@@ -175,14 +193,20 @@ async function choose(
   }
 }
 
-function answered(item: Ranked, scorer: UserScorer, explain: boolean): RecommendedItem {
+function answered(
+  item: Ranked,
+  scorer: UserScorer,
+  explain: { readonly user: ServedUser; readonly because: ReturnType<typeof becauseFor> } | undefined,
+): RecommendedItem {
   const { itemId, score } = item;
-  if (!explain) return { itemId, score };
+  if (explain === undefined) return { itemId, score };
   const part = scorer.itemParts?.[item.shard]?.[item.row] ?? 0;
+  const user = score - scorer.meanReward - part;
   return {
     itemId,
     score,
-    parts: { base: scorer.meanReward, item: part, user: score - scorer.meanReward - part },
+    parts: scoreParts(explain.user.shared.model, scorer.meanReward, part, user),
+    ...(explain.because === undefined ? {} : { because: explain.because(item, user) }),
   };
 }
 

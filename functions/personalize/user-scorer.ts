@@ -1,8 +1,7 @@
 import { type Catalogue, type CatalogueReader, placeOf } from '../../shared/catalogue/catalogue-reader.ts';
 import type { LinearScorer } from '../../shared/catalogue/scan.ts';
 import { userPart } from '../../shared/lora/forward.ts';
-import { coefficientsFor } from '../../shared/lora/learner.ts';
-import type { Random } from '../../shared/lora/random.ts';
+import { coefficientsFor, drawsFor } from '../../shared/lora/learner.ts';
 import { itemPartOfKey, type PopulationModel } from '../../shared/population/population-model.ts';
 import type { ServedUser } from '../../shared/serving/served-user.ts';
 
@@ -12,8 +11,8 @@ export interface UserScorer extends LinearScorer {
   readonly itemParts: readonly Float64Array[] | null;
   /** The mean reward; what `base` holds of the user is the offset. */
   readonly meanReward: number;
-  /** Whether the coefficients were drawn. */
-  readonly isDraw: boolean;
+  /** The same with coefficients drawn from their posterior, where scores are linear in ψ. */
+  readonly draw?: (normal: () => number) => UserScorer;
 }
 
 /** Effects of all items of a catalogue, kept while neither it nor the population model changes. */
@@ -22,26 +21,34 @@ const knownItemParts = new WeakMap<Catalogue, { population: PopulationModel; par
 /**
  * The user's part is ψ·m, read from the features in memory. For the learner `sgd`, and for users with target embeddings, it is not
  * linear in ψ: then every item is scored from its embedding, which takes longer.
- * @param exploring draws the user's coefficients from their posterior, where scores are linear in ψ
  * @throws UnavailableError, CorruptObjectError
  */
 export async function userScorer(
   { source, lora, shared, adapter }: ServedUser,
   catalogue: Catalogue,
   reader: CatalogueReader,
-  exploring?: Random,
 ): Promise<UserScorer> {
   const { population, model } = shared;
   const meanReward = model.choice ? 0 : model.prior.meanReward;
   const itemParts = itemPartsOf(catalogue, population);
-  const known = { meanReward, itemParts, isDraw: false };
+  const known = { meanReward, itemParts };
   if (lora.basis === null)
     return { ...known, base: meanReward + lora.offset, coefficients: null, effects: itemParts };
-  const m = coefficientsFor(source === 'adapter' ? adapter?.state : undefined, model, exploring?.normal);
+  const state = source === 'adapter' ? adapter?.state : undefined;
+  const m = coefficientsFor(state, model);
   if (m !== null) {
-    const base = meanReward + m.at(-1)!;
-    const isDraw = exploring !== undefined;
-    return { ...known, base, coefficients: m.subarray(0, -1), effects: itemParts, isDraw };
+    const linear = (drawn: Float64Array): UserScorer => {
+      const base = meanReward + drawn.at(-1)!;
+      return { ...known, base, coefficients: drawn.subarray(0, -1), effects: itemParts };
+    };
+    let draws: ReturnType<typeof drawsFor>;
+    return {
+      ...linear(m),
+      draw: (normal) => {
+        draws ??= drawsFor(state, model)!;
+        return linear(draws(normal));
+      },
+    };
   }
   const effects: Float64Array[] = [];
   for (const shard of catalogue.shards.keys()) {

@@ -1,18 +1,25 @@
 import type { StoredAdapter } from '../../shared/adapters/adapter-object.ts';
 import { canContinue } from '../../shared/adapters/compatibility.ts';
 import { eventKey, remember } from '../../shared/adapters/recent-events.ts';
-import { rememberItems } from '../../shared/adapters/recent-items.ts';
+import { type Meeting, NO_RECENT_ITEMS, rememberItems } from '../../shared/adapters/recent-items.ts';
 import type { FunctionSettings } from '../../shared/config/settings.ts';
-import { cellOf, type Episode, type ItemResidual, itemKey } from '../../shared/episodes/episode.ts';
+import {
+  type Attribution,
+  cellOf,
+  type Episode,
+  type ItemResidual,
+  itemKey,
+  MOST_ATTRIBUTIONS,
+} from '../../shared/episodes/episode.ts';
 import { outcomeOf } from '../../shared/episodes/outcome.ts';
-import type { FeedbackEvent } from '../../shared/feedback/event.ts';
+import type { FeedbackEvent, Interaction } from '../../shared/feedback/event.ts';
 import { type LearnerState, learnerOf } from '../../shared/lora/learner.ts';
 import type { PredictedReward } from '../../shared/lora/prequential.ts';
-import type { TrainingInteraction } from '../../shared/lora/training.ts';
+import type { Model, Training, TrainingInteraction } from '../../shared/lora/training.ts';
 import { sampleOfUpdate } from '../../shared/population/embedding-sample.ts';
 import { hyperparametersFor } from '../../shared/population/exploration.ts';
 import { isHeldOut } from '../../shared/population/holdout.ts';
-import { effectOfItem } from '../../shared/population/population-model.ts';
+import { effectOfItem, type ItemEffects } from '../../shared/population/population-model.ts';
 import type { SharedLearning } from '../../shared/population/shared-learning.ts';
 
 /** What some events of one user change: the next version of the adapter, or nothing when all of them were applied before. */
@@ -50,34 +57,14 @@ export function applyEvents(
   const scale = settings.scalingFactor / settings.rank;
   const shape = { embeddingDim: settings.embeddingDim, rank: settings.rank, scale };
   const continued = previous !== undefined && canContinue(previous, settings, model) ? previous : undefined;
-  let state: LearnerState = continued?.state ?? learnerOf(settings.learner).create(model, shape);
-  const learner = learnerOf(state.learner);
-  const samplesSeen = state.record.count;
-  const predictions: PredictedReward[] = [];
-  const residuals: ItemResidual[] = [];
-  for (const event of applied) {
-    const training = learner.train(
-      state,
-      model,
-      event.interactions.map(
-        ({ itemId, ...interaction }): TrainingInteraction => ({
-          ...interaction,
-          itemEffect: effectOfItem(population.items, itemId),
-        }),
-      ),
-    );
-    state = training.state;
-    predictions.push(...training.predictions);
-    const rewarded = event.interactions.filter((interaction) => interaction.reward !== undefined);
-    rewarded.forEach(({ itemId }, i) => {
-      if (itemId === undefined) return;
-      residuals.push({
-        itemKey: itemKey(itemId),
-        residual: Math.fround(bounded(training.predictions[i]!.itemResidual)),
-      });
-    });
-  }
-  const { basis, b, offset } = learner.solve(state, model);
+  const start: LearnerState = continued?.state ?? learnerOf(settings.learner).create(model, shape);
+  const { state, predictions, residuals, meetings, attributions } = learn(
+    start,
+    applied,
+    model,
+    population.items,
+  );
+  const { basis, b, offset } = learnerOf(state.learner).solve(state, model);
   const version = (previous?.version ?? 0) + 1;
   const interactions = applied.flatMap((event) => event.interactions);
   const embeddings = learning.samplesEmbeddings
@@ -95,13 +82,14 @@ export function applyEvents(
     context: {
       events: applied.length,
       interactions: interactions.length,
-      samplesSeen,
+      samplesSeen: start.record.count,
       skillsVersion: population.version,
     },
     outcome: outcomeOf(predictions, hyperparameters !== undefined),
     residuals,
     ...(hyperparameters === undefined ? {} : { hyperparameters }),
     ...(embeddings.length > 0 ? { embeddings } : {}),
+    ...(attributions.length > 0 ? { attributions } : {}),
     ...(isHeldOut(userKey, settings.holdout) ? { heldOut: true } : {}),
   };
   const adapter: StoredAdapter = {
@@ -121,13 +109,48 @@ export function applyEvents(
       previous?.recentEvents ?? new BigUint64Array(0),
       applied.map(({ eventId }) => eventKey(eventId)),
     ),
-    recentItems: rememberItems(
-      previous?.recentItems ?? new BigUint64Array(0),
-      interactions.flatMap(({ itemId }) => (itemId === undefined ? [] : [itemKey(itemId)])),
-    ),
+    recentItems: rememberItems(previous?.recentItems ?? NO_RECENT_ITEMS, meetings),
     lastEpisode: episode,
   };
   return { adapter, applied, duplicates };
+}
+
+/** Trains on events one after the other, and gathers what is to be remembered of their items. */
+function learn(start: LearnerState, events: readonly FeedbackEvent[], model: Model, effects: ItemEffects) {
+  const learner = learnerOf(start.learner);
+  let state = start;
+  const predictions: PredictedReward[] = [];
+  const residuals: ItemResidual[] = [];
+  const meetings: Meeting[] = [];
+  const attributions: Attribution[] = [];
+  for (const { interactions, occurredAt } of events) {
+    const at = Math.max(0, Math.floor(Date.parse(occurredAt) / 1_000));
+    const trained: TrainingInteraction[] = interactions.map(({ itemId, ...interaction }) => ({
+      ...interaction,
+      itemEffect: effectOfItem(effects, itemId),
+    }));
+    const training: Training<LearnerState> = learner.train(state, model, trained);
+    state = training.state;
+    predictions.push(...training.predictions);
+    let rewards = 0;
+    interactions.forEach((interaction, i) => {
+      const prediction = interaction.reward === undefined ? undefined : training.predictions[rewards++]!;
+      if (interaction.itemId === undefined) return;
+      const key = itemKey(interaction.itemId);
+      const reward = interaction.reward ?? null;
+      meetings.push({ key, at, kind: kindOf(interaction), reward, itemEffect: trained[i]!.itemEffect });
+      if (prediction !== undefined)
+        residuals.push({ itemKey: key, residual: Math.fround(bounded(prediction.itemResidual)) });
+      const { recommendationId } = interaction;
+      if (recommendationId !== undefined) attributions.push({ recommendationId, itemKey: key, reward });
+    });
+  }
+  return { state, predictions, residuals, meetings, attributions: attributions.slice(-MOST_ATTRIBUTIONS) };
+}
+
+function kindOf(interaction: Interaction): Meeting['kind'] {
+  if (interaction.reward === undefined) return 'target';
+  return interaction.watched ? 'watch' : 'reward';
 }
 
 /** Rewards lie in [0, 1]: a larger residual is the fault of the prediction, and no user may move an item by more than that. */

@@ -42,7 +42,7 @@ export class AdapterCache {
 function bytesOf({ adapter }: Loaded): number {
   const { state, weights, recentEvents, recentItems } = adapter;
   const arrays: ArrayBufferView[] = [weights.b, recentEvents];
-  if (recentItems !== undefined) arrays.push(recentItems);
+  if (recentItems !== undefined) arrays.push(...Object.values(recentItems));
   let buffered = 0;
   if (state.learner === 'sgd') {
     for (const { values, anchor, fisher } of [state.a, state.b]) arrays.push(values, anchor, fisher);

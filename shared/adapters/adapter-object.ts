@@ -1,5 +1,11 @@
 import * as z from 'zod';
-import { type Episode, packResiduals, unpackResiduals } from '../episodes/episode.ts';
+import {
+  type Episode,
+  packAttributions,
+  packResiduals,
+  unpackAttributions,
+  unpackResiduals,
+} from '../episodes/episode.ts';
 import { CorruptObjectError } from '../errors.ts';
 import type { LoraAdapter, LoraWeights } from '../lora/forward.ts';
 import type { LearnerState } from '../lora/learner.ts';
@@ -12,6 +18,7 @@ import {
   TensorReader,
 } from '../storage/tensor-document.ts';
 import { decodeState, encodeState, stateContent } from './learner-state.ts';
+import { NO_RECENT_ITEMS, type RecentItems, recentItemsOf } from './recent-items.ts';
 
 /** A user's adapter as it stands in S3: weights to serve, the state to learn on from, and what makes commits exactly-once. */
 export interface StoredAdapter {
@@ -35,8 +42,8 @@ export interface StoredAdapter {
   readonly skillsVersion: number;
   /** Hashes of the event ids applied last, oldest first; see recent-events.ts. */
   readonly recentEvents: BigUint64Array;
-  /** Keys of the items interacted with last, see recent-items.ts; absent where none is known, as in objects of earlier versions. */
-  readonly recentItems?: BigUint64Array;
+  /** The items interacted with last; absent where none is known, as in objects of earlier versions. */
+  readonly recentItems?: RecentItems;
   /** Of the newest update, whose version an adapter that was rolled back has passed; null for adapters made by hand. */
   readonly lastEpisode: Episode | null;
   /** What else its writer keeps with it. */
@@ -47,6 +54,7 @@ const FORMAT = 'attune-adapter';
 const FORMAT_VERSION = 1;
 const RECENT_ITEMS = 'recent_items';
 const LAST_EMBEDDINGS = 'last_episode.embeddings';
+const LAST_ATTRIBUTIONS = 'last_episode.attributions';
 
 const count = z.int().min(0);
 const real = z.number();
@@ -94,9 +102,13 @@ export function encodeAdapter(adapter: StoredAdapter): Uint8Array {
   const { tensors, content: stateDocument } = encodeState(state, adapter);
   tensors.recent_events = { shape: [adapter.recentEvents.length], values: adapter.recentEvents };
   // Tensors that an earlier version does not know, it ignores.
-  const { recentItems } = adapter;
-  if (recentItems !== undefined && recentItems.length > 0)
-    tensors[RECENT_ITEMS] = { shape: [recentItems.length], values: recentItems };
+  const { keys, lastAt, kinds, sums } = adapter.recentItems ?? NO_RECENT_ITEMS;
+  if (keys.length > 0) {
+    tensors[RECENT_ITEMS] = { shape: [keys.length], values: keys };
+    tensors[`${RECENT_ITEMS}.last_at`] = { shape: [keys.length], values: lastAt };
+    tensors[`${RECENT_ITEMS}.kinds`] = { shape: [keys.length], values: kinds };
+    tensors[`${RECENT_ITEMS}.sums`] = { shape: [keys.length, 3], values: sums };
+  }
   if (weights.b.length > 0) {
     tensors.lora_A = { shape: [r, d], values: adapter.a };
     tensors.lora_B = { shape: [d, r], values: weights.b };
@@ -104,6 +116,10 @@ export function encodeAdapter(adapter: StoredAdapter): Uint8Array {
   if (lastEpisode !== null && lastEpisode.residuals.length > 0) {
     const bytes = packResiduals(lastEpisode.residuals);
     tensors['last_episode.residuals'] = { shape: [bytes.length], values: bytes };
+  }
+  if (lastEpisode?.attributions !== undefined) {
+    const bytes = new Uint8Array(Buffer.from(packAttributions(lastEpisode.attributions), 'utf8'));
+    tensors[LAST_ATTRIBUTIONS] = { shape: [bytes.length], values: bytes };
   }
   const embeddings = lastEpisode?.embeddings;
   if (embeddings !== undefined) tensors[LAST_EMBEDDINGS] = stackHalves(embeddings);
@@ -164,9 +180,7 @@ export function decodeAdapter(source: Uint8Array | TensorFile, key: string): Sto
     },
     skillsVersion: c.skillsVersion,
     recentEvents: reader.read('recent_events', BigUint64Array, [reader.rows('recent_events')]),
-    ...(reader.has(RECENT_ITEMS)
-      ? { recentItems: reader.read(RECENT_ITEMS, BigUint64Array, [reader.rows(RECENT_ITEMS)]) }
-      : {}),
+    ...(reader.has(RECENT_ITEMS) ? { recentItems: readRecentItems(reader) } : {}),
     lastEpisode:
       c.lastEpisode === null
         ? null
@@ -174,6 +188,7 @@ export function decodeAdapter(source: Uint8Array | TensorFile, key: string): Sto
             ...c.lastEpisode,
             userKey: c.userKey,
             residuals: readResiduals(reader, key),
+            ...(reader.has(LAST_ATTRIBUTIONS) ? { attributions: readAttributions(reader, key) } : {}),
             ...(reader.has(LAST_EMBEDDINGS) ? { embeddings: readHalves(reader, LAST_EMBEDDINGS) } : {}),
           },
     ...(c.annotations === undefined ? {} : { annotations: c.annotations }),
@@ -184,6 +199,28 @@ export function decodeAdapter(source: Uint8Array | TensorFile, key: string): Sto
 export function loraOf({ embeddingDim, rank, scale, a, weights }: StoredAdapter): LoraAdapter {
   const { b, offset } = weights;
   return { basis: a.length === 0 ? null : { embeddingDim, rank, scale, a }, b, offset };
+}
+
+function readRecentItems(reader: TensorReader): RecentItems {
+  const count = reader.rows(RECENT_ITEMS);
+  const keys = reader.read(RECENT_ITEMS, BigUint64Array, [count]);
+  // Objects of earlier versions have the keys alone.
+  if (!reader.has(`${RECENT_ITEMS}.sums`)) return recentItemsOf(keys);
+  return {
+    keys,
+    lastAt: reader.read(`${RECENT_ITEMS}.last_at`, Uint32Array, [count]),
+    kinds: reader.read(`${RECENT_ITEMS}.kinds`, Uint8Array, [count]),
+    sums: reader.read(`${RECENT_ITEMS}.sums`, Float32Array, [count, 3]),
+  };
+}
+
+function readAttributions(reader: TensorReader, key: string): Episode['attributions'] {
+  const bytes = reader.read(LAST_ATTRIBUTIONS, Uint8Array, [reader.rows(LAST_ATTRIBUTIONS)]);
+  try {
+    return unpackAttributions(Buffer.from(bytes).toString('utf8'));
+  } catch (cause) {
+    throw new CorruptObjectError(key, `${LAST_ATTRIBUTIONS} cannot be read`, { cause });
+  }
 }
 
 function readResiduals(reader: TensorReader, key: string): Episode['residuals'] {

@@ -1,16 +1,107 @@
+import { INTERACTION_KINDS, type InteractionKind } from '../interaction-kinds.ts';
+
 /**
- * The items that a user has interacted with last, as their 64-bit keys, each once, in order of its last interaction, oldest first.
- * A recommendation leaves them out.
+ * The items that a user has interacted with last, each once, in order of its last interaction, oldest first. A recommendation leaves
+ * them out, and an explanation names those that pulled. All arrays but `keys` hold zeros for items met before these were kept.
  */
+export interface RecentItems {
+  /** 64-bit keys of the items. */
+  readonly keys: BigUint64Array;
+  /** When the last interaction occurred, seconds since 1970; 0 where it is not known. */
+  readonly lastAt: Uint32Array;
+  /** What the user did with the item, a bit of {@link KIND_BITS} for each kind; 0 where it is not known. */
+  readonly kinds: Uint8Array;
+  /** Of every item three numbers: how many rewards, Σr, and Σβ, the item effects known when they were learned. */
+  readonly sums: Float32Array;
+}
+
+export const KIND_BITS = { reward: 1, watch: 2, target: 4 } as const satisfies Record<
+  InteractionKind,
+  number
+>;
+
+/** One interaction with an item. */
+export interface Meeting {
+  readonly key: bigint;
+  /** Seconds since 1970. */
+  readonly at: number;
+  readonly kind: InteractionKind;
+  /** Null where the interaction had a target embedding. */
+  readonly reward: number | null;
+  /** β of the item when the interaction was learned. */
+  readonly itemEffect: number;
+}
+
 export const RECENT_ITEMS_KEPT = 1_024;
+/** Items of which only the keys are known. */
+export function recentItemsOf(keys: BigUint64Array): RecentItems {
+  const { length } = keys;
+  return {
+    keys,
+    lastAt: new Uint32Array(length),
+    kinds: new Uint8Array(length),
+    sums: new Float32Array(3 * length),
+  };
+}
+
+export const NO_RECENT_ITEMS = recentItemsOf(new BigUint64Array(0));
+const LATEST = 2 ** 32 - 1;
+
+interface Met {
+  lastAt: number;
+  kinds: number;
+  sums: [rewards: number, reward: number, effect: number];
+}
 
 /** The newest {@link RECENT_ITEMS_KEPT} of `recent` followed by `added`. Does not depend on how `added` is cut into calls. */
-export function rememberItems(recent: BigUint64Array, added: readonly bigint[]): BigUint64Array {
+export function rememberItems(recent: RecentItems, added: readonly Meeting[]): RecentItems {
   if (added.length === 0) return recent;
-  const inOrder = new Set(recent);
-  for (const key of added) {
+  const inOrder = new Map<bigint, Met>();
+  recent.keys.forEach((key, i) => {
+    const [rewards = 0, reward = 0, effect = 0] = recent.sums.subarray(3 * i, 3 * i + 3);
+    inOrder.set(key, {
+      lastAt: recent.lastAt[i]!,
+      kinds: recent.kinds[i]!,
+      sums: [rewards, reward, effect],
+    });
+  });
+  for (const { key, at, kind, reward, itemEffect } of added) {
+    const met = inOrder.get(key) ?? { lastAt: 0, kinds: 0, sums: [0, 0, 0] };
+    met.lastAt = Math.min(LATEST, Math.max(met.lastAt, at));
+    met.kinds |= KIND_BITS[kind];
+    if (reward !== null) {
+      // Rounded as they are stored, or the sums would depend on where updates are cut.
+      const [rewards, sum, effects] = met.sums;
+      met.sums = [rewards + 1, Math.fround(sum + reward), Math.fround(effects + itemEffect)];
+    }
     inOrder.delete(key);
-    inOrder.add(key);
+    inOrder.set(key, met);
+    if (inOrder.size > RECENT_ITEMS_KEPT) inOrder.delete(inOrder.keys().next().value!);
   }
-  return BigUint64Array.from([...inOrder].slice(-RECENT_ITEMS_KEPT));
+  const kept = [...inOrder.values()];
+  return {
+    keys: BigUint64Array.from(inOrder.keys()),
+    lastAt: Uint32Array.from(kept, ({ lastAt }) => lastAt),
+    kinds: Uint8Array.from(kept, ({ kinds }) => kinds),
+    sums: Float32Array.from(kept.flatMap(({ sums }) => sums)),
+  };
+}
+
+/**
+ * The keys of the items that a user met by one of some kinds, from an instant on. What is not known of an item counts as met so.
+ * @param since seconds since 1970; default from the beginning
+ * @param kinds default all
+ */
+export function metItems(
+  { keys, lastAt, kinds }: RecentItems,
+  {
+    since = 0,
+    kinds: wanted = INTERACTION_KINDS,
+  }: { readonly since?: number | undefined; readonly kinds?: readonly InteractionKind[] | undefined },
+): BigUint64Array {
+  const bits = wanted.reduce((sum, kind) => sum | KIND_BITS[kind], 0);
+  return keys.filter((_, i) => {
+    const isOfKind = kinds[i] === 0 || (kinds[i]! & bits) !== 0;
+    return isOfKind && (lastAt[i] === 0 || lastAt[i]! >= since);
+  });
 }

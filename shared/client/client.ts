@@ -11,6 +11,7 @@ import { InvalidConfigurationError } from '../errors.ts';
 import type { PublishedInteraction } from '../feedback/coalescing.ts';
 import { decodeEmbedding, type EmbeddingInput, encodeEmbedding } from '../feedback/embedding-codec.ts';
 import type { FeedbackPublisherOptions } from '../feedback/publisher.ts';
+import type { InteractionKind } from '../interaction-kinds.ts';
 import { type CallOptions, type Clock, systemClock, withDeadline } from './deadline.ts';
 import { type BufferOptions, FeedbackBuffer, type UnsentFeedback } from './feedback-buffer.ts';
 import { invokeFunction } from './invocation.ts';
@@ -63,6 +64,10 @@ export interface Choosing extends CallOptions {
   readonly exclude?: readonly string[] | undefined;
   /** Whether the items that the user has interacted with are left out; default true. */
   readonly excludeInteracted?: boolean | undefined;
+  /** Of these, only those met in so many days; default all that are remembered. */
+  readonly interactedWithinDays?: number | undefined;
+  /** Of these, only those met by one of these kinds; default all. */
+  readonly interactedBy?: readonly InteractionKind[] | undefined;
   /** From 0 (by score alone, the default) to 1. */
   readonly diversity?: number | undefined;
   readonly maxPerValue?: { readonly attribute: string; readonly count: number } | undefined;
@@ -71,6 +76,10 @@ export interface Choosing extends CallOptions {
 
 export interface RecommendRequest extends Choosing {
   readonly userId: string;
+  /** Whether to draw the user's coefficients from their posterior; default false. */
+  readonly explore?: boolean | undefined;
+  /** Names the answer in feedback; a new one by default. The same id repeats a draw. */
+  readonly requestId?: string | undefined;
 }
 
 export interface SimilarRequest extends Choosing {

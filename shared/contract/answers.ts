@@ -24,13 +24,36 @@ const matching = z
   .describe(
     'How many items the filter admits and nothing excludes: with fewer than `limit`, all are in the answer.',
   );
-const parts = z
+const scoreParts = z
   .object({
-    base: z.number().describe('The mean reward of all users.'),
-    item: z.number().describe('What everyone thinks of the item beyond prediction.'),
+    base: z.number().describe('The mean reward of all users; 0 where users only pick items.'),
+    popularity: z
+      .number()
+      .describe("Where users only pick items, the logarithm of the item's popularity; else 0."),
+    item: z
+      .number()
+      .describe('What everyone thinks of the item beyond prediction; 0 where users only pick items.'),
     user: z.number().describe("What the user's taste adds."),
   })
-  .describe("The score's summands, when asked for.")
+  .describe("The score's summands, when asked for.");
+const parts = scoreParts.optional();
+const because = z
+  .object({
+    prior: z.number().describe("What the user's part would be without any feedback of the user."),
+    items: z
+      .array(z.object({ itemId, pull: z.number().describe("The item's own term of the sum.") }))
+      .describe("Items of the user's past that pulled most, either way; at most five."),
+    rest: z.number().describe('What all other interactions pulled.'),
+  })
+  .describe(
+    "The summands of the user's part, when parts are asked for and the score is linear in the user's own rewards.",
+  )
+  .optional();
+const propensity = z
+  .number()
+  .describe(
+    'Of an answer that explores: the probability that such a request shows the item, at whatever place.',
+  )
   .optional();
 const score = z
   .number()
@@ -51,7 +74,9 @@ export const embeddedItem = z
     embedding: z.base64().describe("The item's embedding as the user's taste moves it: base64 of float32."),
   })
   .meta({ id: 'EmbeddedItem' });
-export const recommendedItem = z.object({ itemId, score, parts }).meta({ id: 'RecommendedItem' });
+export const recommendedItem = z
+  .object({ itemId, score, parts, because, propensity })
+  .meta({ id: 'RecommendedItem' });
 export const similarItem = recommendedItem
   .extend({ similarity: z.number().describe('Cosine of the two embeddings.') })
   .meta({ id: 'SimilarItem' });
@@ -67,11 +92,18 @@ export const recommendAnswer = z
     ...served,
     catalogueVersion,
     matching,
+    recommendationId: z
+      .string()
+      .describe("Names this answer in feedback: the request's `requestId`, or a new one."),
     requestId: z
       .string()
       .optional()
+      .describe('Of an answer that explores, the same as `recommendationId`, an older name.'),
+    propensityDraws: z
+      .int()
+      .optional()
       .describe(
-        'Of an answer that explores: the same id draws the same coefficients again, while the adapter is the same.',
+        'Of an answer that explores: from how many draws its propensities are. Of a propensity p the standard error is √(p(1 − p)/draws).',
       ),
     items: z.array(recommendedItem).describe('By falling score.'),
   })
@@ -126,6 +158,8 @@ export const failureAnswer = z
   .meta({ id: 'FailureAnswer', description: 'The function failed; it was not the request.' });
 
 export type Source = z.output<typeof source>;
+export interface ScoreParts extends z.output<typeof scoreParts> {}
+export type Because = NonNullable<z.output<typeof because>>;
 export interface ScoredItem extends z.output<typeof scoredItem> {}
 export interface EmbeddedItem extends z.output<typeof embeddedItem> {}
 export interface RecommendedItem extends z.output<typeof recommendedItem> {}

@@ -4,6 +4,7 @@ import type { ValueCap } from '../catalogue/diversity.ts';
 import { FILTER_REFERENCE, type Filter, parseFilter } from '../catalogue/filter.ts';
 import { InvalidInputError, shown } from '../errors.ts';
 import { decodeEmbedding } from '../feedback/embedding-codec.ts';
+import { INTERACTION_KINDS, type InteractionKind } from '../interaction-kinds.ts';
 import { vectorNorm } from '../lora/basis.ts';
 import { embedding, embeddingModel, explained, id } from './personalize-request.ts';
 
@@ -15,6 +16,10 @@ export interface Choosing {
   readonly exclude: readonly string[];
   /** Whether the items that the user has interacted with last are left out. */
   readonly excludeInteracted: boolean;
+  /** Of these, only those met in so many days. */
+  readonly interactedWithinDays?: number | undefined;
+  /** Of these, only those met by one of these kinds. */
+  readonly interactedBy?: readonly InteractionKind[] | undefined;
   /** From 0 (by score alone) to 1. */
   readonly diversity: number;
   readonly cap?: ValueCap | undefined;
@@ -25,8 +30,10 @@ export interface Choosing {
 export interface RecommendRequest extends Choosing {
   readonly action: 'recommend';
   readonly userId: string;
-  /** Names the draw of the user's coefficients that the answer rests on; without one, it rests on their mean. */
-  readonly explore?: string | undefined;
+  /** Whether the answer rests on a draw of the user's coefficients, rather than on their mean. */
+  readonly explore: boolean;
+  /** Names the answer, and the draw: the same id draws the same again. */
+  readonly requestId: string;
 }
 
 /** Items like an item, for everybody or for a user. */
@@ -54,6 +61,8 @@ const whole = (maximum: number) => {
   return z.int({ error }).min(1, { error }).max(maximum, { error });
 };
 const flag = z.boolean({ error: 'true or false' });
+const DAYS = 'a number of days above 0';
+const KINDS = `an array of ${INTERACTION_KINDS.join(', ')}`;
 const choosing = {
   limit: whole(RECOMMEND_LIMITS.items).default(20).describe('How many items.'),
   filter: z
@@ -67,6 +76,17 @@ const choosing = {
   excludeInteracted: flag
     .default(true)
     .describe('Whether to leave out what the user has interacted with: the last 1,024 items.'),
+  interactedWithinDays: z
+    .number({ error: DAYS })
+    .positive({ error: DAYS })
+    .optional()
+    .describe('Of these, leave out only items met in so many days.'),
+  interactedBy: z
+    .array(z.enum(INTERACTION_KINDS, { error: KINDS }), { error: KINDS })
+    .min(1, { error: KINDS })
+    .max(INTERACTION_KINDS.length, { error: KINDS })
+    .optional()
+    .describe('Of these, leave out only items met by one of these kinds of interaction.'),
   diversity: z
     .number({ error: range(0, 1) })
     .min(0, { error: range(0, 1) })
@@ -99,7 +119,9 @@ export const recommendRequest = z
       .describe("Draw the user's coefficients from their posterior instead of taking its mean."),
     requestId: id
       .optional()
-      .describe('Of a draw: the same id draws the same again, while the adapter is the same.'),
+      .describe(
+        'Names the answer, a new id when absent. The same id draws the same again, while the adapter is the same.',
+      ),
     ...choosing,
   })
   .meta({ id: 'RecommendRequest', description: 'The best items of the catalogue for a user.' });
@@ -125,12 +147,6 @@ export const similarRequest = z
 const schema = z.discriminatedUnion('action', [recommendRequest, searchRequest, similarRequest], {
   error: '"recommend", "similar" or "search"',
 });
-
-/** A request that explores has an id, by which its draw can be repeated. */
-function exploring<T extends { explore: boolean; requestId?: string | undefined }>(request: T) {
-  const { explore, requestId, ...rest } = request;
-  return explore ? { ...rest, explore: requestId ?? randomUUID() } : rest;
-}
 
 function unitQuery(given: string | number[], embeddingDim: number): Float32Array {
   const query = decodeEmbedding(given, embeddingDim, 'query');
@@ -159,7 +175,7 @@ export function parseCatalogueRequest(
   const { embeddingModel, filter, maxPerValue, ...rest } = parsed.data;
   const request =
     rest.action === 'recommend'
-      ? exploring(rest)
+      ? { ...rest, requestId: rest.requestId ?? randomUUID() }
       : rest.action === 'search'
         ? { ...rest, query: unitQuery(rest.query, settings.embeddingDim) }
         : rest;

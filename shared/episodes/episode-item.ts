@@ -3,10 +3,12 @@ import { TABLE } from '../config/names.ts';
 import { CorruptObjectError } from '../errors.ts';
 import {
   type Episode,
+  packAttributions,
   packEmbedding,
   packResiduals,
   type Report,
   type TasteOutcome,
+  unpackAttributions,
   unpackEmbedding,
   unpackResiduals,
 } from './episode.ts';
@@ -43,6 +45,7 @@ function episodeKey(episode: Episode): Item {
  */
 export function toItem(episode: Episode, storedAt: number, ttlDays: number): Item {
   const { userKey, context, outcome, residuals, embeddings, hyperparameters, heldOut, report } = episode;
+  const { attributions } = episode;
   const shard = shardKey(episode.cell, shardOf(userKey));
   const item: Item = {
     ...episodeKey(episode),
@@ -62,6 +65,7 @@ export function toItem(episode: Episode, storedAt: number, ttlDays: number): Ite
   };
   if (outcome.taste !== undefined) item.taste = { S: JSON.stringify(outcome.taste) };
   if (residuals.length > 0) item.residuals = { B: packResiduals(residuals) };
+  if (attributions !== undefined) item.attributions = { S: packAttributions(attributions) };
   if (embeddings !== undefined) {
     item.embeddings = { L: embeddings.map((embedding) => ({ B: packEmbedding(embedding) })) };
   }
@@ -110,6 +114,9 @@ export function fromItem(item: Item): Episode {
       ...(item.taste === undefined ? {} : { taste: parse<TasteOutcome>('taste') }),
     },
     residuals: unpack('residuals', () => unpackResiduals(item.residuals?.B ?? new Uint8Array())),
+    ...(item.attributions === undefined
+      ? {}
+      : { attributions: unpack('attributions', () => unpackAttributions(text(item, 'attributions'))) }),
     ...(embeddings === undefined
       ? {}
       : {

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import * as z from 'zod';
 import type { AdaptationContext } from './adaptation-context.ts';
 
 /** What the ReasoningBank remembers of one update of one user's adapter. */
@@ -24,6 +25,8 @@ export interface Episode {
   readonly outcome: Outcome;
   /** What each item with an id got beyond expectation, in order; for learning item effects. */
   readonly residuals: readonly ItemResidual[];
+  /** Which of the interactions answer to which recommendation, where they say so; the newest 256. */
+  readonly attributions?: readonly Attribution[] | undefined;
   /** Some items' embeddings, for the basis; few episodes have any, see embedding-sample.ts. */
   readonly embeddings?: readonly Float16Array[] | undefined;
   /** The numbers that the learner was steered by. */
@@ -74,6 +77,40 @@ export interface ItemResidual {
   readonly itemKey: bigint;
   /** float32. */
   readonly residual: number;
+}
+
+/** An interaction with an item that a recommendation had shown. */
+export interface Attribution {
+  readonly recommendationId: string;
+  readonly itemKey: bigint;
+  /** Null where the interaction had a target embedding. */
+  readonly reward: number | null;
+}
+
+/** With ids of the largest size, a third of what DynamoDB takes in an item. */
+export const MOST_ATTRIBUTIONS = 256;
+
+const packedAttributions = z.array(
+  z.tuple([z.string(), z.string().regex(/^[0-9a-f]{16}$/), z.number().nullable()]),
+);
+
+/** Attributions as JSON: per interaction the recommendation, the item's key in hex, and the reward. */
+export function packAttributions(attributions: readonly Attribution[]): string {
+  const rows: z.input<typeof packedAttributions> = attributions.map(
+    ({ recommendationId, itemKey, reward }) => [
+      recommendationId,
+      itemKey.toString(16).padStart(16, '0'),
+      reward,
+    ],
+  );
+  return JSON.stringify(rows);
+}
+
+/** @throws SyntaxError, ZodError when the text is not what {@link packAttributions} made */
+export function unpackAttributions(text: string): Attribution[] {
+  return packedAttributions
+    .parse(JSON.parse(text))
+    .map(([recommendationId, key, reward]) => ({ recommendationId, itemKey: BigInt(`0x${key}`), reward }));
 }
 
 /** The context bucket of an adapter, such as `bayesian-r4-d64`. Never holds a user. */

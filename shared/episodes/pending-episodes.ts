@@ -2,7 +2,15 @@ import * as z from 'zod';
 import { PREFIX } from '../config/names.ts';
 import { ConflictError, CorruptObjectError } from '../errors.ts';
 import type { Objects } from '../storage/objects.ts';
-import { type Episode, packEmbedding, packResiduals, unpackEmbedding, unpackResiduals } from './episode.ts';
+import {
+  type Episode,
+  packAttributions,
+  packEmbedding,
+  packResiduals,
+  unpackAttributions,
+  unpackEmbedding,
+  unpackResiduals,
+} from './episode.ts';
 
 export type PendingEpisode =
   | { readonly key: string; readonly episode: Episode; readonly error?: undefined }
@@ -22,6 +30,7 @@ export class PendingEpisodes {
     const document = {
       ...episode,
       residuals: Buffer.from(packResiduals(episode.residuals)).toString('base64'),
+      attributions: episode.attributions && packAttributions(episode.attributions),
       embeddings: episode.embeddings?.map((embedding) =>
         Buffer.from(packEmbedding(embedding)).toString('base64'),
       ),
@@ -68,6 +77,7 @@ const pendingEpisode = z.object({
   hyperparameters: z.record(z.string(), z.number()).optional(),
   heldOut: z.literal(true).optional(),
   residuals: z.base64().transform((text) => unpackResiduals(Buffer.from(text, 'base64'))),
+  attributions: z.string().transform(unpackAttributions).optional(),
   embeddings: z
     .array(z.base64().transform((text) => unpackEmbedding(Buffer.from(text, 'base64'))))
     .optional(),

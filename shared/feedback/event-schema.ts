@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { INTERACTION_KINDS } from '../interaction-kinds.ts';
 import type { EmbeddingInput } from './embedding-codec.ts';
 
 /** Limits of a feedback event. Characters are Unicode code points. */
@@ -65,8 +66,6 @@ const watch = z.strictObject(
   'an object with completionRate',
 );
 
-const FEEDBACK_KINDS = ['reward', 'watch', 'target'] as const;
-
 export const interactionSchema = z
   .strictObject(
     {
@@ -86,6 +85,7 @@ export const interactionSchema = z
         .describe(
           `Where the item's embedding should move for this user, at most ${LIMITS.targetLength} times as long.`,
         ),
+      recommendationId: id.optional().describe('The answer that showed the item to the user.'),
     },
     'an object with embedding and one of reward, watch, target',
   )
@@ -93,12 +93,12 @@ export const interactionSchema = z
     error: EMBEDDING,
     path: ['embedding'],
   })
-  .refine((value) => FEEDBACK_KINDS.filter((kind) => value[kind] !== undefined).length === 1, {
+  .refine((value) => INTERACTION_KINDS.filter((kind) => value[kind] !== undefined).length === 1, {
     error: 'exactly one of reward, watch, target',
   })
   .meta({
     description: 'One item shown to the user, with a reward, watch signals or a target.',
-    oneOf: FEEDBACK_KINDS.map((kind) => ({ required: [kind] })),
+    oneOf: INTERACTION_KINDS.map((kind) => ({ required: [kind] })),
     anyOf: [{ required: ['embedding'] }, { required: ['itemId'] }],
   });
 

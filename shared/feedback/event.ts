@@ -25,8 +25,15 @@ export type Interaction = {
   readonly itemId?: string;
   /** float32, of the deployment's length. */
   readonly embedding: Float32Array;
+  /** The answer that showed the item to the user. */
+  readonly recommendationId?: string;
 } & (
-  | { readonly reward: number; readonly target?: undefined }
+  | {
+      readonly reward: number;
+      /** True where the reward was made of watch signals. */
+      readonly watched?: true;
+      readonly target?: undefined;
+    }
   | { readonly target: Float32Array; readonly reward?: undefined }
 );
 
@@ -50,6 +57,8 @@ export interface InteractionInput {
   readonly reward?: number | undefined;
   readonly watch?: WatchSignals | undefined;
   readonly target?: EmbeddingInput | undefined;
+  /** Of the answer that showed the item to the user. */
+  readonly recommendationId?: string | undefined;
 }
 
 /** What an application says of a whole event; `eventId` is what makes a repeated event take effect once. */
@@ -198,6 +207,7 @@ function resolved(
 ): Interaction {
   const interaction = {
     ...(input.itemId === undefined ? {} : { itemId: input.itemId }),
+    ...(input.recommendationId === undefined ? {} : { recommendationId: input.recommendationId }),
     embedding: decoded(input.embedding, dim, `${field}.embedding`, owner),
   };
   if (input.target !== undefined) {
@@ -205,10 +215,9 @@ function resolved(
     checkTarget(target, interaction.embedding, `${field}.target`, owner);
     return { ...interaction, target };
   }
-  return {
-    ...interaction,
-    reward: input.watch === undefined ? (input.reward ?? 0) : rewardOfWatch(input.watch),
-  };
+  return input.watch === undefined
+    ? { ...interaction, reward: input.reward ?? 0 }
+    : { ...interaction, reward: rewardOfWatch(input.watch), watched: true };
 }
 
 /** A user's targets are subtracted from rewards, so very long ones would bend the prior of all others. */

@@ -1,7 +1,7 @@
 import { InvalidInputError, shown } from '../errors.ts';
 import { type Basis, coefficientCount, features, project, vectorNorm } from './basis.ts';
 import { carryStatistics, carryTargets } from './carry-over.ts';
-import { choiceDraw, choiceMean, pickPercentile } from './choice.ts';
+import { choiceDraw, choiceMean, choicePulls, pickPercentile } from './choice.ts';
 import type { LoraWeights } from './forward.ts';
 import { addPick, carryPicks, emptyPicks, type Picks, pickSums, picksOf, recordRank } from './picks.ts';
 import {
@@ -12,7 +12,8 @@ import {
   recordPrediction,
   shrunkenMean,
 } from './prequential.ts';
-import { posteriorDraw, posteriorMean } from './prior.ts';
+import { posteriorDraws, posteriorMean, rewardPulls } from './prior.ts';
+import type { Pulls } from './pulls.ts';
 import { addReward, copyStatistics, emptyStatistics, type Statistics } from './statistics.ts';
 import { dot } from './symmetric.ts';
 import { addTarget, emptyTargetSums, solveTargets, type TargetSums } from './target-regression.ts';
@@ -174,30 +175,50 @@ export function solveWeights(state: BayesianState, model: Model): LoraWeights {
 /**
  * m, by which the score of an item is ψ·m, of the choice model where there is one, else of the rewards. Null for a user with target
  * embeddings, whose scores are not linear in ψ.
- * @param normal the next standard normal number: given, m is drawn from its posterior (Thompson 1933)
  */
-export function solveCoefficients(
-  state: BayesianState,
-  model: Model,
-  normal?: () => number,
-): Float64Array | null {
+export function solveCoefficients(state: BayesianState, model: Model): Float64Array | null {
   checkModel(model);
   const { targets, ...sums } = adoptBasis(state, model);
-  return targets === null ? coefficientsOf(sums, model, normal) : null;
+  return targets === null ? coefficientsOf(sums, model) : null;
+}
+
+/**
+ * Draws of the m of {@link solveCoefficients} from its posterior (Thompson 1933).
+ * @returns the function that makes one; it takes what gives the next standard normal number
+ */
+export function solveDraws(
+  state: BayesianState,
+  model: Model,
+): ((normal: () => number) => Float64Array) | null {
+  checkModel(model);
+  const { targets, statistics, picks } = adoptBasis(state, model);
+  if (targets !== null) return null;
+  const { choice } = model;
+  if (!choice) return posteriorDraws(statistics, model.prior);
+  const sums = pickSums(picks ?? picksOf(statistics));
+  return (normal) => Float64Array.of(...choiceDraw(sums, choice, normal), 0);
+}
+
+/**
+ * Divides scores of a user among the past rewards; null for a user with target embeddings, whose scores are not linear in rewards.
+ * The prior and the pulls of all rewards add up to ψ·m.
+ * @returns the function that does it for the ψ of an item, length P
+ */
+export function solvePulls(state: BayesianState, model: Model): ((psi: Float64Array) => Pulls) | null {
+  checkModel(model);
+  const { targets, statistics, picks } = adoptBasis(state, model);
+  if (targets !== null) return null;
+  if (!model.choice) return rewardPulls(statistics, model.prior);
+  return choicePulls(pickSums(picks ?? picksOf(statistics)), model.choice);
 }
 
 /** m, length P. The choice model has no offset: it ranks items, and says nothing of how much a user likes everything. */
 function coefficientsOf(
   { statistics, picks }: Pick<BayesianState, 'statistics' | 'picks'>,
   { prior, choice }: Model,
-  normal?: () => number,
 ): Float64Array {
-  if (!choice) {
-    return normal === undefined ? posteriorMean(statistics, prior) : posteriorDraw(statistics, prior, normal);
-  }
-  const sums = pickSums(picks ?? picksOf(statistics));
-  const m = normal === undefined ? choiceMean(sums, choice) : choiceDraw(sums, choice, normal);
-  return Float64Array.of(...m, 0);
+  if (!choice) return posteriorMean(statistics, prior);
+  return Float64Array.of(...choiceMean(pickSums(picks ?? picksOf(statistics)), choice), 0);
 }
 
 /**

@@ -1,8 +1,10 @@
 import { symmetricEigen } from './eigen.ts';
 import type { FeatureMoments } from './feature-moments.ts';
+import type { Pulls } from './pulls.ts';
 import {
   addOuterProduct,
   cholesky,
+  dot,
   type PackedSymmetric,
   packedDiagonal,
   packedLength,
@@ -131,6 +133,28 @@ export function choiceDraw(picks: PickSums, prepared: PreparedChoice, normal: ()
   const { n, onAxes } = posterior(picks, prepared);
   const drawn = onAxes.map((mean, axis) => mean + normal() / Math.sqrt(1 + n * prepared.spread[axis]!));
   return fromAxes(drawn, prepared);
+}
+
+/** How ψ·m of {@link choiceMean} divides among the prior and past picks, see pulls.ts. */
+export function choicePulls(picks: PickSums, prepared: PreparedChoice): (psi: Float64Array) => Pulls {
+  const { moments, axes, spread, meanOnAxes, tempering } = prepared;
+  const size = meanOnAxes.length;
+  const n = effectiveCount(picks.count, tempering);
+  const weight = picks.count === 0 ? 0 : n / picks.count;
+  return (psi) => {
+    const onAxes = new Float64Array(size);
+    for (let axis = 0; axis < size; axis++) {
+      let share = 0;
+      for (let i = 0; i < size; i++) share += axes[axis * size + i]! * psi[i]!;
+      onAxes[axis] = share / (1 + n * spread[axis]!);
+    }
+    const weights = fromAxes(onAxes, prepared);
+    const ofMean = dot(weights, moments.mean);
+    return {
+      prior: dot(onAxes, meanOnAxes),
+      of: (past) => weight * past.rewards * (dot(weights, past.psi) - ofMean),
+    };
+  };
 }
 
 function fromAxes(onAxes: Float64Array, { axes }: PreparedChoice): Float64Array {

@@ -3,6 +3,8 @@ import {
   type BayesianState,
   createBayesianState,
   solveCoefficients,
+  solveDraws,
+  solvePulls,
   solveWeights,
   train,
 } from './bayesian.ts';
@@ -11,6 +13,7 @@ import { type Hyperparameter, resolveHyperparameters } from './hyperparameters.t
 import { NOTHING_RANKED } from './picks.ts';
 import { isShownWorse, type ServingMode, servingMode, shrunkenMean } from './prequential.ts';
 import { initialPriorOf } from './prior.ts';
+import type { Pulls } from './pulls.ts';
 import { createSgdState, SGD_HYPERPARAMETERS, type SgdState, solveSgd, trainSgd } from './sgd.ts';
 import type { Model, Training, TrainingInteraction } from './training.ts';
 
@@ -86,17 +89,24 @@ export function warmStart(model: Model): LoraAdapter {
   return LEARNERS.bayesian.solve(createBayesianState(model.basis), model);
 }
 
-/**
- * m of a user, offset last; null where scores are not linear in ψ. Without a state, of a user of whom nothing is known.
- * @param normal the next standard normal number: given, m is drawn from its posterior
- */
-export function coefficientsFor(
+/** m of a user, offset last; null where scores are not linear in ψ. Without a state, of a user of whom nothing is known. */
+export function coefficientsFor(state: LearnerState | undefined, model: Model): Float64Array | null {
+  if (state?.learner === 'sgd') return null;
+  return solveCoefficients(state ?? createBayesianState(model.basis), model);
+}
+
+/** Draws of the m of {@link coefficientsFor} from its posterior, each made of standard normal numbers; null where there is no m. */
+export function drawsFor(
   state: LearnerState | undefined,
   model: Model,
-  normal?: () => number,
-): Float64Array | null {
+): ((normal: () => number) => Float64Array) | null {
   if (state?.learner === 'sgd') return null;
-  return solveCoefficients(state ?? createBayesianState(model.basis), model, normal);
+  return solveDraws(state ?? createBayesianState(model.basis), model);
+}
+
+/** How scores of a user divide among past rewards; null where they are not linear in them. See pulls.ts. */
+export function pullsFor(state: LearnerState, model: Model): ((psi: Float64Array) => Pulls) | null {
+  return state.learner === 'sgd' ? null : solvePulls(state, model);
 }
 
 /** What a user is served without any adapter: the embeddings as they are, and the user's shrunken mean reward. */

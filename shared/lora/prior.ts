@@ -1,6 +1,7 @@
 import { InvalidInputError } from '../errors.ts';
 import { type Basis, coefficientCount } from './basis.ts';
 import { meanSquare } from './feature-moments.ts';
+import type { Pulls } from './pulls.ts';
 import { centred, type Statistics } from './statistics.ts';
 import {
   addOuterProduct,
@@ -130,17 +131,33 @@ export function posteriorMean(statistics: Statistics, prior: PreparedPrior): Flo
 }
 
 /**
- * A draw of a user's coefficients from their posterior, of which {@link posteriorMean} is the mean.
- * @param normal the next standard normal number
+ * Draws of a user's coefficients from their posterior, of which {@link posteriorMean} is the mean.
+ * @returns the function that makes one; it takes what gives the next standard normal number
  */
-export function posteriorDraw(
+export function posteriorDraws(
   statistics: Statistics,
   prior: PreparedPrior,
-  normal: () => number,
-): Float64Array {
+): (normal: () => number) => Float64Array {
   const mean = posteriorMean(statistics, prior);
-  const deviation = choleskySolveTransposed(information(statistics, prior), mean.map(normal));
-  return mean.map((value, i) => value + deviation[i]!);
+  const l = information(statistics, prior);
+  return (normal) => {
+    const deviation = choleskySolveTransposed(l, mean.map(normal));
+    return mean.map((value, i) => value + deviation[i]!);
+  };
+}
+
+/** How ψ·m of {@link posteriorMean} divides among the prior and past rewards, see pulls.ts. */
+export function rewardPulls(statistics: Statistics, prior: PreparedPrior): (psi: Float64Array) => Pulls {
+  const l = information(statistics, prior);
+  return (psi) => {
+    const weights = choleskySolve(l, psi);
+    return {
+      prior: dot(weights, prior.precisionMean),
+      of: (past) =>
+        (dot(weights, past.psi) * (past.rewards - past.effects - past.count * prior.meanReward)) /
+        prior.noiseVariance,
+    };
+  };
 }
 
 /** Cholesky factor of Σ⁻¹ + G/σ². */

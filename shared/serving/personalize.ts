@@ -3,6 +3,7 @@ import type { Candidate, PersonalizeRequest } from '../contract/personalize-requ
 import { encodeEmbedding } from '../feedback/embedding-codec.ts';
 import { forward, userPart } from '../lora/forward.ts';
 import { itemPart } from '../population/population-model.ts';
+import { scoreParts } from './score-parts.ts';
 import { type ServingServices, servedUser } from './served-user.ts';
 
 /**
@@ -25,7 +26,7 @@ export async function personalize(
       index,
       ...(itemId === undefined ? {} : { itemId }),
       score: base + item + user,
-      ...(explain ? { parts: { base, item, user } } : {}),
+      ...(explain ? { parts: scoreParts(model, base, item, user) } : {}),
     };
   };
   const embedded = ({ itemId, embedding }: Candidate, index: number): EmbeddedItem => ({

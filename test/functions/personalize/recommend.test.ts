@@ -22,6 +22,7 @@ import {
 import { itemKey } from '../../../shared/episodes/episode.ts';
 import { decodeEmbedding } from '../../../shared/feedback/embedding-codec.ts';
 import type { Interaction } from '../../../shared/feedback/event.ts';
+import { initialChoicePrior, prepareChoice } from '../../../shared/lora/choice.ts';
 import { initialPopulationModel } from '../../../shared/population/population-model.ts';
 import { combine, type SharedLearning } from '../../../shared/population/shared-learning.ts';
 import { personalize } from '../../../shared/serving/personalize.ts';
@@ -65,6 +66,15 @@ const fromOthers = combine(
     },
   },
 );
+
+const fromPicks = (() => {
+  const choice = prepareChoice(initialChoicePrior(basis.moments!, 4), basis.moments!, {
+    perPick: 0.5,
+    saturation: 0.02,
+  });
+  const { basis: same, population } = fromOthers;
+  return combine({ basis: same! }, { ...population, choice });
+})();
 
 /** Likes the items whose first number is positive; meets 40 of them. */
 const liked = (embedding: Float32Array) => embedding[0]! > 0;
@@ -132,6 +142,7 @@ describe('recommend', () => {
     answer.items.forEach(({ score, parts }, rank) => {
       expect(score).toBeCloseTo(expected[rank]!.score, 3);
       expect(parts!.base + parts!.item + parts!.user).toBeCloseTo(score, 12);
+      expect(parts!.popularity).toBe(0);
     });
     const others = await recommend(asks({ userId: 'new', limit: 25 }), from);
     expect(idsOf(answer.items)).not.toEqual(idsOf(others.items));
@@ -217,29 +228,112 @@ describe('recommend', () => {
     expect(exhausted.items).toHaveLength(6);
   });
 
+  test.each([
+    ['rewards', fromOthers],
+    ['picks', fromPicks],
+  ])('names the past items that pulled a score most: %s', async (name, learning) => {
+    const meet = (count: number) =>
+      items.slice(0, count).map(({ itemId }, i) => ({
+        itemId,
+        embedding: embeddingOf.get(itemId)!,
+        reward: (i % 4) / 4 + 0.25,
+      }));
+    const few = await recommend(asks({ limit: 9, explain: true }), await services(meet(5), learning));
+    for (const { parts, because } of few.items) {
+      // All of the past is named, so that nothing is left, but for the 16 bits of a feature.
+      expect(idsOf(because!.items).sort()).toEqual(idsOf(items.slice(0, 5)));
+      expect(because!.rest).toBeCloseTo(0, 4);
+      const pulls = because!.items.map(({ pull }) => pull);
+      expect(pulls.reduce((sum, pull) => sum + pull, because!.prior)).toBeCloseTo(parts!.user, 4);
+      expect(pulls.map(Math.abs)).toEqual(pulls.map(Math.abs).sort((x, y) => y - x));
+      expect(Math.abs(pulls[0]!)).toBeGreaterThan(1e-3);
+      expect(name === 'picks' ? parts!.item : parts!.popularity).toBe(0);
+    }
+    const many = await recommend(asks({ limit: 1, explain: true }), await services(meet(40), learning));
+    expect(many.items[0]!.because!.items).toHaveLength(5);
+    expect(Math.abs(many.items[0]!.because!.rest)).toBeGreaterThan(1e-3);
+  });
+
+  test('what users of whom nothing is known get is because of nothing', async () => {
+    const answer = await recommend(asks({ userId: 'new', explain: true }), await services());
+    expect(answer.items[0]).toHaveProperty('parts');
+    expect(answer.items[0]).not.toHaveProperty('because');
+  });
+
+  test('leaves out items by when and how the user met them', async () => {
+    const from = await services([
+      { itemId: 'item-1', embedding: embeddingOf.get('item-1')!, reward: 1 },
+      { itemId: 'item-2', embedding: embeddingOf.get('item-2')!, reward: 0.5, watched: true },
+    ]);
+    const day = 86_400_000;
+    const left = async (which: object, now = Date.parse('2026-01-08T00:00:00Z')) => {
+      const request = asks({ ...which, limit: 400 });
+      const ids = new Set(idsOf((await recommend(request, { ...from, now: () => now })).items));
+      return ['item-1', 'item-2'].filter((id) => !ids.has(id));
+    };
+    expect(await left({ excludeInteracted: false, interactedWithinDays: 9 })).toEqual([]);
+    expect(await left({})).toEqual(['item-1', 'item-2']);
+    expect(await left({ interactedWithinDays: 7 })).toEqual(['item-1', 'item-2']);
+    expect(await left({ interactedWithinDays: 6.9 })).toEqual([]);
+    expect(await left({ interactedWithinDays: 1 }, Date.parse('2026-01-01T00:00:00Z') + day)).toHaveLength(2);
+    expect(await left({ interactedBy: ['watch'] })).toEqual(['item-2']);
+    expect(await left({ interactedBy: ['target'] })).toEqual([]);
+  });
+
   test('explores by draws of the user’s coefficients, which a request id repeats', async () => {
     const from = await services();
     const asked = (requestId: string) =>
       recommend(asks({ explore: true, requestId, limit: 10, explain: true }), from);
     const first = await asked('a');
-    expect(first.requestId).toBe('a');
+    expect(first.recommendationId).toBe('a');
     expect(await asked('a')).toEqual(first);
     const lists = await Promise.all(['b', 'c', 'd', 'e'].map(asked));
     expect(new Set([first, ...lists].map(({ items: list }) => idsOf(list).join())).size).toBeGreaterThan(1);
-    for (const { score, parts } of first.items)
+    for (const { score, parts, because } of first.items) {
       expect(parts!.base + parts!.item + parts!.user).toBeCloseTo(score, 12);
+      expect(because).toBeUndefined();
+    }
+  });
 
-    const unnamed = await recommend(asks({ explore: true }), from);
-    expect(unnamed.requestId).toMatch(/^[0-9a-f-]{36}$/);
-    expect(await recommend(asks({ requestId: 'a' }), from)).not.toHaveProperty('requestId');
+  test('names every answer, by a new id where the request has none', async () => {
+    const from = await services();
+    const [first, second] = [await recommend(asks(), from), await recommend(asks(), from)];
+    expect(first.recommendationId).toMatch(/^[0-9a-f-]{36}$/);
+    expect(second.recommendationId).not.toBe(first.recommendationId);
+    expect((await recommend(asks({ requestId: 'a' }), from)).recommendationId).toBe('a');
+  });
+
+  test('says with which probability a request shows each of the items, up to the accuracy of the draws', async () => {
+    const from = await services();
+    const asked = (requestId: string) => recommend(asks({ explore: true, requestId, limit: 5 }), from);
+    const answer = await asked('x');
+    expect(await asked('x')).toEqual(answer);
+    const draws = answer.propensityDraws!;
+    expect(draws).toBe(200);
+    const requests = 300;
+    const counts = new Map<string, number>();
+    for (let i = 0; i < requests; i++) {
+      const { items: shown } = await asked(`r${i}`);
+      for (const { itemId } of shown) counts.set(itemId, (counts.get(itemId) ?? 0) + 1);
+    }
+    for (const { itemId, propensity } of answer.items) {
+      const share = (counts.get(itemId) ?? 0) / requests;
+      const error = Math.sqrt((share * (1 - share)) / requests + 0.25 / draws);
+      expect(Math.abs(propensity! - share)).toBeLessThan(4 * error);
+      expect(propensity).toBeGreaterThanOrEqual(1 / draws);
+    }
+    expect(new Set(answer.items.map(({ propensity }) => propensity)).size).toBeGreaterThan(1);
+    expect(await recommend(asks(), from)).not.toHaveProperty('propensityDraws');
+    const diverse = await recommend(asks({ explore: true, diversity: 0.5 }), from);
+    expect(diverse.items[0]).not.toHaveProperty('propensity');
   });
 
   test('explores for a user without history, and not for users who are held out', async () => {
     const fresh = await recommend(asks({ userId: 'new', explore: true, requestId: 'a' }), await services());
-    expect(fresh.requestId).toBe('a');
+    expect(fresh.propensityDraws).toBe(200);
     const from = await services(undefined, fromOthers, { holdout: 1 });
     const heldOut = await recommend(asks({ explore: true, requestId: 'a' }), from);
-    expect(heldOut).not.toHaveProperty('requestId');
+    expect(heldOut).not.toHaveProperty('propensityDraws');
     expect(heldOut.items).toEqual((await recommend(asks(), from)).items);
   });
 
@@ -341,6 +435,11 @@ describe('a request for items of the catalogue', () => {
   test.each([
     [{ action: 'other' }, 'action: found "other", expected "recommend", "similar" or "search"'],
     [{ limit: 0 }, 'limit: found 0, expected a whole number from 1 to 500'],
+    [{ interactedWithinDays: 0 }, 'interactedWithinDays: found 0, expected a number of days above 0'],
+    [
+      { interactedBy: ['click'] },
+      'interactedBy[0]: found "click", expected an array of reward, watch, target',
+    ],
     [{ limit: 501 }, 'limit: found 501'],
     [{ diversity: 1.5 }, 'diversity: found 1.5, expected a number from 0 to 1'],
     [{ exclude: 'x' }, 'exclude: found "x", expected an array of item ids'],

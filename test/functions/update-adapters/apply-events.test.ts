@@ -3,6 +3,9 @@ import { expect, test } from 'vitest';
 import { applyEvents } from '../../../functions/update-adapters/apply-events.ts';
 import { decodeAdapter, encodeAdapter, type StoredAdapter } from '../../../shared/adapters/adapter-object.ts';
 import { RECENT_EVENTS_KEPT } from '../../../shared/adapters/recent-events.ts';
+import { KIND_BITS } from '../../../shared/adapters/recent-items.ts';
+import { itemKey } from '../../../shared/episodes/episode.ts';
+import { fromItem, toItem } from '../../../shared/episodes/episode-item.ts';
 import { PendingEpisodes } from '../../../shared/episodes/pending-episodes.ts';
 import { parseFeedbackEvent } from '../../../shared/feedback/event.ts';
 import { upliftOf } from '../../../shared/population/uplift.ts';
@@ -162,4 +165,46 @@ test('the episode says when its user is held out, also passed through S3, and sa
   await pending.put(heldOut.lastEpisode!);
   const [waiting] = await Array.fromAsync(pending.list());
   expect(waiting!.episode).toEqual(heldOut.lastEpisode);
+});
+
+test('what was met, and in answer to which recommendation, is remembered, also through S3, pending and DynamoDB', async () => {
+  const [first, second] = ITEMS;
+  const interactions = [
+    { itemId: 'a', embedding: first!, reward: 0.5, recommendationId: 'r1' },
+    { itemId: 'b', embedding: second!, reward: 1, watched: true as const },
+    { itemId: 'a', embedding: first!, target: second!, recommendationId: 'r2' },
+    { embedding: first!, reward: 1, recommendationId: 'r3' },
+  ];
+  const met = { ...event('e1'), occurredAt: '1970-01-01T00:10:00Z', interactions };
+  const { adapter } = applyEvents(undefined, [met], learning, OPTIONS);
+  const stored = decodeAdapter(encodeAdapter(adapter!), 'adapter');
+  expect(stored.recentItems).toEqual({
+    keys: BigUint64Array.of(itemKey('b'), itemKey('a')),
+    lastAt: Uint32Array.of(600, 600),
+    kinds: Uint8Array.of(KIND_BITS.watch, KIND_BITS.reward | KIND_BITS.target),
+    sums: Float32Array.of(1, 1, 0, 1, 0.5, 0),
+  });
+  const attributions = [
+    { recommendationId: 'r1', itemKey: itemKey('a'), reward: 0.5 },
+    { recommendationId: 'r2', itemKey: itemKey('a'), reward: null },
+  ];
+  expect(stored.lastEpisode!.attributions).toEqual(attributions);
+  const pending = new PendingEpisodes(new MemoryObjects());
+  await pending.put(stored.lastEpisode!);
+  for await (const { episode } of pending.list()) expect(episode).toEqual(stored.lastEpisode);
+  expect(fromItem(toItem(stored.lastEpisode!, 1, 90)).attributions).toEqual(attributions);
+});
+
+test('an episode keeps the newest 256 attributions', () => {
+  const [embedding] = ITEMS;
+  const interactions = Array.from({ length: 100 }, (_, i) => ({
+    itemId: `item-${i}`,
+    embedding: embedding!,
+    reward: 1,
+    recommendationId: `r${i}`,
+  }));
+  const events = ['e1', 'e2', 'e3'].map((id) => ({ ...event(id), interactions }));
+  const { attributions } = applyEvents(undefined, events, learning, OPTIONS).adapter!.lastEpisode!;
+  expect(attributions).toHaveLength(256);
+  expect(attributions![0]!.recommendationId).toBe('r44');
 });

@@ -1,26 +1,76 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { RECENT_ITEMS_KEPT, rememberItems } from '../../../shared/adapters/recent-items.ts';
+import {
+  type Meeting,
+  metItems,
+  NO_RECENT_ITEMS,
+  RECENT_ITEMS_KEPT,
+  recentItemsOf,
+  rememberItems,
+} from '../../../shared/adapters/recent-items.ts';
+import { INTERACTION_KINDS } from '../../../shared/interaction-kinds.ts';
 
-const NONE = new BigUint64Array(0);
+const met = (key: bigint, more: Partial<Meeting> = {}): Meeting => ({
+  key,
+  at: 1_000,
+  kind: 'reward',
+  reward: 0.5,
+  itemEffect: 0.125,
+  ...more,
+});
 
-test('an item that is met again counts as met last', () => {
-  expect([...rememberItems(BigUint64Array.of(1n, 2n, 3n), [1n, 4n, 1n])]).toEqual([2n, 3n, 4n, 1n]);
+test('an item that is met again counts as met last, with the sums of all its rewards', () => {
+  const before = rememberItems(NO_RECENT_ITEMS, [met(1n), met(2n), met(3n)]);
+  const after = rememberItems(before, [
+    met(1n, { at: 2_000, kind: 'watch', reward: 1 }),
+    met(4n, { kind: 'target', reward: null }),
+    met(1n, { at: 1_500 }),
+  ]);
+  expect([...after.keys]).toEqual([2n, 3n, 4n, 1n]);
+  expect([...after.lastAt]).toEqual([1_000, 1_000, 1_000, 2_000]);
+  expect([...after.kinds]).toEqual([1, 1, 4, 3]);
+  expect([...after.sums.subarray(6)]).toEqual([0, 0, 0, 3, 2, 0.375]);
 });
 
 test('the newest 1,024 items are kept', () => {
-  const all = Array.from({ length: 1_500 }, (_, i) => BigInt(i));
-  expect([...rememberItems(NONE, all)]).toEqual(all.slice(-RECENT_ITEMS_KEPT));
+  const all = Array.from({ length: 1_500 }, (_, i) => met(BigInt(i)));
+  const { keys, sums } = rememberItems(NO_RECENT_ITEMS, all);
+  expect([...keys]).toEqual(all.slice(-RECENT_ITEMS_KEPT).map(({ key }) => key));
+  expect(sums).toHaveLength(3 * RECENT_ITEMS_KEPT);
 });
 
 test('what is remembered does not depend on how updates were cut', () => {
-  const keys = fc.array(fc.bigInt({ min: 0n, max: 1_500n }), { maxLength: 2_500 });
+  const meeting = fc.record({
+    key: fc.bigInt({ min: 0n, max: 1_200n }),
+    at: fc.nat(2 ** 32 - 1),
+    kind: fc.constantFrom(...INTERACTION_KINDS),
+    reward: fc.option(fc.double({ min: 0, max: 1, noNaN: true })),
+    itemEffect: fc.double({ min: -1, max: 1, noNaN: true }),
+  });
   fc.assert(
-    fc.property(keys, fc.nat(), (added, cut) => {
+    fc.property(fc.array(meeting, { maxLength: 2_500, size: 'max' }), fc.nat(), (added, cut) => {
       const at = cut % (added.length + 1);
-      const inTwo = rememberItems(rememberItems(NONE, added.slice(0, at)), added.slice(at));
-      expect(inTwo).toEqual(rememberItems(NONE, added));
+      const inTwo = rememberItems(rememberItems(NO_RECENT_ITEMS, added.slice(0, at)), added.slice(at));
+      expect(inTwo).toEqual(rememberItems(NO_RECENT_ITEMS, added));
     }),
-    { numRuns: 50 },
+    { numRuns: 20 },
   );
+});
+
+test('items are told apart by when and how they were met', () => {
+  const recent = rememberItems(NO_RECENT_ITEMS, [
+    met(1n, { at: 100 }),
+    met(2n, { at: 200, kind: 'watch' }),
+    met(3n, { at: 300, kind: 'target', reward: null }),
+    met(3n, { at: 50, kind: 'watch' }),
+  ]);
+  expect([...metItems(recent, {})]).toEqual([1n, 2n, 3n]);
+  expect([...metItems(recent, { since: 200 })]).toEqual([2n, 3n]);
+  expect([...metItems(recent, { kinds: ['watch'] })]).toEqual([2n, 3n]);
+  expect([...metItems(recent, { kinds: ['reward', 'target'], since: 101 })]).toEqual([3n]);
+});
+
+test('an item of which neither time nor kind is known counts as met', () => {
+  const older = recentItemsOf(BigUint64Array.of(7n));
+  expect([...metItems(older, { since: 1e9, kinds: ['watch'] })]).toEqual([7n]);
 });

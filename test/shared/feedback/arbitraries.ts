@@ -35,7 +35,10 @@ function isOutOfProportion(item: Float32Array, target: Float32Array = item): boo
 }
 
 const interaction: fc.Arbitrary<InteractionInput> = fc
-  .tuple(fc.record({ itemId: id, embedding }, { requiredKeys: ['embedding'] }), feedback)
+  .tuple(
+    fc.record({ itemId: id, recommendationId: id, embedding }, { requiredKeys: ['embedding'] }),
+    feedback,
+  )
   .map(([item, outcome]): InteractionInput => ({ ...item, ...outcome }))
   .filter(
     ({ embedding: x, target: t }) => !isOutOfProportion(x as Float32Array, t as Float32Array | undefined),

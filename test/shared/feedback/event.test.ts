@@ -41,20 +41,26 @@ function meaning(input: FeedbackEventInput): FeedbackEvent {
     schemaVersion: 1,
     ...header,
     ...(embeddingModel === undefined ? {} : { embeddingModel }),
-    interactions: input.interactions.map(({ reward, watch, target, itemId, embedding: vector }) => ({
-      ...(itemId === undefined ? {} : { itemId }),
-      embedding: Float32Array.from(vector as Float32Array),
-      ...(target === undefined
-        ? {
-            reward: watch
-              ? Math.min(
-                  1,
-                  0.5 * watch.completionRate + (0.3 * (watch.rating ?? 0)) / 5 + (watch.isRewatch ? 0.2 : 0),
-                )
-              : reward! + 0,
-          }
-        : { target: Float32Array.from(target as Float32Array) }),
-    })),
+    interactions: input.interactions.map(
+      ({ reward, watch, target, itemId, recommendationId, embedding: vector }) => ({
+        ...(itemId === undefined ? {} : { itemId }),
+        ...(recommendationId === undefined ? {} : { recommendationId }),
+        embedding: Float32Array.from(vector as Float32Array),
+        ...(target === undefined
+          ? {
+              reward: watch
+                ? Math.min(
+                    1,
+                    0.5 * watch.completionRate +
+                      (0.3 * (watch.rating ?? 0)) / 5 +
+                      (watch.isRewatch ? 0.2 : 0),
+                  )
+                : reward! + 0,
+              ...(watch === undefined ? {} : { watched: true as const }),
+            }
+          : { target: Float32Array.from(target as Float32Array) }),
+      }),
+    ),
   };
 }
 

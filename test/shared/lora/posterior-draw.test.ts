@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { choiceDraw, choiceMean, effectiveCount, prepareChoice } from '../../../shared/lora/choice.ts';
-import { posteriorDraw, posteriorMean, preparePrior } from '../../../shared/lora/prior.ts';
+import { posteriorDraws, posteriorMean, preparePrior } from '../../../shared/lora/prior.ts';
 import { createRandom } from '../../../shared/lora/random.ts';
 import { addReward, emptyStatistics } from '../../../shared/lora/statistics.ts';
 import { packedDiagonal } from '../../../shared/lora/symmetric.ts';
@@ -33,7 +33,8 @@ test('draws of coefficients have the mean and the covariance of the posterior', 
   ] as const)
     statistics = addReward(statistics, Float64Array.of(x, 1), reward, 0);
   const random = createRandom('posterior');
-  const { mean, covariance } = momentsOf(() => posteriorDraw(statistics, prior, random.normal));
+  const draw = posteriorDraws(statistics, prior);
+  const { mean, covariance } = momentsOf(() => draw(random.normal));
   // Σ⁻¹ + G/σ², with Σx² = 6, Σx = 2, n = 3.
   const [a, b, c] = [1 / 0.5 + 6 / 0.25, 2 / 0.25, 1 / 2 + 3 / 0.25];
   const determinant = a * c - b * b;

@@ -1,0 +1,55 @@
+import { NO_RECENT_ITEMS, type RecentItems } from '../../shared/adapters/recent-items.ts';
+import { type Catalogue, type Place, placeOf } from '../../shared/catalogue/catalogue-reader.ts';
+import { itemIdAt } from '../../shared/catalogue/shard.ts';
+import type { Because } from '../../shared/contract/answers.ts';
+import { pullsFor } from '../../shared/lora/learner.ts';
+import type { PastRewards } from '../../shared/lora/pulls.ts';
+import type { ServedUser } from '../../shared/serving/served-user.ts';
+
+/** Past items that are named for each item of an answer. */
+const MOST_NAMED = 5;
+
+/**
+ * Divides the user's part of scores among the items that the user has met, as far as the adapter remembers them and the catalogue
+ * has them.
+ * @returns the function that does it for an item of the catalogue, given the user's part of its score; undefined where the user is
+ * not served by rewards of their own, or scores are not linear in them
+ */
+export function becauseFor(
+  { source, adapter, shared }: ServedUser,
+  catalogue: Catalogue,
+): ((place: Place, user: number) => Because) | undefined {
+  if (source !== 'adapter' || adapter === undefined) return undefined;
+  const { basis, model } = shared;
+  const pulls = basis === null ? null : pullsFor(adapter.state, model);
+  if (pulls === null) return undefined;
+  const past = pastOf(adapter.recentItems ?? NO_RECENT_ITEMS, catalogue);
+  return (place, user) => {
+    const { prior, of } = pulls(featuresAt(catalogue, place));
+    const pulled = past.map(({ itemId, rewards }) => ({ itemId, pull: of(rewards) }));
+    const items = pulled.sort((a, b) => Math.abs(b.pull) - Math.abs(a.pull)).slice(0, MOST_NAMED);
+    return { prior, items, rest: items.reduce((left, { pull }) => left - pull, user - prior) };
+  };
+}
+
+function pastOf({ keys, sums }: RecentItems, catalogue: Catalogue) {
+  const past: { readonly itemId: string; readonly rewards: PastRewards }[] = [];
+  keys.forEach((key, i) => {
+    const [count = 0, rewards = 0, effects = 0] = sums.subarray(3 * i, 3 * i + 3);
+    const place = count === 0 ? undefined : placeOf(catalogue, key);
+    if (place === undefined) return;
+    const itemId = itemIdAt(catalogue.shards[place.shard]!, place.row);
+    past.push({ itemId, rewards: { psi: featuresAt(catalogue, place), count, rewards, effects } });
+  });
+  return past;
+}
+
+/** ψ of an item as the catalogue holds it, with the offset. */
+function featuresAt(catalogue: Catalogue, { shard, row }: Place): Float64Array {
+  const { values, scales } = catalogue.shards[shard]!.features!;
+  const p = scales.length;
+  const psi = new Float64Array(p + 1);
+  for (let j = 0; j < p; j++) psi[j] = values[row * p + j]! * scales[j]!;
+  psi[p] = 1;
+  return psi;
+}

@@ -10,6 +10,7 @@ import { exitCodeOf, oneLine, outliveReaders } from './exit.ts';
 import { exportCommand } from './export.ts';
 import { forgetCommand } from './forget.ts';
 import { historyCommand } from './history.ts';
+import { initCommand } from './init.ts';
 import { inspectCommand } from './inspect.ts';
 import { localCommand } from './local.ts';
 import { personalizeCommand } from './personalize.ts';
@@ -20,6 +21,7 @@ import { upliftCommand } from './uplift.ts';
 
 /** One file each; what a command needs beyond its options is imported when it runs. */
 const commands = [
+  initCommand,
   localCommand,
   publishCommand,
   personalizeCommand,

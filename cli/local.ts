@@ -4,10 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { LocalStack } from '../infra/local/local-stack.ts';
-import { METRIC, OUTPUT } from '../shared/config/names.ts';
+import type { DeploymentSettings } from '../shared/config/settings.ts';
 import { InvalidConfigurationError, NotFoundError, UnavailableError } from '../shared/errors.ts';
 import { EXIT, ExitError, interruption } from './exit.ts';
-import { createProgress, printJson, printLine, printProblem } from './output.ts';
+import { printJson, printLine, printProblem } from './output.ts';
+import type { Kept } from './replay/kept.ts';
+import type { Running } from './replay/play.ts';
+import { settingsAmong, withSettings } from './setting-options.ts';
 
 interface LocalOptions {
   movielens?: string;
@@ -19,7 +22,7 @@ interface LocalOptions {
   keep?: boolean;
   outputs?: string;
   json?: boolean;
-  transfer: 'on' | 'off';
+  empty?: boolean;
 }
 
 /** Simulated items, when there is no data set. */
@@ -27,9 +30,17 @@ const SIMULATED = { items: 1_000, interactionsPerUser: 60 };
 
 /** `attune local`: the whole stack on this machine, with feedback replayed through it. */
 export function localCommand(): Command {
-  return new Command('local')
+  const command = new Command('local')
     .description(
-      'run the whole stack on this machine, replay feedback through it, and rank what was held out',
+      'run the whole stack on this machine; replay feedback through it and rank what was held out, or leave it empty for your own data',
+    )
+    .addOption(
+      new Option('--empty', 'replay nothing: for your own data; stays up until Ctrl-C').conflicts([
+        'movielens',
+        'users',
+        'eventsPerUser',
+        'seed',
+      ]),
     )
     .addOption(
       new Option(
@@ -53,18 +64,18 @@ export function localCommand(): Command {
       'first of four ports: SQS, DynamoDB, S3, Lambda; default: free ones',
       wholeNumber(65_532, 1_024),
     )
-    .addOption(
-      new Option('--transfer <on|off>', 'whether users profit from what others taught')
-        .choices(['on', 'off'])
-        .default('on'),
-    )
     .option('--keep', 'stay up afterwards, until Ctrl-C')
     .option(
       '--outputs <file>',
       'write the names of the resources, as cdk deploy --outputs-file does, for the other commands',
     )
     .option('--json', 'print the result as one line of JSON, the last on stdout')
+    .addHelpText(
+      'after',
+      '\nA setting counts for this start, in place of what cdk.json says; attune init writes it there.',
+    )
     .action(local);
+  return withSettings(command);
 }
 
 async function local(options: LocalOptions): Promise<void> {
@@ -79,10 +90,10 @@ async function local(options: LocalOptions): Promise<void> {
   const assemblyDir = await mkdtemp(join(tmpdir(), 'attune-'));
   let stack: LocalStack | undefined;
   try {
-    stack = await run(options, assemblyDir, signal, fault, (started) => {
+    await run(options, assemblyDir, signal, fault, (started) => {
       stack = started;
     });
-    if (options.keep) await untilInterrupted(signal);
+    if (options.keep || options.empty) await untilInterrupted(signal);
     fault.signal.throwIfAborted();
   } catch (error) {
     fault.signal.throwIfAborted();
@@ -97,39 +108,26 @@ async function local(options: LocalOptions): Promise<void> {
   }
 }
 
+/** What runs on the stack once it is up. */
+type Task = (running: Running) => Promise<void>;
+
 async function run(
   options: LocalOptions,
   assemblyDir: string,
   signal: AbortSignal,
   fault: AbortController,
   onStarted: (stack: LocalStack) => void,
-): Promise<LocalStack> {
-  const say = options.json ? () => {} : printLine;
+): Promise<void> {
   // Loaded only now, so that --help and a mistyped option answer at once.
-  const [
-    { projectSettings, synthesizeAssembly },
-    { planReplay },
-    { openCheckpoint },
-    { provideCatalogue, replay },
-    { rankHeldOut, readLearnedState, SOMEBODY_NEW },
-    { exampleUser },
-    { newcomersLoss },
-    { describe, summarize },
-  ] = await Promise.all([
+  const [{ readSettings }, { synthesizeAssembly }, { connect }] = await Promise.all([
+    import('./cdk-json.ts'),
     import('./replay/assembly.ts'),
-    import('./replay/plan.ts'),
-    import('./replay/checkpoint.ts'),
-    import('./replay/replay.ts'),
-    import('./replay/measure.ts'),
-    import('./replay/example-user.ts'),
-    import('./replay/newcomers.ts'),
-    import('./replay/summary.ts'),
+    import('./replay/connect.ts'),
   ]);
-  const overrides = { transfer: options.transfer };
-  const settings = projectSettings(overrides);
-  const plan = planReplay(await datasetOf(options, settings.embeddingDim), options.eventsPerUser);
-
-  say('Synthesizing the stack and bundling its functions ...');
+  const overrides = settingsAmong(options);
+  const settings = readSettings(overrides);
+  const task = options.empty ? await ownData(options) : await replayed(options, settings);
+  if (!options.json) printLine('Synthesizing the stack and bundling its functions ...');
   await synthesizeAssembly(assemblyDir, signal, overrides);
   const { LocalStack, STACK_LOG } = await import('../infra/local/local-stack.ts');
   const reportFailure = failureReporter();
@@ -146,55 +144,58 @@ async function run(
   });
   onStarted(stack);
   if (options.outputs !== undefined) writeOutputs(options.outputs, { [settings.stackName]: stack.outputs });
-  const checkpoint = openCheckpoint(options.data, plan);
   const clients = await connect(stack, settings);
   try {
-    if (checkpoint.roundsDone > 0)
-      say(`Continuing after round ${checkpoint.roundsDone} of ${plan.rounds.length}`);
-    const { learning, objects } = clients;
-    await provideCatalogue({ learning, settings, objects }, plan, options.seed);
-    const replayed = createProgress('replaying', 'events');
-    const published = await replay(plan, {
-      stack,
-      settings,
-      checkpoint,
-      signal,
-      queue: clients.queue,
-      learning: clients.learning,
-      onProgress: (events) => replayed.update(events, plan.events),
-    }).finally(() => replayed.stop());
-
-    const ranked = createProgress('ranking', 'users');
-    const personalize = {
-      client: clients.lambda,
-      functionName: stack.outputs[OUTPUT.personalizeFunctionName]!,
-      signal,
-    };
-    const ranking = await rankHeldOut(plan, personalize, (users) =>
-      ranked.update(users, plan.heldOut.length),
-    ).finally(() => ranked.stop());
-    const learned = await readLearnedState(clients.objects, clients.learning);
-    const population = await clients.learning.population.read();
-    const updateFunction = stack.outputs[OUTPUT.updateFunctionName];
-    const summary = summarize(plan, published, learned, ranking, population, {
-      duplicates: stack.metrics.sum(METRIC.eventsDuplicate),
-      quarantined: stack.metrics.sum(METRIC.eventsQuarantined),
-      deadLettered: await clients.deadLetters(),
-      delaysMs: stack.metrics.values(METRIC.eventToEffect),
-      coldStartsMs: stack.coldStarts
-        .filter((start) => start.functionName === updateFunction)
-        .map(({ initMs }) => initMs),
-      transfer: options.transfer,
-      newcomers: await newcomersLoss(plan, clients.episodes),
-      example: await exampleUser(plan, SOMEBODY_NEW, personalize),
-    });
-    say(describe(summary, plan, population));
-    if (options.keep) sayWhere(stack, options.json === true);
-    if (options.json) printJson(summary);
-    return stack;
+    await task({ stack, settings, clients, signal });
   } finally {
     clients.close();
   }
+}
+
+/** A stack for one's own data: nothing is replayed into it. */
+async function ownData(options: LocalOptions): Promise<Task> {
+  const [{ keptIn }, { claimForOwnData }] = await Promise.all([
+    import('./replay/kept.ts'),
+    import('./replay/checkpoint.ts'),
+  ]);
+  return async ({ stack, settings, clients }) => {
+    claimForOwnData(options.data);
+    const kept = await keptIn(clients.objects, clients.learning, settings);
+    if (options.json) printJson({ ...kept, outputs: stack.outputs, environment: stack.environment });
+    else printLine(`\n${describeKept(kept, settings, options.data)}\n`);
+    sayWhere(stack, options);
+  };
+}
+
+function describeKept(kept: Kept, settings: DeploymentSettings, data: string | undefined): string {
+  const { users, interactions, startAnew, items, basis } = kept;
+  const { embeddingDim, embeddingModel } = settings;
+  const expects = `Embeddings have ${embeddingDim} numbers, of the model ${embeddingModel}.`;
+  const where =
+    data === undefined
+      ? 'Everything is in memory, and gone when the stack ends.'
+      : `Everything is kept in ${data}.`;
+  const holds =
+    users === 0
+      ? 'The stack holds no user yet.'
+      : `The stack holds ${users} users with ${interactions} interactions${startAnew === 0 ? '' : `; ${startAnew} of them start anew, because they learned under other settings`}.`;
+  const catalogue = `${items === 0 ? 'No catalogue' : `A catalogue of ${items} items`}, ${basis === null ? 'no basis' : `basis ${basis}`}.`;
+  return [expects, holds, catalogue, where].join('\n');
+}
+
+/** The replay of a data set, planned before anything is started. */
+async function replayed(options: LocalOptions, settings: DeploymentSettings): Promise<Task> {
+  const [{ planReplay }, { playReplay }] = await Promise.all([
+    import('./replay/plan.ts'),
+    import('./replay/play.ts'),
+  ]);
+  const plan = planReplay(await datasetOf(options, settings.embeddingDim), options.eventsPerUser);
+  return async (running) => {
+    const { summary, text } = await playReplay(plan, running, options);
+    if (!options.json) printLine(text);
+    if (options.keep) sayWhere(running.stack, options);
+    if (options.json) printJson(summary);
+  };
 }
 
 async function datasetOf({ movielens, users, seed }: LocalOptions, embeddingDim: number) {
@@ -204,60 +205,6 @@ async function datasetOf({ movielens, users, seed }: LocalOptions, embeddingDim:
   }
   const { simulate } = await import('./replay/datasets/simulator.ts');
   return simulate({ users, embeddingDim, seed, ...SIMULATED });
-}
-
-/** Clients of the stack's endpoints, as an application would make them. */
-async function connect(stack: LocalStack, settings: { learner: string; rank: number; embeddingDim: number }) {
-  const [
-    { sqsClient },
-    { s3Client },
-    { lambdaClient },
-    { dynamoClient },
-    { SqsFeedbackQueue },
-    { ObjectStore },
-    { DynamoEpisodeStore },
-    { learningObjects },
-    sqs,
-  ] = await Promise.all([
-    import('../shared/config/clients/sqs.ts'),
-    import('../shared/config/clients/s3.ts'),
-    import('../shared/config/clients/lambda.ts'),
-    import('../shared/config/clients/dynamodb.ts'),
-    import('../shared/feedback/sqs-queue.ts'),
-    import('../shared/storage/objects.ts'),
-    import('../shared/episodes/dynamodb-episode-store.ts'),
-    import('../shared/population/shared-learning.ts'),
-    import('@aws-sdk/client-sqs'),
-  ]);
-  const { AWS_REGION: region = '', AWS_ACCESS_KEY_ID = '', AWS_SECRET_ACCESS_KEY = '' } = stack.environment;
-  const common = {
-    region,
-    credentials: { accessKeyId: AWS_ACCESS_KEY_ID, secretAccessKey: AWS_SECRET_ACCESS_KEY },
-  };
-  const queueClient = sqsClient({ ...common, endpoint: stack.endpoints.sqs });
-  const s3 = s3Client({ ...common, endpoint: stack.endpoints.s3 });
-  const lambda = lambdaClient({ ...common, endpoint: stack.endpoints.lambda });
-  const dynamodb = dynamoClient({ ...common, endpoint: stack.endpoints.dynamodb });
-  const objects = new ObjectStore(s3, stack.outputs[OUTPUT.bucketName]!);
-  return {
-    lambda,
-    objects,
-    episodes: new DynamoEpisodeStore(dynamodb, { table: stack.outputs[OUTPUT.tableName]!, ttlDays: 1 }),
-    queue: new SqsFeedbackQueue(queueClient, stack.outputs[OUTPUT.feedbackQueueUrl]!),
-    learning: learningObjects(objects, settings),
-    async deadLetters(): Promise<number> {
-      const { Attributes } = await queueClient.send(
-        new sqs.GetQueueAttributesCommand({
-          QueueUrl: stack.outputs[OUTPUT.deadLetterQueueUrl]!,
-          AttributeNames: ['ApproximateNumberOfMessages'],
-        }),
-      );
-      return Number(Attributes?.ApproximateNumberOfMessages ?? 0);
-    },
-    close() {
-      for (const client of [queueClient, s3, lambda, dynamodb]) client.destroy();
-    },
-  };
 }
 
 function writeOutputs(file: string, outputs: object): void {
@@ -285,12 +232,20 @@ function failureReporter(): (functionName: string, line: string) => void {
 }
 
 /** Where the stack answers, and how to look into it. */
-function sayWhere(stack: LocalStack, json: boolean): void {
+function sayWhere(stack: LocalStack, { json, empty, outputs }: LocalOptions): void {
   const print = json ? printProblem : printLine;
-  print('The stack stays up until Ctrl-C. To point the AWS CLI or an SDK at it:');
+  print('The stack stays up until Ctrl-C. To point attune, the AWS CLI or an SDK at it:');
+  // A profile would count in place of the keys below.
+  print('  unset AWS_PROFILE');
   for (const [name, value] of Object.entries(stack.environment)) print(`  export ${name}=${value}`);
   print('Resources:');
   for (const [name, value] of Object.entries(stack.outputs)) print(`  ${name} = ${value}`);
+  if (!empty) return;
+  const file = outputs ?? '<file of --outputs>';
+  print('Then, in a shell that has these variables:');
+  print(`  npx attune basis build <items.jsonl> --outputs ${file}`);
+  print(`  npx attune publish <feedback.jsonl> --outputs ${file}`);
+  print(`  npx attune personalize <candidates.jsonl> --user <id> --outputs ${file}`);
 }
 
 function untilInterrupted(signal: AbortSignal): Promise<void> {

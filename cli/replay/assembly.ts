@@ -1,34 +1,20 @@
 import { spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { type DeploymentSettings, settingsFromContext } from '../../shared/config/settings.ts';
 import { InvalidConfigurationError, UnavailableError } from '../../shared/errors.ts';
+import type { GivenSettings } from '../setting-options.ts';
 
 const PROJECT = new URL('../../', import.meta.url);
-
-/** Settings that replace those of cdk.json. */
-export type SettingOverrides = Partial<Pick<DeploymentSettings, 'transfer'>>;
-
-/**
- * The settings of cdk.json, which the local stack has in common with the deployed one.
- * @throws InvalidConfigurationError
- */
-export function projectSettings(overrides: SettingOverrides = {}): DeploymentSettings {
-  const { context } = JSON.parse(readFileSync(new URL('cdk.json', PROJECT), 'utf8')) as {
-    context: { attune?: Record<string, unknown> };
-  };
-  return settingsFromContext({ ...context.attune, ...overrides });
-}
 
 /**
  * Synthesizes the stack, functions bundled, as `cdk synth` does; in a process of its own, so that this one stays responsive.
  * @param outdir folder for the cloud assembly
+ * @param overrides settings that replace those of cdk.json
  * @throws InvalidConfigurationError, UnavailableError with what the CDK app printed
  */
 export async function synthesizeAssembly(
   outdir: string,
   signal: AbortSignal,
-  overrides: SettingOverrides = {},
+  overrides: GivenSettings = {},
 ): Promise<void> {
   const context = Object.entries(overrides).map(([setting, value]) => [`attune:${setting}`, value]);
   const app = spawn(process.execPath, ['infra/app.ts'], {

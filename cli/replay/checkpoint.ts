@@ -8,10 +8,19 @@ const FILE = 'replay.json';
 
 const saved = z.object({ plan: z.string(), roundsDone: z.int().min(0) });
 
+/** In place of a plan's id, in a folder of a stack that was started empty. */
+const OWN_DATA = 'own-data';
+
 /** How many rounds of a replay are behind it, consolidation included; kept beside the data of the stack. */
 export interface Checkpoint {
   readonly roundsDone: number;
   save(roundsDone: number): void;
+}
+
+/** Marks a data folder that nothing was replayed into, so that nothing ever is. @param dataDir undefined: nothing is kept */
+export function claimForOwnData(dataDir: string | undefined): void {
+  if (dataDir === undefined || read(join(dataDir, FILE)) !== undefined) return;
+  writeFileSync(join(dataDir, FILE), JSON.stringify({ plan: OWN_DATA, roundsDone: 0 }));
 }
 
 /**
@@ -22,6 +31,11 @@ export function openCheckpoint(dataDir: string | undefined, plan: ReplayPlan): C
   if (dataDir === undefined) return { roundsDone: 0, save() {} };
   const file = join(dataDir, FILE);
   const found = read(file);
+  if (found?.plan === OWN_DATA) {
+    throw new InvalidConfigurationError(
+      `--data ${dataDir}: found data of your own, which no replay is mixed into; expected --empty, or another folder`,
+    );
+  }
   if (found !== undefined && found.plan !== plan.id) {
     throw new InvalidConfigurationError(
       `--data ${dataDir}: found a replay of other events, expected an empty folder or the options it was begun with`,

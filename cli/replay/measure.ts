@@ -8,6 +8,7 @@ import { combine, type LearningObjects } from '../../shared/population/shared-le
 import type { ObjectStore } from '../../shared/storage/objects.ts';
 import { askPersonalize, type PersonalizeFunction } from './ask-personalize.ts';
 import { aucByThreshold, bootstrapInterval, mean, ndcg } from './datasets/ranking-metrics.ts';
+import { interactionsIn } from './kept.ts';
 import type { HeldOutUser, ReplayPlan } from './plan.ts';
 
 /**
@@ -141,25 +142,24 @@ export async function readLearnedState(
     if (loaded === undefined) continue;
     const { state, version, recentEvents } = loaded.adapter;
     const { b, offset } = learnerOf(state.learner).solve(state, model);
-    const { numbers, arrays, learned } = sumsOf(state);
+    const { numbers, arrays } = sumsOf(state);
     hash.update(`${key} ${numbers.join(' ')} ${offset}\n`);
     for (const values of [...arrays, b, recentEvents.toSorted()]) {
       hash.update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
     }
     adapters += 1;
-    interactions += learned;
+    interactions += interactionsIn(state);
     updates += version;
   }
   return { adapters, interactions, updates, digest: hash.digest('hex') };
 }
 
-/** What a state consists of, as far as equal learning makes it equal, and how many interactions it has learned. */
+/** What a state consists of, as far as equal learning makes it equal. */
 function sumsOf(state: LearnerState) {
   if (state.learner === 'sgd') {
     const { steps, count, rewardSum, a } = state;
-    return { numbers: [steps, count, rewardSum], arrays: [a.values], learned: count };
+    return { numbers: [steps, count, rewardSum], arrays: [a.values] };
   }
   const { gram, moment, sumSquares, count, rewardSum } = state.statistics;
-  const learned = count + (state.targets?.count ?? 0);
-  return { numbers: [sumSquares, count, rewardSum], arrays: [gram, moment], learned };
+  return { numbers: [sumSquares, count, rewardSum], arrays: [gram, moment] };
 }

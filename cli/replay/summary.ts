@@ -100,8 +100,13 @@ export function describe(
     population?.evidence == null
       ? 'no population prior yet'
       : `a population prior fitted to ${n(population.evidence.users)} users and checked on ${n(population.evidence.validationUsers)} others`;
+  const beyond = s.interactionsApplied - s.interactionsPublished;
   const applied =
-    s.interactionsApplied === s.interactionsPublished ? 'every one exactly once' : 'not all of them';
+    beyond === 0
+      ? 'every one exactly once'
+      : beyond > 0
+        ? `${n(beyond)} of them of feedback that was no part of this replay`
+        : `${n(-beyond)} fewer than were published`;
   return [
     '',
     `${n(s.users)} users of ${s.dataset}, ${n(plan.items.size)} items`,

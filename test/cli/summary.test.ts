@@ -7,11 +7,12 @@ const plan = planReplay(
   simulate({ users: 4, items: 50, interactionsPerUser: 20, embeddingDim: 16, seed: 1 }),
 );
 
-test('the summary shows a dash for what could not be measured', () => {
-  const summary = summarize(
+/** Of a run that measured nothing, in which the adapters have learned so many interactions. */
+function summaryOf(interactions: number) {
+  return summarize(
     plan,
     { interactions: 0, events: 0, sentTwice: 0, seconds: 0, consolidations: 0 },
-    { adapters: 4, interactions: 64, updates: 16, digest: 'd' },
+    { adapters: 4, interactions, updates: 16, digest: 'd' },
     {
       users: 0,
       aucBase: null,
@@ -36,6 +37,10 @@ test('the summary shows a dash for what could not be measured', () => {
       example: { userId: 'ada', interactions: 3, liked: ['x'.repeat(40)], before: ['b'], after: [] },
     },
   );
+}
+
+test('the summary shows a dash for what could not be measured', () => {
+  const summary = summaryOf(64);
   expect(JSON.parse(JSON.stringify(summary))).toMatchObject({ aucAdapted: null, aucAdaptedInterval: null });
   const text = describe(summary, plan, undefined);
   expect(text).toMatch(/^ {2}AUC +– +– +– {2}\[–, –\]$/m);
@@ -44,4 +49,12 @@ test('the summary shows a dash for what could not be measured', () => {
   expect(text).toMatch(/^ {2}x{35}… +b$/m);
   expect(text).toContain('for ada, in one call, after 3 interactions');
   expect(text).toContain('The own adapter adds – [–, –] of AUC');
+});
+
+test.each([
+  [64, '64 interactions, every one exactly once'],
+  [70, '70 interactions, 6 of them of feedback that was no part of this replay'],
+  [60, '60 interactions, 4 fewer than were published'],
+])('the summary says of %i interactions applied of 64 published what is true', (interactions, applied) => {
+  expect(describe(summaryOf(interactions), plan, undefined)).toContain(`  applied       ${applied};`);
 });

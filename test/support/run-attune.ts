@@ -25,9 +25,9 @@ export interface Ended {
 /** Runs the command line as a user does. `started` gets the process, to send it signals or input. */
 export function runAttune(
   args: readonly string[],
-  { env = {}, input = '', started }: RunOptions = {},
+  { env = {}, input = '', started, attune = ATTUNE }: RunOptions = {},
 ): Promise<Ended> {
-  const child = spawn(process.execPath, [ATTUNE, ...args], {
+  const child = spawn(process.execPath, [attune, ...args], {
     env: { ...process.env, XDG_STATE_HOME: STATE, ...env },
   });
   running.add(child);
@@ -48,6 +48,8 @@ export function runAttune(
 }
 
 interface RunOptions {
+  /** The command's file; default: that of this repository. */
+  readonly attune?: string;
   readonly env?: Record<string, string>;
   readonly input?: string;
   readonly started?: (child: ChildProcessWithoutNullStreams) => unknown;

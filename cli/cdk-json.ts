@@ -1,0 +1,87 @@
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { type DeploymentSettings, settingsFromContext } from '../shared/config/settings.ts';
+import { InvalidConfigurationError, NotFoundError, shown } from '../shared/errors.ts';
+import type { GivenSettings } from './setting-options.ts';
+
+/** Where the settings live: every command of Attune and of the CDK reads them there. */
+const CDK_JSON = fileURLToPath(new URL('../cdk.json', import.meta.url));
+
+/**
+ * The settings that the local stack has in common with the deployed one.
+ * @param overrides those that count in place of what cdk.json says
+ * @throws NotFoundError outside of a clone; InvalidConfigurationError naming what is wrong
+ */
+export function readSettings(overrides: GivenSettings = {}): DeploymentSettings {
+  return settingsFromContext({ ...attuneOf(readText()), ...overrides });
+}
+
+/**
+ * Writes settings to cdk.json; an empty value takes one out, so that its default counts.
+ * @throws NotFoundError outside of a clone; InvalidConfigurationError naming what is wrong, and nothing is written
+ */
+export function writeSettings(given: GivenSettings): DeploymentSettings {
+  const text = edited(readText(), given);
+  try {
+    writeFileSync(`${CDK_JSON}.new`, text);
+    renameSync(`${CDK_JSON}.new`, CDK_JSON);
+  } catch (cause) {
+    throw new InvalidConfigurationError(`${CDK_JSON}: found no file that can be written`, { cause });
+  }
+  return settingsFromContext(attuneOf(text));
+}
+
+/** The text of cdk.json with other settings, and nothing else changed. */
+export function edited(text: string, given: GivenSettings): string {
+  const before = attuneOf(text);
+  const after: Record<string, unknown> = { ...before };
+  for (const [name, value] of Object.entries(given)) {
+    if (value === '') delete after[name];
+    else after[name] = value;
+  }
+  const checked: Record<string, unknown> = settingsFromContext(after);
+  // Numbers and booleans as such, though the command line gives text.
+  for (const [name, value] of Object.entries(given)) if (value !== '') after[name] = checked[name];
+  const [start, end] = placeOf(text, before);
+  const indented = JSON.stringify(after, null, 2).replaceAll('\n', '\n    ');
+  return `${text.slice(0, start)}${indented}${text.slice(end)}`;
+}
+
+function attuneOf(text: string): Record<string, unknown> {
+  let file: unknown;
+  try {
+    file = JSON.parse(text);
+  } catch (cause) {
+    throw new InvalidConfigurationError(`${CDK_JSON}: found ${shown(text)}, expected JSON`, { cause });
+  }
+  const attune: unknown = Object(Object(file).context).attune;
+  if (typeof attune === 'object' && attune !== null && !Array.isArray(attune))
+    return attune as Record<string, unknown>;
+  throw new InvalidConfigurationError(
+    `${CDK_JSON}, context.attune: found ${shown(attune)}, expected an object of settings`,
+  );
+}
+
+/** Where the object of settings stands in the text: from its brace to the one that closes it. */
+function placeOf(text: string, settings: object): [number, number] {
+  const wanted = JSON.stringify(settings);
+  for (const { index } of text.matchAll(/"attune"\s*:\s*\{/g)) {
+    const start = text.indexOf('{', index);
+    for (let end = text.indexOf('}', start); end >= 0; end = text.indexOf('}', end + 1)) {
+      try {
+        if (JSON.stringify(JSON.parse(text.slice(start, end + 1))) === wanted) return [start, end + 1];
+      } catch {
+        // A brace within a text; the object goes on.
+      }
+    }
+  }
+  throw new InvalidConfigurationError(`${CDK_JSON}: found "attune" written with escapes, expected it plain`);
+}
+
+function readText(): string {
+  try {
+    return readFileSync(CDK_JSON, 'utf8');
+  } catch (cause) {
+    throw new NotFoundError('found no cdk.json, expected to run in a clone of the repository', { cause });
+  }
+}

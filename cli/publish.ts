@@ -207,7 +207,7 @@ async function embeddingOf({ outputs, embeddingDim, embeddingModel }: PublishOpt
 /** Event ids of 128 characters begin with it. */
 function batchName(text: string): string {
   if (/^\P{Cc}{1,100}$/u.test(text)) return text;
-  throw new InvalidArgumentError('expected 1 to 100 characters, none of them a control character.');
+  throw new InvalidArgumentError('expected 1 to 100 characters without control characters.');
 }
 
 function wholeNumber(text: string): number {

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { InvalidConfigurationError } from '../../shared/errors.ts';
+import { parseConfiguration } from '../../shared/validation/faults.ts';
 import type { Template } from './template.ts';
 
 /** A synthesized CDK app with one stack. */
@@ -100,8 +101,5 @@ async function readJson<T>(path: string, schema: z.ZodType<T>): Promise<T> {
       cause: error,
     });
   }
-  const result = schema.safeParse(content);
-  if (result.success) return result.data;
-  const issue = result.error.issues[0];
-  throw new InvalidConfigurationError(`${path}: ${issue?.path.join('.')}: ${issue?.message}`);
+  return parseConfiguration(schema, content, { source: path });
 }

@@ -3,6 +3,7 @@ import { CorruptObjectError, InvalidInputError, shown } from '../errors.ts';
 import type { DownProjection } from '../lora/basis.ts';
 import type { LoraAdapter } from '../lora/forward.ts';
 import { layOutTensors, readTensors, type TensorFile } from '../storage/safetensors.ts';
+import { parseStored } from '../validation/faults.ts';
 
 /** The two files that Hugging Face PEFT keeps a LoRA adapter in. */
 export interface PeftFiles {
@@ -119,12 +120,8 @@ function readConfig(text: string): z.output<typeof config> {
   } catch (cause) {
     throw new CorruptObjectError(key, 'it is not JSON', { cause });
   }
-  const parsed = config.safeParse(json);
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0]!;
-    throw new CorruptObjectError(key, `${issue.path.join('.')}: ${issue.message}`, { cause: parsed.error });
-  }
-  for (const [option, value] of Object.entries(parsed.data)) {
+  const parsed = parseStored(config, json, key);
+  for (const [option, value] of Object.entries(parsed)) {
     if (option in config.shape && option !== 'use_dora' && option !== 'fan_in_fan_out') continue;
     if (HARMLESS.has(option) || isOff(value) || ALLOWED[option]?.includes(value)) continue;
     throw new InvalidInputError(
@@ -133,9 +130,8 @@ function readConfig(text: string): z.output<typeof config> {
       ALLOWED[option]?.map(shown).join(' or ') ?? 'false',
     );
   }
-  if (parsed.data.r > MAX_RANK)
-    throw new InvalidInputError(`${key}: r`, String(parsed.data.r), `at most ${MAX_RANK}`);
-  return parsed.data;
+  if (parsed.r > MAX_RANK) throw new InvalidInputError(`${key}: r`, String(parsed.r), `at most ${MAX_RANK}`);
+  return parsed;
 }
 
 /** Whether an option is switched off: null, false, or an empty collection. */

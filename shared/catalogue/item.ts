@@ -1,7 +1,7 @@
 import { InvalidInputError, shown } from '../errors.ts';
 import { decodeEmbedding, type EmbeddingInput } from '../feedback/embedding-codec.ts';
-import { isId } from '../feedback/event-schema.ts';
 import { vectorNorm } from '../lora/basis.ts';
+import { checkedId } from '../validation/id.ts';
 
 /** What a filter can ask of an item. */
 export type AttributeValue = string | number | boolean | readonly string[];
@@ -40,13 +40,6 @@ export function parseItem(value: unknown, embeddingDim: number, field: string): 
   if (unknown !== undefined)
     throw new InvalidInputError(field, `the unknown field ${shown(unknown)}`, [...FIELDS].join(', '));
   const { itemId, embedding, attributes = {} } = value;
-  if (!isId(itemId)) {
-    throw new InvalidInputError(
-      `${field}, itemId`,
-      shown(itemId),
-      '1 to 128 characters, none of them a control character',
-    );
-  }
   if (typeof embedding !== 'string' && !Array.isArray(embedding) && !(embedding instanceof Float32Array)) {
     throw new InvalidInputError(
       `${field}, embedding`,
@@ -57,7 +50,7 @@ export function parseItem(value: unknown, embeddingDim: number, field: string): 
   const availableFrom = instantOf(value.availableFrom, `${field}, availableFrom`);
   const availableUntil = instantOf(value.availableUntil, `${field}, availableUntil`);
   return {
-    itemId,
+    itemId: checkedId(itemId, `${field}, itemId`),
     embedding: unitHalves(decodeEmbedding(embedding as EmbeddingInput, embeddingDim, `${field}, embedding`)),
     attributes: attributesOf(attributes, `${field}, attributes`),
     ...(availableFrom === undefined ? {} : { availableFrom }),

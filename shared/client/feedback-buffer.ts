@@ -1,14 +1,14 @@
 import { orAborted } from '../abort.ts';
-import { InvalidConfigurationError, InvalidInputError, shown, UnavailableError } from '../errors.ts';
+import { InvalidConfigurationError, UnavailableError } from '../errors.ts';
 import type { PublishedInteraction } from '../feedback/coalescing.ts';
 import { encodeInteraction } from '../feedback/event.ts';
-import { isId } from '../feedback/event-schema.ts';
 import {
   FeedbackPublisher,
   type FeedbackPublisherOptions,
   type PublishFailure,
   type PublishReport,
 } from '../feedback/publisher.ts';
+import { checkedId } from '../validation/id.ts';
 import type { Clock } from './deadline.ts';
 
 /** Interactions that could not be sent. */
@@ -91,7 +91,7 @@ export class FeedbackBuffer {
 
   async #take({ userId, occurredAt, ...input }: PublishedInteraction): Promise<void> {
     if (this.#closed) throw new InvalidConfigurationError('found a closed client, expected an open one');
-    if (!isId(userId)) throw new InvalidInputError('userId', shown(userId), '1 to 128 characters');
+    checkedId(userId, 'userId');
     const encoded = encodeInteraction(input, this.#embeddingDim, '');
     const bytes = Buffer.byteLength(encoded) + Buffer.byteLength(userId);
     const { maxBufferedBytes = 16 * 1024 * 1024, flushAt = 500, maxWaitMs = 200 } = this.#options;

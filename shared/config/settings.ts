@@ -1,6 +1,7 @@
 import * as z from 'zod';
-import { InvalidConfigurationError, shown } from '../errors.ts';
 import { SGD_HYPERPARAMETERS } from '../lora/sgd.ts';
+import { parseConfiguration } from '../validation/faults.ts';
+import { idSchema } from '../validation/id.ts';
 import { ENV } from './names.ts';
 import { isRecurringSchedule } from './schedule-expression.ts';
 
@@ -52,7 +53,7 @@ const learning = {
   /** Length d of the application's embeddings. */
   embeddingDim: integer(16, 4096),
   /** Name of the model that makes the embeddings; events that name another one are refused. */
-  embeddingModel: text(/^\P{Cc}{1,128}$/u, '1 to 128 characters, none of them a control character'),
+  embeddingModel: idSchema,
   /** Rank r of the adapters. */
   rank: integer(1, 64),
   /** LoRA's alpha: an adapter adds (scalingFactor / rank)·B·A·x. */
@@ -167,7 +168,8 @@ export const SETTINGS: readonly string[] = Object.keys(deployment.in.shape);
  * @throws InvalidConfigurationError naming every setting that is unknown or out of range
  */
 export function settingsFromContext(context: Record<string, unknown>): DeploymentSettings {
-  return parse(deployment, context, (field) => field);
+  const known = `one of ${SETTINGS.join(', ')}`;
+  return Object.freeze(parseConfiguration(deployment, context, { known }));
 }
 
 /**
@@ -176,29 +178,12 @@ export function settingsFromContext(context: Record<string, unknown>): Deploymen
  */
 export function settingsFromEnvironment(env: Record<string, string | undefined>): FunctionSettings {
   const input = Object.fromEntries(Object.entries(ENV).map(([field, variable]) => [field, env[variable]]));
-  return parse(environment, input, (field) => ENV[field as keyof typeof ENV]);
+  const nameOf = (field: string) => ENV[field as keyof typeof ENV];
+  return Object.freeze(parseConfiguration(environment, input, { nameOf }));
 }
 
 /** The environment that `settingsFromEnvironment` reads back as these settings. */
 export function environmentOf(settings: FunctionSettings): Record<string, string> {
   const fields = Object.keys(ENV) as (keyof typeof ENV)[];
   return Object.fromEntries(fields.map((field) => [ENV[field], String(settings[field])]));
-}
-
-function parse<T>(
-  schema: z.ZodType<T>,
-  input: Record<string, unknown>,
-  nameOf: (field: string) => string,
-): T {
-  const result = schema.safeParse(input);
-  if (result.success) return Object.freeze(result.data);
-  const faults = result.error.issues.flatMap((issue) => {
-    if (issue.code === 'unrecognized_keys')
-      return issue.keys.map(
-        (key) => `${key}: found an unknown setting, expected one of ${SETTINGS.join(', ')}`,
-      );
-    const field = String(issue.path[0]);
-    return [`${nameOf(field)}: found ${shown(input[field])}, expected ${issue.message}`];
-  });
-  throw new InvalidConfigurationError(faults.join('; '));
 }

@@ -6,7 +6,9 @@ import { InvalidInputError, shown } from '../errors.ts';
 import { decodeEmbedding } from '../feedback/embedding-codec.ts';
 import { INTERACTION_KINDS, type InteractionKind } from '../interaction-kinds.ts';
 import { vectorNorm } from '../lora/basis.ts';
-import { embedding, embeddingModel, explained, id } from './personalize-request.ts';
+import { parseInput } from '../validation/faults.ts';
+import { idSchema as id } from '../validation/id.ts';
+import { embedding, embeddingModel } from './personalize-request.ts';
 
 /** What `recommend` and `similar` have in common: which items, and how many. */
 export interface Choosing {
@@ -170,9 +172,7 @@ export function parseCatalogueRequest(
   const given: unknown = Object(payload).exclude;
   if (Array.isArray(given) && given.length > RECOMMEND_LIMITS.exclude)
     throw new InvalidInputError('exclude', `${given.length} items`, `at most ${RECOMMEND_LIMITS.exclude}`);
-  const parsed = schema.safeParse(payload);
-  if (!parsed.success) throw explained(parsed.error.issues[0]!, payload);
-  const { embeddingModel, filter, maxPerValue, ...rest } = parsed.data;
+  const { embeddingModel, filter, maxPerValue, ...rest } = parseInput(schema, payload);
   const request =
     rest.action === 'recommend'
       ? { ...rest, requestId: rest.requestId ?? randomUUID() }

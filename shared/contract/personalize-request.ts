@@ -1,7 +1,9 @@
 import * as z from 'zod';
 import { InvalidInputError, shown } from '../errors.ts';
 import { decodeEmbedding } from '../feedback/embedding-codec.ts';
-import { EMBEDDING_FORM, ID_FORM, isId } from '../feedback/event-schema.ts';
+import { EMBEDDING_FORM } from '../feedback/event-schema.ts';
+import { parseInput } from '../validation/faults.ts';
+import { idSchema as id } from '../validation/id.ts';
 
 /** Which items to personalise for whom. */
 export interface PersonalizeRequest {
@@ -21,8 +23,6 @@ export interface Candidate {
 
 export const PERSONALIZE_LIMITS = { candidates: 500, bodyBytes: 4 * 1024 * 1024 } as const;
 
-const idForm = '1 to 128 characters, none of them a control character';
-export const id = z.string({ error: idForm }).refine(isId, { error: idForm }).meta(ID_FORM);
 /** Only the form: a check of every number by zod would cost seconds and hundreds of MB for a request of 4 MB. */
 export const embedding = z
   .custom<string | number[]>((value) => typeof value === 'string' || Array.isArray(value), {
@@ -89,9 +89,7 @@ export function parsePersonalizeRequest(
   const given: unknown = Object(payload).candidates;
   if (Array.isArray(given) && given.length > PERSONALIZE_LIMITS.candidates)
     throw new InvalidInputError('candidates', `${given.length} items`, candidateCount);
-  const parsed = personalizeRequest.safeParse(payload);
-  if (!parsed.success) throw explained(parsed.error.issues[0]!, payload);
-  const { candidates, embeddingModel, ...request } = parsed.data;
+  const { candidates, embeddingModel, ...request } = parseInput(personalizeRequest, payload);
   if (embeddingModel !== undefined && embeddingModel !== settings.embeddingModel) {
     throw new InvalidInputError('embeddingModel', shown(embeddingModel), shown(settings.embeddingModel));
   }
@@ -109,24 +107,4 @@ export function parsePersonalizeRequest(
       embedding: decodeEmbedding(embedding, settings.embeddingDim, `candidates[${i}].embedding`),
     })),
   };
-}
-
-/** The first thing that is wrong with a request, as an error. */
-export function explained(issue: z.core.$ZodIssue, payload: unknown): InvalidInputError {
-  const field = issue.path
-    .map((key) => (typeof key === 'number' ? `[${key}]` : `.${String(key)}`))
-    .join('')
-    .replace(/^\./, '');
-  if (issue.code === 'unrecognized_keys') {
-    return new InvalidInputError(field, `the unknown field ${shown(issue.keys[0])}`, 'only known fields');
-  }
-  const found = issue.path.reduce<unknown>(
-    (at, key) => (Object(at) as Record<PropertyKey, unknown>)[key],
-    payload,
-  );
-  return new InvalidInputError(
-    field,
-    Array.isArray(found) ? `${found.length} items` : shown(found),
-    issue.message,
-  );
 }

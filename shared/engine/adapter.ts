@@ -1,6 +1,5 @@
 import type { StoredAdapter } from '../adapters/adapter-object.ts';
-import { InvalidInputError, shown } from '../errors.ts';
-import { isId } from '../feedback/event-schema.ts';
+import { InvalidInputError } from '../errors.ts';
 import type { DownProjection } from '../lora/basis.ts';
 import type { LoraAdapter } from '../lora/forward.ts';
 import type { LearnerState } from '../lora/learner.ts';
@@ -92,14 +91,4 @@ export function fisherOf({ a, b }: SgdState): Float32Array {
 
 export function sizeBytesOf({ matrixA, matrixB }: Pick<UserLoRAAdapter, 'matrixA' | 'matrixB'>): number {
   return matrixA.byteLength + matrixB.byteLength;
-}
-
-/** @throws InvalidInputError unless it is a text of 1 to 128 characters without control characters */
-export function checkUserId(userId: unknown): void {
-  if (isId(userId)) return;
-  throw new InvalidInputError(
-    'userId',
-    shown(userId),
-    '1 to 128 characters, none of them a control character',
-  );
 }

@@ -9,7 +9,8 @@ import type { Model } from '../lora/training.ts';
 import type { ReasoningBankInstance } from '../reasoning-bank/bank.ts';
 import { BankConnection, type BankConnectionStats } from '../reasoning-bank/bank-connection.ts';
 import { recordOf, type SimilarAdaptation, similarAdaptation } from '../reasoning-bank/recalled-pattern.ts';
-import { checkUserId, fisherOf, loraOf, sizeBytesOf, stateOf, type UserLoRAAdapter } from './adapter.ts';
+import { checkedId } from '../validation/id.ts';
+import { fisherOf, loraOf, sizeBytesOf, stateOf, type UserLoRAAdapter } from './adapter.ts';
 import { decodeUserAdapter, encodeUserAdapter } from './adapter-bytes.ts';
 import { hyperparametersOf, type LoRAConfig, type ResolvedConfig, resolveConfig } from './config.ts';
 import { patternOf } from './episode-pattern.ts';
@@ -71,7 +72,7 @@ export class LoRAPersonalizationEngine {
    * @throws InvalidInputError
    */
   createAdapter(userId: string, preferences?: UserPreferences): UserLoRAAdapter {
-    checkUserId(userId);
+    checkedId(userId, 'userId');
     const { rank, embeddingDim, scalingFactor, learner: name, learningRate } = this.#config;
     const model = this.#model(name);
     const learner = learnerOf(name);
@@ -275,7 +276,7 @@ export class LoRAPersonalizationEngine {
    * @throws InvalidInputError
    */
   async getSimilarAdaptations(userId: string, topK = 5): Promise<SimilarAdaptation[] | null> {
-    checkUserId(userId);
+    checkedId(userId, 'userId');
     if (!Number.isInteger(topK) || topK < 1)
       throw new InvalidInputError('topK', `${topK}`, 'an integer of at least 1');
     const patterns = await this.#bank.recall(`lora_adaptation_user_${userId}`, { ...QUERY, k: topK });

@@ -1,5 +1,6 @@
 import type * as z from 'zod';
 import { InvalidInputError, shown } from '../errors.ts';
+import { type Fault, firstFault } from '../validation/faults.ts';
 
 /**
  * Why an event was refused: `limit` is a value out of range, `schema` a wrong type, a missing or unknown field, or
@@ -60,48 +61,12 @@ export function checked<T>(
 ): T {
   const result = schema.safeParse(raw);
   if (result.success) return result.data;
-  throw explained(result.error.issues[0]!, raw, prefix, userId);
+  const fault = firstFault(result.error, raw, prefix);
+  throw new InvalidEventError(fault.field, fault.found, fault.expected, reasonOf(fault), userId);
 }
 
-function explained(issue: z.core.$ZodIssue, raw: unknown, prefix: string, userId: string | undefined) {
-  const field = fieldAt(prefix, issue.path);
-  if (issue.code === 'unrecognized_keys') {
-    return new InvalidEventError(
-      field,
-      `the unknown field ${shown(issue.keys[0])}`,
-      'only known fields',
-      'schema',
-      userId,
-    );
-  }
-  const value = valueAt(raw, issue.path);
-  const found =
-    Array.isArray(value) && issue.code !== 'invalid_type' ? `${value.length} items` : shown(value);
-  return new InvalidEventError(field, found, issue.message, faultOf(issue, value), userId);
-}
-
-function faultOf(issue: z.core.$ZodIssue, value: unknown): EventFault {
+function reasonOf({ issue, value }: Fault): EventFault {
   if (typeof value === 'number' && !Number.isFinite(value)) return 'not-finite';
   if (issue.code === 'too_big' || issue.code === 'too_small') return 'limit';
   return issue.code === 'custom' && issue.params?.reason === 'limit' ? 'limit' : 'schema';
-}
-
-/** `interactions[3].reward` */
-export function fieldAt(prefix: string, path: readonly PropertyKey[]): string {
-  let field = prefix;
-  for (const key of path) {
-    if (typeof key === 'number') field += `[${key}]`;
-    else field += field === '' ? String(key) : `.${String(key)}`;
-  }
-  return field;
-}
-
-/** The value at a path; undefined where the path ends early. */
-export function valueAt(raw: unknown, path: readonly PropertyKey[]): unknown {
-  let value = raw;
-  for (const key of path) {
-    if (typeof value !== 'object' || value === null) return undefined;
-    value = (value as Record<PropertyKey, unknown>)[key];
-  }
-  return value;
 }

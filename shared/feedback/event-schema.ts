@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { INTERACTION_KINDS } from '../interaction-kinds.ts';
+import { ID_CHARACTERS, idSchema as id } from '../validation/id.ts';
 import type { EmbeddingInput } from './embedding-codec.ts';
 
 /** Limits of a feedback event. Characters are Unicode code points. */
@@ -8,27 +9,10 @@ export const LIMITS = {
   targetLength: 4,
   messageBytes: 256 * 1024,
   interactions: 100,
-  idCharacters: 128,
+  idCharacters: ID_CHARACTERS,
 } as const;
 
 // The texts say what is expected; an error message puts what was found before them.
-
-/**
- * An id: any Unicode but control characters, and no lone surrogates, for those have no UTF-8 form and would make
- * different ids hash alike.
- */
-const ID = /^[^\p{Cc}\p{Cs}]*$/u;
-const id = z
-  .string('a string')
-  .regex(ID, 'a string without control characters and lone surrogates')
-  .refine((text) => text !== '' && Array.from(text).length <= LIMITS.idCharacters, {
-    error: `1 to ${LIMITS.idCharacters} characters`,
-    params: { reason: 'limit' },
-  })
-  .meta({ minLength: 1, maxLength: LIMITS.idCharacters });
-
-/** What JSON Schema says of an id. */
-export const ID_FORM = { minLength: 1, maxLength: LIMITS.idCharacters, pattern: ID.source } as const;
 
 const numberUpTo = (maximum: number) => {
   const expected = `a number in [0, ${maximum}]`;
@@ -138,9 +122,6 @@ export const eventSchema = z.strictObject(
   },
   'an object',
 );
-
-/** Whether the text may stand as a user id. */
-export const isId = (value: unknown): value is string => id.safeParse(value).success;
 
 export type WatchSignals = z.output<typeof watch>;
 export type CheckedInteraction = z.output<typeof interactionSchema>;

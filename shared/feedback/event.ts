@@ -1,5 +1,7 @@
 import { shown } from '../errors.ts';
 import { vectorNorm } from '../lora/basis.ts';
+import { fieldAt, valueAt } from '../validation/faults.ts';
+import { isId } from '../validation/id.ts';
 import {
   decodeEmbedding,
   type EmbeddingInput,
@@ -7,13 +9,12 @@ import {
   InvalidEmbeddingError,
 } from './embedding-codec.ts';
 import { envelopeOf } from './envelope.ts';
-import { checked, fieldAt, InvalidEventError, UnknownItemsError, valueAt } from './event-error.ts';
+import { checked, InvalidEventError, UnknownItemsError } from './event-error.ts';
 import {
   type CheckedInteraction,
   eventSchema,
   headerSchema,
   interactionSchema,
-  isId,
   LIMITS,
   type WatchSignals,
 } from './event-schema.ts';

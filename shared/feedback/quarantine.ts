@@ -2,6 +2,7 @@ import * as z from 'zod';
 import { PREFIX } from '../config/names.ts';
 import { ConflictError, CorruptObjectError } from '../errors.ts';
 import type { Objects } from '../storage/objects.ts';
+import { parseStored } from '../validation/faults.ts';
 
 /** A message that can never be applied, kept for its owner to look at and to send again. */
 export interface QuarantinedMessage {
@@ -77,12 +78,12 @@ const document = z.object({
 });
 
 function decode(body: Uint8Array, key: string): QuarantinedMessage {
+  let content: unknown;
   try {
-    const { userKey, messageGroupId, ...message } = document.parse(
-      JSON.parse(Buffer.from(body).toString('utf8')),
-    );
-    return { ...message, userKey, messageGroupId };
+    content = JSON.parse(Buffer.from(body).toString('utf8'));
   } catch (cause) {
-    throw new CorruptObjectError(key, 'not a quarantined message', { cause });
+    throw new CorruptObjectError(key, 'found no JSON, expected a quarantined message', { cause });
   }
+  const { userKey, messageGroupId, ...message } = parseStored(document, content, key);
+  return { ...message, userKey, messageGroupId };
 }

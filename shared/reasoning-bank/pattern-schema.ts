@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import type { AdaptationContext } from '../episodes/adaptation-context.ts';
-import { InvalidInputError, shown } from '../errors.ts';
+import { parseInput } from '../validation/faults.ts';
+import { idSchema } from '../validation/id.ts';
 import type { NewPattern, RetrievalOptions } from './bank.ts';
 
 /** Texts of a pattern are at most so many bytes each, so that no item comes near what DynamoDB takes. */
@@ -56,9 +57,6 @@ const outcome = z.strictObject({
   lossOfWarmStart: anyPositive,
 });
 
-const userIdError = '1 to 128 characters, none of them a control character';
-const userId = z.string({ error: userIdError }).regex(/^\P{Cc}{1,128}$/u, { error: userIdError });
-
 // Fields that only other banks know are left out, not refused: a pattern is made for any bank.
 const pattern = z.object({
   sessionId: name(128),
@@ -70,7 +68,7 @@ const pattern = z.object({
   reward: fraction,
   latencyMs: anyPositive.optional(),
   tokensUsed: anyPositive.optional(),
-  userId: userId.optional(),
+  userId: idSchema.optional(),
   version: integer(1, 9_999_999_999).optional(),
   context: context.optional(),
   hyperparameters: z
@@ -104,22 +102,17 @@ const consolidation = z.strictObject({
 
 /** @throws InvalidInputError naming the field */
 export function parsePattern(input: unknown): NewPattern {
-  return defined(parse(pattern, input));
+  return defined(parseInput(pattern, input));
 }
 
 /** @throws InvalidInputError naming the option */
 export function parseRetrieval(input: unknown): Required<RetrievalOptions> {
-  return parse(retrieval, input ?? {});
+  return parseInput(retrieval, input ?? {});
 }
 
 /** @throws InvalidInputError naming the field */
 export function parseContext(input: unknown): AdaptationContext {
-  return defined(parse(context, input));
-}
-
-/** @throws InvalidInputError */
-export function parseUserId(input: unknown): string {
-  return parse(z.object({ userId }), { userId: input }).userId;
+  return defined(parseInput(context, input));
 }
 
 /** @throws InvalidInputError naming the argument */
@@ -128,25 +121,10 @@ export function parseConsolidation(input: {
   minSuccessRate: unknown;
   lookbackDays: unknown;
 }): z.output<typeof consolidation> {
-  return parse(consolidation, input);
+  return parseInput(consolidation, input);
 }
 
-function parse<T>(schema: z.ZodType<T>, input: unknown): T {
-  const parsed = schema.safeParse(input);
-  if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0]!;
-  if (issue.code === 'unrecognized_keys') {
-    const path = [...issue.path, issue.keys[0]!].join('.');
-    throw new InvalidInputError(path, 'an unknown option', 'none of that name');
-  }
-  const found = issue.path.reduce<unknown>(
-    (value, key) => (value as Record<PropertyKey, unknown> | undefined)?.[key],
-    input,
-  );
-  throw new InvalidInputError(issue.path.join('.'), shown(found), issue.message);
-}
-
-/** zod says of a field that is left out that it is undefined; the types here say that it is not there. */
+/** Drops fields that are undefined: zod types a missing field as undefined, the types here as absent. */
 function defined<T extends object, U extends T>(value: T): U {
   const fields = Object.entries(value).filter(([, field]) => field !== undefined);
   return Object.fromEntries(

@@ -7,6 +7,7 @@ import { SHARDS } from '../episodes/episode-index.ts';
 import { verdictOf } from '../episodes/outcome.ts';
 import { InvalidInputError, shown } from '../errors.ts';
 import { priorInWords, recommend } from '../population/recommendation.ts';
+import { checkedId } from '../validation/id.ts';
 import type {
   BankStats,
   ConsolidationSummary,
@@ -17,13 +18,7 @@ import type {
   Strategy,
 } from './bank.ts';
 import { type CellDefaults, cellOfContext, episodeOf, patternOf, TEXT_CELL } from './pattern.ts';
-import {
-  parseConsolidation,
-  parseContext,
-  parsePattern,
-  parseRetrieval,
-  parseUserId,
-} from './pattern-schema.ts';
+import { parseConsolidation, parseContext, parsePattern, parseRetrieval } from './pattern-schema.ts';
 import { nearest, type Query, wordsOf } from './similarity.ts';
 import { extractSkills } from './skill-extraction.ts';
 
@@ -154,7 +149,7 @@ export class StoredReasoningBank implements ReasoningBank {
   }
 
   async forgetUser(userId: string): Promise<number> {
-    return this.#store.forgetUser(userKey(parseUserId(userId)));
+    return this.#store.forgetUser(userKey(checkedId(userId, 'userId')));
   }
 
   /**

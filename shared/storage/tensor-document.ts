@@ -1,5 +1,6 @@
 import type * as z from 'zod';
 import { CorruptObjectError } from '../errors.ts';
+import { parseStored } from '../validation/faults.ts';
 import {
   decodeTensors,
   encodeTensors,
@@ -51,14 +52,7 @@ export function decodeDocument<T>(
   } catch (cause) {
     throw new CorruptObjectError(key, 'the metadata entry attune is not JSON', { cause });
   }
-  const parsed = schema.safeParse(content);
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0]!;
-    throw new CorruptObjectError(key, `metadata ${issue.path.join('.')}: ${issue.message}`, {
-      cause: parsed.error,
-    });
-  }
-  return { tensors, content: parsed.data };
+  return { tensors, content: parseStored(schema, content, key) };
 }
 
 /** Takes tensors out of a document, checking type, shape and that every number is finite. */

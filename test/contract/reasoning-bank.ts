@@ -429,7 +429,7 @@ export function describeReasoningBank(
         { onlySuccesses: true, onlyFailures: true },
         'onlyFailures: found true, expected false when onlySuccesses is true',
       ],
-      [{ limit: 3 }, 'limit: found an unknown option, expected none of that name'],
+      [{ limit: 3 }, 'input: found the unknown field "limit", expected only known fields'],
     ])('refuses to retrieve with %j', async (options, message) => {
       await expect(bank.retrievePatterns('rank 4', options as object)).rejects.toThrow(
         expect.objectContaining({ name: 'InvalidInputError', message }),
@@ -444,7 +444,7 @@ export function describeReasoningBank(
       [{ userId: 'a'.repeat(129) }, 'userId: found '],
       [{ version: 0 }, 'version: found 0, expected an integer from 1 to 9999999999'],
       [{ context: { rank: -4 } }, 'context.rank: found -4, expected an integer from 1 to 1000000'],
-      [{ context: { colour: 1 } }, 'context.colour: found an unknown option'],
+      [{ context: { colour: 1 } }, 'context: found the unknown field "colour"'],
       [
         { hyperparameters: { learningRate: Number.POSITIVE_INFINITY } },
         'hyperparameters.learningRate: found Infinity',

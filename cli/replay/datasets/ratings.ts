@@ -3,9 +3,8 @@ import { join } from 'node:path';
 import { CsvError, parse } from 'csv-parse/sync';
 import { InvalidInputError, NotFoundError, shown } from '../../../shared/errors.ts';
 import { utf8 } from '../../../shared/utf8.ts';
+import { checkedId } from '../../../shared/validation/id.ts';
 
-/** What the id of a user or an item may have, in Unicode code points: the limit of feedback events. */
-const ID_CHARACTERS = 128;
 const LF = 0x0a;
 
 /** One star rating. */
@@ -48,7 +47,7 @@ export interface RatingsData {
 export function loadRatings(folder: string): RatingsData {
   const movies = new Map<string, Movie>();
   readCsv(folder, 'movies.csv', ['movieId', 'title', 'genres'], ([itemId, title, genres], place) => {
-    const id = identifier(itemId, `${place}, movieId`);
+    const id = checkedId(itemId, `${place}, movieId`);
     if (movies.has(id)) throw new InvalidInputError(`${place}, movieId`, shown(id), 'one line per movie');
     const listed = genres === '(no genres listed)' ? [] : genres.split('|').filter((genre) => genre !== '');
     movies.set(id, { title, genres: listed });
@@ -58,8 +57,8 @@ export function loadRatings(folder: string): RatingsData {
   readCsv(folder, 'ratings.csv', ['userId', 'movieId', 'rating', 'timestamp'], (fields, place) => {
     const [userId, itemId, rating, timestamp] = fields;
     ratings.push({
-      userId: identifier(userId, `${place}, userId`),
-      itemId: identifier(itemId, `${place}, movieId`),
+      userId: checkedId(userId, `${place}, userId`),
+      itemId: checkedId(itemId, `${place}, movieId`),
       rating: numberWithin(rating, 0.5, 5, 'a number from 0.5 to 5', `${place}, rating`),
       timestamp: epochSeconds(timestamp, `${place}, timestamp`),
     });
@@ -76,8 +75,8 @@ export function loadRatings(folder: string): RatingsData {
   const tagColumns = ['userId', 'movieId', 'tag', 'timestamp'] as const;
   readCsv(folder, 'tags.csv', tagColumns, ([userId, itemId, tag, timestamp], place) => {
     tags.push({
-      userId: identifier(userId, `${place}, userId`),
-      itemId: identifier(itemId, `${place}, movieId`),
+      userId: checkedId(userId, `${place}, userId`),
+      itemId: checkedId(itemId, `${place}, movieId`),
       tag,
       timestamp: epochSeconds(timestamp, `${place}, timestamp`),
     });
@@ -161,15 +160,6 @@ function textOf(bytes: Buffer, path: string): string {
     start = end + 1;
   }
   throw new InvalidInputError(`${path} line ${line}`, 'bytes that are not UTF-8', 'UTF-8');
-}
-
-function identifier(text: string, place: string): string {
-  if (text === '') throw new InvalidInputError(place, 'an empty field', 'an id');
-  if (/\p{Cc}/u.test(text) || Array.from(text).length > ID_CHARACTERS) {
-    const expected = `an id of at most ${ID_CHARACTERS} characters, without control characters`;
-    throw new InvalidInputError(place, shown(text), expected);
-  }
-  return text;
 }
 
 function epochSeconds(text: string, place: string): number {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { InvalidConfigurationError } from '../../../shared/errors.ts';
+import { parseConfiguration } from '../../../shared/validation/faults.ts';
 
 /** A call of an AWS API, as policies see it. */
 export interface ApiCall {
@@ -64,12 +64,8 @@ export type Statement = z.output<typeof statementSchema>;
  *   not evaluate, so that it never permits what AWS would deny
  */
 export function parsePolicy(document: unknown, at: string): readonly Statement[] {
-  const result = documentSchema.safeParse(document);
-  if (result.success) return result.data.Statement;
-  const faults = result.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
-  throw new InvalidConfigurationError(
-    `${at}: found a policy that the local stack cannot evaluate: ${faults.join('; ')}`,
-  );
+  const source = `${at}: found a policy that the local stack cannot evaluate`;
+  return parseConfiguration(documentSchema, document, { source }).Statement;
 }
 
 /** What statements say to a call: a denial wins, and what nothing allows is denied. */

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { InvalidConfigurationError, shown } from '../../../shared/errors.ts';
+import { parseConfiguration } from '../../../shared/validation/faults.ts';
 import type { Assembly } from '../assembly.ts';
 import type { Clock } from '../clock.ts';
 import type { LocalDynamoDb } from '../dynamodb.ts';
@@ -68,16 +69,8 @@ export const flag = z.union([z.boolean(), z.enum(['true', 'false']).transform((t
  * @throws InvalidConfigurationError naming the resource and every invalid property
  */
 export function parseProperties<T>(schema: z.ZodType<T>, { logicalId, properties }: Resource): T {
-  const result = schema.safeParse(properties);
-  if (result.success) return result.data;
-  const faults = result.error.issues.map((issue) => {
-    if (issue.code === 'unrecognized_keys') {
-      const keys = issue.keys.map((key) => [...issue.path, key].join('.'));
-      return `found ${keys.join(', ')}, expected properties that the local stack supports`;
-    }
-    return `${issue.path.join('.')}: ${issue.message}`;
-  });
-  throw new InvalidConfigurationError(`${logicalId}: ${faults.join('; ')}`);
+  const known = 'only properties that the local stack supports';
+  return parseConfiguration(schema, properties, { source: logicalId, known });
 }
 
 /**

@@ -403,12 +403,12 @@ describe('a local stack that cannot start', () => {
     [{ X: { Type: 'AWS::SQS::Queue', Condition: 'C' } }, 'X: found condition C in Test'],
     [
       { X: { Type: 'AWS::SQS::Queue', Properties: { Color: 1 } } },
-      'X: found Color, expected properties that the local stack supports',
+      'X: found the unknown field "Color", expected only properties that the local stack supports',
     ],
     [{ X: functionResource('nothing') }, 'found no asset nothing.zip'],
     [
       { X: functionResource('update', { Layers: [] }) },
-      'X: found Layers, expected properties that the local stack supports',
+      'X: found the unknown field "Layers", expected only properties that the local stack supports',
     ],
     [
       { X: { ...RESOURCES.Url, Properties: { AuthType: 'NONE', TargetFunctionArn: 'arn:x' } } },

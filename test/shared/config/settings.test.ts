@@ -76,11 +76,11 @@ describe('settings of a deployment', () => {
     [{ scalingFactor: 1025 }, 'scalingFactor: found 1025, expected a number from 0.001 to 1024'],
     [
       { embeddingModel: '' },
-      'embeddingModel: found "", expected 1 to 128 characters, none of them a control character',
+      'embeddingModel: found "", expected 1 to 128 characters without control characters or lone surrogates',
     ],
     [
       { embeddingModel: 'a\nb' },
-      'embeddingModel: found "a\\nb", expected 1 to 128 characters, none of them a control character',
+      'embeddingModel: found "a\\nb", expected 1 to 128 characters without control characters or lone surrogates',
     ],
     [{ transfer: 'yes' }, 'transfer: found "yes", expected "on" or "off"'],
     [{ holdout: 0.6 }, 'holdout: found 0.6, expected a number from 0 to 0.5'],
@@ -113,7 +113,7 @@ describe('settings of a deployment', () => {
 
   test('that are unknown are refused with the names of those that exist', () => {
     expect(() => settingsFromContext({ embedingDim: 64 })).toThrow(
-      /^embedingDim: found an unknown setting, expected one of embeddingDim, embeddingModel, rank, /,
+      /^found the unknown field "embedingDim", expected one of embeddingDim, embeddingModel, rank, /,
     );
   });
 

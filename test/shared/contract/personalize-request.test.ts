@@ -17,10 +17,10 @@ describe('a personalize request', () => {
 
   test.each([
     [undefined, 'input: found nothing, expected an object with userId and candidates'],
-    [[], 'input: found 0 items, expected an object with userId and candidates'],
+    [[], 'input: found [], expected an object with userId and candidates'],
     [
       { ...good, userId: '' },
-      'userId: found "", expected 1 to 128 characters, none of them a control character',
+      'userId: found "", expected 1 to 128 characters without control characters or lone surrogates',
     ],
     [{ ...good, candidates: [] }, 'candidates: found 0 items, expected 1 to 500 candidates'],
     [

@@ -224,7 +224,9 @@ describe('a message is refused', () => {
     expect(refusal(withFirst({ reward: 1.5 })).message).toBe(
       'interactions[0].reward: found 1.5, expected a number in [0, 1]',
     );
-    expect(refusal({ ...valid, userId: undefined }).message).toBe('userId: found nothing, expected a string');
+    expect(refusal({ ...valid, userId: undefined }).message).toBe(
+      'userId: found nothing, expected 1 to 128 characters without control characters or lone surrogates',
+    );
     expect(refusal({ ...valid, mood: 1 }).message).toBe(
       'input: found the unknown field "mood", expected only known fields',
     );
@@ -246,9 +248,9 @@ describe('a message is refused', () => {
     ['unknown fields', `{${Array.from({ length: 20_000 }, (_, i) => `"k${i}":1`).join()}}`],
     ['characters that are not base64', JSON.stringify(withFirst({ embedding: '*'.repeat(250_000) }))],
   ])('quickly, when it is 256 KiB of %s', (_, body) => {
-    const start = performance.now();
+    const start = process.cpuUsage();
     expect(refusal(body)).toBeInstanceOf(InvalidEventError);
-    expect(performance.now() - start).toBeLessThan(1000);
+    expect(process.cpuUsage(start).user / 1000).toBeLessThan(1000);
   });
 
   test('with nothing but InvalidEventError, whatever the text', () => {

@@ -183,7 +183,8 @@ describe('publishing interactions', () => {
         interactions: 1,
         position: 2,
         code: 'limit',
-        message: 'userId: found "", expected 1 to 128 characters',
+        message:
+          'userId: found "", expected 1 to 128 characters without control characters or lone surrogates',
       },
       {
         userId: 'a',

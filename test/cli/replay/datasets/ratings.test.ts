@@ -86,13 +86,13 @@ describe('loadRatings', () => {
     [
       'ratings.csv',
       `${RATINGS},2,4,964982703\n`,
-      /ratings\.csv line 3, userId: found an empty field, expected an id/,
+      /ratings\.csv line 3, userId: found "", expected 1 to 128 characters/,
     ],
-    ['ratings.csv', `${RATINGS}7,,4,964982703\n`, /ratings\.csv line 3, movieId: found an empty field/],
+    ['ratings.csv', `${RATINGS}7,,4,964982703\n`, /ratings\.csv line 3, movieId: found ""/],
     [
       'ratings.csv',
       `${RATINGS}${'u'.repeat(129)},2,4,964982703\n`,
-      /ratings\.csv line 3, userId: found "u+\.\.\., expected an id of at most 128 characters, without control characters/,
+      /ratings\.csv line 3, userId: found "u+\.\.\., expected 1 to 128 characters without control characters or lone surrogates/,
     ],
     ['ratings.csv', `${RATINGS}7\u0007,2,4,964982703\n`, /ratings\.csv line 3, userId: found "7\\u0007"/],
     ['ratings.csv', `${RATINGS}7,${'m'.repeat(129)},4,964982703\n`, /ratings\.csv line 3, movieId: found "m/],

@@ -14,6 +14,7 @@ import { initCommand } from './init.ts';
 import { inspectCommand } from './inspect.ts';
 import { localCommand } from './local.ts';
 import { personalizeCommand } from './personalize.ts';
+import { policyCommand } from './policy.ts';
 import { publishCommand } from './publish.ts';
 import { recommendCommand } from './recommend.ts';
 import { rollbackCommand } from './rollback.ts';
@@ -36,6 +37,7 @@ const commands = [
   dlqCommand,
   upliftCommand,
   consolidateCommand,
+  policyCommand,
 ];
 
 function version(): string {

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { LocalStack } from '../../infra/local/local-stack.ts';
+import { LocalStack, type LocalStackOptions } from '../../infra/local/local-stack.ts';
 import { synthesize } from '../../infra/synth.ts';
 import { AdapterStore } from '../../shared/adapters/adapter-store.ts';
 import { dynamoClient } from '../../shared/config/clients/dynamodb.ts';
@@ -17,12 +17,18 @@ import { ObjectStore } from '../../shared/storage/objects.ts';
 
 export const SETTINGS = settingsFromContext({ embeddingDim: 16, embeddingModel: 'test-model' });
 
-/** The stack as it is deployed, with the bundled functions, and stores that look into it. @param more settings beside those of SETTINGS */
-export async function startWholeStack(more: Partial<DeploymentSettings> = {}) {
+/**
+ * The stack as it is deployed, with the bundled functions, and stores that look into it.
+ * @param more settings beside those of SETTINGS
+ */
+export async function startWholeStack(
+  more: Partial<DeploymentSettings> = {},
+  options: Omit<LocalStackOptions, 'assemblyDir'> = {},
+) {
   const assemblyDir = await mkdtemp(join(tmpdir(), 'attune-test-'));
   const { embeddingDim, embeddingModel } = SETTINGS;
   synthesize({ outdir: assemblyDir, settings: { embeddingDim, embeddingModel, ...more } });
-  const stack = await LocalStack.start({ assemblyDir, schedules: false });
+  const stack = await LocalStack.start({ schedules: false, ...options, assemblyDir });
   const { AWS_REGION: region = '' } = stack.environment;
   const common = { region, credentials: { accessKeyId: 'local', secretAccessKey: 'local' } };
   const sqs = sqsClient({ ...common, endpoint: stack.endpoints.sqs });

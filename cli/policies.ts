@@ -1,0 +1,85 @@
+/** What a statement is about, in the words of the stack's outputs. */
+export type Target =
+  | 'feedbackQueue'
+  | 'deadLetterQueue'
+  | 'bucket'
+  | `bucket/${string}*`
+  | 'table'
+  | 'table/index/by-cell'
+  | 'personalize'
+  | 'consolidate';
+
+export interface Grant {
+  readonly actions: readonly string[];
+  readonly on: readonly Target[];
+}
+
+const grant = (actions: string | readonly string[], ...on: Target[]): Grant => ({
+  actions: [actions].flat(),
+  on,
+});
+
+/** Without it S3 answers 403 for an object that is missing. */
+const FIND = grant('s3:ListBucket', 'bucket');
+const INVOKE_PERSONALIZE = grant('lambda:InvokeFunction', 'personalize');
+/** A user's adapter as it is served now. */
+const SERVE = [FIND, grant('s3:GetObject', 'bucket/adapters/*', 'bucket/basis/*', 'bucket/skills/*')];
+const READ_CATALOGUE = [FIND, grant('s3:GetObject', 'bucket/basis/*', 'bucket/catalogue/*')];
+const CHANGE_CATALOGUE = [
+  ...READ_CATALOGUE,
+  grant(['s3:PutObject', 's3:DeleteObject'], 'bucket/catalogue/*'),
+];
+const READ_VERSIONS = [
+  grant('s3:ListBucketVersions', 'bucket'),
+  grant('s3:GetObjectVersion', 'bucket/adapters/*'),
+];
+const LOOK_AT_DEAD_LETTERS = grant(['sqs:ReceiveMessage', 'sqs:ChangeMessageVisibility'], 'deadLetterQueue');
+const LOOK_AT_MESSAGES = [FIND, LOOK_AT_DEAD_LETTERS, grant('s3:GetObject', 'bucket/quarantine/*')];
+const REMOVE_MESSAGES = [
+  ...LOOK_AT_MESSAGES,
+  grant('sqs:DeleteMessage', 'deadLetterQueue'),
+  grant('s3:DeleteObject', 'bucket/quarantine/*'),
+];
+
+/**
+ * What each command calls, and so what whoever runs it must be allowed. The test of `attune policy`
+ * runs every command with nothing but this, and fails for what is missing and what is not needed.
+ */
+export const POLICIES: Readonly<Record<string, readonly Grant[]>> = {
+  publish: [grant(['sqs:SendMessage', 'sqs:GetQueueAttributes'], 'feedbackQueue')],
+  personalize: [INVOKE_PERSONALIZE],
+  recommend: [INVOKE_PERSONALIZE],
+  consolidate: [grant('lambda:InvokeFunction', 'consolidate')],
+  'basis build': [...READ_CATALOGUE, grant('s3:PutObject', 'bucket/basis/*', 'bucket/catalogue/*')],
+  'catalogue put': [...CHANGE_CATALOGUE, grant('s3:PutObject', 'bucket/basis/*')],
+  'catalogue update': CHANGE_CATALOGUE,
+  'catalogue remove': CHANGE_CATALOGUE,
+  'catalogue stats': READ_CATALOGUE,
+  inspect: SERVE,
+  history: READ_VERSIONS,
+  rollback: [...READ_VERSIONS, ...SERVE, grant('s3:PutObject', 'bucket/adapters/*')],
+  export: [
+    ...READ_VERSIONS,
+    ...LOOK_AT_MESSAGES,
+    ...SERVE,
+    grant('s3:GetObject', 'bucket/pending/*'),
+    grant('dynamodb:Query', 'table'),
+  ],
+  forget: [
+    FIND,
+    grant('s3:ListBucketVersions', 'bucket'),
+    grant(['s3:GetObject', 's3:PutObject'], 'bucket/adapters/*'),
+    grant('s3:DeleteObjectVersion', 'bucket/adapters/*', 'bucket/pending/*', 'bucket/quarantine/*'),
+    grant(['dynamodb:Query', 'dynamodb:BatchWriteItem'], 'table'),
+    LOOK_AT_DEAD_LETTERS,
+    grant('sqs:DeleteMessage', 'deadLetterQueue'),
+  ],
+  'dlq list': LOOK_AT_MESSAGES,
+  'dlq show': LOOK_AT_MESSAGES,
+  'dlq redrive': [...REMOVE_MESSAGES, grant('sqs:SendMessage', 'feedbackQueue')],
+  'dlq purge': REMOVE_MESSAGES,
+  uplift: [grant('dynamodb:Query', 'table/index/by-cell')],
+};
+
+/** Commands that call nothing of a deployment. */
+export const WITHOUT_CALLS = ['local', 'policy'] as const;

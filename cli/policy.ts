@@ -1,0 +1,90 @@
+import { Command } from 'commander';
+import { OUTPUT } from '../shared/config/names.ts';
+import { InvalidInputError } from '../shared/errors.ts';
+import { printLine } from './output.ts';
+import { POLICIES, type Target, WITHOUT_CALLS } from './policies.ts';
+import { stackOutput } from './stack-outputs.ts';
+
+interface PolicyOptions {
+  readonly outputs?: string;
+}
+
+/** `attune policy`: the rights that a command needs. */
+export function policyCommand(): Command {
+  return new Command('policy')
+    .description('print the IAM policy that whoever runs a command needs, as JSON')
+    .argument('<command...>', `such as forget, or dlq redrive`)
+    .option('--outputs <file>', 'name the resources of the file of cdk deploy --outputs-file')
+    .action(printPolicy);
+}
+
+async function printPolicy(words: readonly string[], { outputs }: PolicyOptions): Promise<void> {
+  const command = words.join(' ');
+  const grants = (WITHOUT_CALLS as readonly string[]).includes(command) ? [] : POLICIES[command];
+  if (grants === undefined) {
+    const known = Object.keys(POLICIES).join(', ');
+    throw new InvalidInputError('command', command, `one of ${known}`);
+  }
+  const arns = outputs === undefined ? PLACEHOLDERS : await arnsOf(outputs);
+  const Statement = grants.map(({ actions, on }) => ({
+    Effect: 'Allow',
+    Action: actions,
+    Resource: on.map((target) => arnOf(target, arns)),
+  }));
+  printLine(JSON.stringify({ Version: '2012-10-17', Statement }, null, 2));
+}
+
+type Root = 'feedbackQueue' | 'deadLetterQueue' | 'bucket' | 'table' | 'personalize' | 'consolidate';
+
+function arnOf(target: Target, arns: Readonly<Record<Root, string>>): string {
+  const [root = '', ...path] = target.split('/');
+  return [arns[root as Root], ...path].join('/');
+}
+
+const PLACEHOLDERS = arnsFrom('<region>:<account>', 'aws', (name) => `<${name}>`);
+
+/** @throws what {@link stackOutput} throws; InvalidInputError when the outputs' queue is no queue */
+async function arnsOf(outputs: string): Promise<Readonly<Record<Root, string>>> {
+  const names = new Map<string, string>();
+  for (const name of RESOURCES) names.set(name, await stackOutput(outputs, name));
+  const url = names.get(OUTPUT.feedbackQueueUrl)!;
+  const place = /^https?:\/\/(?:sqs\.([a-z0-9-]+)\.|)[^/]*\/(\d{12})\//.exec(url);
+  if (place === null)
+    throw new InvalidInputError(`${outputs}, ${OUTPUT.feedbackQueueUrl}`, url, 'the URL of a queue');
+  const region = place[1] ?? process.env.AWS_REGION ?? 'us-east-1';
+  return arnsFrom(
+    `${region}:${place[2]}`,
+    partitionOf(region),
+    (name) => names.get(name)!.split('/').at(-1)!,
+  );
+}
+
+const RESOURCES = [
+  OUTPUT.feedbackQueueUrl,
+  OUTPUT.deadLetterQueueUrl,
+  OUTPUT.bucketName,
+  OUTPUT.tableName,
+  OUTPUT.personalizeFunctionName,
+  OUTPUT.consolidateFunctionName,
+] as const;
+
+function arnsFrom(
+  place: string,
+  partition: string,
+  nameOf: (output: (typeof RESOURCES)[number]) => string,
+): Readonly<Record<Root, string>> {
+  const arn = (service: string, resource: string) => `arn:${partition}:${service}:${place}:${resource}`;
+  return {
+    feedbackQueue: arn('sqs', nameOf(OUTPUT.feedbackQueueUrl)),
+    deadLetterQueue: arn('sqs', nameOf(OUTPUT.deadLetterQueueUrl)),
+    bucket: `arn:${partition}:s3:::${nameOf(OUTPUT.bucketName)}`,
+    table: arn('dynamodb', `table/${nameOf(OUTPUT.tableName)}`),
+    personalize: arn('lambda', `function:${nameOf(OUTPUT.personalizeFunctionName)}`),
+    consolidate: arn('lambda', `function:${nameOf(OUTPUT.consolidateFunctionName)}`),
+  };
+}
+
+function partitionOf(region: string): string {
+  if (region.startsWith('cn-')) return 'aws-cn';
+  return region.startsWith('us-gov-') ? 'aws-us-gov' : 'aws';
+}

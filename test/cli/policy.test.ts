@@ -1,0 +1,211 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { SendMessageCommand } from '@aws-sdk/client-sqs';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { POLICIES, WITHOUT_CALLS } from '../../cli/policies.ts';
+import { systemClock } from '../../infra/local/clock.ts';
+import { type ApiCall, decide } from '../../infra/local/iam/policy.ts';
+import { userKey } from '../../shared/config/user-key.ts';
+import { PendingEpisodes } from '../../shared/episodes/pending-episodes.ts';
+import { Quarantine } from '../../shared/feedback/quarantine.ts';
+import { createRandom } from '../../shared/lora/random.ts';
+import { SETTINGS, startWholeStack } from '../stack/running-stack.ts';
+import { runAttune } from '../support/run-attune.ts';
+
+const random = createRandom('policies');
+const items = Array.from({ length: 40 }, (_, i) => ({
+  itemId: `item-${i}`,
+  embedding: Array.from({ length: SETTINGS.embeddingDim }, () => random.normal()),
+}));
+const catalogue = lines(items);
+const feedback = lines(items.slice(0, 5).map((item) => ({ userId: 'ada', ...item, reward: 1 })));
+
+let running: Awaited<ReturnType<typeof startWholeStack>>;
+let folder: string;
+let outputs: string;
+let calls: ApiCall[] = [];
+
+beforeAll(async () => {
+  // Shards that no manifest names are deleted when they are old: what S3 keeps seems two days old.
+  const clock = { ...systemClock, now: () => Date.now() - 2 * 86_400_000 };
+  running = await startWholeStack({}, { clock, recordCall: (call) => calls.push(call) });
+  folder = mkdtempSync(join(tmpdir(), 'attune-policy-'));
+  outputs = join(folder, 'outputs.json');
+  writeFileSync(outputs, JSON.stringify({ Attune: running.stack.outputs }));
+}, 60_000);
+afterAll(async () => {
+  await running?.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+function lines(values: readonly object[]): string {
+  return values.map((value) => `${JSON.stringify(value)}\n`).join('');
+}
+
+/** A message of ada in every place where messages and episodes without effect wait. */
+async function leaveTraces(n: number): Promise<void> {
+  const { objects, adapters, sqs } = running;
+  const { adapter } = (await adapters.load(userKey('ada')))!;
+  await new PendingEpisodes(objects).put({ ...adapter.lastEpisode!, version: 90 + n, embeddings: [] });
+  await new Quarantine(objects).put({
+    messageId: `bad-${n}`,
+    userKey: userKey('ada'),
+    code: 'not-json',
+    reason: '',
+    messageGroupId: userKey('ada'),
+    sentAt: n,
+    quarantinedAt: n,
+    body: 'x',
+  });
+  await sqs.send(
+    new SendMessageCommand({
+      QueueUrl: running.output('deadLetterQueueUrl'),
+      MessageBody: `letter ${n}`,
+      MessageGroupId: userKey('ada'),
+      MessageDeduplicationId: String(n),
+    }),
+  );
+}
+
+interface Run {
+  readonly args: readonly string[];
+  readonly input?: string;
+  readonly code?: number;
+  readonly before?: () => unknown;
+}
+
+const traces = (n: number) => ({ before: () => leaveTraces(n) });
+const missing = { code: 2 };
+
+/** Every command as it is used, in an order in which each finds what it needs. */
+const RUNS: Readonly<Record<string, readonly Run[]>> = {
+  'catalogue put': [
+    { args: ['-'], input: catalogue },
+    { args: ['-'], input: lines(items.slice(0, 30)) },
+  ],
+  'catalogue update': [{ args: ['-'], input: lines(items.slice(30)) }],
+  'catalogue remove': [{ args: ['item-39'] }],
+  'catalogue stats': [{ args: [] }],
+  'basis build': [{ args: ['-', '--force'], input: lines(items.slice(0, 20)) }],
+  publish: [{ args: ['-'], input: feedback }],
+  personalize: [{ args: ['-', '--user', 'ada'], input: catalogue, before: () => running.stack.idle() }],
+  recommend: [{ args: ['--user', 'ada'] }],
+  consolidate: [{ args: [] }],
+  inspect: [{ args: ['ada'] }, { args: ['nobody'], ...missing }],
+  history: [{ args: ['ada'] }],
+  rollback: [
+    {
+      args: ['ada', '--to', '1'],
+      before: async () => {
+        await runAttune(['publish', '-', '--outputs', outputs], {
+          env: running.stack.environment,
+          input: feedback.replaceAll('"reward":1', '"reward":0'),
+        });
+        await running.stack.idle();
+      },
+    },
+    { args: ['nobody', '--to', '1'], ...missing },
+  ],
+  uplift: [{ args: [] }],
+  export: [
+    { args: ['ada', '--to', 'export'], ...traces(1) },
+    { args: ['ada', '--to', 'peft', '--format', 'peft'] },
+    { args: ['nobody', '--to', 'peft', '--format', 'peft'], ...missing },
+  ],
+  'dlq list': [{ args: [] }],
+  'dlq show': [{ args: ['bad-1'] }, { args: ['nothing'], ...missing }],
+  'dlq redrive': [{ args: ['--user', 'nobody'] }, { args: ['--all'] }],
+  'dlq purge': [{ args: ['--user', 'nobody'], ...traces(2) }, { args: ['--all'] }],
+  forget: [
+    { args: ['nobody', '--settle', '0'], ...missing, ...traces(3) },
+    { args: ['ada', '--settle', '0'] },
+  ],
+};
+
+test('every command of the command line has a policy, or calls nothing', async () => {
+  const { stdout } = await runAttune(['--help']);
+  const named = [...stdout.matchAll(/^ {2}([a-z]+)(?: |$)/gm)].map(([, name]) => name!);
+  const commands = named.slice(named.indexOf('local')).filter((name) => name !== 'help');
+  expect(commands.length).toBeGreaterThan(10);
+  const known = new Set([...Object.keys(POLICIES).map((name) => name.split(' ')[0]), ...WITHOUT_CALLS]);
+  expect(commands.filter((name) => !known.has(name))).toEqual([]);
+  expect(Object.keys(RUNS).sort()).toEqual(Object.keys(POLICIES).sort());
+});
+
+test.each(Object.keys(RUNS))(
+  'attune %s runs with the policy that attune policy prints, and needs all of it',
+  async (name) => {
+    const command = name.split(' ');
+    const printed = await runAttune(['policy', ...command, '--outputs', outputs], {
+      env: running.stack.environment,
+    });
+    expect(printed).toMatchObject({ code: 0, stderr: '' });
+    const operator = `operator-${command.join('-')}`;
+    running.stack.permissions.permit(operator, JSON.parse(printed.stdout));
+    calls = [];
+    for (const { args, input = '', code = 0, before } of RUNS[name]!) {
+      await before?.();
+      const at = args.indexOf('--to');
+      const placed = name === 'export' ? args.with(at + 1, join(folder, args[at + 1]!)) : args;
+      const ended = await runAttune([...command, ...placed, '--outputs', outputs], {
+        env: { ...running.stack.environment, AWS_ACCESS_KEY_ID: operator },
+        input,
+      });
+      expect(ended).toMatchObject({
+        code,
+        stderr: code === 0 ? '' : expect.not.stringContaining('AccessDenied'),
+      });
+    }
+    const mine = calls.filter(({ principal }) => principal === operator);
+    const statements = running.stack.permissions.statementsOf(operator);
+    const pairs = statements.flatMap((statement) =>
+      statement.Action.flatMap((action) =>
+        statement.Resource.map((resource) => ({ ...statement, Action: [action], Resource: [resource] })),
+      ),
+    );
+    const unused = pairs.filter((pair) => !mine.some((call) => decide([pair], call) === 'allowed'));
+    expect(unused.map(({ Action, Resource }) => `${Action} ${Resource}`)).toEqual([]);
+  },
+);
+
+test('attune policy without outputs names the resources by their outputs', async () => {
+  const { stdout } = await runAttune(['policy', 'uplift']);
+  expect(JSON.parse(stdout)).toEqual({
+    Version: '2012-10-17',
+    Statement: [
+      {
+        Effect: 'Allow',
+        Action: ['dynamodb:Query'],
+        Resource: ['arn:aws:dynamodb:<region>:<account>:table/<TableName>/index/by-cell'],
+      },
+    ],
+  });
+  expect(await runAttune(['policy', 'dlq'])).toMatchObject({
+    code: 2,
+    stderr: expect.stringMatching(/^attune: command: found dlq, expected one of publish, .*dlq list/),
+  });
+});
+
+test('docs/permissions.md lists the policies', async () => {
+  const rows = Object.entries(POLICIES).map(([command, grants]) => {
+    const rights = grants.map(
+      ({ actions, on }) =>
+        `${actions.map((each) => `\`${each}\``).join(', ')} on ${on.map((each) => `\`${each}\``).join(', ')}`,
+    );
+    return `| \`attune ${command}\` | ${rights.join('<br>')} |`;
+  });
+  const page = `# Permissions
+
+What whoever runs a command needs. \`attune policy <command> --outputs outputs.json\` prints it as an IAM policy with the names of a deployment. Tests run every command
+with exactly this, and this page is made of the same list. With \`encryptionKey\`, \`kms:Decrypt\` and \`kms:GenerateDataKey\` on the key come on top.
+
+An application that publishes needs \`sqs:SendMessage\` on the feedback queue (\`grantPublish\` of the construct); one that asks needs \`lambda:InvokeFunction\` on the function
+personalize, and for its URL \`lambda:InvokeFunctionUrl\`, too (\`grantPersonalize\`).
+
+| command | rights |
+| --- | --- |
+${rows.join('\n')}
+`;
+  await expect(page).toMatchFileSnapshot('../../docs/permissions.md');
+});

@@ -1,7 +1,7 @@
 import type { StoredAdapter } from '../../shared/adapters/adapter-object.ts';
 import { canContinue } from '../../shared/adapters/compatibility.ts';
-import { eventKey, remember } from '../../shared/adapters/recent-events.ts';
-import { type Meeting, NO_RECENT_ITEMS, rememberItems } from '../../shared/adapters/recent-items.ts';
+import { addRecentEvents, eventKey } from '../../shared/adapters/recent-events.ts';
+import { addRecentItems, type Meeting, NO_RECENT_ITEMS } from '../../shared/adapters/recent-items.ts';
 import type { FunctionSettings } from '../../shared/config/settings.ts';
 import {
   type Attribution,
@@ -22,25 +22,51 @@ import { isHeldOut } from '../../shared/population/holdout.ts';
 import { effectOfItem, type ItemEffects } from '../../shared/population/population-model.ts';
 import type { SharedLearning } from '../../shared/population/shared-learning.ts';
 
-/** What some events of one user change: the next version of the adapter, or nothing when all of them were applied before. */
+/** The result of applying events of one user. */
 export interface Applied {
+  /** The next version of the adapter; undefined when all events were duplicates. */
   readonly adapter: StoredAdapter | undefined;
   readonly applied: readonly FeedbackEvent[];
   readonly duplicates: readonly FeedbackEvent[];
 }
 
+interface Update {
+  readonly userKey: string;
+  readonly settings: FunctionSettings;
+  /** Epoch milliseconds. */
+  readonly now: number;
+}
+
 /**
- * The next version of a user's adapter. Pure: the same arguments give the same bytes. Events are learned one by one in the given
- * order, each predicted before it is learned, so that where updates were cut does not show in the learned state.
+ * Computes the next version of a user's adapter. Pure: the same arguments give the same bytes. Events are learned one
+ * by one in the given order, each predicted before it is learned, so that the learned state does not depend on how
+ * events were split into updates.
  * @param previous undefined for a user without an adapter
- * @param now epoch milliseconds
  */
 export function applyEvents(
   previous: StoredAdapter | undefined,
   events: readonly FeedbackEvent[],
   learning: SharedLearning,
-  { userKey, settings, now }: { userKey: string; settings: FunctionSettings; now: number },
+  update: Update,
 ): Applied {
+  const { applied, duplicates } = separateDuplicates(previous, events);
+  if (applied.length === 0) return { adapter: undefined, applied, duplicates };
+  const { userKey, settings } = update;
+  const { population } = learning;
+  const hyperparameters = hyperparametersFor(userKey, settings, population.recommended);
+  const model = hyperparameters === undefined ? learning.model : { ...learning.model, hyperparameters };
+  const start = startOf(previous, settings, model);
+  const learned = learn(start, applied, model, population.items);
+  const episode = episodeOf((previous?.version ?? 0) + 1, applied, learning, update, {
+    ...learned,
+    hyperparameters,
+    samplesSeen: start.record.count,
+  });
+  return { adapter: adapterOf(previous, applied, model, episode, update, learned), applied, duplicates };
+}
+
+/** An event is a duplicate when the adapter has applied its id recently, or when it is repeated in `events`. */
+function separateDuplicates(previous: StoredAdapter | undefined, events: readonly FeedbackEvent[]) {
   const known = new Set(previous?.recentEvents);
   const applied: FeedbackEvent[] = [];
   const duplicates: FeedbackEvent[] = [];
@@ -49,32 +75,48 @@ export function applyEvents(
     (known.has(key) ? duplicates : applied).push(event);
     known.add(key);
   }
-  if (applied.length === 0) return { adapter: undefined, applied, duplicates };
+  return { applied, duplicates };
+}
 
-  const { population } = learning;
-  const hyperparameters = hyperparametersFor(userKey, settings, population.recommended);
-  const model = hyperparameters === undefined ? learning.model : { ...learning.model, hyperparameters };
-  const scale = settings.scalingFactor / settings.rank;
-  const shape = { embeddingDim: settings.embeddingDim, rank: settings.rank, scale };
-  const continued = previous !== undefined && canContinue(previous, settings, model) ? previous : undefined;
-  const start: LearnerState = continued?.state ?? learnerOf(settings.learner).create(model, shape);
-  const { state, predictions, residuals, meetings, attributions } = learn(
-    start,
-    applied,
-    model,
-    population.items,
-  );
-  const { basis, b, offset } = learnerOf(state.learner).solve(state, model);
-  const version = (previous?.version ?? 0) + 1;
+/** The learner's state that training starts from: a new one when the adapter does not fit the settings or the model. */
+function startOf(
+  previous: StoredAdapter | undefined,
+  settings: FunctionSettings,
+  model: Model,
+): LearnerState {
+  if (previous !== undefined && canContinue(previous, settings, model)) return previous.state;
+  const { embeddingDim, rank } = settings;
+  return learnerOf(settings.learner).create(model, { embeddingDim, rank, scale: scaleOf(settings) });
+}
+
+function scaleOf({ scalingFactor, rank }: FunctionSettings): number {
+  return scalingFactor / rank;
+}
+
+type Learned = ReturnType<typeof learn>;
+
+function episodeOf(
+  version: number,
+  applied: readonly FeedbackEvent[],
+  { population, samplesEmbeddings }: SharedLearning,
+  { userKey, settings, now }: Update,
+  {
+    predictions,
+    residuals,
+    attributions,
+    hyperparameters,
+    samplesSeen,
+  }: Learned & { hyperparameters: Episode['hyperparameters'] | undefined; samplesSeen: number },
+): Episode {
   const interactions = applied.flatMap((event) => event.interactions);
-  const embeddings = learning.samplesEmbeddings
+  const embeddings = samplesEmbeddings
     ? sampleOfUpdate(
         userKey,
         version,
         interactions.map(({ embedding }) => embedding),
       )
     : [];
-  const episode: Episode = {
+  return {
     userKey,
     version,
     cell: cellOf(settings),
@@ -82,7 +124,7 @@ export function applyEvents(
     context: {
       events: applied.length,
       interactions: interactions.length,
-      samplesSeen: start.record.count,
+      samplesSeen,
       skillsVersion: population.version,
     },
     outcome: outcomeOf(predictions, hyperparameters !== undefined),
@@ -92,30 +134,40 @@ export function applyEvents(
     ...(attributions.length > 0 ? { attributions } : {}),
     ...(isHeldOut(userKey, settings.holdout) ? { heldOut: true } : {}),
   };
-  const adapter: StoredAdapter = {
+}
+
+function adapterOf(
+  previous: StoredAdapter | undefined,
+  applied: readonly FeedbackEvent[],
+  model: Model,
+  episode: Episode,
+  { userKey, settings, now }: Update,
+  { state, meetings }: Learned,
+): StoredAdapter {
+  const { basis, b, offset } = learnerOf(state.learner).solve(state, model);
+  return {
     userKey,
-    version,
+    version: episode.version,
     createdAt: previous?.createdAt ?? now,
     updatedAt: now,
     embeddingModel: settings.embeddingModel,
     embeddingDim: settings.embeddingDim,
     rank: settings.rank,
-    scale,
+    scale: scaleOf(settings),
     state,
     a: basis?.a ?? new Float32Array(0),
     weights: { b, offset },
-    skillsVersion: population.version,
-    recentEvents: remember(
+    skillsVersion: episode.context.skillsVersion,
+    recentEvents: addRecentEvents(
       previous?.recentEvents ?? new BigUint64Array(0),
       applied.map(({ eventId }) => eventKey(eventId)),
     ),
-    recentItems: rememberItems(previous?.recentItems ?? NO_RECENT_ITEMS, meetings),
+    recentItems: addRecentItems(previous?.recentItems ?? NO_RECENT_ITEMS, meetings),
     lastEpisode: episode,
   };
-  return { adapter, applied, duplicates };
 }
 
-/** Trains on events one after the other, and gathers what is to be remembered of their items. */
+/** Trains on events one after the other, and collects what the adapter and the episode record about their items. */
 function learn(start: LearnerState, events: readonly FeedbackEvent[], model: Model, effects: ItemEffects) {
   const learner = learnerOf(start.learner);
   let state = start;
@@ -153,7 +205,7 @@ function kindOf(interaction: Interaction): Meeting['kind'] {
   return interaction.watched ? 'watch' : 'reward';
 }
 
-/** Rewards lie in [0, 1]: a larger residual is the fault of the prediction, and no user may move an item by more than that. */
+/** Rewards lie in [0, 1], so a larger residual is a prediction error. Bounded, so that no user moves an item by more. */
 function bounded(residual: number): number {
   return Math.min(1, Math.max(-1, residual));
 }

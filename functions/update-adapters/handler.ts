@@ -5,9 +5,9 @@ import { processBatch } from './process-batch.ts';
 import { recordBatch } from './record-batch.ts';
 import { createRedelivery, createServices } from './services.ts';
 
-/** Time kept back to answer in: what is unprocessed then is delivered again. */
+/** Time reserved for the answer. Messages that are unprocessed by then are delivered again. */
 const RESERVE_MS = 1_000;
-/** Part of that time in which the queue may be told when to deliver again. */
+/** Part of that time for scheduling redeliveries. */
 const REDELIVERY_MS = 500;
 
 const telemetry = createTelemetry(process.env);
@@ -32,7 +32,9 @@ export const handler = middy<SQSEvent, SQSBatchResponse>().handler(async ({ Reco
     }),
   );
   await redelivery?.schedule(again, AbortSignal.timeout(REDELIVERY_MS)).catch((error: unknown) => {
-    telemetry.logger.warn('failed messages wait for the whole visibility timeout', { error });
+    telemetry.logger.warn('redelivery not scheduled: failed messages wait for the visibility timeout', {
+      error,
+    });
   });
   recordBatch(report, telemetry);
   return { batchItemFailures: report.failed.map((itemIdentifier) => ({ itemIdentifier })) };

@@ -1,3 +1,4 @@
+import { orAborted } from '../../shared/abort.ts';
 import type { CatalogueReader } from '../../shared/catalogue/catalogue-reader.ts';
 import { userKey } from '../../shared/config/user-key.ts';
 import {
@@ -11,7 +12,7 @@ import type { Quarantine } from '../../shared/feedback/quarantine.ts';
 import type { SharedLearning } from '../../shared/population/shared-learning.ts';
 import { type UpdateUserServices, updateUser } from './update-user.ts';
 
-/** A message as the event source mapping hands it over. */
+/** A message of the event source mapping. */
 export interface FeedbackMessage {
   readonly messageId: string;
   readonly groupId: string | undefined;
@@ -22,22 +23,22 @@ export interface FeedbackMessage {
 
 export interface BatchServices extends UpdateUserServices {
   readonly quarantine: Quarantine;
-  /** Embeddings of items that events name without them. */
+  /** Embeddings of items that events name by id alone. */
   readonly catalogue: Pick<CatalogueReader, 'embeddingOfItem'>;
   readonly learning: () => Promise<SharedLearning>;
-  /** Aborted shortly before the function's time is up. */
+  /** Aborted shortly before the function times out. */
   readonly signal: AbortSignal;
   readonly onFailure: (error: unknown, messageIds: readonly string[]) => void;
 }
 
 export interface BatchReport {
-  /** To be delivered again: per user, the first that failed and all after it. */
+  /** Messages to deliver again: per user, the first that failed and all after it. */
   readonly failed: readonly string[];
   readonly quarantined: readonly { readonly messageId: string; readonly code: string }[];
   readonly updates: number;
   readonly applied: readonly AppliedEvent[];
   readonly duplicates: number;
-  /** Events of users who asked to be forgotten; dropped. */
+  /** Dropped events of forgotten users. */
   readonly forgotten: number;
 }
 
@@ -53,9 +54,9 @@ interface Parsed {
 }
 
 /**
- * Applies a batch: users in parallel, each user's events in order and in one commit. A message that can never be applied goes to
- * quarantine and the user's next one goes on; what may pass another time fails with all that follows of the same user, and of no
- * other.
+ * Applies a batch: users in parallel, each user's events in order and in one commit. A message that can never be
+ * applied goes to quarantine, and the user's next message goes on. After a retryable failure, all later messages of
+ * the same user fail too, to keep their order.
  */
 export async function processBatch(
   messages: readonly FeedbackMessage[],
@@ -86,14 +87,16 @@ async function processGroup(
       let read = readMessage(message, services.settings);
       if ('error' in read && read.error instanceof UnknownItemsError) {
         const { itemIds } = read.error;
-        const known = await untilAborted(services.signal, () => embeddingsOf(itemIds, services));
+        const known = await unlessAborted(services.signal, () => embeddingsOf(itemIds, services));
         read = readMessage(message, services.settings, known);
       }
       if ('event' in read) {
         accepted.push({ message, event: read.event });
         continue;
       }
-      const kept = await untilAborted(services.signal, () => isolate(message, read.error, services));
+      const kept = await unlessAborted(services.signal, () =>
+        putIntoQuarantine(message, read.error, services),
+      );
       if (kept) quarantined.push({ messageId: message.messageId, code: read.error.reason });
       else forgotten += 1;
     }
@@ -107,7 +110,7 @@ async function processGroup(
   try {
     const user = userKey(accepted[0]!.event.userId);
     const events = accepted.map(({ event }) => event);
-    const update = await untilAborted(services.signal, async () =>
+    const update = await unlessAborted(services.signal, async () =>
       updateUser(user, events, await services.learning(), services),
     );
     const effective = new Set(update.applied);
@@ -134,7 +137,7 @@ function idsOf(messages: readonly FeedbackMessage[]): string[] {
   return messages.map(({ messageId }) => messageId);
 }
 
-/** The event of a message, or why it can never be applied. */
+/** The event of a message, or the reason why it can never be applied. */
 function readMessage(
   { body, groupId }: FeedbackMessage,
   settings: BatchServices['settings'],
@@ -144,7 +147,7 @@ function readMessage(
     const event = parseFeedbackEvent(body, settings, itemEmbeddings);
     const expected = userKey(event.userId);
     if (groupId === expected) return { event };
-    // Two groups of one user would be delivered side by side, in no order.
+    // SQS delivers different groups in parallel, so two groups of one user would have no order.
     const reason = `MessageGroupId: found ${groupId ?? 'nothing'}, expected ${expected}, the SHA-256 of the user id`;
     return { error: { reason: 'message-group', message: reason, userId: event.userId } };
   } catch (error) {
@@ -153,7 +156,7 @@ function readMessage(
   }
 }
 
-/** The embeddings of those of the items that the catalogue has. */
+/** The embeddings of items; items that the catalogue does not have are missing. */
 async function embeddingsOf(
   itemIds: readonly string[],
   { catalogue }: BatchServices,
@@ -172,8 +175,11 @@ interface Refusal {
   readonly userId?: string | undefined;
 }
 
-/** Puts a message into quarantine, unless its user is forgotten: then nothing of it is kept. */
-async function isolate(
+/**
+ * Puts a message into quarantine, unless its user is forgotten.
+ * @returns false when the user is forgotten and the message is dropped
+ */
+async function putIntoQuarantine(
   message: FeedbackMessage,
   error: Refusal,
   { adapters, quarantine, now }: BatchServices,
@@ -196,14 +202,11 @@ async function isolate(
   return true;
 }
 
-/** @throws the signal's reason when it is aborted first; work that has begun goes on, and a redelivery finds what it did */
-async function untilAborted<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+/**
+ * Starts work unless the signal is aborted. Started work goes on after an abort, and a redelivery finds its result.
+ * @throws the signal's reason when it is aborted before the work ends
+ */
+async function unlessAborted<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
   signal.throwIfAborted();
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason);
-    signal.addEventListener('abort', abort, { once: true });
-    work()
-      .then(resolve, reject)
-      .finally(() => signal.removeEventListener('abort', abort));
-  });
+  return orAborted(work(), signal);
 }

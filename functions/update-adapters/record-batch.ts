@@ -2,7 +2,7 @@ import { METRIC } from '../../shared/config/names.ts';
 import { MetricUnit, type Telemetry } from '../../shared/config/telemetry.ts';
 import type { BatchReport } from './process-batch.ts';
 
-/** Counts what a batch did in metrics, and says in the log which messages went to quarantine. */
+/** Records the report of a batch as metrics, and logs the messages that went to quarantine. */
 export function recordBatch(report: BatchReport, { logger, metrics }: Telemetry): void {
   const counts = {
     [METRIC.updates]: report.updates,

@@ -17,7 +17,7 @@ import { learningObjects, readSharedLearning } from '../../shared/population/sha
 import { ObjectStore } from '../../shared/storage/objects.ts';
 import type { BatchServices } from './process-batch.ts';
 
-/** What the function works with, made once per container. */
+/** The services of the function, created once per container. */
 export function createServices(
   env: Record<string, string | undefined>,
   { logger, metrics }: Telemetry,
@@ -42,13 +42,14 @@ export function createServices(
     onConflict: () => metrics.addMetric(METRIC.conflicts, MetricUnit.Count, 1),
     onPending: (error) => {
       metrics.addMetric(METRIC.episodesPending, MetricUnit.Count, 1);
-      logger.warn('the ReasoningBank did not take an episode; it is pending', { error });
+      logger.warn('the ReasoningBank did not accept an episode, it is pending', { error });
     },
-    onFailure: (error, messageIds) => logger.error('messages to be delivered again', { error, messageIds }),
+    onFailure: (error, messageIds) =>
+      logger.error('messages failed, they will be delivered again', { error, messageIds }),
   };
 }
 
-/** Undefined without a queue in the environment: failed messages then wait for the visibility timeout. */
+/** Undefined without a queue in the environment. Failed messages then wait for the visibility timeout. */
 export function createRedelivery(env: Record<string, string | undefined>): Redelivery | undefined {
   const queueUrl = env[VARIABLE.queueUrl];
   if (queueUrl === undefined) return undefined;

@@ -18,32 +18,32 @@ export interface UpdateUserServices {
   readonly cache: AdapterCache;
   readonly episodes: Pick<EpisodeStore, 'store'>;
   readonly pending: PendingEpisodes;
-  /** What all users share, as it stands in S3 now. */
+  /** Reads what all users share from S3, past the cache. */
   readonly freshLearning: () => Promise<SharedLearning>;
   /** Epoch milliseconds. */
   readonly now: () => number;
-  /** Waits a jittered while before try number `attempt` (from 1) at a commit that lost a race. */
+  /** Waits a random time after commit attempt number `attempt` (from 1) lost a race. */
   readonly backOff: (attempt: number) => Promise<void>;
   readonly onConflict: () => void;
-  /** The bank did not take an episode in time; it waits in S3 instead. */
+  /** Called when the bank did not accept an episode in time. The episode is stored as pending. */
   readonly onPending: (error: unknown) => void;
 }
 
 export interface UserUpdate {
   readonly applied: readonly FeedbackEvent[];
   readonly duplicates: readonly FeedbackEvent[];
-  /** Not applied, because their user asked to be forgotten. */
+  /** Events that were not applied, because their user is forgotten. */
   readonly forgotten: readonly FeedbackEvent[];
 }
 
 const MAX_ATTEMPTS = 6;
-/** The bank usually takes an episode within 20 milliseconds. */
+/** The bank usually accepts an episode within 20 milliseconds. */
 const BANK_DEADLINE_MS = 1_000;
 
 /**
  * Applies events of one user in one commit, exactly once each.
- * @throws ConflictError when other writers kept winning; UnavailableError, CorruptObjectError. Nothing was applied then, or, when
- * only the episode failed, a redelivery of the same events stores it.
+ * @throws ConflictError when other writers won every attempt; UnavailableError, CorruptObjectError. After an error
+ * nothing was applied, or only the episode is missing, which a redelivery of the same events stores.
  */
 export async function updateUser(
   userKey: string,
@@ -52,21 +52,21 @@ export async function updateUser(
   services: UpdateUserServices,
 ): Promise<UserUpdate> {
   const { adapters, cache, settings, now } = services;
-  const current = (previous: StoredAdapter | undefined) => learningToTrain(previous, learning, services);
+  const trainedWith = (previous: StoredAdapter | undefined) => learningToTrain(previous, learning, services);
   let place = await findPlace(userKey, events, services);
   for (let attempt = 1; ; attempt++) {
     if (place.tombstone !== undefined && place.tombstone.expiresAt > now()) {
       return { applied: [], duplicates: [], forgotten: events };
     }
     const previous = place.adapter;
-    const { adapter, applied, duplicates } = applyEvents(previous, events, await current(previous), {
+    const { adapter, applied, duplicates } = applyEvents(previous, events, await trainedWith(previous), {
       userKey,
       settings,
       now: now(),
     });
-    // Whoever applied the duplicates, or won the race for the last commit, may have died before storing the episode.
+    // The process that committed the previous version may have died before it stored the episode.
     if ((duplicates.length > 0 || attempt > 1) && previous?.lastEpisode) {
-      await remember(previous.lastEpisode, services);
+      await storeEpisode(previous.lastEpisode, services);
     }
     if (adapter === undefined) return { applied, duplicates, forgotten: [] };
     let committed: Loaded;
@@ -81,14 +81,14 @@ export async function updateUser(
       continue;
     }
     cache.set(userKey, committed);
-    await remember(adapter.lastEpisode!, services);
+    await storeEpisode(adapter.lastEpisode!, services);
     return { applied, duplicates, forgotten: [] };
   }
 }
 
 /**
- * What an adapter is to be trained with. One whose basis is unknown starts anew, unless there is no basis at all.
- * @throws UnavailableError when the basis that the adapter needs is missing
+ * What to train an adapter with. An adapter of an unknown basis starts anew, unless there is no basis at all.
+ * @throws UnavailableError when the adapter needs a basis and there is none
  */
 async function learningToTrain(
   previous: StoredAdapter | undefined,
@@ -98,14 +98,14 @@ async function learningToTrain(
   const found = await learningFor(previous, learning, services);
   const { hasBasis, model } = found;
   if (!hasBasis && previous !== undefined && missesBasis(previous, services.settings, model)) {
-    throw new UnavailableError('the adapter has learned under a basis, and there is none');
+    throw new UnavailableError('found no basis, expected the one that the adapter has learned under');
   }
   return found;
 }
 
 /**
- * What stands at the user's key, or stood there when this container wrote it: a commit upon something older fails. That an event
- * was applied before is not taken from memory alone, since nothing is committed upon it: the user may be forgotten by now.
+ * Reads the object at the user's key, from memory when this container wrote it: a commit on an outdated object fails.
+ * A duplicate is checked in S3, because it leads to no commit and the user may be forgotten by now.
  */
 async function findPlace(
   userKey: string,
@@ -119,7 +119,8 @@ async function findPlace(
   return hasDuplicate ? adapters.find(userKey, cached) : cached;
 }
 
-async function remember(
+/** Stores an episode in the bank, or as a pending episode when the bank does not accept it in time. */
+async function storeEpisode(
   episode: Episode,
   { episodes, pending, onPending }: UpdateUserServices,
 ): Promise<void> {

@@ -11,7 +11,7 @@ export function eventKey(eventId: string): bigint {
 }
 
 /** The newest {@link RECENT_EVENTS_KEPT} of `recent` followed by `added`. */
-export function remember(recent: BigUint64Array, added: readonly bigint[]): BigUint64Array {
+export function addRecentEvents(recent: BigUint64Array, added: readonly bigint[]): BigUint64Array {
   const kept = recent.subarray(Math.max(0, recent.length + added.length - RECENT_EVENTS_KEPT));
   const next = new BigUint64Array(Math.min(RECENT_EVENTS_KEPT, kept.length + added.length));
   const tail = added.slice(-RECENT_EVENTS_KEPT);

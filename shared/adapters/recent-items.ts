@@ -54,7 +54,7 @@ interface Met {
 }
 
 /** The newest {@link RECENT_ITEMS_KEPT} of `recent` followed by `added`. Does not depend on how `added` is cut into calls. */
-export function rememberItems(recent: RecentItems, added: readonly Meeting[]): RecentItems {
+export function addRecentItems(recent: RecentItems, added: readonly Meeting[]): RecentItems {
   if (added.length === 0) return recent;
   const inOrder = new Map<bigint, Met>();
   recent.keys.forEach((key, i) => {

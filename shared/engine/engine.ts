@@ -123,25 +123,11 @@ export class LoRAPersonalizationEngine {
     const state = stateOf(adapter);
     const learner = learnerOf(state.learner);
     const interactions = interactionsOf(feedback, adapter.embeddingDim);
-    const configured = hyperparametersOf(state.learner, this.#config);
-    const { rank, embeddingDim, metadata } = adapter;
-    const { hints } = await this.#bank.advise(
-      queryOf({
-        learner: state.learner,
-        rank,
-        embeddingDim,
-        samplesSeen: metadata.totalSamples,
-        batchSize: feedback.length,
-        loss: metadata.avgLoss,
-      }),
-      QUERY,
-      configured,
-    );
-    const hyperparameters = resolveHyperparameters(learner.hyperparameters, configured, hints);
-    const hinted = Object.entries(hyperparameters).some(([name, value]) => value !== configured[name]);
+    const { hyperparameters, hinted } = await this.#advisedHyperparameters(adapter, state, feedback.length);
     const model = hinted ? this.#modelOf(state.learner, hyperparameters) : this.#model(state.learner);
     const { state: learned, predictions } = learner.train(state, model, interactions);
 
+    const { metadata } = adapter;
     const { meanReward } = this.#config;
     const solved = learner.solve(learned, model);
     const measured = performance.now();
@@ -169,7 +155,7 @@ export class LoRAPersonalizationEngine {
     if (this.#bank.bank !== undefined) {
       // Without an adapter, the user's mean is what would be expected.
       const userMean = predictions[0]?.predictedByUserMean ?? meanReward;
-      await this.#bank.remember(
+      await this.#bank.store(
         patternOf({
           sessionId: this.#sessionId,
           learner: state.learner,
@@ -281,6 +267,30 @@ export class LoRAPersonalizationEngine {
       throw new InvalidInputError('topK', `${topK}`, 'an integer of at least 1');
     const patterns = await this.#bank.recall(`lora_adaptation_user_${userId}`, { ...QUERY, k: topK });
     return patterns?.flatMap((pattern) => similarAdaptation(pattern) ?? []).slice(0, topK) ?? null;
+  }
+
+  /** The configured hyperparameters, changed by the hints of the bank. `hinted`: whether a hint changed anything. */
+  async #advisedHyperparameters(
+    { rank, embeddingDim, metadata }: UserLoRAAdapter,
+    { learner }: LearnerState,
+    batchSize: number,
+  ): Promise<{ hyperparameters: Readonly<Record<string, number>>; hinted: boolean }> {
+    const configured = hyperparametersOf(learner, this.#config);
+    const { hints } = await this.#bank.advise(
+      queryOf({
+        learner,
+        rank,
+        embeddingDim,
+        samplesSeen: metadata.totalSamples,
+        batchSize,
+        loss: metadata.avgLoss,
+      }),
+      QUERY,
+      configured,
+    );
+    const hyperparameters = resolveHyperparameters(learnerOf(learner).hyperparameters, configured, hints);
+    const hinted = Object.entries(hyperparameters).some(([name, value]) => value !== configured[name]);
+    return { hyperparameters, hinted };
   }
 
   #model(name: LearnerName): Model {

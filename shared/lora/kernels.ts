@@ -44,7 +44,8 @@ export function downProject(
   }
 }
 
-/** `downProject` of three vectors at a time, which share the loads of A: as many sums as there are registers for. */
+/** `downProject` of three vectors at a time, which share the loads of A. */
+// biome-ignore lint/complexity/noExcessiveLinesPerFunction: the twelve sums are local variables, so that they stay in registers
 function downProjectThree(
   a: Float32Array,
   x: Float32Array,

@@ -154,7 +154,7 @@ export class BankConnection {
   }
 
   /** Stores a pattern, or keeps it until a bank takes it. Without a bank it is not kept. */
-  async remember(pattern: NewPattern): Promise<'stored' | 'pending' | 'no-bank'> {
+  async store(pattern: NewPattern): Promise<'stored' | 'pending' | 'no-bank'> {
     const connected = this.#connected;
     if (connected === undefined) return 'no-bank';
     if (await this.#store(connected, pattern)) {

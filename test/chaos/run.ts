@@ -81,16 +81,10 @@ export async function runChaos({
     await sendToSqs(running, lanes.get(0) ?? []);
 
     const deadline = startedAt + patience * 1_000;
-    const half = fifo.size / 2;
-    const trouble = (async () => {
-      while (fifo.size > half) await delay(20);
+    const trouble = halfDelivered(fifo).then(async () => {
       bankDownUntil = performance.now() + BANK_DOWN_MS;
-      for (const userId of forgotten) {
-        await buryUser(userKey(userId), running, Date.now());
-        await removeUser(userKey(userId), running);
-        faults.count('forgotten-in-flight');
-      }
-    })();
+      await forgetInFlight(forgotten, running, faults);
+    });
     const killer = killAtRandom(running, faults);
     await Promise.all([
       trouble,
@@ -120,6 +114,23 @@ export async function runChaos({
     };
   } finally {
     await running.stop();
+  }
+}
+
+async function halfDelivered(fifo: FifoSource): Promise<void> {
+  const half = fifo.size / 2;
+  while (fifo.size > half) await delay(20);
+}
+
+async function forgetInFlight(
+  userIds: Iterable<string>,
+  running: ChaosStack,
+  faults: FaultSchedule,
+): Promise<void> {
+  for (const userId of userIds) {
+    await buryUser(userKey(userId), running, Date.now());
+    await removeUser(userKey(userId), running);
+    faults.count('forgotten-in-flight');
   }
 }
 

@@ -78,17 +78,7 @@ export async function startDeployment({ dim, users }: { dim: number; users: numb
     },
 
     /** Runs consolidation on all that is new, in a process of its own. */
-    consolidate(): Promise<MeasuredRun> {
-      const child = fork(new URL('./one-run.ts', import.meta.url), {
-        stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-      });
-      return new Promise((resolve, reject) => {
-        child.once('message', resolve);
-        child.once('error', reject);
-        child.once('exit', (code) => reject(new Error(`the run ended with exit code ${code}`)));
-        child.send({ s3: s3.endpoint, dynamodb: table.endpoint, settings } satisfies RunOptions);
-      });
-    },
+    consolidate: () => runInChild({ s3: s3.endpoint, dynamodb: table.endpoint, settings }),
 
     async stop(): Promise<void> {
       client.destroy();
@@ -96,4 +86,16 @@ export async function startDeployment({ dim, users }: { dim: number; users: numb
       await s3.close();
     },
   };
+}
+
+function runInChild(options: RunOptions): Promise<MeasuredRun> {
+  const child = fork(new URL('./one-run.ts', import.meta.url), {
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  });
+  return new Promise((resolve, reject) => {
+    child.once('message', resolve);
+    child.once('error', reject);
+    child.once('exit', (code) => reject(new Error(`the run ended with exit code ${code}`)));
+    child.send(options);
+  });
 }

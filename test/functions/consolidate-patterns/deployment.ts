@@ -61,7 +61,6 @@ export async function createDeployment({
     now,
     onCorrupt: (error) => corrupt.push(error),
   });
-  /** @param reward of every item; default 0.9 for what points along the second axis, and 0.2 for all else */
   const feedback = async (
     userId: string,
     index: number,
@@ -69,21 +68,7 @@ export async function createDeployment({
   ) => {
     clock.time += 10;
     const key = userKey(userId);
-    const interactions = Array.from({ length: 5 }, (_, i) => {
-      const item = (index * 5 + i) % items.length;
-      return {
-        ...(withItems ? { itemId: `item ${item}` } : {}),
-        embedding: items[item]!,
-        reward: reward ?? (items[item]![1]! > 0 ? 0.9 : 0.2),
-      };
-    });
-    const event = {
-      schemaVersion: 1,
-      eventId: `${index}`,
-      userId,
-      occurredAt: '2026-01-01T00:00:00Z',
-      interactions,
-    } as const;
+    const event = eventOf(userId, index, { withItems, reward });
     const loaded = await adapters.load(key);
     const { adapter } = applyEvents(loaded?.adapter, [event], await readSharedLearning(learning, settings), {
       userKey: key,
@@ -114,4 +99,27 @@ export async function createDeployment({
     crowd,
     pass,
   };
+}
+
+/** An event about five items. @param reward default 0.9 for items along the second axis, 0.2 for all others */
+function eventOf(
+  userId: string,
+  index: number,
+  { withItems, reward }: { withItems: boolean; reward: number | undefined },
+) {
+  const interactions = Array.from({ length: 5 }, (_, i) => {
+    const item = (index * 5 + i) % items.length;
+    return {
+      ...(withItems ? { itemId: `item ${item}` } : {}),
+      embedding: items[item]!,
+      reward: reward ?? (items[item]![1]! > 0 ? 0.9 : 0.2),
+    };
+  });
+  return {
+    schemaVersion: 1,
+    eventId: `${index}`,
+    userId,
+    occurredAt: '2026-01-01T00:00:00Z',
+    interactions,
+  } as const;
 }

@@ -1,12 +1,12 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import {
+  addRecentItems,
   type Meeting,
   metItems,
   NO_RECENT_ITEMS,
   RECENT_ITEMS_KEPT,
   recentItemsOf,
-  rememberItems,
 } from '../../../shared/adapters/recent-items.ts';
 import { INTERACTION_KINDS } from '../../../shared/interaction-kinds.ts';
 
@@ -20,8 +20,8 @@ const met = (key: bigint, more: Partial<Meeting> = {}): Meeting => ({
 });
 
 test('an item that is met again counts as met last, with the sums of all its rewards', () => {
-  const before = rememberItems(NO_RECENT_ITEMS, [met(1n), met(2n), met(3n)]);
-  const after = rememberItems(before, [
+  const before = addRecentItems(NO_RECENT_ITEMS, [met(1n), met(2n), met(3n)]);
+  const after = addRecentItems(before, [
     met(1n, { at: 2_000, kind: 'watch', reward: 1 }),
     met(4n, { kind: 'target', reward: null }),
     met(1n, { at: 1_500 }),
@@ -34,7 +34,7 @@ test('an item that is met again counts as met last, with the sums of all its rew
 
 test('the newest 1,024 items are kept', () => {
   const all = Array.from({ length: 1_500 }, (_, i) => met(BigInt(i)));
-  const { keys, sums } = rememberItems(NO_RECENT_ITEMS, all);
+  const { keys, sums } = addRecentItems(NO_RECENT_ITEMS, all);
   expect([...keys]).toEqual(all.slice(-RECENT_ITEMS_KEPT).map(({ key }) => key));
   expect(sums).toHaveLength(3 * RECENT_ITEMS_KEPT);
 });
@@ -50,15 +50,15 @@ test('what is remembered does not depend on how updates were cut', () => {
   fc.assert(
     fc.property(fc.array(meeting, { maxLength: 2_500, size: 'max' }), fc.nat(), (added, cut) => {
       const at = cut % (added.length + 1);
-      const inTwo = rememberItems(rememberItems(NO_RECENT_ITEMS, added.slice(0, at)), added.slice(at));
-      expect(inTwo).toEqual(rememberItems(NO_RECENT_ITEMS, added));
+      const inTwo = addRecentItems(addRecentItems(NO_RECENT_ITEMS, added.slice(0, at)), added.slice(at));
+      expect(inTwo).toEqual(addRecentItems(NO_RECENT_ITEMS, added));
     }),
     { numRuns: 20 },
   );
 });
 
 test('items are told apart by when and how they were met', () => {
-  const recent = rememberItems(NO_RECENT_ITEMS, [
+  const recent = addRecentItems(NO_RECENT_ITEMS, [
     met(1n, { at: 100 }),
     met(2n, { at: 200, kind: 'watch' }),
     met(3n, { at: 300, kind: 'target', reward: null }),

@@ -34,7 +34,7 @@ describe('the connection to a ReasoningBank', () => {
 
   it('works fully without a bank', async () => {
     expect(await connection.advise('q', {})).toEqual({ patterns: [], recommendation: '', hints: {} });
-    expect(await connection.remember(PATTERN)).toBe('no-bank');
+    expect(await connection.store(PATTERN)).toBe('no-bank');
     expect(await connection.recall('q', {})).toBeNull();
     expect(await connection.consolidate(5, 0.85, 30)).toBeNull();
     expect(connection.stats()).toMatchObject({ enabled: false, pending: 0 });
@@ -120,12 +120,12 @@ describe('the connection to a ReasoningBank', () => {
     const bank = hangingBank();
     connection.connect(bank);
     const start = Date.now();
-    const update = connection.advise('q', {}).then(() => connection.remember(PATTERN));
+    const update = connection.advise('q', {}).then(() => connection.store(PATTERN));
     await vi.advanceTimersByTimeAsync(250);
     expect(await update).toBe('pending');
     expect(Date.now() - start).toBe(250);
     expect(await connection.advise('q2', {})).toMatchObject({ hints: {} });
-    expect(await connection.remember(PATTERN)).toBe('pending');
+    expect(await connection.store(PATTERN)).toBe('pending');
     expect(Date.now() - start).toBe(250);
     expect(bank.storePattern).not.toHaveBeenCalled();
     expect(connection.stats()).toMatchObject({ breaker: 'open', pending: 2 });
@@ -148,8 +148,8 @@ describe('the connection to a ReasoningBank', () => {
     const bank = fakeBank();
     bank.storePattern.mockRejectedValueOnce(new Error('down'));
     connection.connect(bank);
-    expect(await connection.remember({ ...PATTERN, task: 'first' })).toBe('pending');
-    expect(await connection.remember({ ...PATTERN, task: 'second' })).toBe('stored');
+    expect(await connection.store({ ...PATTERN, task: 'first' })).toBe('pending');
+    expect(await connection.store({ ...PATTERN, task: 'second' })).toBe('stored');
     await vi.advanceTimersByTimeAsync(0);
     const stored = bank.storePattern.mock.calls.map(([{ task }]) => task);
     expect(stored).toEqual(['first', 'second', 'first']);
@@ -161,7 +161,7 @@ describe('the connection to a ReasoningBank', () => {
     const bank = fakeBank();
     bank.storePattern.mockRejectedValue(new Error('down'));
     connection.connect(bank);
-    for (let i = 0; i < 5; i++) await connection.remember({ ...PATTERN, task: `task ${i}` });
+    for (let i = 0; i < 5; i++) await connection.store({ ...PATTERN, task: `task ${i}` });
     expect(connection.stats()).toMatchObject({ pending: 3, dropped: 2 });
     const next = fakeBank();
     connection.connect(next);
@@ -174,7 +174,7 @@ describe('the connection to a ReasoningBank', () => {
     const { promise, resolve } = Promise.withResolvers<never[]>();
     first.retrievePatterns.mockReturnValueOnce(promise);
     connection.connect(first);
-    const update = connection.advise('q', {}).then(() => connection.remember(PATTERN));
+    const update = connection.advise('q', {}).then(() => connection.store(PATTERN));
     const second = fakeBank();
     connection.connect(second);
     resolve([]);
@@ -184,7 +184,7 @@ describe('the connection to a ReasoningBank', () => {
     await connection.advise('q', {});
     expect(second.retrievePatterns).toHaveBeenCalledTimes(1);
     connection.disconnect();
-    expect(await connection.remember(PATTERN)).toBe('no-bank');
+    expect(await connection.store(PATTERN)).toBe('no-bank');
     expect(second.storePattern).toHaveBeenCalledTimes(1);
   });
 
@@ -197,7 +197,7 @@ describe('the connection to a ReasoningBank', () => {
     const bank = fakeBank();
     bank.storePattern.mockRejectedValue(new Error('down'));
     connection.connect(bank);
-    expect(await connection.remember(PATTERN)).toBe('pending');
+    expect(await connection.store(PATTERN)).toBe('pending');
   });
 
   it('hands consolidation on, in the order that banks take it', async () => {

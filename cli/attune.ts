@@ -13,6 +13,7 @@ import { historyCommand } from './history.ts';
 import { initCommand } from './init.ts';
 import { inspectCommand } from './inspect.ts';
 import { localCommand } from './local.ts';
+import { modelCommand } from './model.ts';
 import { personalizeCommand } from './personalize.ts';
 import { policyCommand } from './policy.ts';
 import { publishCommand } from './publish.ts';
@@ -29,6 +30,7 @@ const commands = [
   recommendCommand,
   catalogueCommand,
   basisCommand,
+  modelCommand,
   inspectCommand,
   historyCommand,
   rollbackCommand,

@@ -1,10 +1,15 @@
 import { Command } from 'commander';
-import { ConflictError, InvalidConfigurationError, InvalidInputError } from '../shared/errors.ts';
+import {
+  ConflictError,
+  CorruptObjectError,
+  InvalidConfigurationError,
+  InvalidInputError,
+} from '../shared/errors.ts';
 import { decodeEmbedding, type EmbeddingInput } from '../shared/feedback/embedding-codec.ts';
 import { type DeploymentOptions, onDeployment, withDeployment } from './deployment.ts';
 import { interruption } from './exit.ts';
 import { readJsonLines } from './json-lines.ts';
-import { createProgress, printJson, printLine } from './output.ts';
+import { createProgress, printJson, printLine, printProblem } from './output.ts';
 import { learningSettings } from './stack-outputs.ts';
 
 interface BuildOptions extends DeploymentOptions {
@@ -55,13 +60,30 @@ async function buildBasis(file: string, options: BuildOptions): Promise<void> {
     const stored = learningObjects(objects, settings).basis;
     // Adapters of other settings start anew, so nothing is carried over from a basis of theirs.
     const current = basisFor(await stored.refresh(), settings);
-    if (current?.basis.id === basis.id) return undefined;
+    const { damage } = stored;
+    if (damage !== undefined) {
+      printProblem(`${damage.message}; it is replaced`);
+      if (current?.basis.id !== basis.id)
+        printProblem(
+          'adapters that have learned under the damaged basis start anew, unless this is the same one',
+        );
+    }
+    if (current?.basis.id === basis.id) {
+      if (damage !== undefined) await unlessChanged(() => stored.write(current));
+      return undefined;
+    }
     if (current !== undefined && options.force !== true) {
       refuseLoss(1 - sharedDirections(current.basis, basis), current.basis.id, embeddings.length);
     }
     const carryOvers = carryOversTo(basis, current, embeddings);
     await unlessChanged(() => stored.write({ basis, embeddingModel, carryOvers }));
-    await new CatalogueWriter(objects, settings, { basis, now: Date.now }).storeFeatures(basis);
+    try {
+      await new CatalogueWriter(objects, settings, { basis, now: Date.now }).storeFeatures(basis);
+    } catch (error) {
+      // The basis is in force; features that are missing are computed by readers.
+      if (!(error instanceof CorruptObjectError)) throw error;
+      printProblem(`${error.message}; attune catalogue put --rewrite replaces it`);
+    }
     return carryOvers[0];
   });
   if (options.json) {

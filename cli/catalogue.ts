@@ -8,12 +8,13 @@ import type { Objects } from '../shared/storage/objects.ts';
 import { type DeploymentOptions, onDeployment, withDeployment } from './deployment.ts';
 import { interruption } from './exit.ts';
 import { readJsonLines } from './json-lines.ts';
-import { createProgress, printJson, printLine } from './output.ts';
+import { createProgress, printJson, printLine, printProblem } from './output.ts';
 import { learningSettings } from './stack-outputs.ts';
 
 interface CatalogueOptions extends DeploymentOptions {
   readonly outputs: string;
   readonly seed: string;
+  readonly rewrite?: boolean;
   readonly json?: boolean;
 }
 
@@ -30,6 +31,7 @@ export function catalogueCommand(): Command {
   const put = command('put', 'replace the whole catalogue; makes the basis of it where there is none')
     .argument('<items.jsonl>', LINES)
     .option('--seed <text>', 'of the basis, where it is made', '1')
+    .option('--rewrite', 'write every shard, also those that are there: they may be damaged')
     .action(putItems);
   const update = command('update', 'add items, and change those with the same id')
     .argument('<items.jsonl>', LINES)
@@ -50,7 +52,14 @@ async function putItems(file: string, options: CatalogueOptions): Promise<void> 
   await onDeployment(options, async (deployment) => {
     const { objects } = await deployment.bucket();
     const { basis, isNew } = await currentBasis(objects, settings, items, options.seed);
-    const written = await writing(objects, settings, basis, items.length, (writer) => writer.put(items));
+    const written = await writing(
+      objects,
+      settings,
+      basis,
+      items.length,
+      (writer) => writer.put(items),
+      options.rewrite,
+    );
     report(written, options, { basis: basis?.id ?? null });
     if (isNew && options.json !== true) printLine(`made the basis ${basis?.id} of them`);
   });
@@ -140,12 +149,15 @@ async function writing(
   change: (
     writer: InstanceType<typeof import('../shared/catalogue/catalogue-writer.ts').CatalogueWriter>,
   ) => Promise<Written>,
+  rewrite = false,
 ): Promise<Written> {
   const { CatalogueWriter } = await import('../shared/catalogue/catalogue-writer.ts');
   const progress = createProgress('writing', 'items');
   const onProgress = (items: number) => progress.update(items, Math.max(total, items));
   try {
-    return await change(new CatalogueWriter(objects, settings, { basis, now: Date.now, onProgress }));
+    return await change(
+      new CatalogueWriter(objects, settings, { basis, now: Date.now, rewrite, onProgress }),
+    );
   } catch (error) {
     if (!(error instanceof ConflictError)) throw error;
     throw new ConflictError('the catalogue was changed at the same time: nothing was changed, run it again', {
@@ -172,6 +184,11 @@ async function currentBasis(
   const { embeddingDim, embeddingModel, rank, scalingFactor } = settings;
   const found = basisFor(await stored.refresh(), settings);
   if (found !== undefined) return { basis: found.basis, isNew: false };
+  // A new basis would part adapters from the one that they have learned under.
+  if (stored.damage !== undefined) {
+    printProblem(`${stored.damage.message}; attune model rollback basis or attune basis build mends that`);
+    return { basis: null, isNew: false };
+  }
   const sample = sampleEvenly(items, MAX_SAMPLE).map(({ embedding }) => Float32Array.from(embedding));
   const isPossible =
     rank * embeddingDim <= MAX_FEATURES && sample.some((x) => x.some((value) => value !== 0));

@@ -2,7 +2,7 @@ import { Command, Option } from 'commander';
 import { userKey } from '../shared/config/user-key.ts';
 import { InvalidConfigurationError, NotFoundError } from '../shared/errors.ts';
 import type { DeadLetter } from '../shared/feedback/dead-letters.ts';
-import type { QuarantinedEntry } from '../shared/feedback/quarantine.ts';
+import type { QuarantinedMessage } from '../shared/feedback/quarantine.ts';
 import { drainDeadLetters, sendAgain } from '../shared/feedback/redrive.ts';
 import { type Deployment, type DeploymentOptions, onDeployment, withDeployment } from './deployment.ts';
 import { EXIT, ExitError } from './exit.ts';
@@ -121,7 +121,12 @@ async function act(options: SelectionOptions, done: 'redriven' | 'purged'): Prom
       errors.push(...drained.errors);
     }
     const { quarantine } = await deployment.bucket();
-    for (const { key, message } of await quarantinedBy(deployment, options)) {
+    const damaged: string[] = [];
+    const inQuarantine = await quarantinedBy(deployment, options, ({ key }) => damaged.push(key));
+    // What cannot be read cannot be sent again, but thrown away with all the rest.
+    if (done === 'purged' && options.all === true) for (const key of damaged) await quarantine.remove(key);
+    else for (const key of damaged) printProblem(`${key}: left where it is, because it is damaged`);
+    for (const { key, message } of inQuarantine) {
       // Under the user's own group, even where a wrong one was why it was refused.
       const groupId = message.userKey ?? message.messageGroupId ?? userKey(message.messageId);
       try {
@@ -155,15 +160,21 @@ async function lookAt(deployment: Deployment, options: SelectionOptions): Promis
   return letters;
 }
 
-/** In the order in which they were sent. */
-async function quarantinedBy(deployment: Deployment, options: SelectionOptions): Promise<QuarantinedEntry[]> {
+/** In the order in which they were sent. @param onDamaged told of objects that cannot be read; by default they are named */
+async function quarantinedBy(
+  deployment: Deployment,
+  options: SelectionOptions,
+  onDamaged: (entry: { key: string; error: Error }) => void = ({ error }) => printProblem(error.message),
+) {
   if (options.from === 'dead-letters') return [];
   const { quarantine } = await deployment.bucket();
   const key = options.user === undefined ? undefined : userKey(options.user);
-  const entries = await Array.fromAsync(quarantine.all(key));
-  return entries
-    .filter(({ message }) => options.code === undefined || message.code === options.code)
-    .sort((a, b) => a.message.sentAt - b.message.sentAt);
+  const found: { key: string; message: QuarantinedMessage }[] = [];
+  for await (const entry of quarantine.all(key)) {
+    if (entry.error !== undefined) onDamaged(entry);
+    else if (options.code === undefined || entry.message.code === options.code) found.push(entry);
+  }
+  return found.sort((a, b) => a.message.sentAt - b.message.sentAt);
 }
 
 /** Dead letters have no code. */

@@ -1,11 +1,12 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
-import { adapterHistory } from '../shared/adapters/adapter-history.ts';
+import { adapterVersions } from '../shared/adapters/adapter-history.ts';
 import { encodeAdapter, loraOf, type StoredAdapter } from '../shared/adapters/adapter-object.ts';
 import { exportPeft } from '../shared/adapters/peft.ts';
 import { userKey } from '../shared/config/user-key.ts';
-import { InvalidConfigurationError, NotFoundError } from '../shared/errors.ts';
+import type { Episode } from '../shared/episodes/episode.ts';
+import { type CorruptObjectError, InvalidConfigurationError, NotFoundError } from '../shared/errors.ts';
 import type { DeadLetter } from '../shared/feedback/dead-letters.ts';
 import { drainDeadLetters } from '../shared/feedback/redrive.ts';
 import { servedUser } from '../shared/serving/served-user.ts';
@@ -70,7 +71,7 @@ async function peft(user: string, deployment: Deployment): Promise<Files> {
 async function everything(key: string, deployment: Deployment): Promise<Files> {
   const { objects, pending, quarantine } = await deployment.bucket();
   const episodes = await deployment.episodes();
-  const versions = await Array.fromAsync(adapterHistory(key, objects));
+  const versions = await Array.fromAsync(adapterVersions(key, objects));
   const deadLetters: DeadLetter[] = [];
   await drainDeadLetters(
     await deployment.deadLetters(),
@@ -81,26 +82,43 @@ async function everything(key: string, deployment: Deployment): Promise<Files> {
     },
     async () => {},
   );
-  const waiting = (await Array.fromAsync(pending.list(key))).flatMap(({ episode }) => episode ?? []);
+  const waiting = await Array.fromAsync(pending.list(key));
   const quarantined = await Array.fromAsync(quarantine.all(key));
   const lists: Record<string, readonly unknown[]> = {
-    'adapter-versions.jsonl': versions.map(({ adapter, versionId, bytes }) =>
-      described(adapter, versionId, bytes),
+    'adapter-versions.jsonl': versions.map((version) =>
+      version.damage === undefined
+        ? described(version.adapter, version.versionId, version.bytes)
+        : { versionId: version.versionId, bytes: version.body.length, damaged: version.damage.message },
     ),
-    'episodes.jsonl': await Array.fromAsync(episodes.ofUser(key)),
-    'pending-episodes.jsonl': waiting,
-    'quarantine.jsonl': quarantined.map(({ message }) => message),
+    'episodes.jsonl': (await Array.fromAsync(episodes.ofUser(key))).map(orDamage),
+    'pending-episodes.jsonl': waiting.map(orDamage),
+    'quarantine.jsonl': quarantined.map(({ message, error, body }) =>
+      error === undefined ? message : { damaged: error.message, body: Buffer.from(body).toString('base64') },
+    ),
     'dead-letters.jsonl': deadLetters.map(({ receiptHandle: _, ...letter }) => letter),
   };
-  const newest = versions[0]?.adapter;
+  const newest = versions.find((version) => version.damage === undefined)?.adapter;
+  const damaged = versions.flatMap((version) => (version.damage === undefined ? [] : version));
   return {
     ...(newest === undefined ? {} : { 'adapter.safetensors': encodeAdapter(newest) }),
+    ...Object.fromEntries(damaged.map(({ body }, i) => [`adapter-damaged-${i + 1}.bin`, body])),
     ...Object.fromEntries(
       Object.entries(lists).flatMap(([name, entries]) =>
         entries.length === 0 ? [] : [[name, entries.map((entry) => `${json(entry)}\n`).join('')]],
       ),
     ),
   };
+}
+
+/** What cannot be read is named, so that nobody takes an export for whole. */
+function orDamage({
+  episode,
+  error,
+}: {
+  readonly episode?: Episode | undefined;
+  readonly error?: CorruptObjectError | undefined;
+}) {
+  return episode ?? { damaged: error?.message };
 }
 
 function described(adapter: StoredAdapter, versionId: string, bytes: number) {

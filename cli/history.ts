@@ -1,9 +1,9 @@
 import { Command } from 'commander';
-import { adapterHistory } from '../shared/adapters/adapter-history.ts';
+import { adapterVersions } from '../shared/adapters/adapter-history.ts';
 import { userKey } from '../shared/config/user-key.ts';
 import { NotFoundError } from '../shared/errors.ts';
 import { type DeploymentOptions, onDeployment, withDeployment } from './deployment.ts';
-import { printJson, printLine } from './output.ts';
+import { printJson, printLine, printProblem } from './output.ts';
 
 /** `attune history`: the versions of a user's adapter that can be rolled back to. */
 export function historyCommand(): Command {
@@ -19,7 +19,13 @@ async function history(user: string, options: DeploymentOptions & { json?: boole
   await onDeployment(options, async (deployment) => {
     const { objects } = await deployment.bucket();
     const versions = [];
-    for await (const { adapter, bytes } of adapterHistory(userKey(user), objects)) {
+    const damaged = [];
+    for await (const found of adapterVersions(userKey(user), objects)) {
+      if (found.damage !== undefined) {
+        damaged.push({ versionId: found.versionId, bytes: found.body.length, damaged: found.damage.message });
+        continue;
+      }
+      const { adapter, bytes } = found;
       const { version, updatedAt, state, lastEpisode } = adapter;
       versions.push({
         version,
@@ -30,8 +36,10 @@ async function history(user: string, options: DeploymentOptions & { json?: boole
         bytes,
       });
     }
-    if (versions.length === 0) throw new NotFoundError(`user ${user}: found no adapter`);
-    if (options.json) return printJson(versions);
+    for (const { versionId, damaged: reason } of damaged)
+      printProblem(`version ${versionId} is damaged and cannot be gone back to: ${reason}`);
+    if (versions.length + damaged.length === 0) throw new NotFoundError(`user ${user}: found no adapter`);
+    if (options.json) return printJson([...versions, ...damaged]);
     printLine('version  updated                   events  rewards so far     bytes');
     for (const { version, updatedAt, events, rewards, bytes } of versions) {
       const columns = [

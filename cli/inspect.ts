@@ -4,7 +4,7 @@ import { userKey } from '../shared/config/user-key.ts';
 import { NotFoundError } from '../shared/errors.ts';
 import { servedUser } from '../shared/serving/served-user.ts';
 import { type Deployment, type DeploymentOptions, onDeployment, withDeployment } from './deployment.ts';
-import { printJson, printLine } from './output.ts';
+import { printJson, printLine, printProblem } from './output.ts';
 
 /** `attune inspect`: what is known of a user's adapter, without its weights. */
 export function inspectCommand(): Command {
@@ -20,10 +20,19 @@ export function inspectCommand(): Command {
 
 async function inspect(user: string, options: DeploymentOptions & { json?: boolean }): Promise<void> {
   await onDeployment(options, async (deployment) => {
+    const { damage } = await (await deployment.bucket()).adapters.find(userKey(user));
+    if (damage !== undefined) printProblem(`the newest version is damaged: ${damage.message}`);
     const { adapter, ...served } =
       options.outputs === undefined ? await storedAlone(user, deployment) : await serving(user, deployment);
-    if (adapter === undefined) throw new NotFoundError(`user ${user}: found no adapter`);
-    const facts = { ...factsOf(adapter), ...served };
+    if (adapter === undefined) {
+      throw new NotFoundError(
+        damage === undefined
+          ? `user ${user}: found no adapter`
+          : `user ${user}: found no version that can be read; attune rollback <user> --to 0 lets the user start anew`,
+      );
+    }
+    const damaged = damage === undefined ? {} : { damaged: damage.message };
+    const facts = { ...factsOf(adapter), ...damaged, ...served };
     if (options.json) return printJson(facts);
     for (const [name, value] of Object.entries(facts)) printLine(`${name.padEnd(22)}${value ?? '–'}`);
   });

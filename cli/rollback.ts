@@ -1,5 +1,5 @@
 import { Command, InvalidArgumentError } from 'commander';
-import { rollBack } from '../shared/adapters/adapter-history.ts';
+import { rollBack, startAnew } from '../shared/adapters/adapter-history.ts';
 import { userKey } from '../shared/config/user-key.ts';
 import { servedUser } from '../shared/serving/served-user.ts';
 import { type DeploymentOptions, onDeployment, withDeployment } from './deployment.ts';
@@ -12,7 +12,11 @@ export function rollbackCommand(): Command {
       "make a new version of a user's adapter that has learned what an earlier one had; with --outputs, say what is served then",
     )
     .argument('<user>', 'the user id')
-    .requiredOption('--to <version>', 'the earlier version; see attune history', versionNumber)
+    .requiredOption(
+      '--to <version>',
+      'the earlier version; see attune history. 0: start anew, where no version can be read',
+      versionNumber,
+    )
     .option('--json', 'print the result as one line of JSON')
     .action(rollback);
   return withDeployment(command, 'bucket');
@@ -23,7 +27,14 @@ async function rollback(
   options: DeploymentOptions & { to: number; json?: boolean },
 ): Promise<void> {
   await onDeployment(options, async (deployment) => {
-    const { version } = await rollBack(userKey(user), options.to, await deployment.bucket(), Date.now());
+    const key = userKey(user);
+    const records = await deployment.bucket();
+    if (options.to === 0) {
+      await startAnew(key, records);
+      if (options.json) return printJson({ version: 0, learnedAs: 0 });
+      return printLine('the user starts anew with the next event; earlier versions stay in the bucket');
+    }
+    const { version } = await rollBack(key, options.to, records, Date.now());
     const served =
       options.outputs === undefined ? undefined : await servedUser(user, await deployment.serving());
     if (options.json) printJson({ version, learnedAs: options.to, served: served?.source ?? null });
@@ -42,6 +53,6 @@ async function rollback(
 }
 
 function versionNumber(text: string): number {
-  if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
+  if (/^(0|[1-9]\d{0,8})$/.test(text)) return Number(text);
   throw new InvalidArgumentError('expected a version number.');
 }

@@ -60,6 +60,9 @@ const LIFECYCLE: LifecycleRule[] = [
   },
 ];
 
+/** What reads an object, and an earlier version where the newest is damaged. */
+export const READ_ACTIONS = ['s3:GetObject', 's3:GetObjectVersion'];
+
 export interface AdapterBucketProps {
   /** A bucket to use in place of a new one. */
   readonly bucket?: IBucket | Bucket | undefined;
@@ -120,10 +123,11 @@ export class AdapterBucket extends Construct {
   /**
    * Lets a function list the bucket, because without s3:ListBucket S3 answers GetObject of a
    * missing key with 403. It has no condition on s3:prefix: a GetObject has no prefix, so the
-   * condition would fail. Listings reveal no user ids, because keys contain only their hashes.
+   * condition would fail. Listings reveal no user ids, because keys contain only their hashes. With
+   * s3:ListBucketVersions it finds the version before a damaged one.
    */
   allowListing(grantee: AttuneFunction): void {
-    grantee.allow(['s3:ListBucket'], [this.bucket.bucketArn]);
+    grantee.allow(['s3:ListBucket', 's3:ListBucketVersions'], [this.bucket.bucketArn]);
   }
 }
 

@@ -4,6 +4,7 @@ import { CfnSchedule } from 'aws-cdk-lib/aws-scheduler';
 import { Queue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import { PREFIX, TABLE } from '../shared/config/names.ts';
+import { READ_ACTIONS } from './adapter-bucket.ts';
 import { AttuneFunction, KEY_ACTIONS } from './attune-function.ts';
 import type { DeploymentProps } from './deployment-props.ts';
 import { queueEncryption } from './feedback-queue.ts';
@@ -64,10 +65,11 @@ export class ConsolidatePatterns extends Construct {
     this.function.allow(['sqs:SendMessage'], [this.failures.queueArn]);
     adapters.allowObjects(
       this.function,
-      ['s3:GetObject', 's3:PutObject'],
-      [PREFIX.skills, PREFIX.consolidation, PREFIX.catalogue],
+      [...READ_ACTIONS, 's3:PutObject'],
+      [PREFIX.skills, PREFIX.catalogue],
     );
-    adapters.allowObjects(this.function, ['s3:GetObject'], [PREFIX.basis]);
+    adapters.allowObjects(this.function, ['s3:GetObject', 's3:PutObject'], [PREFIX.consolidation]);
+    adapters.allowObjects(this.function, READ_ACTIONS, [PREFIX.basis]);
     adapters.allowObjects(this.function, ['s3:GetObject', 's3:DeleteObject'], [PREFIX.pending]);
     adapters.allowListing(this.function);
     bank.allowItems(this.function, ['dynamodb:PutItem']);
@@ -78,6 +80,8 @@ export class ConsolidatePatterns extends Construct {
     } else {
       adapters.allowObjects(this.function, ['s3:GetObject'], [PREFIX.adapters]);
       adapters.allowObjects(this.function, ['s3:PutObject'], [PREFIX.basis]);
+      // An earlier sample, in place of a damaged one.
+      adapters.allowObjects(this.function, ['s3:GetObjectVersion'], [PREFIX.consolidation]);
       bank.allowIndexQueries(this.function, [TABLE.newcomers.index]);
     }
     encryptionKey?.grant(this.function, ...KEY_ACTIONS);

@@ -2,6 +2,7 @@ import { Duration, Validations } from 'aws-cdk-lib';
 import { type FunctionUrl, FunctionUrlAuthType } from 'aws-cdk-lib/aws-lambda';
 import type { Construct } from 'constructs';
 import { PREFIX } from '../shared/config/names.ts';
+import { READ_ACTIONS } from './adapter-bucket.ts';
 import { AttuneFunction } from './attune-function.ts';
 import type { DeploymentProps } from './deployment-props.ts';
 
@@ -24,11 +25,12 @@ export class Personalize extends AttuneFunction {
       timeout: Duration.seconds(10),
       memorySize: props.settings.personalizeMemory,
     });
-    props.adapters.allowObjects(
-      this,
-      ['s3:GetObject'],
-      [PREFIX.adapters, PREFIX.basis, PREFIX.skills, PREFIX.catalogue],
-    );
+    props.adapters.allowObjects(this, READ_ACTIONS, [
+      PREFIX.adapters,
+      PREFIX.basis,
+      PREFIX.skills,
+      PREFIX.catalogue,
+    ]);
     props.adapters.allowListing(this);
     Validations.of(this).acknowledge({
       id: 'Serverless-LambdaDLQ',

@@ -1,6 +1,7 @@
 import { Duration, Names, Validations } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 import { PREFIX, VARIABLE } from '../shared/config/names.ts';
+import { READ_ACTIONS } from './adapter-bucket.ts';
 import { AttuneFunction, KEY_ACTIONS } from './attune-function.ts';
 import type { DeploymentProps } from './deployment-props.ts';
 import type { FeedbackQueue } from './feedback-queue.ts';
@@ -31,7 +32,7 @@ export class UpdateAdapters extends AttuneFunction {
     });
     const { adapters, bank, feedback } = props;
     adapters.allowObjects(this, ['s3:GetObject', 's3:PutObject'], [PREFIX.adapters]);
-    adapters.allowObjects(this, ['s3:GetObject'], [PREFIX.basis, PREFIX.skills, PREFIX.catalogue]);
+    adapters.allowObjects(this, READ_ACTIONS, [PREFIX.basis, PREFIX.skills, PREFIX.catalogue]);
     adapters.allowObjects(this, ['s3:PutObject'], [PREFIX.quarantine, PREFIX.pending]);
     adapters.allowListing(this);
     bank.allowItems(this, ['dynamodb:PutItem']);

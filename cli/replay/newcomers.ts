@@ -30,8 +30,8 @@ export async function newcomersLoss(
   const without: number[] = [];
   for (const userId of users.slice(Math.ceil(users.length / 2))) {
     const outcomes = [];
-    for await (const { version, outcome } of episodes.ofUser(userKey(userId)))
-      outcomes.push({ version, ...outcome });
+    for await (const { episode } of episodes.ofUser(userKey(userId)))
+      if (episode !== undefined) outcomes.push({ version: episode.version, ...episode.outcome });
     // How many events went into an update is a matter of chance, so that rewards are counted instead.
     let rewards = 0;
     let loss = 0;

@@ -9,9 +9,10 @@ import { summaryOf } from '../../shared/population/prior-summary.ts';
 import { basisFor, combine, type LearningObjects } from '../../shared/population/shared-learning.ts';
 import { type Uplift, upliftOf } from '../../shared/population/uplift.ts';
 import type { Lease } from '../../shared/storage/lease.ts';
+import { SKIPPED_AFTER_DAMAGE } from '../../shared/storage/readable.ts';
 import { learnLearningRate, type StrategyStore } from './learning-rate.ts';
 import type { LearnedReport, NewFeedback, Rejected } from './learning-step.ts';
-import { learnPrior } from './population-prior.ts';
+import { keepPrior, learnPrior } from './population-prior.ts';
 
 export interface ConsolidationServices {
   readonly cell: string;
@@ -67,7 +68,8 @@ export const LEASE_MS = 6 * 60_000;
 /**
  * Turns the episodes since the last run into the next population model: item effects, and a prior if it beats the
  * current one. The model is one object with one conditional write, so that a crash anywhere leaves the old model.
- * @throws UnavailableError; CorruptObjectError when the population model or the basis is corrupt
+ * A damaged model is made again from the newest version that can be read. Under a damaged basis the prior stays.
+ * @throws UnavailableError
  */
 export async function consolidate(
   services: ConsolidationServices,
@@ -80,7 +82,11 @@ export async function consolidate(
   const currentBasis = basisFor(storedBasis, settings);
   const current = combine(currentBasis, stored);
   // After a change of basis there is no prior until one is fitted under the new basis.
-  const withoutPrior = stored !== undefined && stored.prior.basisId !== current.population.prior.basisId;
+  const withoutPrior =
+    learning.basis.damage === undefined &&
+    stored !== undefined &&
+    stored.prior.basisId !== current.population.prior.basisId;
+  const isDamaged = learning.population.damage !== undefined;
   const { population } = current;
   // The run that wrote this model may have ended before it recorded the prior in the bank.
   if (population.version > 0) await episodes.recordPrior(cell, summaryOf(population));
@@ -98,9 +104,15 @@ export async function consolidate(
     ...describe(population),
     uplift: upliftOf(found.map(({ episode }) => episode)),
   };
-  if (found.length + skipped.length === 0 && !withoutPrior) return { ...unchanged, status: 'nothing-new' };
+  if (found.length + skipped.length === 0 && !withoutPrior && !isDamaged)
+    return { ...unchanged, status: 'nothing-new' };
   const { episodes: before, at } = population.progress;
-  const due = withoutPrior || isFull || before + found.length >= nextDue(before) || startedAt - at >= DAY_MS;
+  const due =
+    withoutPrior ||
+    isDamaged ||
+    isFull ||
+    before + found.length >= nextDue(before) ||
+    startedAt - at >= DAY_MS;
   if (!force && !due) {
     return { ...unchanged, status: 'too-little-new' };
   }
@@ -157,13 +169,13 @@ async function learn(
   services: ConsolidationServices,
   { skipped, ...feedback }: Omit<NewFeedback, 'progress'> & { readonly skipped: readonly CorruptEpisode[] },
 ): Promise<Omit<ConsolidationReport, 'newEpisodes' | 'pendingStored' | 'uplift'>> {
-  const { cell, settings, learning, episodes, now } = services;
+  const { cell, learning, episodes, now } = services;
   const { stored, current, found } = feedback;
   const { items, progress } = addEpisodes(current.population, found, skipped);
-  const learnFromUsers = settings.learner === 'sgd' ? learnLearningRate : learnPrior;
-  const learned = await learnFromUsers(services, { ...feedback, progress });
+  const learned = await learnerFor(services)(services, { ...feedback, progress });
   const { prior, choice, priorVersion, recommended, evidence } = learned.population;
-  if (found.length + skipped.length === 0 && prior === stored?.prior) {
+  const { damage } = learning.population;
+  if (found.length + skipped.length === 0 && prior === stored?.prior && damage === undefined) {
     const { considered, rejected, report } = learned;
     return {
       ...describe(current.population),
@@ -176,7 +188,7 @@ async function learn(
   }
   const fittedEpisodes = learned.fitted ? progress.episodes : progress.fittedEpisodes;
   const next: PopulationModel = {
-    version: current.population.version + 1,
+    version: current.population.version + 1 + (damage === undefined ? 0 : SKIPPED_AFTER_DAMAGE),
     prior,
     choice,
     priorVersion,
@@ -204,6 +216,12 @@ async function learn(
     learnsFrom: learnsFrom(next),
     ...learned.report,
   };
+}
+
+/** What learns from users. */
+function learnerFor({ settings, learning }: Pick<ConsolidationServices, 'settings' | 'learning'>) {
+  if (settings.learner === 'sgd') return learnLearningRate;
+  return learning.basis.damage === undefined ? learnPrior : keepPrior;
 }
 
 function describe(population: PopulationModel) {

@@ -84,6 +84,23 @@ export async function learnPrior(
 }
 
 /**
+ * Under a damaged basis nothing is learned of users: a prior fitted to them, or a basis in its place, would part
+ * adapters from the basis that they have learned under.
+ */
+export async function keepPrior(
+  _: unknown,
+  { stored, current }: Pick<NewFeedback, 'stored' | 'current'>,
+): Promise<Learned> {
+  return {
+    population: stored ?? current.population,
+    fitted: false,
+    considered: 1,
+    rejected: [{ what: 'population prior', why: 'the basis is damaged' }],
+    report: { evidence: null, priorAccepted: false, basisLearned: false, strategy: null },
+  };
+}
+
+/**
  * The newest users, and after them recently active users, because first episodes expire and users of an earlier cell
  * have no first episode in this one. Without a basis, active users come first, because they have buffered
  * interactions.

@@ -2,7 +2,7 @@ import type { StoredAdapter } from '../../shared/adapters/adapter-object.ts';
 import type { AdapterStore } from '../../shared/adapters/adapter-store.ts';
 import { fitsDeployment } from '../../shared/adapters/compatibility.ts';
 import type { FunctionSettings } from '../../shared/config/settings.ts';
-import { CorruptObjectError } from '../../shared/errors.ts';
+import type { CorruptObjectError } from '../../shared/errors.ts';
 import { adoptBasis, type BayesianState } from '../../shared/lora/bayesian.ts';
 import { knowsBasisOf } from '../../shared/lora/learner.ts';
 import { picksOf } from '../../shared/lora/picks.ts';
@@ -20,21 +20,20 @@ const PARALLEL_READS = 16;
 /** The states of users, in the order of their keys. Forgotten users and adapters of other settings are skipped. */
 export async function loadStates(
   userKeys: readonly string[],
-  adapters: Pick<AdapterStore, 'load'>,
+  adapters: Pick<AdapterStore, 'find'>,
   settings: FunctionSettings,
   onCorrupt: (error: CorruptObjectError) => void,
 ): Promise<SampledState[]> {
-  const load = (userKey: string) =>
-    adapters.load(userKey).catch((error) => {
-      if (!(error instanceof CorruptObjectError)) throw error;
-      onCorrupt(error);
-      return undefined;
-    });
+  const load = async (userKey: string) => {
+    const { adapter, damage } = await adapters.find(userKey);
+    if (damage !== undefined) onCorrupt(damage);
+    return adapter;
+  };
   const states: SampledState[] = [];
   const inOrder = userKeys.toSorted();
   for (let at = 0; at < inOrder.length; at += PARALLEL_READS) {
-    for (const loaded of await Promise.all(inOrder.slice(at, at + PARALLEL_READS).map(load))) {
-      if (loaded !== undefined) states.push(...stateOf(loaded.adapter, settings));
+    for (const adapter of await Promise.all(inOrder.slice(at, at + PARALLEL_READS).map(load))) {
+      if (adapter !== undefined) states.push(...stateOf(adapter, settings));
     }
   }
   return states;

@@ -1,9 +1,8 @@
 import { AdapterStore } from '../../shared/adapters/adapter-store.ts';
 import { dynamoClient } from '../../shared/config/clients/dynamodb.ts';
 import { s3Client } from '../../shared/config/clients/s3.ts';
-import { METRIC } from '../../shared/config/names.ts';
 import { settingsFromEnvironment } from '../../shared/config/settings.ts';
-import { MetricUnit, type Telemetry } from '../../shared/config/telemetry.ts';
+import { damageReporter, type Telemetry } from '../../shared/config/telemetry.ts';
 import { DynamoEpisodeStore } from '../../shared/episodes/dynamodb-episode-store.ts';
 import { cellOf } from '../../shared/episodes/episode.ts';
 import { PendingEpisodes } from '../../shared/episodes/pending-episodes.ts';
@@ -15,16 +14,17 @@ import type { ConsolidationServices } from './consolidate.ts';
 /** The services of the function, created once per container. */
 export function createServices(
   env: Record<string, string | undefined>,
-  { logger, metrics }: Telemetry,
+  telemetry: Telemetry,
 ): ConsolidationServices & { readonly objects: ObjectStore } {
   const settings = settingsFromEnvironment(env);
   const objects = new ObjectStore(s3Client(), settings.bucket);
   const cell = cellOf(settings);
+  const onDamage = damageReporter(telemetry);
   return {
     cell,
     settings,
     objects,
-    learning: learningObjects(objects, settings),
+    learning: learningObjects(objects, settings, { onDamage }),
     adapters: new AdapterStore(objects),
     episodes: new DynamoEpisodeStore(dynamoClient(), {
       table: settings.table,
@@ -33,9 +33,6 @@ export function createServices(
     pending: new PendingEpisodes(objects),
     lease: new Lease(objects, cell),
     now: Date.now,
-    onCorrupt: (error) => {
-      metrics.addMetric(METRIC.corruptObjects, MetricUnit.Count, 1);
-      logger.error('corrupt object skipped', { error });
-    },
+    onCorrupt: onDamage,
   };
 }

@@ -1,15 +1,18 @@
 import middy from '@middy/core';
-import { createTelemetry } from '../../shared/config/telemetry.ts';
+import { METRIC } from '../../shared/config/names.ts';
+import { createTelemetry, damageReporter, MetricUnit } from '../../shared/config/telemetry.ts';
 import { asksCatalogue, parseCatalogueRequest } from '../../shared/contract/catalogue-request.ts';
 import { parsePersonalizeRequest } from '../../shared/contract/personalize-request.ts';
-import { InvalidInputError } from '../../shared/errors.ts';
+import { CorruptObjectError, InvalidInputError } from '../../shared/errors.ts';
 import { personalize } from '../../shared/serving/personalize.ts';
 import { bodyOf, explain, failure, isHttp, ok } from './http.ts';
 import { recommend, search, similar } from './recommend.ts';
 import { createServices } from './services.ts';
 
-const { logger } = createTelemetry(process.env);
-const services = createServices(process.env);
+const telemetry = createTelemetry(process.env);
+const { logger, metrics } = telemetry;
+const services = createServices(process.env, telemetry);
+const reportDamage = damageReporter(telemetry);
 
 async function answer(payload: unknown) {
   if (!asksCatalogue(payload))
@@ -34,11 +37,14 @@ export const handler = middy<unknown, unknown>().handler(async (payload) => {
   try {
     return http ? ok(await answer(bodyOf(payload))) : await answer(payload);
   } catch (error) {
-    if (!http) {
-      if (error instanceof InvalidInputError) return { error: explain(error) };
-      throw error;
-    }
-    if (!(error instanceof InvalidInputError)) logger.error('personalize failed', { error });
+    if (error instanceof InvalidInputError) return http ? failure(error) : { error: explain(error) };
+    // Caught, it is no error to Lambda, so it counts here.
+    metrics.addMetric(METRIC.requestsFailed, MetricUnit.Count, 1);
+    if (error instanceof CorruptObjectError) reportDamage(error);
+    if (!http) throw error;
+    logger.error('personalize failed', { error });
     return failure(error);
+  } finally {
+    if (metrics.hasStoredMetrics()) metrics.publishStoredMetrics();
   }
 });

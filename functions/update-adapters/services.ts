@@ -7,10 +7,11 @@ import { s3Client } from '../../shared/config/clients/s3.ts';
 import { sqsClient } from '../../shared/config/clients/sqs.ts';
 import { METRIC, VARIABLE } from '../../shared/config/names.ts';
 import { settingsFromEnvironment } from '../../shared/config/settings.ts';
-import { MetricUnit, type Telemetry } from '../../shared/config/telemetry.ts';
+import { damageReporter, MetricUnit, type Telemetry } from '../../shared/config/telemetry.ts';
 import { DynamoEpisodeStore } from '../../shared/episodes/dynamodb-episode-store.ts';
 import { guardedEpisodeStore } from '../../shared/episodes/guarded-episode-store.ts';
 import { PendingEpisodes } from '../../shared/episodes/pending-episodes.ts';
+import { CorruptObjectError } from '../../shared/errors.ts';
 import { Quarantine } from '../../shared/feedback/quarantine.ts';
 import { Redelivery } from '../../shared/feedback/redelivery.ts';
 import { learningObjects, readSharedLearning } from '../../shared/population/shared-learning.ts';
@@ -20,16 +21,18 @@ import type { BatchServices } from './process-batch.ts';
 /** The services of the function, created once per container. */
 export function createServices(
   env: Record<string, string | undefined>,
-  { logger, metrics }: Telemetry,
+  telemetry: Telemetry,
 ): Omit<BatchServices, 'signal'> {
   const settings = settingsFromEnvironment(env);
   const objects = new ObjectStore(s3Client(), settings.bucket);
-  const shared = learningObjects(objects, settings);
+  const { logger, metrics } = telemetry;
+  const onDamage = damageReporter(telemetry);
+  const shared = learningObjects(objects, settings, { onDamage });
   return {
     settings,
     adapters: new AdapterStore(objects),
     cache: new AdapterCache(),
-    catalogue: new CatalogueReader(objects, settings),
+    catalogue: new CatalogueReader(objects, settings, { onDamage }),
     episodes: guardedEpisodeStore(
       new DynamoEpisodeStore(dynamoClient(), { table: settings.table, ttlDays: settings.episodeTtlDays }),
     ),
@@ -44,8 +47,10 @@ export function createServices(
       metrics.addMetric(METRIC.episodesPending, MetricUnit.Count, 1);
       logger.warn('the ReasoningBank did not accept an episode, it is pending', { error });
     },
-    onFailure: (error, messageIds) =>
-      logger.error('messages failed, they will be delivered again', { error, messageIds }),
+    onFailure: (error, messageIds) => {
+      if (error instanceof CorruptObjectError) onDamage(error);
+      logger.error('messages failed, they will be delivered again', { error, messageIds });
+    },
   };
 }
 

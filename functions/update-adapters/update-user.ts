@@ -55,6 +55,7 @@ export async function updateUser(
   const trainedWith = (previous: StoredAdapter | undefined) => learningToTrain(previous, learning, services);
   let place = await findPlace(userKey, events, services);
   for (let attempt = 1; ; attempt++) {
+    if (place.damage !== undefined) throw place.damage;
     if (place.tombstone !== undefined && place.tombstone.expiresAt > now()) {
       return { applied: [], duplicates: [], forgotten: events };
     }
@@ -87,8 +88,9 @@ export async function updateUser(
 }
 
 /**
- * What to train an adapter with. An adapter of an unknown basis starts anew, unless there is no basis at all.
- * @throws UnavailableError when the adapter needs a basis and there is none
+ * What to train an adapter with. An adapter of an unknown basis starts anew, unless the newest basis is missing or
+ * damaged, because the adapter may have learned under that one.
+ * @throws UnavailableError when the basis that the adapter needs is missing or damaged
  */
 async function learningToTrain(
   previous: StoredAdapter | undefined,
@@ -98,7 +100,9 @@ async function learningToTrain(
   const found = await learningFor(previous, learning, services);
   const { hasBasis, model } = found;
   if (!hasBasis && previous !== undefined && missesBasis(previous, services.settings, model)) {
-    throw new UnavailableError('found no basis, expected the one that the adapter has learned under');
+    throw new UnavailableError(
+      'found a basis missing or damaged, expected the one that the adapter has learned under',
+    );
   }
   return found;
 }

@@ -11,24 +11,64 @@ export interface HistoricAdapter extends Loaded {
   readonly bytes: number;
 }
 
+/** A version whose bytes are damaged. */
+export interface DamagedAdapter {
+  readonly versionId: string;
+  readonly damage: CorruptObjectError;
+  readonly body: Uint8Array;
+}
+
 const MAX_ATTEMPTS = 20;
 
 /**
- * Versions of a user's adapter that S3 still has, newest first. Versions whose bytes are damaged are left out.
+ * Versions of a user's adapter that S3 still has, damaged ones too, newest first.
+ * @throws UnavailableError
+ */
+export async function* adapterVersions(
+  userKey: string,
+  objects: Pick<ObjectStore, 'versions' | 'get'>,
+): AsyncGenerator<(HistoricAdapter & { readonly damage?: undefined }) | DamagedAdapter, void, undefined> {
+  const key = adapterKey(userKey);
+  for await (const { versionId, deleteMarker } of objects.versions(key)) {
+    if (deleteMarker) continue;
+    const found = await objects.get(key, { versionId });
+    if (found === undefined || found === 'not-modified') continue;
+    const { body, etag } = found;
+    try {
+      const { adapter } = decodePlace(body, etag, key);
+      if (adapter !== undefined) yield { adapter, etag, versionId, bytes: body.length };
+    } catch (damage) {
+      if (!(damage instanceof CorruptObjectError)) throw damage;
+      yield { versionId, damage, body };
+    }
+  }
+}
+
+/**
+ * Versions of a user's adapter that can be gone back to, newest first: those that are not damaged.
  * @throws UnavailableError
  */
 export async function* adapterHistory(
   userKey: string,
   objects: Pick<ObjectStore, 'versions' | 'get'>,
 ): AsyncGenerator<HistoricAdapter, void, undefined> {
-  const key = adapterKey(userKey);
-  for await (const { versionId, deleteMarker } of objects.versions(key)) {
-    if (deleteMarker) continue;
-    const found = await objects.get(key, { versionId });
-    if (found === undefined || found === 'not-modified') continue;
-    const place = readable(found.body, found.etag, key);
-    if (place?.adapter !== undefined) yield { ...place, versionId, bytes: found.body.length };
+  for await (const version of adapterVersions(userKey, objects)) {
+    if (version.damage === undefined) yield version;
   }
+}
+
+/**
+ * Takes a user's adapter away, so that the next event starts a new one. Earlier versions stay in the bucket. For an adapter of which
+ * no version can be read.
+ * @throws NotFoundError when the user has no adapter; UnavailableError
+ */
+export async function startAnew(
+  userKey: string,
+  { objects, adapters }: { objects: Pick<ObjectStore, 'delete'>; adapters: AdapterStore },
+): Promise<void> {
+  const { adapter, damage } = await adapters.find(userKey);
+  if (adapter === undefined && damage === undefined) throw new NotFoundError('the user has no adapter');
+  await objects.delete(adapterKey(userKey));
 }
 
 /**
@@ -67,19 +107,17 @@ async function newest(
   objects: Pick<ObjectStore, 'versions' | 'get'>,
   adapters: AdapterStore,
 ): Promise<Loaded> {
-  try {
-    const current = await adapters.load(userKey);
-    if (current !== undefined) return current;
-  } catch (error) {
-    if (!(error instanceof CorruptObjectError)) throw error;
-    const damaged = await objects.get(adapterKey(userKey));
-    const { value: readable } = await adapterHistory(userKey, objects).next();
-    if (readable !== undefined && damaged !== undefined && damaged !== 'not-modified') {
-      // The damaged one had the version after it.
-      return { adapter: { ...readable.adapter, version: readable.adapter.version + 1 }, etag: damaged.etag };
-    }
+  const { adapter, etag, damage } = await adapters.find(userKey);
+  if (adapter !== undefined) return { adapter, etag };
+  if (damage === undefined) throw new NotFoundError('the user has no adapter');
+  const { value: readable } = await adapterHistory(userKey, objects).next();
+  if (readable === undefined) {
+    throw new NotFoundError(
+      `${damage.message}; no earlier version can be read, --to 0 lets the user start anew`,
+    );
   }
-  throw new NotFoundError('the user has no adapter');
+  // The damaged one had the version after it.
+  return { adapter: { ...readable.adapter, version: readable.adapter.version + 1 }, etag };
 }
 
 async function versionOf(
@@ -91,13 +129,4 @@ async function versionOf(
     if (adapter.version === version) return adapter;
   }
   throw new NotFoundError(`version ${version} of the adapter is not kept any more, or never was`);
-}
-
-function readable(body: Uint8Array, etag: string, key: string) {
-  try {
-    return decodePlace(body, etag, key);
-  } catch (error) {
-    if (error instanceof CorruptObjectError) return undefined;
-    throw error;
-  }
 }

@@ -1,5 +1,7 @@
 import { PREFIX } from '../config/names.ts';
+import { CorruptObjectError } from '../errors.ts';
 import type { Objects } from '../storage/objects.ts';
+import { readableBefore } from '../storage/readable.ts';
 import { decodeTensors } from '../storage/safetensors.ts';
 import { decodeAdapter, encodeAdapter, type StoredAdapter } from './adapter-object.ts';
 import { decodeTombstone, encodeTombstone, isTombstone, type Tombstone } from './tombstone.ts';
@@ -10,34 +12,51 @@ export interface Loaded {
   readonly etag: string;
 }
 
-/** What stands at a user's key: an adapter, the tombstone of a forgotten user, or nothing. */
+/** What stands at a user's key: an adapter, the tombstone of a forgotten user, damaged bytes, or nothing. */
 export type Place =
+  | Sound
+  | {
+      readonly damage: CorruptObjectError;
+      readonly etag: string;
+      readonly adapter?: undefined;
+      readonly tombstone?: undefined;
+    };
+type Sound = { readonly damage?: undefined } & (
   | (Loaded & { readonly tombstone?: undefined })
   | { readonly tombstone: Tombstone; readonly etag: string; readonly adapter?: undefined }
-  | { readonly etag?: undefined; readonly adapter?: undefined; readonly tombstone?: undefined };
+  | { readonly etag?: undefined; readonly adapter?: undefined; readonly tombstone?: undefined }
+);
 
 /** Adapters in S3, one object per user. A commit is one conditional PUT. */
 export class AdapterStore {
   readonly #objects: Objects;
+  readonly #onDamage: (error: CorruptObjectError) => void;
 
-  constructor(objects: Objects) {
+  /** @param onDamage told when {@link load} meets an adapter that is damaged */
+  constructor(objects: Objects, onDamage: (error: CorruptObjectError) => void = () => {}) {
     this.#objects = objects;
+    this.#onDamage = onDamage;
   }
 
   /**
-   * For readers, to whom a forgotten user is a user without an adapter.
+   * For readers, to whom a forgotten user is a user without an adapter. In place of a damaged adapter it is the newest earlier version
+   * that can be read.
    * @param cached what the caller holds already; it is returned as it is when S3 has nothing newer
-   * @throws CorruptObjectError, UnavailableError
+   * @throws UnavailableError
    */
   async load(userKey: string, cached?: Loaded): Promise<Loaded | undefined> {
-    const place = await this.find(userKey, cached);
-    return place.adapter === undefined ? undefined : place;
+    const { adapter, etag, damage } = await this.find(userKey, cached);
+    if (damage === undefined) return adapter && { adapter, etag };
+    this.#onDamage(damage);
+    const key = adapterKey(userKey);
+    const before = await readableBefore(key, this.#objects, (bytes) => decodePlace(bytes, '', key));
+    return before?.adapter && { adapter: before.adapter, etag };
   }
 
   /**
-   * For writers, who must not pass a tombstone.
+   * For writers, who must not pass a tombstone, nor write over what only looks like nothing.
    * @param cached what the caller holds already; it is returned as it is when S3 has nothing newer
-   * @throws CorruptObjectError, UnavailableError
+   * @throws UnavailableError
    */
   async find(userKey: string, cached?: Loaded): Promise<Place> {
     const found = await this.#objects.get(
@@ -45,7 +64,13 @@ export class AdapterStore {
       cached === undefined ? {} : { ifNoneMatch: cached.etag },
     );
     if (found === 'not-modified') return cached ?? {};
-    return found === undefined ? {} : decodePlace(found.body, found.etag, adapterKey(userKey));
+    if (found === undefined) return {};
+    try {
+      return decodePlace(found.body, found.etag, adapterKey(userKey));
+    } catch (damage) {
+      if (!(damage instanceof CorruptObjectError)) throw damage;
+      return { damage, etag: found.etag };
+    }
   }
 
   /**
@@ -74,12 +99,16 @@ export function adapterKey(userKey: string): string {
   return `${PREFIX.adapters}${userKey}`;
 }
 
-/** @throws CorruptObjectError */
-export function decodePlace(body: Uint8Array, etag: string, key: string): Place {
+/** @throws CorruptObjectError also for what belongs to another key */
+export function decodePlace(body: Uint8Array, etag: string, key: string): Sound {
   const file = decodeTensors(body, key);
-  return isTombstone(file)
+  const place = isTombstone(file)
     ? { tombstone: decodeTombstone(file, key), etag }
     : { adapter: decodeAdapter(file, key), etag };
+  const owner = (place.adapter ?? place.tombstone)?.userKey;
+  if (owner !== undefined && adapterKey(owner) !== key)
+    throw new CorruptObjectError(key, `found what belongs to ${owner}, expected what belongs to the key`);
+  return place;
 }
 
 function conditionOf(replaces: string | undefined) {

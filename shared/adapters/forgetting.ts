@@ -75,13 +75,14 @@ export async function removeUser(userKey: string, records: UserRecords): Promise
 /**
  * Reads what is still kept of a user; the tombstone does not count.
  * @returns a line for each kind of which there is something
- * @throws UnavailableError, CorruptObjectError
+ * @throws UnavailableError
  */
 export async function remainsOf(userKey: string, records: UserRecords): Promise<string[]> {
   const { objects, adapters, episodes } = records;
   const remains: string[] = [];
-  const { adapter } = await adapters.find(userKey);
+  const { adapter, damage } = await adapters.find(userKey);
   if (adapter !== undefined) remains.push(`the adapter, version ${adapter.version}`);
+  if (damage !== undefined) remains.push('the adapter, damaged');
   const earlier = await kept(objects, adapterKey(userKey), ({ latest }) => !latest);
   if (earlier.length > 0) remains.push(`${earlier.length} earlier versions of the adapter`);
   const inBank = await Array.fromAsync(episodes.ofUser(userKey));

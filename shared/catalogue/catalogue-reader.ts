@@ -2,7 +2,7 @@ import { itemKey } from '../episodes/episode.ts';
 import { CorruptObjectError } from '../errors.ts';
 import type { Basis } from '../lora/basis.ts';
 import type { Objects } from '../storage/objects.ts';
-import { SharedObject } from '../storage/shared-object.ts';
+import { SharedObject, type SharedObjectOptions } from '../storage/shared-object.ts';
 import { embeddingsKey, featuresKey, itemsKey, MANIFEST_KEY } from './catalogue-keys.ts';
 import type { CatalogueSettings } from './catalogue-writer.ts';
 import { decodeFeatures, featuresOf, type ShardFeatures } from './features.ts';
@@ -47,18 +47,16 @@ export class CatalogueReader {
   readonly #objects: Objects;
   readonly #settings: CatalogueSettings;
   readonly #manifest: SharedObject<Manifest>;
+  readonly #onDamage: (error: CorruptObjectError) => void;
   #loaded: Catalogue | undefined;
   #loading: { readonly of: string; readonly catalogue: Promise<Catalogue> } | undefined;
   readonly #embeddings = new Map<string, Float16Array>();
   readonly #keys = new Map<string, BigUint64Array>();
 
-  constructor(
-    objects: Objects,
-    settings: CatalogueSettings,
-    cache: { maxAgeMs?: number; now?: () => number } = {},
-  ) {
+  constructor(objects: Objects, settings: CatalogueSettings, cache: SharedObjectOptions = {}) {
     this.#objects = objects;
     this.#settings = settings;
+    this.#onDamage = cache.onDamage ?? (() => {});
     this.#manifest = new SharedObject(
       objects,
       MANIFEST_KEY,
@@ -86,9 +84,14 @@ export class CatalogueReader {
     }
   }
 
-  /** As it stands in S3; undefined where there is none, or one of other embeddings. */
+  /**
+   * As it stands in S3; undefined where there is none, or one of other embeddings. In place of a damaged one it is an earlier one.
+   * @throws CorruptObjectError where none can be read, UnavailableError
+   */
   async manifest(how: 'read' | 'refresh' = 'read'): Promise<Manifest | undefined> {
     const manifest = await this.#manifest[how]();
+    const { damage } = this.#manifest;
+    if (manifest === undefined && damage !== undefined) throw damage;
     const { embeddingDim, embeddingModel } = this.#settings;
     const fits = manifest?.embeddingDim === embeddingDim && manifest.embeddingModel === embeddingModel;
     return fits ? manifest : undefined;
@@ -115,7 +118,10 @@ export class CatalogueReader {
    */
   async embeddingOfItem(itemId: string): Promise<Float32Array | undefined> {
     // The item may be newer than the manifest in memory.
-    return (await this.#findItem(itemId, 'read')) ?? this.#findItem(itemId, 'refresh');
+    const found = (await this.#findItem(itemId, 'read')) ?? (await this.#findItem(itemId, 'refresh'));
+    // An earlier manifest does not tell that there is no such item.
+    if (found === undefined && this.#manifest.damage !== undefined) throw this.#manifest.damage;
+    return found;
   }
 
   async #findItem(itemId: string, how: 'read' | 'refresh'): Promise<Float32Array | undefined> {
@@ -184,17 +190,23 @@ export class CatalogueReader {
     ]);
     const shard = decodeShard(items, name, itemsKey(name));
     if (basis === null) return { ...shard, bucket, features: null };
-    if (features === undefined || features === 'not-modified') {
-      // The basis is newer than the shard, and nobody has stored its features yet.
-      return { ...shard, bucket, features: adopted(featuresOf(basis, await this.#embeddingsOf(name))) };
-    }
-    const { projectionDim } = basis;
+    // Where the basis is newer than the shard, nobody has stored its features yet.
+    const stored =
+      typeof features === 'object' ? this.#decodedFeatures(features.body, shard, basis) : undefined;
+    const used = stored ?? featuresOf(basis, await this.#embeddingsOf(name));
+    return { ...shard, bucket, features: adopted(used) };
+  }
+
+  /** Features can be computed anew, so damage only costs time. */
+  #decodedFeatures(bytes: Uint8Array, { name, keys }: Shard, basis: Basis): ShardFeatures | undefined {
     const key = featuresKey(name, basis.id);
-    return {
-      ...shard,
-      bucket,
-      features: adopted(decodeFeatures(features.body, shard.keys.length, projectionDim, key)),
-    };
+    try {
+      return decodeFeatures(bytes, { shard: name, basis: basis.id }, keys.length, basis.projectionDim, key);
+    } catch (error) {
+      if (!(error instanceof CorruptObjectError)) throw error;
+      this.#onDamage(error);
+      return undefined;
+    }
   }
 
   async #embeddingsOf(name: string): Promise<Float16Array> {

@@ -2,6 +2,7 @@ import { itemKey } from '../episodes/episode.ts';
 import { ConflictError, CorruptObjectError, InvalidInputError, shown } from '../errors.ts';
 import type { Basis } from '../lora/basis.ts';
 import type { Objects } from '../storage/objects.ts';
+import { readableOf, SKIPPED_AFTER_DAMAGE } from '../storage/readable.ts';
 import {
   embeddingsKey,
   FEATURES_PREFIX,
@@ -32,6 +33,8 @@ export interface WriterOptions {
   readonly basis: Basis | null;
   /** Epoch milliseconds. */
   readonly now: () => number;
+  /** Write also what seems to be there: it may be damaged. */
+  readonly rewrite?: boolean;
   /** Items written so far. */
   readonly onProgress?: (items: number) => void;
 }
@@ -62,6 +65,8 @@ type Items = Map<string, CatalogueItem>;
 interface Standing {
   readonly manifest: Manifest | undefined;
   readonly etag: string | undefined;
+  /** Why the newest manifest cannot be read. */
+  readonly damage?: CorruptObjectError | undefined;
 }
 
 /**
@@ -105,9 +110,11 @@ export class CatalogueWriter {
    * Stores the features of every shard that has none under the basis yet.
    * @param hasTime asked before each shard
    * @returns how many shards it wrote
+   * @throws CorruptObjectError, UnavailableError
    */
   async storeFeatures(basis: Basis, hasTime: () => boolean = () => true): Promise<number> {
-    const { manifest } = await this.#read();
+    const { manifest, damage } = await this.#read();
+    if (damage !== undefined) throw damage;
     const there = new Set<string>();
     for await (const { key } of this.#objects.list(`${FEATURES_PREFIX}${basis.id}/`)) there.add(key);
     let written = 0;
@@ -137,7 +144,9 @@ export class CatalogueWriter {
 
   async #tryChange(changes: ReadonlyMap<string, CatalogueItem | undefined>): Promise<Written> {
     const standing = await this.#read();
-    const { manifest } = standing;
+    const { manifest, damage } = standing;
+    if (damage !== undefined)
+      throw new CorruptObjectError(MANIFEST_KEY, 'damaged; putting the whole catalogue replaces it');
     const buckets = manifest?.buckets ?? 1;
     const grouped = Map.groupBy(changes, ([itemId]) => bucketOf(itemKey(itemId), buckets));
     const counts = { added: 0, changed: 0, removed: 0 };
@@ -179,7 +188,7 @@ export class CatalogueWriter {
     kept: readonly ManifestShard[],
     changed: readonly [bucket: number, items: CatalogueItem[]][],
     buckets: number,
-    { manifest, etag }: Standing,
+    { manifest, etag, damage }: Standing,
     counts: Counts,
   ): Promise<Written> {
     const { now, onProgress } = this.#options;
@@ -200,7 +209,7 @@ export class CatalogueWriter {
     );
     shards.sort((a, b) => a.bucket - b.bucket);
     const next: Manifest = {
-      version: (manifest?.version ?? 0) + 1,
+      version: (manifest?.version ?? 0) + 1 + (damage === undefined ? 0 : SKIPPED_AFTER_DAMAGE),
       embeddingModel: this.#settings.embeddingModel,
       embeddingDim: this.#settings.embeddingDim,
       buckets,
@@ -240,6 +249,7 @@ export class CatalogueWriter {
 
   /** Objects that need not be written again: those of the catalogue that is replaced, and young ones. */
   async #present(manifest: Manifest | undefined): Promise<ReadonlySet<string>> {
+    if (this.#options.rewrite) return new Set();
     const named = namesOf(manifest);
     const present = new Set<string>();
     const youngest = this.#options.now() - REUSE_MS;
@@ -268,11 +278,16 @@ export class CatalogueWriter {
   async #read(): Promise<Standing> {
     const found = await this.#objects.get(MANIFEST_KEY);
     if (found === undefined || found === 'not-modified') return { manifest: undefined, etag: undefined };
-    const manifest = decodeManifest(found.body, MANIFEST_KEY);
+    const {
+      value: manifest,
+      etag,
+      damage,
+    } = await readableOf(found, MANIFEST_KEY, this.#objects, decodeManifest);
+    if (manifest === undefined) return { manifest, etag, damage };
     const { embeddingDim, embeddingModel } = this.#settings;
     // Items of other embeddings are of no use beside the new ones, so only a whole new catalogue replaces them.
     const fits = manifest.embeddingDim === embeddingDim && manifest.embeddingModel === embeddingModel;
-    return { manifest: fits ? manifest : { ...manifest, buckets: 1, shards: [] }, etag: found.etag };
+    return { manifest: fits ? manifest : { ...manifest, buckets: 1, shards: [] }, etag, damage };
   }
 
   async #itemsOf(shard: ManifestShard | undefined): Promise<Items> {

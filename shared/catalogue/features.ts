@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { CorruptObjectError } from '../errors.ts';
 import { type Basis, features } from '../lora/basis.ts';
 import { decodeDocument, encodeDocument, TensorReader } from '../storage/tensor-document.ts';
 
@@ -59,8 +60,18 @@ export function encodeFeatures(shard: string, basis: string, { values, scales }:
 }
 
 /** @throws CorruptObjectError when the bytes are not what {@link encodeFeatures} wrote for as many items */
-export function decodeFeatures(bytes: Uint8Array, items: number, p: number, key: string): ShardFeatures {
-  const { tensors } = decodeDocument(bytes, key, FORMAT, FORMAT_VERSION, content);
+export function decodeFeatures(
+  bytes: Uint8Array,
+  expected: { readonly shard: string; readonly basis: string },
+  items: number,
+  p: number,
+  key: string,
+): ShardFeatures {
+  const { tensors, content: found } = decodeDocument(bytes, key, FORMAT, FORMAT_VERSION, content);
+  if (found.shard !== expected.shard || found.basis !== expected.basis) {
+    const what = `features of shard ${found.shard} under basis ${found.basis}`;
+    throw new CorruptObjectError(key, `found ${what}, expected those of the key`);
+  }
   const reader = new TensorReader(tensors, key);
   return {
     values: reader.read('features', Int16Array, [items, p]),

@@ -80,6 +80,8 @@ export const METRIC = {
   rewardDifferenceLow: 'RewardDifferenceLow',
   rewardDifferenceHigh: 'RewardDifferenceHigh',
   corruptObjects: 'CorruptObjects',
+  /** Requests that personalize could not answer, through its URL or by Invoke; a caller's mistake is none. */
+  requestsFailed: 'RequestsFailed',
 } as const;
 
 /** Outputs of the stack, which clients and the local stack read. */

@@ -1,6 +1,7 @@
 import { Logger } from '@aws-lambda-powertools/logger';
 import { Metrics, MetricUnit } from '@aws-lambda-powertools/metrics';
-import { DIMENSION, METRIC_NAMESPACE, SERVICE, VARIABLE } from './names.ts';
+import type { CorruptObjectError } from '../errors.ts';
+import { DIMENSION, METRIC, METRIC_NAMESPACE, SERVICE, VARIABLE } from './names.ts';
 
 /** Structured logs and EMF metrics of a function. Neither ever holds a user id, an embedding or a message body. */
 export interface Telemetry {
@@ -15,6 +16,14 @@ export function createTelemetry(env: Record<string, string | undefined>): Teleme
   return {
     logger: new Logger({ serviceName: SERVICE }),
     metrics: new Metrics({ namespace: METRIC_NAMESPACE, serviceName: SERVICE, defaultDimensions }),
+  };
+}
+
+/** Counts damaged objects for the alarm, and names them in the log. */
+export function damageReporter({ logger, metrics }: Telemetry): (error: CorruptObjectError) => void {
+  return (error) => {
+    metrics.addMetric(METRIC.corruptObjects, MetricUnit.Count, 1);
+    logger.error('an object is damaged', { key: error.key, error });
   };
 }
 

@@ -7,7 +7,7 @@ import { byNewest, DynamoTable } from './dynamodb-table.ts';
 import type { Episode } from './episode.ts';
 import { SHARDS, storedAtKey } from './episode-index.ts';
 import { fromItem, type Item, isEpisode, number, text, toItem, userOf } from './episode-item.ts';
-import type { CorruptEpisode, IndexedEpisode } from './episode-store.ts';
+import type { CorruptEpisode, EpisodeOfUser, IndexedEpisode } from './episode-store.ts';
 
 export interface DynamoEpisodeStoreOptions {
   readonly table: string;
@@ -109,9 +109,9 @@ export class DynamoEpisodeStore implements BankStore {
     await this.#table.attempt('record a strategy', () => this.#table.put(item));
   }
 
-  async *ofUser(userKey: string): AsyncIterable<Episode> {
+  async *ofUser(userKey: string): AsyncIterable<EpisodeOfUser> {
     for await (const item of this.#table.pages(this.#table.user(userKey))) {
-      if (isEpisode(item)) yield fromItem(item);
+      if (isEpisode(item)) yield readable(item);
     }
   }
 
@@ -182,9 +182,7 @@ export class DynamoEpisodeStore implements BankStore {
 }
 
 /** One bad item must not hide all others from every query. */
-function readable(
-  item: Item,
-): { episode: Episode; error?: undefined } | { error: CorruptObjectError; episode?: undefined } {
+function readable(item: Item): EpisodeOfUser {
   try {
     return { episode: fromItem(item) };
   } catch (error) {

@@ -21,6 +21,11 @@ export interface CorruptEpisode extends IndexPosition {
   readonly episode?: undefined;
 }
 
+/** An episode, or why what stands in its place cannot be read as one. */
+export type EpisodeOfUser =
+  | { readonly episode: Episode; readonly error?: undefined }
+  | { readonly error: CorruptObjectError; readonly episode?: undefined };
+
 /** What consolidation and the update path need of the ReasoningBank. Expired episodes are never returned. */
 export interface EpisodeStore {
   /**
@@ -48,8 +53,8 @@ export interface EpisodeStore {
   /** User keys of those who came last to a cell, newest first. */
   newcomers(cell: string, limit: number): Promise<readonly string[]>;
 
-  /** Every episode of a user that is still held, expired or not, in order of version. */
-  ofUser(userKey: string): AsyncIterable<Episode>;
+  /** Every episode of a user that is still held, expired or not, in order of version; for one that cannot be read, the error. */
+  ofUser(userKey: string): AsyncIterable<EpisodeOfUser>;
 
   /**
    * Removes all that is held of a user; doing it again removes nothing more.

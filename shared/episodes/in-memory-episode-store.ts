@@ -11,7 +11,7 @@ import {
   shardOf,
   storedAtKey,
 } from './episode-index.ts';
-import type { IndexedEpisode } from './episode-store.ts';
+import type { EpisodeOfUser, IndexedEpisode } from './episode-store.ts';
 
 interface Row {
   readonly episode: Episode;
@@ -101,14 +101,14 @@ export class InMemoryEpisodeStore implements BankStore {
       .map(({ episode }) => episode.userKey);
   }
 
-  async *ofUser(userKey: string): AsyncIterable<Episode> {
+  async *ofUser(userKey: string): AsyncIterable<EpisodeOfUser & { readonly episode: Episode }> {
     const rows = [...this.#byCell.values()].flat().filter(({ episode }) => episode.userKey === userKey);
-    yield* rows.map(({ episode }) => episode).sort((a, b) => a.version - b.version);
+    yield* rows.map(({ episode }) => ({ episode })).sort((a, b) => a.episode.version - b.episode.version);
   }
 
   async forgetUser(userKey: string): Promise<number> {
     let removed = 0;
-    for await (const episode of this.ofUser(userKey)) {
+    for await (const { episode } of this.ofUser(userKey)) {
       this.#known.delete(`${userKey}#${identityOf(episode)}`);
       removed += 1;
     }

@@ -26,7 +26,7 @@ export class PendingEpisodes {
 
   /** Putting the same episode in again changes nothing. @throws UnavailableError */
   async put(episode: Episode): Promise<void> {
-    const key = `${PREFIX.pending}${episode.userKey}/${episode.version}`;
+    const key = keyOf(episode);
     const document = {
       ...episode,
       residuals: Buffer.from(packResiduals(episode.residuals)).toString('base64'),
@@ -59,6 +59,10 @@ export class PendingEpisodes {
   }
 }
 
+function keyOf({ userKey, version }: Pick<Episode, 'userKey' | 'version'>): string {
+  return `${PREFIX.pending}${userKey}/${version}`;
+}
+
 const count = z.int().min(0);
 const pendingEpisode = z.object({
   userKey: z.string().regex(/^[0-9a-f]{64}$/),
@@ -85,7 +89,9 @@ const pendingEpisode = z.object({
 
 function decode(body: Uint8Array, key: string): { episode: Episode } | { error: CorruptObjectError } {
   try {
-    return { episode: pendingEpisode.parse(JSON.parse(Buffer.from(body).toString('utf8'))) };
+    const episode = pendingEpisode.parse(JSON.parse(Buffer.from(body).toString('utf8')));
+    if (keyOf(episode) !== key) throw new Error(`it belongs to ${keyOf(episode)}`);
+    return { episode };
   } catch (cause) {
     return { error: new CorruptObjectError(key, 'not a pending episode', { cause }) };
   }

@@ -21,11 +21,20 @@ export interface QuarantinedMessage {
   readonly body: string;
 }
 
-/** A message in quarantine with the key to remove it by. */
-export interface QuarantinedEntry {
-  readonly key: string;
-  readonly message: QuarantinedMessage;
-}
+/** A message in quarantine with the key to remove it by; for an object that is none, the error and its bytes. */
+export type QuarantinedEntry =
+  | {
+      readonly key: string;
+      readonly message: QuarantinedMessage;
+      readonly error?: undefined;
+      readonly body?: undefined;
+    }
+  | {
+      readonly key: string;
+      readonly error: CorruptObjectError;
+      readonly body: Uint8Array;
+      readonly message?: undefined;
+    };
 
 /** `quarantine/<user key or unknown>/<message id>` in the bucket; written once, expiring by the bucket's lifecycle rules. */
 export class Quarantine {
@@ -49,14 +58,14 @@ export class Quarantine {
 
   /**
    * Every message in quarantine, by key; with a user key only that user's.
-   * @throws UnavailableError, CorruptObjectError
+   * @throws UnavailableError
    */
   async *all(userKey?: string): AsyncGenerator<QuarantinedEntry, void, undefined> {
     const prefix = userKey === undefined ? PREFIX.quarantine : `${PREFIX.quarantine}${userKey}/`;
     for await (const { key } of this.#objects.list(prefix)) {
       const found = await this.#objects.get(key);
       if (found === undefined || found === 'not-modified') continue;
-      yield { key, message: decode(found.body, key) };
+      yield entryOf(found.body, key);
     }
   }
 
@@ -77,6 +86,15 @@ const document = z.object({
   body: z.string(),
 });
 
+function entryOf(body: Uint8Array, key: string): QuarantinedEntry {
+  try {
+    return { key, message: decode(body, key) };
+  } catch (error) {
+    if (!(error instanceof CorruptObjectError)) throw error;
+    return { key, error, body };
+  }
+}
+
 function decode(body: Uint8Array, key: string): QuarantinedMessage {
   let content: unknown;
   try {
@@ -85,5 +103,8 @@ function decode(body: Uint8Array, key: string): QuarantinedMessage {
     throw new CorruptObjectError(key, 'found no JSON, expected a quarantined message', { cause });
   }
   const { userKey, messageGroupId, ...message } = parseStored(document, content, key);
+  const owner = userKey ?? 'unknown';
+  if (!key.startsWith(`${PREFIX.quarantine}${owner}/`))
+    throw new CorruptObjectError(key, `found a message of ${owner}, expected one of the key`);
   return { ...message, userKey, messageGroupId };
 }

@@ -1,12 +1,13 @@
 import { PREFIX } from '../config/names.ts';
 import type { FunctionSettings } from '../config/settings.ts';
 import { cellOf } from '../episodes/episode.ts';
+import { CorruptObjectError } from '../errors.ts';
 import type { Basis } from '../lora/basis.ts';
 import type { ReplacedBasis } from '../lora/carry-over.ts';
 import { initialPriorOf } from '../lora/prior.ts';
 import type { Model } from '../lora/training.ts';
 import type { Objects } from '../storage/objects.ts';
-import { SharedObject } from '../storage/shared-object.ts';
+import { SharedObject, type SharedObjectOptions } from '../storage/shared-object.ts';
 import { decodeBasis, encodeBasis, type StoredBasis } from './basis-object.ts';
 import { type BasisSample, decodeBasisSample, encodeBasisSample } from './basis-sample-object.ts';
 import { embeddingsWanted } from './embedding-sample.ts';
@@ -20,7 +21,7 @@ export interface SharedLearning {
   readonly model: Model;
   /** Whether episodes are to carry embeddings, for a better basis. */
   readonly samplesEmbeddings: boolean;
-  /** Whether S3 has a basis at all, be it one of other settings. */
+  /** Whether the newest basis in S3 could be read, be it one of other settings. */
   readonly hasBasis: boolean;
 }
 
@@ -31,23 +32,22 @@ export interface LearningObjects {
   readonly basisSample: SharedObject<BasisSample>;
 }
 
+type CellSettings = { readonly learner: string; readonly rank: number; readonly embeddingDim: number };
+
 /** The shared objects of a cell (see {@link cellOf}). */
 export function learningObjects(
   objects: Objects,
-  settings: { learner: string; rank: number; embeddingDim: number },
-  cache: { maxAgeMs?: number; now?: () => number } = {},
+  settings: CellSettings,
+  cache: SharedObjectOptions = {},
 ): LearningObjects {
   const cell = cellOf(settings);
+  const { basis, population } = learningKeys(settings);
+  const decode = (bytes: Uint8Array, key: string) => decodeBasisOf(settings, bytes, key);
   return {
-    basis: new SharedObject(
-      objects,
-      `${PREFIX.basis}${cell}`,
-      { encode: encodeBasis, decode: decodeBasis },
-      cache,
-    ),
+    basis: new SharedObject(objects, basis, { encode: encodeBasis, decode }, cache),
     population: new SharedObject(
       objects,
-      `${PREFIX.skills}${cell}`,
+      population,
       { encode: encodePopulationModel, decode: decodePopulationModel },
       cache,
     ),
@@ -58,6 +58,25 @@ export function learningObjects(
       cache,
     ),
   };
+}
+
+/** Keys of the basis and of the population model of a cell. */
+export function learningKeys(settings: CellSettings) {
+  const cell = cellOf(settings);
+  return { basis: `${PREFIX.basis}${cell}`, population: `${PREFIX.skills}${cell}` };
+}
+
+/** @throws CorruptObjectError also for the basis of another cell */
+export function decodeBasisOf(
+  { rank, embeddingDim }: CellSettings,
+  bytes: Uint8Array,
+  key: string,
+): StoredBasis {
+  const stored = decodeBasis(bytes, key);
+  const { basis } = stored;
+  if (basis.rank === rank && basis.embeddingDim === embeddingDim) return stored;
+  const found = `rank ${basis.rank} for ${basis.embeddingDim} numbers`;
+  throw new CorruptObjectError(key, `found a basis of ${found}, expected rank ${rank} for ${embeddingDim}`);
 }
 
 type BasisSettings = Pick<FunctionSettings, 'embeddingModel' | 'scalingFactor' | 'rank'>;
@@ -89,7 +108,7 @@ export async function readSharedLearning(
     settings.transfer === 'on' ? population[how]() : undefined,
   ]);
   const shared = combine(basisFor(storedBasis, settings), storedSkills);
-  return { ...shared, hasBasis: storedBasis !== undefined };
+  return { ...shared, hasBasis: storedBasis !== undefined && basis.damage === undefined };
 }
 
 /** Pairs a basis with skills; a prior over another basis is replaced by the initial one, but its mean reward stays. */

@@ -53,7 +53,7 @@ export interface KeyedVersion extends ListedVersion {
 const MAX_WRITE_ATTEMPTS = 3;
 
 /** What the stores rest on: {@link ObjectStore}, or anything that keeps the same promises. */
-export type Objects = Pick<ObjectStore, 'get' | 'put' | 'delete' | 'list'>;
+export type Objects = Pick<ObjectStore, 'get' | 'put' | 'delete' | 'list' | 'versions'>;
 
 /**
  * Objects of one bucket. Every method throws `UnavailableError` when S3 does not answer, throttles or fails on its

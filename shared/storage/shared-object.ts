@@ -1,41 +1,59 @@
-import { UnavailableError } from '../errors.ts';
+import { type CorruptObjectError, UnavailableError } from '../errors.ts';
 import type { Objects } from './objects.ts';
+import { type Readable, readableOf } from './readable.ts';
 
-/** One object that many users share, such as the basis. Written conditionally, read through a cache. */
+export interface SharedObjectOptions {
+  /** How long {@link SharedObject.read} answers from memory before it asks S3 whether there is something newer. Default 30 seconds. */
+  readonly maxAgeMs?: number;
+  /** Milliseconds of any monotonic clock. */
+  readonly now?: () => number;
+  /** Told whenever the newest version is met and damaged. */
+  readonly onDamage?: (error: CorruptObjectError) => void;
+}
+
+/**
+ * One object that many users share, such as the basis. Written conditionally, read through a cache.
+ *
+ * Damage takes nothing down: where the newest version cannot be read, what this container read last counts, or else the newest version
+ * that can be read; see {@link damage}. The next write replaces what is damaged.
+ */
 export class SharedObject<T> {
   readonly #objects: Objects;
   readonly #key: string;
   readonly #codec: { encode(value: T): Uint8Array; decode(bytes: Uint8Array, key: string): T };
   readonly #maxAgeMs: number;
   readonly #now: () => number;
-  #cached: { value: T; etag: string } | undefined;
+  readonly #onDamage: (error: CorruptObjectError) => void;
+  #cached: Readable<T> | undefined;
   #checkedAt = Number.NEGATIVE_INFINITY;
   #reading: Promise<T | undefined> | undefined;
   /** Requests begun, and the last of them that told something: one that was begun earlier and answered later tells nothing new. */
   #begun = 0;
   #told = 0;
 
-  /**
-   * @param maxAgeMs how long {@link read} answers from memory before it asks S3 whether there is something newer
-   * @param now milliseconds of any monotonic clock
-   */
   constructor(
     objects: Objects,
     key: string,
     codec: { encode(value: T): Uint8Array; decode(bytes: Uint8Array, key: string): T },
-    { maxAgeMs = 30_000, now = () => performance.now() }: { maxAgeMs?: number; now?: () => number } = {},
+    { maxAgeMs = 30_000, now = () => performance.now(), onDamage = () => {} }: SharedObjectOptions = {},
   ) {
     this.#objects = objects;
     this.#key = key;
     this.#codec = codec;
     this.#maxAgeMs = maxAgeMs;
     this.#now = now;
+    this.#onDamage = onDamage;
+  }
+
+  /** Of the newest version, when it was read last; undefined where it was sound, or there was none. */
+  get damage(): CorruptObjectError | undefined {
+    return this.#cached?.damage;
   }
 
   /**
    * The value, undefined when there is none. Concurrent callers share one request. While S3 does not answer, a value that was
    * read before is still good: it is only older.
-   * @throws CorruptObjectError, UnavailableError
+   * @throws UnavailableError
    */
   async read(): Promise<T | undefined> {
     if (this.#now() - this.#checkedAt <= this.#maxAgeMs) return this.#cached?.value;
@@ -52,7 +70,7 @@ export class SharedObject<T> {
 
   /**
    * The value as it stands in S3 when this is called or later: no request shared that was begun before.
-   * @throws CorruptObjectError, UnavailableError
+   * @throws UnavailableError
    */
   async refresh(): Promise<T | undefined> {
     const order = ++this.#begun;
@@ -62,12 +80,18 @@ export class SharedObject<T> {
       this.#key,
       cached === undefined ? {} : { ifNoneMatch: cached.etag },
     );
+    const next =
+      found === undefined || found === 'not-modified'
+        ? found
+        : await readableOf(found, this.#key, this.#objects, this.#codec.decode);
     if (order < this.#told) return this.#cached?.value;
-    if (found === undefined) this.#cached = undefined;
-    else if (found !== 'not-modified')
-      this.#cached = { value: this.#codec.decode(found.body, this.#key), etag: found.etag };
+    if (next !== 'not-modified') {
+      const kept = next?.damage === undefined ? undefined : this.#cached?.value;
+      this.#cached = next && { ...next, value: kept ?? next.value };
+    }
     this.#told = order;
     this.#checkedAt = startedAt;
+    if (this.#cached?.damage !== undefined) this.#onDamage(this.#cached.damage);
     return this.#cached?.value;
   }
 

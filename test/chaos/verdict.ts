@@ -51,7 +51,7 @@ export async function judge(
     const adapter = (await adapters.load(userKey))?.adapter;
     compareOrder(eventIds.map(eventKey), [...(adapter?.recentEvents ?? [])], verdict);
     if (adapter === undefined || learnedBytes(adapter, learning) !== digest) verdict.adaptersDiffering += 1;
-    const stored = await Array.fromAsync(episodes.ofUser(userKey));
+    const stored = (await Array.fromAsync(episodes.ofUser(userKey))).flatMap(({ episode }) => episode ?? []);
     const versions = stored.map(({ version }) => version);
     const complete =
       versions.length === adapter?.version && versions.every((version, i) => version === i + 1);

@@ -208,7 +208,7 @@ export function describeReasoningBank(
           outcome: episode.outcome,
         },
       ]);
-      expect(await Array.fromAsync(under.store.ofUser(episode.userKey))).toEqual([episode]);
+      expect(await Array.fromAsync(under.store.ofUser(episode.userKey))).toEqual([{ episode }]);
       expect(await under.store.recent('bayesian-r4-d64', 1)).toEqual([episode]);
       expect(await bank.forgetUser('ada')).toBe(1);
     });

@@ -9,6 +9,7 @@ import { type ApiCall, decide, type Statement } from '../../infra/local/iam/poli
 import { LocalStack, type LocalStackOptions, STACK_LOG } from '../../infra/local/local-stack.ts';
 import type { Template } from '../../infra/local/template.ts';
 import { synthesize } from '../../infra/synth.ts';
+import { MANIFEST_KEY } from '../../shared/catalogue/catalogue-keys.ts';
 import { CatalogueWriter } from '../../shared/catalogue/catalogue-writer.ts';
 import { lambdaClient } from '../../shared/config/clients/lambda.ts';
 import { s3Client } from '../../shared/config/clients/s3.ts';
@@ -16,6 +17,7 @@ import { sqsClient } from '../../shared/config/clients/sqs.ts';
 import { OUTPUT } from '../../shared/config/names.ts';
 import { settingsFromContext } from '../../shared/config/settings.ts';
 import { userKey } from '../../shared/config/user-key.ts';
+import { cellOf } from '../../shared/episodes/episode.ts';
 import { encodeFeedbackEvent } from '../../shared/feedback/event.ts';
 import { SqsFeedbackQueue } from '../../shared/feedback/sqs-queue.ts';
 import { basisFromEmbeddings } from '../../shared/lora/basis.ts';
@@ -175,6 +177,14 @@ async function ask(
 const consolidate = ({ stack, output }: Recorded) =>
   stack.invoke(output('consolidateFunctionName'), { force: true, settleSeconds: 0 });
 
+/** Writes damaged versions over objects, so that functions read the versions before. */
+async function damage({ objects }: Recorded, keys: readonly string[]): Promise<void> {
+  for (const key of keys) {
+    const found = await objects.get(key);
+    if (typeof found === 'object') await objects.put(key, new Uint8Array(8), { ifMatch: found.etag });
+  }
+}
+
 /** What makes the functions call all that they ever call. */
 async function exerciseAll(run: Recorded, learner: 'bayesian' | 'sgd'): Promise<void> {
   const { stack, objects, queue, faults, clock } = run;
@@ -193,6 +203,8 @@ async function exerciseAll(run: Recorded, learner: 'bayesian' | 'sgd'): Promise<
   await consolidate(run).catch(() => {});
   faults.tableDown = false;
   await consolidate(run);
+  const cell = cellOf({ ...SETTINGS, learner });
+  await damage(run, [`consolidation/${cell}.sample`]);
   for (let user = 0; user < 16; user++) await send(run, `user-${user}`, [3, 4]);
   await consolidate(run);
   await stack.recycle();
@@ -207,6 +219,11 @@ async function exerciseAll(run: Recorded, learner: 'bayesian' | 'sgd'): Promise<
   faults.bucketDown = false;
   clock.advance(HOUR_MS);
   await stack.idle();
+  await damage(run, [`basis/${cell}`, `skills/${cell}`, MANIFEST_KEY, `adapters/${userKey('user-1')}`]);
+  await stack.recycle();
+  await send(run, 'user-3', [5], true);
+  await ask(run, { action: 'recommend', userId: 'user-1', limit: 3 });
+  await consolidate(run);
 }
 
 /** One action on one resource, as a role is granted it. */

@@ -118,6 +118,7 @@ export class Container {
         this.#call(`put ${prefixOf(key)}`, () => objects.put(key, body, condition)),
       delete: (key) => this.#call(`delete ${prefixOf(key)}`, () => objects.delete(key)),
       list: (prefix) => objects.list(prefix),
+      versions: (key) => objects.versions(key),
     };
   }
 

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { ConflictError } from '../../shared/errors.ts';
 import type {
   ListedObject,
+  ListedVersion,
   Objects,
   StoredObject,
   StoredVersion,
@@ -11,11 +12,14 @@ import type {
 /** A bucket in memory whose conditional writes have one winner, as S3's have. */
 export class MemoryObjects implements Objects {
   readonly contents = new Map<string, StoredObject>();
+  /** What was overwritten, newest first. */
+  readonly #earlier = new Map<string, StoredObject[]>();
 
   async get(
     key: string,
-    { ifNoneMatch }: { readonly ifNoneMatch?: string } = {},
+    { ifNoneMatch, versionId }: { readonly ifNoneMatch?: string; readonly versionId?: string } = {},
   ): Promise<StoredObject | 'not-modified' | undefined> {
+    if (versionId !== undefined) return this.#earlier.get(key)?.[Number(versionId)];
     const found = this.contents.get(key);
     return found !== undefined && found.etag === ifNoneMatch ? 'not-modified' : found;
   }
@@ -26,8 +30,10 @@ export class MemoryObjects implements Objects {
     if ((ifNoneMatch && found !== undefined) || (ifMatch !== undefined && found !== ifMatch)) {
       throw new ConflictError(`${key}: found ${found ?? 'no object'}, expected ${ifMatch ?? 'none'}`);
     }
+    const replaced = this.contents.get(key);
+    if (replaced !== undefined) this.#earlier.set(key, [replaced, ...(this.#earlier.get(key) ?? [])]);
     const etag = `"${createHash('md5').update(body).digest('hex')}"`;
-    this.contents.set(key, { body: body.slice(), etag });
+    this.contents.set(key, { body: new Uint8Array(body), etag });
     return { etag };
   }
 
@@ -38,6 +44,15 @@ export class MemoryObjects implements Objects {
   async *list(prefix: string): AsyncGenerator<ListedObject, void, undefined> {
     for (const [key, { body, etag }] of this.contents) {
       if (key.startsWith(prefix)) yield { key, etag, size: body.length, lastModified: new Date(0) };
+    }
+  }
+
+  /** Only the versions before the newest have an id to get them by. */
+  async *versions(key: string): AsyncGenerator<ListedVersion, void, undefined> {
+    const common = { deleteMarker: false, lastModified: new Date(0) };
+    if (this.contents.has(key)) yield { ...common, versionId: 'latest', latest: true };
+    for (const i of this.#earlier.get(key)?.keys() ?? []) {
+      yield { ...common, versionId: String(i), latest: false };
     }
   }
 

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { ConflictError } from '../../../shared/errors.ts';
 import type {
   ListedObject,
+  ListedVersion,
   StoredObject,
   StoredVersion,
   WriteCondition,
@@ -38,6 +39,9 @@ export class MemoryObjects {
     this.writes += 1;
     this.#objects.delete(key);
   }
+
+  /** It keeps none. */
+  async *versions(): AsyncGenerator<ListedVersion, void, undefined> {}
 
   async *list(prefix: string): AsyncGenerator<ListedObject, void, undefined> {
     for (const key of [...this.#objects.keys()].sort()) {

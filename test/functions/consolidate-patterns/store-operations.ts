@@ -20,6 +20,7 @@ export function storesThrough({ objects, episodes }: Stores, around: Around): St
       put: (key, body, condition) => around(`put ${prefixOf(key)}`, () => objects.put(key, body, condition)),
       delete: (key) => around(`delete ${prefixOf(key)}`, () => objects.delete(key)),
       list: (prefix) => whole(`list ${prefix}`, () => objects.list(prefix))(),
+      versions: (key) => whole(`list versions of ${prefixOf(key)}`, () => objects.versions(key))(),
     },
     episodes: {
       store: (episode) => around('store an episode', () => episodes.store(episode)),

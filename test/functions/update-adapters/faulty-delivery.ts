@@ -148,7 +148,7 @@ async function compare(world: World, { messages }: Workload, forgotten: string):
     compareOrder(eventIds.map(eventKey), [...(adapter?.recentEvents ?? [])], wrongs);
     if (adapter === undefined || learnedBytes(adapter, world.learning) !== digest)
       wrongs.adaptersDiffering += 1;
-    const stored = (await Array.fromAsync(world.episodes.ofUser(key))).map(({ version }) => version);
+    const stored = (await Array.fromAsync(world.episodes.ofUser(key))).map(({ episode }) => episode.version);
     const waiting = pending.filter(({ userKey }) => userKey === key).map(({ version }) => version);
     const versions = [...new Set([...stored, ...waiting])].sort((a, b) => a - b);
     const complete =

@@ -38,7 +38,7 @@ async function stored(): Promise<StoredAdapter> {
 }
 
 async function versionsInBank(): Promise<number[]> {
-  return (await Array.fromAsync(world.episodes.ofUser(ADA))).map(({ version }) => version);
+  return (await Array.fromAsync(world.episodes.ofUser(ADA))).map(({ episode }) => episode.version);
 }
 
 describe('round trips', () => {
@@ -225,7 +225,7 @@ test('an episode that carries embeddings is the same when another container stor
   void update(dying, last);
   await dying.killed;
   await update(container(), last);
-  const episode = (await Array.fromAsync(world.episodes.ofUser(ADA))).at(-1)!;
+  const { episode } = (await Array.fromAsync(world.episodes.ofUser(ADA))).at(-1)!;
   const unit = ITEMS[3]!.map((value) => value / Math.hypot(...ITEMS[3]!));
   expect(episode).toMatchObject({ version: version + 1, embeddings: [Float16Array.from(unit)] });
   expect((await stored()).lastEpisode).toEqual(episode);

@@ -1,0 +1,124 @@
+import { Argument, Command } from 'commander';
+import { NotFoundError } from '../shared/errors.ts';
+import type { ModelPart, ModelVersion } from '../shared/population/model-history.ts';
+import { type DeploymentOptions, onDeployment, withDeployment } from './deployment.ts';
+import { printJson, printLine } from './output.ts';
+import { learningSettings } from './stack-outputs.ts';
+
+interface ModelOptions extends DeploymentOptions {
+  readonly version?: string;
+  readonly to: string;
+  readonly force?: boolean;
+  readonly json?: boolean;
+}
+
+/** `attune model`: what all users share, its earlier versions, and the way back to them. */
+export function modelCommand(): Command {
+  const command = (name: string, description: string) =>
+    withDeployment(new Command(name).description(description), 'bucket')
+      .addArgument(new Argument('<part>', 'what of it').choices(['basis', 'skills']))
+      .option('--json', 'print the result as one line of JSON');
+  const history = command('history', 'list the versions that are kept, newest first').action(showHistory);
+  const show = command('show', 'show what a version holds')
+    .option('--version <id>', 'see attune model history; default: the newest')
+    .action(showVersion);
+  const rollback = command(
+    'rollback',
+    'put an earlier version in force, also over one that is damaged or deleted',
+  )
+    .requiredOption('--to <id>', 'the earlier version; see attune model history')
+    .option('--force', 'also where users under the current basis then start anew')
+    .action(rollBack);
+  return [history, show, rollback].reduce(
+    (parent, child) => parent.addCommand(child),
+    new Command('model').description(
+      'what all users share: the basis, and the skills that consolidation made',
+    ),
+  );
+}
+
+async function showHistory(part: ModelPart, options: ModelOptions): Promise<void> {
+  const versions = (await versionsOf(part, options)).map(summaryOf);
+  if (versions.length === 0) throw new NotFoundError(`${part}: found no version`);
+  if (options.json) return printJson(versions);
+  for (const { versionId, lastModified, bytes, what } of versions)
+    printLine(`${versionId}  ${lastModified}  ${String(bytes).padStart(9)} bytes  ${what}`);
+}
+
+async function showVersion(part: ModelPart, options: ModelOptions): Promise<void> {
+  const versions = await versionsOf(part, options);
+  const wanted = options.version;
+  const found = versions.find(({ versionId, latest }) =>
+    wanted === undefined ? latest : versionId === wanted,
+  );
+  if (found === undefined) throw new NotFoundError(`${part}: found no version ${wanted ?? 'at all'}`);
+  const facts = { ...summaryOf(found), ...factsOf(found) };
+  if (options.json) return printJson(facts);
+  for (const [name, value] of Object.entries(facts))
+    printLine(`${name.padEnd(20)}${typeof value === 'object' ? JSON.stringify(value) : value}`);
+}
+
+async function rollBack(part: ModelPart, options: ModelOptions): Promise<void> {
+  const settings = await learningSettings(options.outputs);
+  const { rollBackModel } = await import('../shared/population/model-history.ts');
+  const version = await onDeployment(options, async (deployment) => {
+    const { objects } = await deployment.bucket();
+    return rollBackModel(part, options.to, settings, objects, options.force === true);
+  });
+  if (options.json) return printJson({ part, ...summaryOf(version) });
+  printLine(
+    `${part}: ${summaryOf(version).what} is in force again; containers take it up within half a minute`,
+  );
+}
+
+async function versionsOf(part: ModelPart, options: ModelOptions): Promise<ModelVersion[]> {
+  const settings = await learningSettings(options.outputs);
+  const { modelVersions } = await import('../shared/population/model-history.ts');
+  return onDeployment(options, async (deployment) => {
+    const { objects } = await deployment.bucket();
+    return Array.fromAsync(modelVersions(part, settings, objects));
+  });
+}
+
+function summaryOf({ versionId, lastModified, bytes, latest, deleted, damage, basis, skills }: ModelVersion) {
+  const what =
+    damage !== undefined
+      ? `damaged: ${damage.message}`
+      : deleted
+        ? 'deleted'
+        : basis !== undefined
+          ? `basis ${basis.basis.id}`
+          : `skills version ${skills?.version}`;
+  return { versionId, lastModified: lastModified.toISOString(), latest, bytes, what };
+}
+
+function factsOf({ basis, skills }: ModelVersion): object {
+  if (basis !== undefined) {
+    const { embeddingModel, learnedFrom = null, carryOvers = [] } = basis;
+    const { id, rank, embeddingDim, projectionDim } = basis.basis;
+    return {
+      basis: id,
+      embeddingModel,
+      embeddingDim,
+      rank,
+      coefficients: projectionDim,
+      learnedFrom,
+      carriedOverFrom: carryOvers.map(({ fromBasisId }) => fromBasisId),
+    };
+  }
+  if (skills === undefined) return {};
+  const { version, prior, priorVersion, items, progress, recommended, evidence } = skills;
+  return {
+    version,
+    basis: prior.basisId,
+    meanReward: prior.meanReward,
+    noiseVariance: prior.noiseVariance,
+    priorOfVersion: priorVersion,
+    items: items.sums.size,
+    itemShrinkage: items.shrinkage,
+    episodes: progress.episodes,
+    consolidatedAt: new Date(progress.at).toISOString(),
+    recommended,
+    evidence,
+  };
+}

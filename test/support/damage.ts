@@ -1,0 +1,12 @@
+/** What can have happened to the bytes of an object. */
+export const DAMAGES = {
+  'one bit flipped': (bytes: Uint8Array) => {
+    const copy = new Uint8Array(bytes);
+    copy[Math.floor(copy.length / 2)]! ^= 1;
+    return copy;
+  },
+  truncated: (bytes: Uint8Array) => new Uint8Array(bytes).slice(0, Math.floor(bytes.length / 2)),
+  emptied: () => new Uint8Array(),
+} as const;
+export type DamageName = keyof typeof DAMAGES;
+export const DAMAGE_NAMES = Object.keys(DAMAGES) as DamageName[];

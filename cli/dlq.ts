@@ -5,7 +5,7 @@ import type { DeadLetter } from '../shared/feedback/dead-letters.ts';
 import type { QuarantinedMessage } from '../shared/feedback/quarantine.ts';
 import { drainDeadLetters, sendAgain } from '../shared/feedback/redrive.ts';
 import { type Deployment, type DeploymentOptions, onDeployment, withDeployment } from './deployment.ts';
-import { EXIT, ExitError } from './exit.ts';
+import { EXIT, ExitError, oneLine, told } from './exit.ts';
 import { printJson, printLine, printProblem } from './output.ts';
 
 type Source = 'dead-letters' | 'quarantine';
@@ -140,7 +140,7 @@ async function act(options: SelectionOptions, done: 'redriven' | 'purged'): Prom
     }
     if (options.json) printJson({ [done]: count, failed: errors.length });
     else printLine(`${done}: ${count.deadLetters} dead letters, ${count.quarantined} messages in quarantine`);
-    for (const error of errors) printProblem(error instanceof Error ? error.message : String(error));
+    for (const error of errors) printProblem(oneLine(told(error)));
     if (errors.length > 0) throw new ExitError(EXIT.failed);
   });
 }

@@ -25,24 +25,34 @@ export function exitCodeOf(error: unknown, env: NodeJS.ProcessEnv = process.env)
   // Commander has written its message, or the help that was asked for.
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
   if (env.ATTUNE_DEBUG === '1' && error instanceof Error) printProblem(error.stack ?? error.message);
-  else printProblem(oneLine(textOf(error)));
-  return error instanceof AttuneError && USER_ERRORS.includes(error.code) ? EXIT.usage : EXIT.failed;
+  else printProblem(oneLine(told(error, env)));
+  const userCanMend = error instanceof AttuneError && USER_ERRORS.includes(error.code);
+  return userCanMend || NO_CREDENTIALS.test(wordsOf(error)) ? EXIT.usage : EXIT.failed;
 }
 
-function textOf(error: unknown): string {
-  const refused = refusedAddress(error);
-  if (refused !== undefined)
-    return `nothing listens at ${refused}: start the local stack (npm start -- --keep), or unset the AWS_ENDPOINT_URL variables`;
+const NO_CREDENTIALS = /CredentialsProviderError/;
+const REFUSED = /ECONNREFUSED (\S+:\d+)/;
+
+/** What went wrong, as a person can put it right where that is known. @param error or what was said of one */
+export function told(error: unknown, env: NodeJS.ProcessEnv = process.env): string {
+  const words = wordsOf(error);
+  if (NO_CREDENTIALS.test(words)) {
+    return env.AWS_PROFILE
+      ? `found no credentials of AWS_PROFILE=${env.AWS_PROFILE}, which counts in place of AWS_ACCESS_KEY_ID: unset AWS_PROFILE, or log in`
+      : 'found no AWS credentials: log in, or set what npx attune local prints for its stack';
+  }
+  const address = REFUSED.exec(words)?.[1];
+  if (address !== undefined)
+    return `nothing listens at ${address}: start the local stack (npm start -- --keep), or unset the AWS_ENDPOINT_URL variables`;
   return error instanceof Error ? error.message || error.name : String(error);
 }
 
-/** The address where a connection was refused, if that is what an error, its cause or its parts say. */
-function refusedAddress(error: unknown): string | undefined {
-  if (!(error instanceof Error)) return undefined;
-  const { code, address, port } = error as { code?: string; address?: string; port?: number };
-  if (code === 'ECONNREFUSED' && address !== undefined) return `${address}:${port}`;
-  const parts = error instanceof AggregateError ? error.errors : [];
-  return [error.cause, ...parts].map(refusedAddress).find((found) => found !== undefined);
+/** All that an error, its causes and its parts say. */
+function wordsOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const parts: readonly unknown[] = error instanceof AggregateError ? error.errors : [];
+  const further = error.cause === undefined ? parts : [error.cause, ...parts];
+  return [`${error.name}: ${error.message}`, ...further.map(wordsOf)].join('\n');
 }
 
 export function oneLine(text: string): string {
@@ -52,11 +62,16 @@ export function oneLine(text: string): string {
 /** What writing fails with once the reader of a pipe, or the terminal, is gone. */
 const READER_GONE = ['EPIPE', 'EIO', 'ERR_STREAM_DESTROYED'];
 
-/** Lets a command finish, and clear up, although nobody reads any more what it prints. */
+/** Lets a command finish, and clear up, although nobody reads any more what it prints, or a full disk does not take it. */
 export function outliveReaders(): void {
-  for (const stream of [process.stdout, process.stderr]) {
+  for (const [name, stream] of [
+    ['stdout', process.stdout],
+    ['stderr', process.stderr],
+  ] as const) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (!READER_GONE.includes(error.code ?? '')) throw error;
+      if (READER_GONE.includes(error.code ?? '')) return;
+      process.exitCode ||= EXIT.failed;
+      if (name === 'stdout') printProblem(`${name} cannot be written: ${error.message}`);
     });
   }
 }

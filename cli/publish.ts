@@ -4,7 +4,7 @@ import { OUTPUT } from '../shared/config/names.ts';
 import { InvalidConfigurationError, shown } from '../shared/errors.ts';
 import type { PublishedInteraction } from '../shared/feedback/coalescing.ts';
 import type { PublishReport } from '../shared/feedback/publisher.ts';
-import { EXIT, ExitError, interruption } from './exit.ts';
+import { EXIT, ExitError, interruption, told } from './exit.ts';
 import { measureLines, readJsonLines } from './json-lines.ts';
 import { createProgress, printJson, printLine, printProblem } from './output.ts';
 import { PublishJournal } from './publish-journal.ts';
@@ -146,7 +146,7 @@ function tell({ report, failed, batchId, unread }: Told, json: boolean): void {
   for (const [kind, failures] of [...kinds].slice(0, SHOWN_KINDS)) {
     const count = failures.reduce((sum, failure) => sum + failure.interactions, 0);
     const lines = failures.length === 1 ? 'line' : 'from line';
-    printProblem(`${count} not sent, ${lines} ${failures[0]?.line}: ${kind}`);
+    printProblem(`${count} not sent, ${lines} ${failures[0]?.line}: ${told(kind)}`);
   }
   if (kinds.size > SHOWN_KINDS)
     printProblem(`and ${kinds.size - SHOWN_KINDS} more kinds of failure (--json lists all)`);

@@ -186,10 +186,14 @@ function patternOf(
   return Object.entries(patterns ?? {}).find(([key]) => expressionOf(option, key).test(module))?.[1];
 }
 
-/** @throws InvalidInputError for Python's own syntax, which JavaScript does not read */
+/**
+ * @throws InvalidInputError for Python's own syntax, which JavaScript does not read or reads as something else; the flag `u` refuses
+ * `\\A`, `\\Z` and other escapes without a meaning
+ */
 function expressionOf(option: string, key: string): RegExp {
   try {
-    return new RegExp(`^(?:.*\\.)?(?:${key})$`);
+    if (/\\[1-9]/.test(key)) throw new SyntaxError('a reference to a group that PEFT numbers otherwise');
+    return new RegExp(`^(?:.*\\.)?(?:${key})$`, 'u');
   } catch (cause) {
     throw new InvalidInputError(`adapter_config.json: ${option}`, shown(key), 'a regular expression', {
       cause,

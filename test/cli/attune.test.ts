@@ -1,7 +1,11 @@
-import { readFileSync } from 'node:fs';
+import { execFile } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { runAttune } from '../support/run-attune.ts';
 
+/** Feedback that any deployment of 16 numbers takes. */
+const LINE = JSON.stringify({ userId: 'ada', embedding: new Array(16).fill(1), reward: 1 });
 const queue = ['--queue-url', 'http://127.0.0.1:1/queue.fifo'];
 
 describe('the command line', () => {
@@ -47,6 +51,12 @@ describe('the command line', () => {
     const { code, stderr } = await runAttune(['consolidate', '--function-name', 'f'], { env });
     expect(code).toBe(1);
     expect(stderr).toMatch(/^attune: nothing listens at .*:1: start the local stack \(npm start -- --keep\)/);
+    const published = await runAttune(['publish', '-', '--queue-url', `http://${host}:1/q.fifo`], {
+      env,
+      input: LINE,
+    });
+    expect(published.code).toBe(1);
+    expect(published.stderr).toMatch(/^attune: 1 not sent, line 1: nothing listens at .*:1: start the local/);
   });
 
   test('says which Node it needs under an older one, before it loads anything else', async () => {
@@ -67,6 +77,55 @@ describe('the command line', () => {
   test('ends quietly when nobody reads what it prints', async () => {
     const { code, stderr } = await runAttune(['--help'], { started: (child) => child.stdout.destroy() });
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  });
+
+  test.skipIf(!existsSync('/dev/full'))('says in one line that a full disk takes nothing', async () => {
+    const full = (redirect: string, ...args: string[]) =>
+      new Promise((resolve) => {
+        const command = `"$0" "$@" ${redirect}`;
+        const words = [
+          process.execPath,
+          fileURLToPath(new URL('../../cli/attune.ts', import.meta.url)),
+          ...args,
+        ];
+        execFile('sh', ['-c', command, ...words], (error, stdout, stderr) =>
+          resolve({ code: error?.code ?? 0, stdout, stderr }),
+        );
+      });
+    const line = 'attune: stdout cannot be written: ENOSPC: no space left on device, write\n';
+    for (const args of [['--help'], ['init'], ['init', '--json']])
+      expect(await full('>/dev/full', ...args)).toEqual({ code: 1, stdout: '', stderr: line });
+    // A fault that cannot be told is still one.
+    expect(await full('2>/dev/full', 'publish')).toEqual({ code: 2, stdout: '', stderr: '' });
+  });
+
+  test.each([
+    [
+      'nobody',
+      'found no credentials of AWS_PROFILE=nobody, which counts in place of AWS_ACCESS_KEY_ID: unset AWS_PROFILE',
+    ],
+    ['', 'found no AWS credentials'],
+  ])('says what is in the way of credentials when AWS_PROFILE is %j', async (AWS_PROFILE, line) => {
+    const env = {
+      AWS_PROFILE,
+      AWS_ACCESS_KEY_ID: AWS_PROFILE && 'local',
+      AWS_SECRET_ACCESS_KEY: AWS_PROFILE && 'local',
+      AWS_REGION: 'us-east-1',
+      AWS_EC2_METADATA_DISABLED: 'true',
+      AWS_ENDPOINT_URL: 'http://127.0.0.1:1',
+      HOME: '/nowhere',
+    };
+    for (const command of [
+      ['consolidate', '--function-name', 'f'],
+      ['inspect', 'ada', '--bucket', 'b'],
+      ['uplift', '--table', 't'],
+    ]) {
+      const { code, stderr } = await runAttune(command, { env });
+      expect(code).toBe(2);
+      expect(stderr).toContain(`attune: ${line}`);
+    }
+    const published = await runAttune(['publish', '-', ...queue], { env, input: LINE });
+    expect(published.stderr).toContain(`attune: 1 not sent, line 1: ${line}`);
   });
 
   test('shows where an error came from when debugging', async () => {

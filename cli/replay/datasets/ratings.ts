@@ -99,11 +99,12 @@ function readCsv<const Columns extends readonly string[]>(
   const header = columns.join(',');
   let records = 0;
   try {
-    parse(content, {
+    // The parser counts CRLF within quotes as two ends of a line.
+    parse(content.replace(/\r\n?/g, '\n'), {
       bom: true,
       skip_empty_lines: true,
       relax_column_count: true,
-      record_delimiter: ['\r\n', '\n', '\r'],
+      record_delimiter: '\n',
       on_record: (fields: string[], { lines }) => {
         const place = `${path} line ${lines}`;
         if (records++ === 0) {

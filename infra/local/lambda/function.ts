@@ -70,7 +70,7 @@ export class LocalFunction {
     if (!(instance instanceof FunctionInstance)) return this.#logged(failed(requestId, instance));
     this.#busy.set(requestId, instance);
     try {
-      return this.#logged(await instance.invoke(payload, requestId));
+      return this.#logged(withinLimit(await instance.invoke(payload, requestId)));
     } finally {
       this.#busy.delete(requestId);
       if (instance.alive && generation === this.#generation && !this.#closed) this.#idle.push(instance);
@@ -142,6 +142,18 @@ export class LocalFunction {
     this.#idle = [];
     await Promise.all([...this.#instances].map((instance) => this.#end(instance)));
   }
+}
+
+/** Longest answer of a function that Lambda delivers, in bytes. */
+const ANSWER_LIMIT_BYTES = 6_291_556;
+
+/** A longer answer is an error of the function, as in Lambda. */
+function withinLimit(result: InvocationResult): InvocationResult {
+  if (result.failed || Buffer.byteLength(result.payload) <= ANSWER_LIMIT_BYTES) return result;
+  return failed(result.requestId, {
+    errorType: 'Function.ResponseSizeTooLarge',
+    errorMessage: `Response payload size exceeded maximum allowed payload size (${ANSWER_LIMIT_BYTES} bytes).`,
+  });
 }
 
 function failed(requestId: string, failure: FunctionFailure): InvocationResult {

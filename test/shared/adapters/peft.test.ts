@@ -134,6 +134,14 @@ describe('importPeft', () => {
       files(matrices(), { alpha_pattern: { '(?P<x>e)': 1 } }),
     ],
     [
+      'adapter_config.json: alpha_pattern: found "embedding\\\\Z", expected a regular expression',
+      files(matrices(), { alpha_pattern: { 'embedding\\Z': 1 } }),
+    ],
+    [
+      'adapter_config.json: rank_pattern: found',
+      files(matrices(), { rank_pattern: { '(embed)ding\\1?': 1 } }),
+    ],
+    [
       'found lora_A [2, 6] and lora_B [6, 2], expected [r, d] and [d, r] with r = 3',
       files(matrices(), { r: 3 }),
     ],

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { ok } from '../../../functions/personalize/http.ts';
 import { parsePersonalizeRequest } from '../../../shared/contract/personalize-request.ts';
 import { encodeEmbedding } from '../../../shared/feedback/embedding-codec.ts';
 
@@ -69,6 +70,8 @@ describe('a personalize request', () => {
     const { candidates } = parsePersonalizeRequest(request(358), large);
     const answer = candidates.map(({ itemId }, index) => ({ index, itemId, embedding: wide }));
     expect(Buffer.byteLength(JSON.stringify({ items: answer }))).toBeLessThan(6_291_556);
+    // Over the Function URL, the answer is a text within an answer.
+    expect(Buffer.byteLength(JSON.stringify(ok({ items: answer })))).toBeLessThan(6_291_556);
     expect(parsePersonalizeRequest({ ...request(500), answer: 'scores' }, large).candidates).toHaveLength(
       500,
     );

@@ -41,6 +41,17 @@ describe('loadRatings', () => {
     ]);
   });
 
+  it.each(['\n', '\r\n', '\r'])(
+    'names the line of an error after a quoted end of line, where lines end with %j',
+    (end) => {
+      const lines = ['movieId,title,genres', '1,"Heat', '(1995)",Action', '2,B'];
+      write({ 'movies.csv': lines.join(end) });
+      expect(() => loadRatings(folder)).toThrow('movies.csv line 4: found 2 fields');
+      write({ 'movies.csv': [...lines.slice(0, 3), '2,"B"x,Drama'].join(end) });
+      expect(() => loadRatings(folder)).toThrow(/movies\.csv line 4: found Invalid Closing Quote/);
+    },
+  );
+
   it('keeps ids as they are written', () => {
     write({ 'movies.csv': 'movieId,title,genres\n0012,A,Drama\n12,B,Drama\n' });
     expect([...loadRatings(folder).movies.keys()]).toEqual(['0012', '12']);

@@ -66,6 +66,20 @@ describe('a function', () => {
     expect(value.first - value.later).toBeGreaterThanOrEqual(19);
   });
 
+  it('fails an answer that is longer than Lambda delivers, by one byte of UTF-8', async () => {
+    // With its two quotes.
+    const longest = 6_291_556 - 2;
+    const { invoke } = functionOf("export const handler = async ({ n }) => 'é' + 'x'.repeat(n - 2)");
+    expect((await invoke({ n: longest })).failed).toBe(false);
+    expect(await invoke({ n: longest + 1 })).toEqual({
+      failed: true,
+      value: {
+        errorType: 'Function.ResponseSizeTooLarge',
+        errorMessage: 'Response payload size exceeded maximum allowed payload size (6291556 bytes).',
+      },
+    });
+  });
+
   it('answers null when it returns nothing', async () => {
     expect(await functionOf('export const handler = async () => {}').invoke()).toEqual({
       failed: false,

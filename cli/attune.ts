@@ -6,6 +6,7 @@ import { basisCommand } from './basis.ts';
 import { catalogueCommand } from './catalogue.ts';
 import { consolidateCommand } from './consolidate.ts';
 import { dlqCommand } from './dlq.ts';
+import { doctorCommand } from './doctor.ts';
 import { exitCodeOf, oneLine, outliveReaders } from './exit.ts';
 import { exportCommand } from './export.ts';
 import { forgetCommand } from './forget.ts';
@@ -39,6 +40,7 @@ const commands = [
   dlqCommand,
   upliftCommand,
   consolidateCommand,
+  doctorCommand,
   policyCommand,
 ];
 

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { OUTPUT } from '../shared/config/names.ts';
 import type { ServingServices } from '../shared/serving/served-user.ts';
-import { learningSettings, resourceName } from './stack-outputs.ts';
+import { learningSettings, regionOfQueue, resourceName } from './stack-outputs.ts';
 
 /** The options by which a command that works on one user's records, or on messages, finds its deployment. */
 export interface DeploymentOptions {
@@ -46,7 +46,7 @@ export async function openDeployment(options: DeploymentOptions) {
     return client;
   };
   const sqs = (url: string) => {
-    const region = /^https?:\/\/sqs\.([a-z0-9-]+)\./.exec(url)?.[1];
+    const region = regionOfQueue(url);
     return opened(clients.sqsClient(region === undefined ? {} : { region }));
   };
   return {
@@ -74,6 +74,12 @@ export async function openDeployment(options: DeploymentOptions) {
     async queue() {
       const url = await nameOf('queueUrl');
       return new feedback.SqsFeedbackQueue(sqs(url), url);
+    },
+    /** Messages of the queues that are visible, delayed or in flight. */
+    async waiting(): Promise<{ readonly feedback: number; readonly deadLetters: number }> {
+      const [queue, dead] = [await nameOf('queueUrl'), await nameOf('deadLetterQueueUrl')];
+      const count = (url: string) => new feedback.SqsFeedbackQueue(sqs(url), url).size();
+      return { feedback: await count(queue), deadLetters: await count(dead) };
     },
     async deadLetters() {
       const url = await nameOf('deadLetterQueueUrl');

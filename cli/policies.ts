@@ -6,8 +6,11 @@ export type Target =
   | `bucket/${string}*`
   | 'table'
   | 'table/index/by-cell'
+  | 'update'
   | 'personalize'
-  | 'consolidate';
+  | 'consolidate'
+  /** Actions that know no resources. */
+  | '*';
 
 export interface Grant {
   readonly actions: readonly string[];
@@ -78,6 +81,19 @@ export const POLICIES: Readonly<Record<string, readonly Grant[]>> = {
   'dlq show': LOOK_AT_MESSAGES,
   'dlq redrive': [...REMOVE_MESSAGES, grant('sqs:SendMessage', 'feedbackQueue')],
   'dlq purge': REMOVE_MESSAGES,
+  doctor: [
+    grant(['lambda:GetAccountSettings', 'lambda:ListEventSourceMappings'], '*'),
+    grant('lambda:GetFunctionConfiguration', 'update', 'personalize', 'consolidate'),
+    INVOKE_PERSONALIZE,
+    grant('sqs:GetQueueAttributes', 'feedbackQueue', 'deadLetterQueue'),
+    grant('sqs:SendMessage', 'feedbackQueue'),
+    FIND,
+    grant('s3:ListBucketVersions', 'bucket'),
+    grant('s3:GetObject', 'bucket/adapters/*', 'bucket/basis/*'),
+    grant('s3:DeleteObjectVersion', 'bucket/adapters/*'),
+    grant('dynamodb:Query', 'table', 'table/index/by-cell'),
+    grant('dynamodb:BatchWriteItem', 'table'),
+  ],
   uplift: [grant('dynamodb:Query', 'table/index/by-cell')],
 };
 

@@ -3,7 +3,7 @@ import { OUTPUT } from '../shared/config/names.ts';
 import { InvalidInputError } from '../shared/errors.ts';
 import { printLine } from './output.ts';
 import { POLICIES, type Target, WITHOUT_CALLS } from './policies.ts';
-import { stackOutput } from './stack-outputs.ts';
+import { regionOfQueue, stackOutput } from './stack-outputs.ts';
 
 interface PolicyOptions {
   readonly outputs?: string;
@@ -34,7 +34,15 @@ async function printPolicy(words: readonly string[], { outputs }: PolicyOptions)
   printLine(JSON.stringify({ Version: '2012-10-17', Statement }, null, 2));
 }
 
-type Root = 'feedbackQueue' | 'deadLetterQueue' | 'bucket' | 'table' | 'personalize' | 'consolidate';
+type Root =
+  | 'feedbackQueue'
+  | 'deadLetterQueue'
+  | 'bucket'
+  | 'table'
+  | 'update'
+  | 'personalize'
+  | 'consolidate'
+  | '*';
 
 function arnOf(target: Target, arns: Readonly<Record<Root, string>>): string {
   const [root = '', ...path] = target.split('/');
@@ -48,15 +56,11 @@ async function arnsOf(outputs: string): Promise<Readonly<Record<Root, string>>> 
   const names = new Map<string, string>();
   for (const name of RESOURCES) names.set(name, await stackOutput(outputs, name));
   const url = names.get(OUTPUT.feedbackQueueUrl)!;
-  const place = /^https?:\/\/(?:sqs\.([a-z0-9-]+)\.|)[^/]*\/(\d{12})\//.exec(url);
-  if (place === null)
+  const account = /^https?:\/\/[^/]+\/(\d{12})\//.exec(url)?.[1];
+  if (account === undefined)
     throw new InvalidInputError(`${outputs}, ${OUTPUT.feedbackQueueUrl}`, url, 'the URL of a queue');
-  const region = place[1] ?? process.env.AWS_REGION ?? 'us-east-1';
-  return arnsFrom(
-    `${region}:${place[2]}`,
-    partitionOf(region),
-    (name) => names.get(name)!.split('/').at(-1)!,
-  );
+  const region = regionOfQueue(url) ?? process.env.AWS_REGION ?? 'us-east-1';
+  return arnsFrom(`${region}:${account}`, partitionOf(region), (name) => names.get(name)!.split('/').at(-1)!);
 }
 
 const RESOURCES = [
@@ -64,6 +68,7 @@ const RESOURCES = [
   OUTPUT.deadLetterQueueUrl,
   OUTPUT.bucketName,
   OUTPUT.tableName,
+  OUTPUT.updateFunctionName,
   OUTPUT.personalizeFunctionName,
   OUTPUT.consolidateFunctionName,
 ] as const;
@@ -79,8 +84,10 @@ function arnsFrom(
     deadLetterQueue: arn('sqs', nameOf(OUTPUT.deadLetterQueueUrl)),
     bucket: `arn:${partition}:s3:::${nameOf(OUTPUT.bucketName)}`,
     table: arn('dynamodb', `table/${nameOf(OUTPUT.tableName)}`),
+    update: arn('lambda', `function:${nameOf(OUTPUT.updateFunctionName)}`),
     personalize: arn('lambda', `function:${nameOf(OUTPUT.personalizeFunctionName)}`),
     consolidate: arn('lambda', `function:${nameOf(OUTPUT.consolidateFunctionName)}`),
+    '*': '*',
   };
 }
 

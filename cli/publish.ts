@@ -8,7 +8,7 @@ import { EXIT, ExitError, interruption, told } from './exit.ts';
 import { measureLines, readJsonLines } from './json-lines.ts';
 import { createProgress, printJson, printLine, printProblem } from './output.ts';
 import { PublishJournal } from './publish-journal.ts';
-import { knownLearningSettings, resourceName } from './stack-outputs.ts';
+import { knownLearningSettings, regionOfQueue, resourceName } from './stack-outputs.ts';
 
 interface PublishOptions {
   queueUrl?: string;
@@ -82,7 +82,7 @@ async function publish(file: string, options: PublishOptions): Promise<void> {
     import('../shared/feedback/sqs-queue.ts'),
     import('../shared/feedback/publisher.ts'),
   ]);
-  const region = /^https?:\/\/sqs\.([a-z0-9-]+)\./.exec(queueUrl)?.[1];
+  const region = regionOfQueue(queueUrl);
   const client = sqsClient(region === undefined ? {} : { region });
   const queue = new SqsFeedbackQueue(client, queueUrl);
   const journal = new PublishJournal([queueUrl, (await queue.createdAt()) ?? '', batchId]);

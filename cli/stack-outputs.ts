@@ -32,6 +32,11 @@ export async function stackOutput(file: string, name: OutputName): Promise<strin
   throw new InvalidInputError(file, `${found.length} stacks with ${name}`, 'one');
 }
 
+/** The region in the URL of a queue; undefined for that of a local stack. */
+export function regionOfQueue(url: string): string | undefined {
+  return /^https?:\/\/sqs\.([a-z0-9-]+)\./.exec(url)?.[1];
+}
+
 /** The values of an output in all stacks of the file. */
 async function outputsNamed(file: string, name: OutputName): Promise<string[]> {
   let text: string;

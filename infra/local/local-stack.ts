@@ -12,6 +12,7 @@ import { AsyncEvents } from './lambda/async-events.ts';
 import { startLambdaEndpoint } from './lambda/endpoint.ts';
 import type { ColdStart, LocalFunction } from './lambda/function.ts';
 import type { FunctionFailure } from './lambda/protocol.ts';
+import type { EventSourceMapping } from './lambda/reads.ts';
 import { Metrics } from './metrics.ts';
 import { provision } from './provision/provision.ts';
 import type { Services } from './provision/resource.ts';
@@ -132,10 +133,11 @@ export class LocalStack {
     });
     const stores = await startStores(options, permissions, closers);
     const functions = new Map<string, LocalFunction>();
+    const mappings: EventSourceMapping[] = [];
     const asyncEvents = new AsyncEvents(clock);
     closers.push(() => Promise.all([...functions.values()].map((target) => target.close())));
     const lambda = await startLambdaEndpoint(
-      functions,
+      { functions, mappings },
       asyncEvents,
       ports.lambda ?? 0,
       permissions.authorize,
@@ -162,6 +164,7 @@ export class LocalStack {
       functions,
       functionUrls: [],
       eventSources: [],
+      mappings,
       schedules: [],
     };
     closers.push(() => Promise.all(services.functionUrls.map((url) => url.close())));

@@ -60,6 +60,25 @@ export class SqsFeedbackQueue implements FeedbackQueue {
     return answer?.Attributes?.CreatedTimestamp;
   }
 
+  /**
+   * Messages that are visible, delayed or in flight, about.
+   * @throws as {@link sendBatch}
+   */
+  async size(): Promise<number> {
+    const names = [
+      'ApproximateNumberOfMessages',
+      'ApproximateNumberOfMessagesDelayed',
+      'ApproximateNumberOfMessagesNotVisible',
+    ] as const;
+    const command = new GetQueueAttributesCommand({ QueueUrl: this.#queueUrl, AttributeNames: [...names] });
+    try {
+      const { Attributes = {} } = await this.#client.send(command);
+      return names.reduce((sum, name) => sum + Number(Attributes[name] ?? 0), 0);
+    } catch (cause) {
+      throw this.#translated(cause);
+    }
+  }
+
   #translated(cause: unknown): AttuneError {
     const { name, message } = cause instanceof Error ? cause : { name: 'Error', message: String(cause) };
     // A refused connection arrives as an AggregateError without a message of its own.

@@ -108,6 +108,7 @@ const RUNS: Readonly<Record<string, readonly Run[]>> = {
     { args: ['nobody', '--to', '1'], ...missing },
   ],
   uplift: [{ args: [] }],
+  doctor: [{ args: [] }],
   export: [
     { args: ['ada', '--to', 'export'], ...traces(1) },
     { args: ['ada', '--to', 'peft', '--format', 'peft'] },

@@ -2,10 +2,10 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { AccessDenied, type Authorize, accessKeyOf } from '../iam/permissions.ts';
 import { closeServer, listen } from '../listen.ts';
 import type { AsyncEvents } from './async-events.ts';
-import type { LocalFunction } from './function.ts';
+import { answerRead, functionName, type LambdaState } from './reads.ts';
 import { PAYLOAD_LIMIT_BYTES, readBody } from './request-body.ts';
 
-/** The local Invoke API of Lambda. */
+/** The local API of Lambda: Invoke, and the reads of `attune doctor`. */
 export interface LambdaEndpoint {
   readonly endpoint: string;
   close(): Promise<void>;
@@ -14,19 +14,18 @@ export interface LambdaEndpoint {
 const INVOKE_PATH = /^\/2015-03-31\/functions\/([^/]+)\/invocations$/;
 
 /**
- * Starts the Invoke API on the loopback interface.
- * @param functions by name
+ * Starts the API on the loopback interface.
  * @throws InvalidConfigurationError when the port is in use
  */
 export async function startLambdaEndpoint(
-  functions: ReadonlyMap<string, LocalFunction>,
+  state: LambdaState,
   asyncEvents: AsyncEvents,
   port: number,
   authorize: Authorize = () => {},
 ): Promise<LambdaEndpoint> {
   const server = createServer((request, response) => {
     request.on('error', () => {});
-    invoke(functions, asyncEvents, authorize, request, response).catch((error: unknown) => {
+    respond(state, asyncEvents, authorize, request, response).catch((error: unknown) => {
       if (error instanceof AccessDenied) fail(response, 403, 'AccessDeniedException', error.message);
       else fail(response, 500, 'ServiceException', String(error));
     });
@@ -35,13 +34,19 @@ export async function startLambdaEndpoint(
   return { endpoint, close: () => closeServer(server) };
 }
 
-async function invoke(
-  functions: ReadonlyMap<string, LocalFunction>,
+async function respond(
+  state: LambdaState,
   asyncEvents: AsyncEvents,
   authorize: Authorize,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
+  const read = answerRead(request, state, authorize);
+  if (read === 'no-function') return fail(response, 404, 'ResourceNotFoundException', 'Function not found');
+  if (read !== undefined) {
+    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(read));
+    return;
+  }
   const { pathname } = new URL(request.url ?? '/', 'http://localhost');
   const reference = INVOKE_PATH.exec(pathname)?.[1];
   if (request.method !== 'POST' || reference === undefined) {
@@ -49,11 +54,11 @@ async function invoke(
       response,
       501,
       'NotImplemented',
-      `${request.method} ${pathname}: the local Lambda supports only Invoke`,
+      `${request.method} ${pathname}: the local Lambda supports only Invoke and three reads`,
     );
   }
   const name = functionName(decodeURIComponent(reference));
-  const target = functions.get(name);
+  const target = state.functions.get(name);
   if (target === undefined)
     return fail(response, 404, 'ResourceNotFoundException', `Function not found: ${name}`);
 
@@ -88,13 +93,6 @@ async function invoke(
   } else {
     fail(response, 400, 'InvalidParameterValueException', `Unknown invocation type: ${type}`);
   }
-}
-
-/**
- * Invoke accepts a name, an ARN or a partial ARN, each with an optional version or alias suffix.
- */
-function functionName(reference: string): string {
-  return reference.replace(/^.*function:/, '').split(':')[0] ?? '';
 }
 
 function fail(response: ServerResponse, status: number, type: string, message: string): void {

@@ -9,6 +9,8 @@ export interface FunctionConfiguration {
   /** For example, `index.handler` is the export `handler` of `index.mjs`. */
   readonly handler: string;
   readonly environment: Readonly<Record<string, string>>;
+  /** The environment variables of the template alone. */
+  readonly variables?: Readonly<Record<string, string>> | undefined;
   readonly memoryMb: number;
   readonly timeoutSeconds: number;
   /** Maximum number of concurrent events. */

@@ -44,5 +44,13 @@ export const eventSourceMapping: Provisioner = (resource, services) => {
     services.reportFault,
   );
   if (properties.Enabled) services.eventSources.push(source);
+  const most = properties.ScalingConfig?.MaximumConcurrency;
+  services.mappings.push({
+    UUID: resource.logicalId,
+    EventSourceArn: properties.EventSourceArn,
+    FunctionArn: target.configuration.arn,
+    State: properties.Enabled ? 'Enabled' : 'Disabled',
+    ...(most !== undefined && { ScalingConfig: { MaximumConcurrency: most } }),
+  });
   return { ref: resource.logicalId, attributes: { Id: resource.logicalId } };
 };

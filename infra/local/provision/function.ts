@@ -69,6 +69,7 @@ export const lambdaFunction: Provisioner = (resource, services) => {
       codeFolder,
       handler: properties.Handler,
       environment,
+      variables: properties.Environment?.Variables,
       memoryMb: properties.MemorySize,
       timeoutSeconds: properties.Timeout,
       concurrency: Math.min(

@@ -10,6 +10,7 @@ import type { Permissions } from '../iam/permissions.ts';
 import type { AsyncEvents } from '../lambda/async-events.ts';
 import type { ColdStart, LocalFunction } from '../lambda/function.ts';
 import type { FunctionUrl } from '../lambda/function-url.ts';
+import type { EventSourceMapping } from '../lambda/reads.ts';
 import type { LocalS3 } from '../s3/server.ts';
 import type { Schedule } from '../schedule.ts';
 import type { LocalSqs } from '../sqs.ts';
@@ -37,6 +38,7 @@ export interface Services {
   readonly functions: Map<string, LocalFunction>;
   readonly functionUrls: FunctionUrl[];
   readonly eventSources: EventSource[];
+  readonly mappings: EventSourceMapping[];
   readonly schedules: Schedule[];
 }
 

@@ -23,7 +23,11 @@ test.each([
   ['sqs', () => startSqs({ port })],
   ['dynamodb', () => startDynamoDb({ port })],
   ['s3', () => startS3({ port })],
-  ['lambda', () => startLambdaEndpoint(new Map(), new AsyncEvents(new ManualClock(0)), port)],
+  [
+    'lambda',
+    () =>
+      startLambdaEndpoint({ functions: new Map(), mappings: [] }, new AsyncEvents(new ManualClock(0)), port),
+  ],
 ])('%s refuses a port that another program uses', async (service, start) => {
   await expect(start()).rejects.toThrow(
     new InvalidConfigurationError(

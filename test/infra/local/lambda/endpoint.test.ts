@@ -27,7 +27,11 @@ beforeAll(async () => {
       return 'request-2';
     },
   } as unknown as AsyncEvents;
-  endpoint = await startLambdaEndpoint(new Map([['echo', echo]]), asyncEvents, 0);
+  endpoint = await startLambdaEndpoint(
+    { functions: new Map([['echo', echo]]), mappings: [] },
+    asyncEvents,
+    0,
+  );
   const credentials = { accessKeyId: 'local', secretAccessKey: 'local' };
   client = new LambdaClient({
     endpoint: endpoint.endpoint,
@@ -98,7 +102,7 @@ describe('the Lambda endpoint', () => {
     const response = await fetch(`${endpoint.endpoint}/2015-03-31/functions`);
     expect(response.status).toBe(501);
     expect(await response.json()).toMatchObject({
-      message: 'GET /2015-03-31/functions: the local Lambda supports only Invoke',
+      message: 'GET /2015-03-31/functions: the local Lambda supports only Invoke and three reads',
     });
   });
 });

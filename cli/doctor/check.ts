@@ -1,0 +1,75 @@
+import type { LambdaClient } from '@aws-sdk/client-lambda';
+import type { OUTPUT } from '../../shared/config/names.ts';
+import type { LearningSettings } from '../../shared/config/settings.ts';
+import type { Deployment } from '../deployment.ts';
+
+/** Time passes only through this. */
+export interface Pace {
+  /** Milliseconds of a clock that never goes back. */
+  readonly now: () => number;
+  readonly wait: (ms: number) => Promise<void>;
+}
+
+/** What checks look at. */
+export interface DoctorServices {
+  readonly deployment: Deployment;
+  readonly lambda: LambdaClient;
+  readonly settings: LearningSettings;
+  readonly output: (name: (typeof OUTPUT)[keyof typeof OUTPUT]) => Promise<string>;
+  readonly pace: Pace;
+}
+
+/** What a check found. */
+export interface Finding {
+  readonly status: 'ok' | 'warning' | 'failed';
+  readonly found: string;
+  /** What to do about it; none where all is well. */
+  readonly advice?: string;
+}
+
+export interface CheckResult extends Finding {
+  readonly check: string;
+}
+
+export const ok = (found: string): Finding => ({ status: 'ok', found });
+export const warning = (found: string, advice: string): Finding => ({ status: 'warning', found, advice });
+export const failed = (found: string, advice: string): Finding => ({ status: 'failed', found, advice });
+
+/** Runs a check; what it throws is a finding, too. */
+export async function run(check: string, find: () => Promise<Finding>): Promise<CheckResult> {
+  try {
+    return { check, ...(await find()) };
+  } catch (error) {
+    return { check, ...findingOf(error) };
+  }
+}
+
+function findingOf(error: unknown): Finding {
+  const names = namesOf(error);
+  const found = error instanceof Error ? error.message || error.name : String(error);
+  const matches = (pattern: RegExp) => pattern.test(`${names} ${found}`);
+  if (matches(/AccessDenied|not authorized/))
+    return failed(found, 'allow it: attune policy doctor prints all that this command needs');
+  if (matches(/CredentialsProvider/)) return failed(found, NO_CREDENTIALS);
+  if (matches(/ExpiredToken|UnrecognizedClient|InvalidClientTokenId|SignatureDoesNotMatch/))
+    return failed(
+      found,
+      'AWS does not accept these credentials: sign in again (aws sso login), or name others (AWS_PROFILE)',
+    );
+  if (matches(/ResourceNotFound|QueueDoesNotExist|NonExistentQueue|NoSuchBucket/))
+    return failed(
+      found,
+      'deploy the stack in this account and region, or name the outputs of the one that is meant',
+    );
+  return failed(
+    found,
+    'run it again; when it fails again, look at the network and at the AWS health dashboard',
+  );
+}
+
+export const NO_CREDENTIALS = 'sign in (aws sso login or aws configure), or name a profile (AWS_PROFILE)';
+
+function namesOf(error: unknown): string {
+  if (!(error instanceof Error)) return '';
+  return `${error.name} ${namesOf(error.cause)}`;
+}

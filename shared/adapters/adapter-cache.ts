@@ -1,8 +1,8 @@
 import type { Loaded } from './adapter-store.ts';
 
 /**
- * Adapters of recently updated users in a warm container: least recently used go first when their bytes exceed the limit. A stale
- * entry is harmless, since its commit fails on the ETag.
+ * Adapters of recently updated users in a warm container. The least recently used are dropped when
+ * their bytes exceed the limit. A stale entry is harmless, because its commit fails on the ETag.
  */
 export class AdapterCache {
   readonly #entries = new Map<string, { loaded: Loaded; bytes: number }>();

@@ -58,8 +58,8 @@ export async function* adapterHistory(
 }
 
 /**
- * Takes a user's adapter away, so that the next event starts a new one. Earlier versions stay in the bucket. For an adapter of which
- * no version can be read.
+ * Takes a user's adapter away, so that the next event starts a new one. Earlier versions stay in
+ * the bucket. For an adapter of which no version can be read.
  * @throws NotFoundError when the user has no adapter; UnavailableError
  */
 export async function startAnew(
@@ -72,13 +72,14 @@ export async function startAnew(
 }
 
 /**
- * Makes what the adapter had learned at an earlier version its newest version. Events that were applied since stay applied: they are
- * not learned again when they are delivered again. Later events go on from here. A newest version whose bytes are damaged is passed
- * over, and what only that version had applied is lost.
+ * Makes the learned state of an earlier version the newest version. Events applied since stay
+ * applied: a redelivery does not learn them again. Later events continue from here. A damaged
+ * newest version is skipped, and what only that version had applied is lost.
  * @param to the earlier version
  * @param now epoch milliseconds
- * @throws NotFoundError when the user has no adapter, or S3 has that version no more; InvalidInputError when it is no earlier version;
- * ConflictError when other writers kept winning; UnavailableError
+ * @throws NotFoundError when the user has no adapter, or S3 no longer has that version;
+ * InvalidInputError when it is not an earlier version; ConflictError when other writers won every
+ * attempt; UnavailableError
  */
 export async function rollBack(
   userKey: string,
@@ -101,7 +102,7 @@ export async function rollBack(
   }
 }
 
-/** The newest version that can be read, with the ETag of what stands at the key. */
+/** The newest readable version, with the ETag of the object at the key. */
 async function newest(
   userKey: string,
   objects: Pick<ObjectStore, 'versions' | 'get'>,
@@ -116,7 +117,7 @@ async function newest(
       `${damage.message}; no earlier version can be read, --to 0 lets the user start anew`,
     );
   }
-  // The damaged one had the version after it.
+  // The damaged version is one higher.
   return { adapter: { ...readable.adapter, version: readable.adapter.version + 1 }, etag };
 }
 

@@ -20,11 +20,14 @@ import {
 import { decodeState, encodeState, stateContent } from './learner-state.ts';
 import { NO_RECENT_ITEMS, type RecentItems, recentItemsOf } from './recent-items.ts';
 
-/** A user's adapter as it stands in S3: weights to serve, the state to learn on from, and what makes commits exactly-once. */
+/**
+ * A user's adapter as stored in S3: weights to serve, the state to continue learning from, and the
+ * data that makes commits exactly-once.
+ */
 export interface StoredAdapter {
   /** SHA-256 of the user id, hex. */
   readonly userKey: string;
-  /** Commits so far; the first is 1. */
+  /** Number of commits; the first is 1. */
   readonly version: number;
   /** Epoch milliseconds. */
   readonly createdAt: number;
@@ -35,18 +38,24 @@ export interface StoredAdapter {
   /** s = scalingFactor / rank. */
   readonly scale: number;
   readonly state: LearnerState;
-  /** A, r×d; of the learner 'bayesian' that of the basis, and empty before there is one. */
+  /** A, r×d. For the learner 'bayesian' the A of the basis, empty without one. */
   readonly a: Float32Array;
-  /** B and offset, solved under the skills of `skillsVersion`. */
+  /** B and offset, solved under the population model of version `skillsVersion`. */
   readonly weights: LoraWeights;
   readonly skillsVersion: number;
   /** Hashes of the event ids applied last, oldest first; see recent-events.ts. */
   readonly recentEvents: BigUint64Array;
-  /** The items interacted with last; absent where none is known, as in objects of earlier versions. */
+  /**
+   * The items of the last interactions; absent when none is known, as in objects of earlier
+   * versions.
+   */
   readonly recentItems?: RecentItems;
-  /** Of the newest update, whose version an adapter that was rolled back has passed; null for adapters made by hand. */
+  /**
+   * The episode of the newest update. After a rollback the adapter's version is higher. Null for
+   * adapters made by hand.
+   */
   readonly lastEpisode: Episode | null;
-  /** What else its writer keeps with it. */
+  /** Other data of the writer. */
   readonly annotations?: Readonly<Record<string, string>>;
 }
 
@@ -101,7 +110,7 @@ export function encodeAdapter(adapter: StoredAdapter): Uint8Array {
   const { state, weights, lastEpisode, embeddingDim: d, rank: r } = adapter;
   const { tensors, content: stateDocument } = encodeState(state, adapter);
   tensors.recent_events = { shape: [adapter.recentEvents.length], values: adapter.recentEvents };
-  // Tensors that an earlier version does not know, it ignores.
+  // Earlier versions ignore tensors that they do not know.
   const { keys, lastAt, kinds, sums } = adapter.recentItems ?? NO_RECENT_ITEMS;
   if (keys.length > 0) {
     tensors[RECENT_ITEMS] = { shape: [keys.length], values: keys };
@@ -204,7 +213,7 @@ export function loraOf({ embeddingDim, rank, scale, a, weights }: StoredAdapter)
 function readRecentItems(reader: TensorReader): RecentItems {
   const count = reader.rows(RECENT_ITEMS);
   const keys = reader.read(RECENT_ITEMS, BigUint64Array, [count]);
-  // Objects of earlier versions have the keys alone.
+  // Objects of earlier versions have only the keys.
   if (!reader.has(`${RECENT_ITEMS}.sums`)) return recentItemsOf(keys);
   return {
     keys,

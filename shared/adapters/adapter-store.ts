@@ -6,13 +6,16 @@ import { decodeTensors } from '../storage/safetensors.ts';
 import { decodeAdapter, encodeAdapter, type StoredAdapter } from './adapter-object.ts';
 import { decodeTombstone, encodeTombstone, isTombstone, type Tombstone } from './tombstone.ts';
 
-/** An adapter with the ETag of the object that it was read from; the next commit replaces exactly that object. */
+/** An adapter with the ETag of its object. The next commit replaces exactly that object. */
 export interface Loaded {
   readonly adapter: StoredAdapter;
   readonly etag: string;
 }
 
-/** What stands at a user's key: an adapter, the tombstone of a forgotten user, damaged bytes, or nothing. */
+/**
+ * What stands at a user's key: an adapter, the tombstone of a forgotten user, damaged bytes, or
+ * nothing.
+ */
 export type Place =
   | Sound
   | {
@@ -39,8 +42,8 @@ export class AdapterStore {
   }
 
   /**
-   * For readers, to whom a forgotten user is a user without an adapter. In place of a damaged adapter it is the newest earlier version
-   * that can be read.
+   * For readers, to whom a forgotten user is a user without an adapter. In place of a damaged
+   * adapter it is the newest earlier version that can be read.
    * @param cached what the caller holds already; it is returned as it is when S3 has nothing newer
    * @throws UnavailableError
    */
@@ -74,8 +77,8 @@ export class AdapterStore {
   }
 
   /**
-   * @param replaces ETag of what stood at the key when `adapter` was made; undefined where there was nothing
-   * @throws ConflictError when somebody else wrote since, UnavailableError
+   * @param replaces ETag of the object that `adapter` was made from; undefined when there was none
+   * @throws ConflictError when another writer was first, UnavailableError
    */
   async commit(adapter: StoredAdapter, replaces: string | undefined): Promise<Loaded> {
     const { etag } = await this.#objects.put(
@@ -87,8 +90,8 @@ export class AdapterStore {
   }
 
   /**
-   * Puts a tombstone where the adapter stood; earlier versions remain.
-   * @throws ConflictError when somebody else wrote since, UnavailableError
+   * Replaces the adapter with a tombstone; earlier versions remain.
+   * @throws ConflictError when another writer was first, UnavailableError
    */
   async bury(tombstone: Tombstone, replaces: string | undefined): Promise<void> {
     await this.#objects.put(adapterKey(tombstone.userKey), encodeTombstone(tombstone), conditionOf(replaces));

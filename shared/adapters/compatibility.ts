@@ -5,8 +5,9 @@ import type { SharedLearning } from '../population/shared-learning.ts';
 import type { StoredAdapter } from './adapter-object.ts';
 
 /**
- * Whether what an adapter has learned still means something under the deployment's settings. After another embedding model, length,
- * rank, scale or learner it does not: the user starts anew, from the newest skills, and the earlier versions stay in the bucket.
+ * Whether an adapter fits the deployment's settings. With another embedding model, length, rank,
+ * scale or learner it does not: the user starts anew from the population model, and earlier
+ * versions stay in the bucket.
  */
 export function fitsDeployment(
   adapter: StoredAdapter,
@@ -22,21 +23,24 @@ export function fitsDeployment(
 }
 
 /**
- * Whether a user goes on from an adapter under the basis in force: from one that it cannot be carried over from, the user starts anew as
- * after other settings.
+ * Whether a user continues from an adapter under the current basis. A user starts anew when the
+ * adapter cannot be carried over, as after a change of settings.
  */
 export function canContinue(adapter: StoredAdapter, settings: LearningSettings, model: Model): boolean {
   return fitsDeployment(adapter, settings) && knowsBasisOf(model, adapter.state);
 }
 
-/** Whether an adapter fits the settings, but not the basis in force nor any before it. */
+/**
+ * Whether an adapter fits the settings, but neither the current basis nor an earlier one that can
+ * be carried over.
+ */
 export function missesBasis(adapter: StoredAdapter, settings: LearningSettings, model: Model): boolean {
   return fitsDeployment(adapter, settings) && !knowsBasisOf(model, adapter.state);
 }
 
 /**
- * What is shared, read again where the adapter is under a basis that this container does not know of yet: another container may have
- * carried it over already.
+ * What all users share, read again from S3 when the adapter has a basis that this container does
+ * not know: another container may have carried it over.
  * @param adapter undefined for a user without one
  * @throws CorruptObjectError, UnavailableError
  */

@@ -10,7 +10,7 @@ export interface Removed {
   /** Versions of the adapter, delete markers included. */
   readonly adapterVersions: number;
   readonly episodes: number;
-  /** Versions of episodes that waited for the ReasoningBank. */
+  /** Versions of pending episodes. */
   readonly pendingEpisodes: number;
   /** Versions of quarantined messages. */
   readonly quarantined: number;
@@ -26,10 +26,10 @@ const MAX_ATTEMPTS = 20;
 const DAY_MS = 86_400_000;
 
 /**
- * Puts a tombstone in the place of a user's adapter, unless one is in force already. From then on nothing of the user is written
- * but by whoever was at it before: let those finish, and remove after that.
+ * Replaces a user's adapter with a tombstone, unless there is one already. From then on only
+ * updates that had started before can write about the user. Wait for those to end, then remove.
  * @param now epoch milliseconds
- * @throws ConflictError when other writers kept winning; UnavailableError
+ * @throws ConflictError when other writers won every attempt; UnavailableError
  */
 export async function buryUser(
   userKey: string,
@@ -50,8 +50,8 @@ export async function buryUser(
 }
 
 /**
- * Removes all that is kept of a user, every version of it, but for the tombstone. May be done again at any time, and goes on where
- * it was interrupted.
+ * Removes everything about a user, all versions of it, but the tombstone. Can be repeated at any
+ * time, and continues after an interruption.
  * @throws UnavailableError
  */
 export async function removeUser(userKey: string, records: UserRecords): Promise<Removed> {
@@ -97,7 +97,7 @@ export async function remainsOf(userKey: string, records: UserRecords): Promise<
   return remains;
 }
 
-/** Versions under a prefix, read to the end before any is removed. */
+/** Versions under a prefix, listed to the end before any is removed. */
 async function kept(
   objects: Pick<ObjectStore, 'versionsUnder'>,
   prefix: string,

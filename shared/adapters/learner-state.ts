@@ -38,18 +38,21 @@ const bayesian = z.strictObject({
 
 const sgd = z.strictObject({ learner: z.literal('sgd'), steps: count, count, rewardSum: real, record });
 
-/** What of a learner's state is not tensors. */
+/** The part of a learner's state that is not tensors. */
 export const stateContent = z.discriminatedUnion('learner', [bayesian, sgd]);
 export type StateContent = z.output<typeof stateContent>;
 
-/** Sizes of the adapter that a state belongs to. */
+/** Sizes of the adapter of a state. */
 interface Shape {
   readonly embeddingDim: number;
   readonly rank: number;
   readonly scale: number;
 }
 
-/** A learner's state as tensors and the rest. A and B themselves, `lora_A` and `lora_B`, are the adapter's to write. */
+/**
+ * A learner's state as tensors and content. The caller writes A and B themselves, `lora_A` and
+ * `lora_B`.
+ */
 export function encodeState(
   state: LearnerState,
   { embeddingDim: d, rank: r }: Shape,
@@ -79,7 +82,7 @@ function encodeBayesian(
     'statistics.gram': { shape: [gram.length], values: gram },
     'statistics.moment': { shape: [moment.length], values: moment },
   };
-  // Tensors that an earlier version does not know, it ignores: so it reads the rest of the state.
+  // Earlier versions ignore tensors that they do not know, and read the rest of the state.
   if (picks !== null) {
     const { sum, squares, ranking } = picks;
     tensors['picks.sum'] = { shape: [sum.length], values: sum };

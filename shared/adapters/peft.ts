@@ -5,18 +5,18 @@ import type { LoraAdapter } from '../lora/forward.ts';
 import { layOutTensors, readTensors, type TensorFile } from '../storage/safetensors.ts';
 import { parseStored } from '../validation/faults.ts';
 
-/** The two files that Hugging Face PEFT keeps a LoRA adapter in. */
+/** The two files of a LoRA adapter in Hugging Face PEFT. */
 export interface PeftFiles {
   readonly 'adapter_model.safetensors': Uint8Array;
   readonly 'adapter_config.json': string;
 }
 
-/** The module that an adapter changes: PEFT names tensors by it. A user's embeddings pass through one linear layer. */
+/** Name of the adapted module in PEFT's tensor names: one linear layer over a user's embeddings. */
 const MODULE = 'embedding';
 const PREFIX = 'base_model.model.';
 const KEY = /^(?:base_model\.model\.)?(.+)\.lora_([AB])(?:\.[^.]+)?\.weight$/;
 
-/** Options that do not change what the saved matrices compute, whatever their value. */
+/** Options that never change what the saved matrices compute. */
 const HARMLESS: ReadonlySet<string> = new Set([
   'auto_mapping',
   'base_model_name_or_path',
@@ -30,7 +30,7 @@ const HARMLESS: ReadonlySet<string> = new Set([
   'target_modules',
   'task_type',
 ]);
-/** Options that some values of are plain LoRA. */
+/** Options with their values that are plain LoRA. */
 const ALLOWED: Readonly<Record<string, readonly unknown[]>> = {
   bias: ['none'],
   init_lora_weights: [true, false, 'gaussian'],
@@ -50,9 +50,10 @@ const config = z.looseObject({
 });
 
 /**
- * The adapter as PEFT's `PeftModel.from_pretrained` and `set_peft_model_state_dict` load it: over a module named `embedding`, a
- * linear layer of d in and d out (the identity, for personalised embeddings y = x + s·B·A·x; PEFT's LoraLayer computes
- * W·x + (lora_alpha/r)·B·A·x). The user's offset has no place there.
+ * Writes the adapter for PEFT's `PeftModel.from_pretrained` and `set_peft_model_state_dict`: over a
+ * module named `embedding`, a linear layer of d in and d out (the identity, for personalised
+ * embeddings y = x + s·B·A·x; PEFT's LoraLayer computes W·x + (lora_alpha/r)·B·A·x). PEFT has no
+ * place for the user's offset.
  * @throws InvalidInputError when the adapter has no basis yet
  */
 export function exportPeft({ basis, b }: LoraAdapter): PeftFiles {
@@ -90,9 +91,11 @@ export function exportPeft({ basis, b }: LoraAdapter): PeftFiles {
 }
 
 /**
- * An adapter from PEFT's files. They must hold one LoRA module of d in and d out; its scaling is lora_alpha/r, or lora_alpha/√r with
- * `use_rslora` (Kalajdzievski 2023). float32, float16 and bfloat16 are read.
- * @throws CorruptObjectError when a file is malformed; InvalidInputError when the adapter is one that y = x + s·B·A·x cannot be
+ * Reads an adapter from PEFT's files. They must hold one LoRA module of d in and d out. Its scaling
+ * is lora_alpha/r, or lora_alpha/√r with `use_rslora` (Kalajdzievski 2023). Reads float32, float16
+ * and bfloat16.
+ * @throws CorruptObjectError when a file is malformed; InvalidInputError when the adapter is not of
+ * the form y = x + s·B·A·x
  */
 export function importPeft(files: PeftFiles): LoraAdapter & { readonly basis: DownProjection } {
   const settings = readConfig(files['adapter_config.json']);
@@ -175,8 +178,8 @@ function findModule({ tensors }: TensorFile): { a: Float32Tensor; b: Float32Tens
 }
 
 /**
- * The first value whose key matches a module's name, or the end of it after a dot, as a regular expression (PEFT's
- * `get_pattern_key`).
+ * The first value whose key matches a module's name, or its end after a dot, as a regular
+ * expression (PEFT's `get_pattern_key`).
  */
 function patternOf(
   option: string,
@@ -187,8 +190,8 @@ function patternOf(
 }
 
 /**
- * @throws InvalidInputError for Python's own syntax, which JavaScript does not read or reads as something else; the flag `u` refuses
- * `\\A`, `\\Z` and other escapes without a meaning
+ * @throws InvalidInputError for Python's own syntax, which JavaScript does not read or reads as
+ * something else; the flag `u` refuses `\\A`, `\\Z` and other escapes without a meaning
  */
 function expressionOf(option: string, key: string): RegExp {
   try {

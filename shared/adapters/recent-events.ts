@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 
 /**
- * The event ids that an adapter has applied last, as 64-bit hashes, oldest first. An event found here has taken effect already.
- * Two ids of one user meet in 64 bits with probability below 1e-16 per event.
+ * The ids of the events applied last, as 64-bit hashes, oldest first. An event found here is a
+ * duplicate. Two ids of one user collide with probability below 1e-16 per event.
  */
 export const RECENT_EVENTS_KEPT = 2_048;
 

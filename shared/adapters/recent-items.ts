@@ -1,17 +1,21 @@
 import { INTERACTION_KINDS, type InteractionKind } from '../interaction-kinds.ts';
 
 /**
- * The items that a user has interacted with last, each once, in order of its last interaction, oldest first. A recommendation leaves
- * them out, and an explanation names those that pulled. All arrays but `keys` hold zeros for items met before these were kept.
+ * The items of a user's last interactions, each once, in the order of its last interaction, oldest
+ * first. Recommendations exclude them, and explanations name those with the largest pull. For items
+ * of earlier versions, all arrays but `keys` hold zeros.
  */
 export interface RecentItems {
   /** 64-bit keys of the items. */
   readonly keys: BigUint64Array;
-  /** When the last interaction occurred, seconds since 1970; 0 where it is not known. */
+  /** Time of the last interaction, seconds since 1970; 0 when unknown. */
   readonly lastAt: Uint32Array;
-  /** What the user did with the item, a bit of {@link KIND_BITS} for each kind; 0 where it is not known. */
+  /** Kinds of interaction with the item, one bit of {@link KIND_BITS} each; 0 when unknown. */
   readonly kinds: Uint8Array;
-  /** Of every item three numbers: how many rewards, Σr, and Σβ, the item effects known when they were learned. */
+  /**
+   * Three numbers per item: the number of rewards, Σr, and Σβ, the item effects known when the
+   * rewards were learned.
+   */
   readonly sums: Float32Array;
 }
 
@@ -26,7 +30,7 @@ export interface Meeting {
   /** Seconds since 1970. */
   readonly at: number;
   readonly kind: InteractionKind;
-  /** Null where the interaction had a target embedding. */
+  /** Null when the interaction had a target embedding. */
   readonly reward: number | null;
   /** β of the item when the interaction was learned. */
   readonly itemEffect: number;
@@ -53,7 +57,10 @@ interface Met {
   sums: [rewards: number, reward: number, effect: number];
 }
 
-/** The newest {@link RECENT_ITEMS_KEPT} of `recent` followed by `added`. Does not depend on how `added` is cut into calls. */
+/**
+ * The newest {@link RECENT_ITEMS_KEPT} of `recent` followed by `added`. The result does not depend
+ * on how `added` is split into calls.
+ */
 export function addRecentItems(recent: RecentItems, added: readonly Meeting[]): RecentItems {
   if (added.length === 0) return recent;
   const inOrder = new Map<bigint, Met>();
@@ -70,7 +77,7 @@ export function addRecentItems(recent: RecentItems, added: readonly Meeting[]): 
     met.lastAt = Math.min(LATEST, Math.max(met.lastAt, at));
     met.kinds |= KIND_BITS[kind];
     if (reward !== null) {
-      // Rounded as they are stored, or the sums would depend on where updates are cut.
+      // Rounded as in storage, so that the sums do not depend on how updates are split.
       const [rewards, sum, effects] = met.sums;
       met.sums = [rewards + 1, Math.fround(sum + reward), Math.fround(effects + itemEffect)];
     }
@@ -88,7 +95,8 @@ export function addRecentItems(recent: RecentItems, added: readonly Meeting[]): 
 }
 
 /**
- * The keys of the items that a user met by one of some kinds, from an instant on. What is not known of an item counts as met so.
+ * The keys of items with an interaction of some kind since some time. Items whose kind or time is
+ * unknown are included.
  * @param since seconds since 1970; default from the beginning
  * @param kinds default all
  */

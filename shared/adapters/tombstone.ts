@@ -3,8 +3,8 @@ import type { TensorFile } from '../storage/safetensors.ts';
 import { decodeDocument, encodeDocument } from '../storage/tensor-document.ts';
 
 /**
- * Stands at the key of a forgotten user's adapter, where every commit meets it: events that were still on their way cannot bring
- * the user back. Once it has expired, an event starts a new adapter.
+ * Replaces the adapter of a forgotten user at its key, where every commit finds it, so that late
+ * events cannot bring the user back. After it has expired, an event starts a new adapter.
  */
 export interface Tombstone {
   /** SHA-256 of the user id, hex. */
@@ -14,7 +14,10 @@ export interface Tombstone {
   readonly expiresAt: number;
 }
 
-/** A message lives four days in the feedback queue and fourteen in its dead-letter queue; see infra/feedback-queue.ts. */
+/**
+ * A message lives four days in the feedback queue and fourteen days in its dead-letter queue; see
+ * infra/feedback-queue.ts.
+ */
 export const TOMBSTONE_DAYS = 18;
 
 const FORMAT = 'attune-tombstone';

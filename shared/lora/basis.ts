@@ -4,7 +4,7 @@ import { leadingEigenvectors, orthonormalizeRows } from './eigen.ts';
 import { type FeatureMoments, momentsOfItems } from './feature-moments.ts';
 import { createRandom } from './random.ts';
 
-/** The half of a LoRA adapter that looks at an item: z = s·A·x. */
+/** The down-projection of a LoRA adapter: z = s·A·x. */
 export interface DownProjection {
   /** d, length of the embeddings. */
   readonly embeddingDim: number;
@@ -20,21 +20,25 @@ export interface DownProjection {
 export type AdapterShape = Omit<DownProjection, 'a'>;
 
 /**
- * What all adapters of a deployment share: the frozen LoRA matrix A, the leading uncentred principal directions of the item
- * embeddings, and the projection Π of a reward's features.
+ * What all adapters of a deployment share: the frozen LoRA matrix A, whose rows are the leading
+ * uncentred principal directions of the item embeddings, and the projection Π of the features.
  *
- * For an item x of unit length and z = A·x, an adapter's share of the score, s·⟨x, B·z⟩, is linear in B: it is φ·vec(B)
- * with the feature φ = s·vec(x ⊗ z) of length d·r. Ratings cannot fill so many coefficients, so B is confined to the span
- * of Π (d·r × p), the leading directions of φ over the catalogue: B = unvec(Π·m), φ·vec(B) = (Πᵀφ)·m.
+ * For an item x of unit length and z = A·x, the adapter adds s·⟨x, B·z⟩ to the score. That is
+ * linear in B: φ·vec(B) with the feature φ = s·vec(x ⊗ z) of length d·r. One user's ratings cannot
+ * determine that many coefficients, so B is confined to the span of Π (d·r × p), the leading
+ * directions of φ over the catalogue: B = unvec(Π·m), φ·vec(B) = (Πᵀφ)·m.
  */
 export interface Basis extends DownProjection {
-  /** Hash of the content; adapters name their basis by it. */
+  /** Hash of the content. Adapters refer to their basis by it. */
   readonly id: string;
   /** Π, (d·r)×p, row-major; row i·r + k belongs to B[i][k]. */
   readonly projection: Float32Array;
   /** p, at most 64. */
   readonly projectionDim: number;
-  /** Moments of the features of the items that it was made of. A random basis, and one of an earlier version, has none. */
+  /**
+   * Moments of the features of the items that the basis was computed from. Random bases and bases
+   * of earlier versions have none.
+   */
   readonly moments?: FeatureMoments | undefined;
 }
 
@@ -44,24 +48,24 @@ export interface BasisOptions {
   seed: number | string;
 }
 
-/** Columns of Π unless d·r is smaller. */
+/** Most columns of Π; fewer when d·r is smaller. */
 export const MAX_PROJECTION_DIM = 64;
-/** Largest d·r for which features are computed: with more, there is no basis. */
+/** Largest d·r with features. A larger adapter has no basis. */
 export const MAX_FEATURES = 16_384;
-/** More embeddings than these are sampled evenly; more did not change results. */
+/** Most embeddings to compute a basis from, sampled evenly; more did not change results. */
 export const MAX_SAMPLE = 2_000;
-/** Of those, so many make the moments: eight for each coefficient. */
+/** Most of these to compute the moments from: eight per coefficient. */
 const MAX_MOMENTS_SAMPLE = 512;
 
-/** Number of coefficients P of a reward model: the p of the basis and the user's offset. Without a basis, the offset alone. */
+/** Number of coefficients P: the p of the basis plus the user's offset. Without a basis, 1. */
 export function coefficientCount(basis: Basis | null): number {
   return (basis?.projectionDim ?? 0) + 1;
 }
 
 /**
- * The basis of a catalogue. No feedback is needed. Zero vectors are left out.
+ * Computes a basis from item embeddings, without feedback. Zero vectors are skipped.
  * @param embeddings item embeddings, each of length d
- * @throws InvalidInputError when no embedding has a direction, lengths differ, or a number is not finite
+ * @throws InvalidInputError when all embeddings are zero, lengths differ, or a number is not finite
  */
 export function basisFromEmbeddings(embeddings: readonly Float32Array[], options: BasisOptions): Basis {
   const random = createRandom(`basis ${options.seed}`);
@@ -111,11 +115,12 @@ function momentsOfSample(basis: Basis, sample: readonly ArrayLike<number>[]): Fe
 }
 
 /**
- * A seeded basis for when nothing is known of the embeddings: A has random orthonormal rows a_k. It works for any embeddings, but
- * its coefficients meet few real tastes, so it learns less than one made of a catalogue.
+ * A seeded random basis, for when no embeddings are known: A has random orthonormal rows a_k. It
+ * works for any embeddings, but learns less than a basis of the catalogue, because its coefficients
+ * cover fewer real tastes.
  *
- * Π is what Σφφᵀ has for leading eigenvectors when items lie in all directions alike: the products of two rows of A, symmetrised,
- * then those of a row of A with a direction outside of A.
+ * Π holds the leading eigenvectors of Σφφᵀ for items in uniformly random directions: the products
+ * of two rows of A, symmetrised, then the products of a row of A with a direction outside A.
  */
 export function randomBasis(embeddingDim: number, { rank, scalingFactor, seed }: BasisOptions): Basis {
   const d = embeddingDim;
@@ -147,7 +152,10 @@ export function randomBasis(embeddingDim: number, { rank, scalingFactor, seed }:
   return createBasis({ embeddingDim, rank, scale: scalingFactor / rank, a, projection });
 }
 
-/** Gives a basis its id. @throws InvalidInputError when sizes do not fit each other */
+/**
+ * Adds the id to a basis.
+ * @throws InvalidInputError when sizes do not match
+ */
 export function createBasis(parts: Omit<Basis, 'id' | 'projectionDim'>): Basis {
   const { embeddingDim, rank, scale, a, projection } = parts;
   if (!(Number.isInteger(rank) && rank >= 1 && rank <= 64)) {
@@ -184,9 +192,9 @@ export function createBasis(parts: Omit<Basis, 'id' | 'projectionDim'>): Basis {
 }
 
 /**
- * ψ = [Πᵀφ ; 1] of an item, into `out`.
- * @param embedding x, length d, of any length but zero; it is scaled to unit length
- * @param out length P = p + 1, overwritten; for a zero vector all is zero but the offset
+ * Writes ψ = [Πᵀφ ; 1] of an item into `out`.
+ * @param embedding x, length d; it is scaled to unit length
+ * @param out length P = p + 1, overwritten; for a zero vector everything but the offset is zero
  */
 export function features(basis: Basis | null, embedding: ArrayLike<number>, out: Float64Array): void {
   out.fill(0);
@@ -205,12 +213,12 @@ export function features(basis: Basis | null, embedding: ArrayLike<number>, out:
   addProjection(projection, p, d * r, out);
 }
 
-/** φ of the item at hand, here so that no call allocates it. */
+/** φ of the current item; allocated once, not per call. */
 let phi = new Float64Array(0);
 
 /**
- * out += Πᵀφ, eight columns at a time, whose sums stay in registers. A column's products are added in the order of the rows, so the
- * sums are the same to the bit as with a loop over rows outside.
+ * out += Πᵀφ, eight columns at a time, whose sums stay in registers. Each column adds its products
+ * in the order of the rows, so that the sums are bit-identical to a loop over rows outside.
  */
 function addProjection(projection: Float32Array, p: number, rows: number, out: Float64Array): void {
   let j = 0;
@@ -262,7 +270,7 @@ export function project(a: Float32Array, x: ArrayLike<number>, rank: number): Fl
   return z;
 }
 
-/** At most `count` of the values, spread evenly over all. */
+/** At most `count` of the values, evenly spaced. */
 export function sampleEvenly<T>(values: readonly T[], count: number): T[] {
   const stride = Math.max(1, values.length / count);
   return Array.from({ length: Math.min(count, values.length) }, (_, i) => values[Math.floor(i * stride)]!);
@@ -289,8 +297,8 @@ function sampleOfUnitVectors(embeddings: readonly Float32Array[], d: number): Fl
 }
 
 /**
- * Π: the p leading eigenvectors of Σφφᵀ, where φ = vec(x ⊗ z). When there are fewer items than features, through the
- * items' Gram matrix, ⟨φᵢ, φⱼ⟩ = ⟨xᵢ, xⱼ⟩⟨zᵢ, zⱼ⟩ (method of snapshots; Sirovich 1987).
+ * Π: the p leading eigenvectors of Σφφᵀ, where φ = vec(x ⊗ z). With fewer items than features it
+ * uses the items' Gram matrix, ⟨φᵢ, φⱼ⟩ = ⟨xᵢ, xⱼ⟩⟨zᵢ, zⱼ⟩ (method of snapshots; Sirovich 1987).
  * Directions beyond the rank of the sample are zero.
  */
 function leadingFeatures(
@@ -368,8 +376,9 @@ function product(x: Float64Array, y: Float64Array): number {
 }
 
 /**
- * How much of the directions of one A lies within those of another, from 0 to 1: the mean squared cosine of the principal
- * angles between their row spaces (Björck & Golub 1973). Both have orthonormal rows and the same shape.
+ * The share of one A's directions that lies within another's, from 0 to 1: the mean squared cosine
+ * of the principal angles between their row spaces (Björck & Golub 1973). Both must have
+ * orthonormal rows and the same shape.
  */
 export function sharedDirections(from: DownProjection, to: DownProjection): number {
   let sum = 0;

@@ -19,17 +19,23 @@ import { dot } from './symmetric.ts';
 import { addTarget, emptyTargetSums, solveTargets, type TargetSums } from './target-regression.ts';
 import { checkInteractions, type Model, type Training, type TrainingInteraction } from './training.ts';
 
-/** An interaction that waits for the first basis. Vectors are divided by the item's length and rounded to float16. */
+/**
+ * An interaction that is buffered until the first basis. Vectors are divided by the item's length
+ * and rounded to float16.
+ */
 export type BufferedInteraction =
   | { readonly embedding: Float16Array; readonly residualReward: number; readonly reward: number }
   | { readonly embedding: Float16Array; readonly target: Float16Array };
 
-/** The learned state of one user. Values, never changed in place. */
+/** The learned state of one user. Immutable. */
 export interface BayesianState {
   readonly learner: 'bayesian';
   readonly basisId: string | null;
   readonly statistics: Statistics;
-  /** The same rewards as picks. Null in states from before picks were kept; then they follow from the statistics. */
+  /**
+   * The same rewards as picks. Null in states of earlier versions, where they are derived from the
+   * statistics.
+   */
   readonly picks: Picks | null;
   readonly targets: TargetSums | null;
   /** Oldest first, at most 200; empty once there is a basis. */
@@ -37,7 +43,7 @@ export interface BayesianState {
   readonly record: PrequentialRecord;
 }
 
-/** Interactions that can wait for the first basis. */
+/** Most interactions buffered until the first basis. */
 export const MAX_BUFFERED = 200;
 
 export function createBayesianState(basis: Basis | null): BayesianState {
@@ -53,9 +59,11 @@ export function createBayesianState(basis: Basis | null): BayesianState {
 }
 
 /**
- * Learns from the interactions of one feedback event, in order. Each chunk of them is predicted before it is learned.
- * The sums depend on the events and their order only, not on how events were cut into updates or chunks.
- * @throws InvalidInputError when an embedding has the wrong length or a number is not finite; `state` is as it was
+ * Learns from the interactions of one feedback event, in order. Each chunk is predicted before it
+ * is learned. The sums depend on the events and their order only, not on how events were split into
+ * updates or chunks.
+ * @throws InvalidInputError when an embedding has the wrong length or a number is not finite;
+ * `state` is unchanged
  */
 export function train(
   state: BayesianState,
@@ -73,7 +81,8 @@ export function train(
     buffered: [...start.buffered],
     predictions: [],
   };
-  // Solved once: a reward's residual is to be the same however its event is predicted.
+  // Solved once per event, so that a reward's residual does not depend on how the event is split
+  // into chunks.
   const targetWeights = start.targets === null ? null : solveTargets(start.targets, model.basis!);
   for (const chunk of chunksOf(interactions)) learnChunk(learned, chunk, model, targetWeights);
   const { predictions, buffered, ...sums } = learned;
@@ -87,7 +96,7 @@ export function train(
   return { state: next, predictions };
 }
 
-/** What one event has changed so far. Its sums belong to nobody else, so that they may grow in place. */
+/** What one event has changed so far. Nobody else holds its sums, so they are updated in place. */
 interface Learning {
   statistics: Statistics;
   picks: Picks;
@@ -115,7 +124,7 @@ function learnChunk(
     }
     const { reward } = interaction;
     features(basis, embedding, psi);
-    // What the target block already says of this item is not left for the reward block to explain.
+    // The reward block learns only what the target block does not explain.
     const known = itemEffect + targetShare(targetWeights, basis, embedding);
     const expected = prior.meanReward + dot(psi, mean) + known - itemEffect;
     learned.predictions.push({
@@ -154,7 +163,10 @@ function learnTarget(
   }
 }
 
-/** B = unvec(Π·m) + C, with m of the choice model where there is one, else of the rewards. With no basis B is empty. */
+/**
+ * B = unvec(Π·m) + C, with m of the choice model if there is one, otherwise of the rewards. Without
+ * a basis B is empty.
+ */
 export function solveWeights(state: BayesianState, model: Model): LoraWeights {
   checkModel(model);
   const { targets, ...sums } = adoptBasis(state, model);
@@ -173,8 +185,8 @@ export function solveWeights(state: BayesianState, model: Model): LoraWeights {
 }
 
 /**
- * m, by which the score of an item is ψ·m, of the choice model where there is one, else of the rewards. Null for a user with target
- * embeddings, whose scores are not linear in ψ.
+ * m, with which the score of an item is ψ·m: of the choice model if there is one, otherwise of the
+ * rewards. Null for a user with target embeddings, whose scores are not linear in ψ.
  */
 export function solveCoefficients(state: BayesianState, model: Model): Float64Array | null {
   checkModel(model);
@@ -183,8 +195,8 @@ export function solveCoefficients(state: BayesianState, model: Model): Float64Ar
 }
 
 /**
- * Draws of the m of {@link solveCoefficients} from its posterior (Thompson 1933).
- * @returns the function that makes one; it takes what gives the next standard normal number
+ * Draws the m of {@link solveCoefficients} from its posterior (Thompson 1933).
+ * @returns a function that makes one draw from a source of standard normal numbers
  */
 export function solveDraws(
   state: BayesianState,
@@ -200,9 +212,9 @@ export function solveDraws(
 }
 
 /**
- * Divides scores of a user among the past rewards; null for a user with target embeddings, whose scores are not linear in rewards.
- * The prior and the pulls of all rewards add up to ψ·m.
- * @returns the function that does it for the ψ of an item, length P
+ * Divides a user's scores among the past rewards. Null for a user with target embeddings, whose
+ * scores are not linear in rewards. The prior and the pulls of all rewards add up to ψ·m.
+ * @returns a function that divides the score for the ψ of an item, length P
  */
 export function solvePulls(state: BayesianState, model: Model): ((psi: Float64Array) => Pulls) | null {
   checkModel(model);
@@ -212,7 +224,9 @@ export function solvePulls(state: BayesianState, model: Model): ((psi: Float64Ar
   return choicePulls(pickSums(picks ?? picksOf(statistics)), model.choice);
 }
 
-/** m, length P. The choice model has no offset: it ranks items, and says nothing of how much a user likes everything. */
+/**
+ * m, length P. The choice model has no offset, because it ranks items and does not predict rewards.
+ */
 function coefficientsOf(
   { statistics, picks }: Pick<BayesianState, 'statistics' | 'picks'>,
   { prior, choice }: Model,
@@ -222,9 +236,10 @@ function coefficientsOf(
 }
 
 /**
- * The user's state under the model's basis. The first basis trains what was waiting for it; from an earlier one the sums are carried
- * over.
- * @throws InvalidInputError when the model knows nothing of the state's basis, or what waits has another dimension
+ * The user's state under the model's basis. The first basis learns from the buffered interactions;
+ * sums of an earlier basis are carried over.
+ * @throws InvalidInputError when sums cannot be carried over, or buffered embeddings have another
+ * length
  */
 export function adoptBasis(state: BayesianState, model: Model): BayesianState {
   const { basis, carryOvers = [] } = model;
@@ -291,7 +306,7 @@ function halved(vector: Float32Array, unit: Float32Array): Float16Array {
   return Float16Array.from(vector, (value) => (norm === 0 ? 0 : value / norm));
 }
 
-/** d: that of the basis, else of what waits, else of what is to be learned. */
+/** d of the basis, of the buffered interactions, or of the new ones, in this order. */
 function dimensionOf(
   state: BayesianState,
   basis: Basis | null,

@@ -21,8 +21,9 @@ import {
 import type { TargetSums } from './target-regression.ts';
 
 /**
- * How sums under one basis become sums under the basis that replaced it: ψ' ≈ Tψ, z' ≈ Uz. What of ψ' is no combination of ψ is lost:
- * the sums say less then, but nothing wrong. The constant coordinate is mapped exactly, so offset and mean reward stay as they are.
+ * Carries sums from one basis to the basis that replaced it: ψ' ≈ Tψ, z' ≈ Uz. The part of ψ' that
+ * is not a combination of ψ is lost, so that the sums carry less information, but no wrong one. The
+ * constant coordinate is mapped exactly, so offset and mean reward do not change.
  */
 export interface CarryOver {
   readonly fromBasisId: string;
@@ -30,31 +31,42 @@ export interface CarryOver {
   readonly featureMap: readonly Float64Array[];
   /** U, r' rows of length r. */
   readonly latentMap: readonly Float64Array[];
-  /** Mean squared residual of ψ' over the variance of ψ': 0 when nothing is lost, 1 when all is. */
+  /**
+   * Mean squared residual of ψ' divided by the variance of ψ': 0 when nothing is lost, 1 when
+   * everything is.
+   */
   readonly loss: number;
 }
 
-/** A basis with the maps to it from those that came before. */
+/** A basis with the maps from its predecessors. */
 export interface ReplacedBasis {
   readonly basis: Basis;
   readonly carryOvers?: readonly CarryOver[] | undefined;
 }
 
-/** Embeddings for each coefficient, from which on the loss is measured on some that T was not fitted to. */
+/**
+ * From this many embeddings per coefficient on, the loss is measured on embeddings that T was not
+ * fitted to.
+ */
 const ENOUGH_PER_COEFFICIENT = 4;
-/** Of so many embeddings, one is held out for that. */
+/** One of so many embeddings is held out to measure the loss. */
 const HELD_OUT = 5;
-/** Ridge of the fit over the mean of Σψ²: keeps T finite where items do not fill the old basis. */
+/**
+ * Ridge of the fit, relative to the mean of Σψ². Keeps T finite when items do not span the old
+ * basis.
+ */
 const RIDGE = 1e-6;
-/** Earlier bases whose adapters can be carried over. */
+/** Most earlier bases whose adapters can be carried over. */
 const MAX_PREDECESSORS = 4;
 
 /**
- * The maps to a new basis from those before it: fitted for the one that it replaces, composed for that one's predecessors.
+ * The maps from earlier bases to a new one: fitted for the basis that it replaces, composed for
+ * that one's predecessors.
  * @param replaced undefined for the first basis, which has no predecessors
- * @param embeddings items to fit on, each of length d; zero vectors are left out, and of more than 2,000 some are taken
+ * @param embeddings items to fit on, each of length d; zero vectors are skipped, and at most 2,000
+ * are used
  * @returns newest predecessor first, at most 4
- * @throws InvalidInputError when embeddings are not those of both bases, or none has a direction
+ * @throws InvalidInputError when embeddings have the wrong length, or all are zero
  */
 export function carryOversTo(
   basis: Basis,
@@ -63,15 +75,16 @@ export function carryOversTo(
 ): CarryOver[] {
   if (replaced === undefined) return [];
   const last = fitCarryOver(replaced.basis, basis, embeddings);
-  // A basis that comes back is not its own predecessor.
+  // A basis that returns is not its own predecessor.
   const earlier = (replaced.carryOvers ?? []).filter(({ fromBasisId }) => fromBasisId !== basis.id);
   return [last, ...earlier.map((before) => compose(before, last))].slice(0, MAX_PREDECESSORS);
 }
 
 /**
- * The least-squares map between the features of two bases over some items. Its loss is measured on a fifth of the items, with a map
- * fitted to the others, where there are enough; else on the items that it is fitted to.
- * @throws InvalidInputError when embeddings are not those of both bases, or none has a direction
+ * The least-squares map between the features of two bases over some items. With enough items, its
+ * loss is measured on a fifth of them with a map fitted to the others; otherwise on the items that
+ * it is fitted to.
+ * @throws InvalidInputError when embeddings have the wrong length, or all are zero
  */
 export function fitCarryOver(from: Basis, to: Basis, embeddings: readonly ArrayLike<number>[]): CarryOver {
   const { embeddingDim } = to;
@@ -95,7 +108,7 @@ export function fitCarryOver(from: Basis, to: Basis, embeddings: readonly ArrayL
   };
 }
 
-/** First a, then b. The loss is an estimate: as if what b loses were nothing to what a loses. */
+/** The map of a followed by b. The loss is an estimate that treats both losses as independent. */
 function compose(a: CarryOver, b: CarryOver): CarryOver {
   return {
     fromBasisId: a.fromBasisId,
@@ -105,7 +118,7 @@ function compose(a: CarryOver, b: CarryOver): CarryOver {
   };
 }
 
-/** G' = TGTᵀ and g' = Tg; what has nothing to do with features stays. */
+/** G' = TGTᵀ and g' = Tg; sums without features do not change. */
 export function carryStatistics(statistics: Statistics, { featureMap }: CarryOver): Statistics {
   return {
     ...statistics,
@@ -136,7 +149,7 @@ function featuresOf(basis: Basis, x: ArrayLike<number>): Float64Array {
   return psi;
 }
 
-/** T = (Σψ'ψᵀ)(Σψψᵀ + λI)⁻¹, the constant coordinate left as it is. */
+/** T = (Σψ'ψᵀ)(Σψψᵀ + λI)⁻¹; the constant coordinate maps to itself. */
 function leastSquares(pairs: readonly Pair[]): Float64Array[] {
   const size = pairs[0]!.psi.length;
   const outputs = pairs[0]!.wanted.length;
@@ -151,7 +164,7 @@ function leastSquares(pairs: readonly Pair[]): Float64Array[] {
   const last = size - 1;
   let squares = 0;
   for (let i = 0; i < last; i++) squares += moment[packedLength(i) + i]!;
-  // Where all is zero any ridge will do.
+  // Where everything is zero, any ridge will do.
   for (let i = 0; i < last; i++) moment[packedLength(i) + i]! += (RIDGE * squares) / last || 1;
   const l = cholesky(moment, size)!;
   return cross.map((row, i) =>
@@ -159,7 +172,10 @@ function leastSquares(pairs: readonly Pair[]): Float64Array[] {
   );
 }
 
-/** U = (s'/s)·A'Aᵀ: what of an item lies outside of A's principal directions is uncorrelated with what lies inside. */
+/**
+ * U = (s'/s)·A'Aᵀ. The part of an item outside A's principal directions is uncorrelated with the
+ * part inside.
+ */
 function latentMap(from: Basis, to: Basis): Float64Array[] {
   const { embeddingDim: d } = from;
   const columns = Array.from({ length: from.rank }, (_, k) =>

@@ -11,10 +11,11 @@ import {
 } from './symmetric.ts';
 
 /**
- * The choice model: which item of the catalogue does a user pick? User u picks item i with probability
- * p(i) ∝ w_i·exp(ψ_i·m_u), where w_i is the item's popularity and ψ_i its features without the offset. The logarithm of the
- * normaliser is taken to second order around m = 0, where its derivatives are the mean and the covariance of ψ when items
- * are drawn by popularity. So a user's picks matter only through their number and Σψ.
+ * The choice model: which item of the catalogue does a user pick? User u picks item i with
+ * probability p(i) ∝ w_i·exp(ψ_i·m_u), where w_i is the item's popularity and ψ_i its features
+ * without the offset. The logarithm of the normaliser is expanded to second order around m = 0,
+ * where its derivatives are the mean and the covariance of ψ over items drawn by popularity. A
+ * user's picks therefore enter only through their number and Σψ.
  */
 export interface PickSums {
   /** n, the sum of the picks' weights. A pick's weight is its reward. */
@@ -23,7 +24,7 @@ export interface PickSums {
   readonly sum: Float64Array;
 }
 
-/** How tastes differ before anything is known of a user: m_u ~ N(μ, Σ). */
+/** How tastes differ between users, before any feedback: m_u ~ N(μ, Σ). */
 export interface ChoicePrior {
   /** μ, length Q. */
   readonly mean: Float64Array;
@@ -31,7 +32,10 @@ export interface ChoicePrior {
   readonly covariance: PackedSymmetric;
 }
 
-/** How much picks tell. A user's picks depend on each other, so that n of them count for κn/(1 + εn) independent ones. */
+/**
+ * How much information picks carry. A user's picks are correlated, so n picks count as κn/(1 + εn)
+ * independent ones.
+ */
 export interface Tempering {
   /** κ. */
   readonly perPick: number;
@@ -39,12 +43,14 @@ export interface Tempering {
   readonly saturation: number;
 }
 
-/** A prior with what every posterior needs of it. */
+/** A prior with the factorisation that every posterior needs. */
 export interface PreparedChoice {
   readonly prior: ChoicePrior;
   readonly moments: FeatureMoments;
   readonly tempering: Tempering;
-  /** W, Q columns of length Q: WᵀΣ⁻¹W = I and WᵀCW = diag(λ), so that every posterior is diagonal. */
+  /**
+   * W, Q columns of length Q: WᵀΣ⁻¹W = I and WᵀCW = diag(λ), so that every posterior is diagonal.
+   */
   readonly axes: Float64Array;
   /** λ. */
   readonly spread: Float64Array;
@@ -52,7 +58,7 @@ export interface PreparedChoice {
   readonly meanOnAxes: Float64Array;
 }
 
-/** Weight of the start in a fit, in users. */
+/** Weight of the initial prior in a fit, in users. */
 const PRIOR_USERS = 30;
 
 /** n_e = κn/(1 + εn). */
@@ -61,8 +67,8 @@ export function effectiveCount(count: number, { perPick, saturation }: Tempering
 }
 
 /**
- * The prior before anyone is known: no taste on average, and utilities of variance tr(ΣC) = `variance` over the catalogue,
- * whatever the scale of the features.
+ * The prior before any feedback: no taste on average, and utilities of variance tr(ΣC) = `variance`
+ * over the catalogue, independent of the scale of the features.
  */
 export function initialChoicePrior({ mean, covariance }: FeatureMoments, variance: number): ChoicePrior {
   const size = mean.length;
@@ -75,8 +81,8 @@ export function initialChoicePrior({ mean, covariance }: FeatureMoments, varianc
 }
 
 /**
- * Diagonalises Σ and C together (Golub & Van Loan, Matrix Computations, 4th ed., section 8.7): Σ = LLᵀ, LᵀCL = QΛQᵀ,
- * W = LQ. O(Q³) once per consolidation; a posterior then costs O(Q²).
+ * Diagonalises Σ and C together (Golub & Van Loan, Matrix Computations, 4th ed., section 8.7): Σ =
+ * LLᵀ, LᵀCL = QΛQᵀ, W = LQ. Costs O(Q³) once per consolidation; a posterior then costs O(Q²).
  */
 export function prepareChoice(
   prior: ChoicePrior,
@@ -84,7 +90,7 @@ export function prepareChoice(
   tempering: Tempering,
 ): PreparedChoice {
   const size = prior.mean.length;
-  // Of a zero covariance the root is zero, and so is every taste.
+  // A zero covariance has a zero root, so that every taste is zero.
   const l = cholesky(prior.covariance, size) ?? new Float64Array(packedLength(size));
   const half = new Float64Array(size * size);
   const inner = new Float64Array(size * size);
@@ -118,16 +124,17 @@ export function prepareChoice(
 }
 
 /**
- * Posterior mean of a user's coefficients, (Σ⁻¹ + n_e C)⁻¹(Σ⁻¹μ + (n_e/n)(b − nψ̄)) (Gaussian approximation; Bishop,
- * Pattern Recognition and Machine Learning, 2006, section 4.4).
+ * Posterior mean of a user's coefficients, (Σ⁻¹ + n_e C)⁻¹(Σ⁻¹μ + (n_e/n)(b − nψ̄)) (Gaussian
+ * approximation; Bishop, Pattern Recognition and Machine Learning, 2006, section 4.4).
  */
 export function choiceMean(picks: PickSums, prepared: PreparedChoice): Float64Array {
   return fromAxes(posterior(picks, prepared).onAxes, prepared);
 }
 
 /**
- * A draw of a user's coefficients from their posterior, of which {@link choiceMean} is the mean: on the axes, they are independent.
- * @param normal the next standard normal number
+ * Draws a user's coefficients from their posterior, whose mean is {@link choiceMean}. They are
+ * independent on the axes.
+ * @param normal a source of standard normal numbers
  */
 export function choiceDraw(picks: PickSums, prepared: PreparedChoice, normal: () => number): Float64Array {
   const { n, onAxes } = posterior(picks, prepared);
@@ -135,7 +142,7 @@ export function choiceDraw(picks: PickSums, prepared: PreparedChoice, normal: ()
   return fromAxes(drawn, prepared);
 }
 
-/** How ψ·m of {@link choiceMean} divides among the prior and past picks, see pulls.ts. */
+/** How ψ·m of {@link choiceMean} divides among the prior and past picks; see pulls.ts. */
 export function choicePulls(picks: PickSums, prepared: PreparedChoice): (psi: Float64Array) => Pulls {
   const { moments, axes, spread, meanOnAxes, tempering } = prepared;
   const size = meanOnAxes.length;
@@ -165,7 +172,10 @@ function fromAxes(onAxes: Float64Array, { axes }: PreparedChoice): Float64Array 
   return m;
 }
 
-/** Logarithm of the tempered likelihood of a user's picks, the coefficients integrated out; 0 for a prior without taste. */
+/**
+ * Logarithm of the tempered likelihood of a user's picks, with the coefficients integrated out; 0
+ * for a prior without taste.
+ */
 export function choiceEvidence(picks: PickSums, prepared: PreparedChoice): number {
   const { n, natural, onAxes } = posterior(picks, prepared);
   let sum = 0;
@@ -177,8 +187,9 @@ export function choiceEvidence(picks: PickSums, prepared: PreparedChoice): numbe
 }
 
 /**
- * Expectation maximisation of the prior over users' picks (empirical Bayes for random coefficients; Laird & Ware 1982),
- * shrunken towards `base` with the weight of 30 users. Every user counts once.
+ * Expectation maximisation of the prior over users' picks (empirical Bayes for random coefficients;
+ * Laird & Ware 1982), shrunken towards `base` with the weight of 30 users. Every user has the same
+ * weight.
  */
 export function fitChoicePrior(
   users: readonly PickSums[],
@@ -213,8 +224,8 @@ export function fitChoicePrior(
 }
 
 /**
- * How far up a pick ranks by taste alone, among items drawn by popularity: the probability that ψ·m exceeds that of such an
- * item, when utilities are normal. ½ without taste.
+ * How high taste alone ranks a pick among items drawn by popularity: the probability that its ψ·m
+ * exceeds that of such an item, with normal utilities. ½ without taste.
  */
 export function pickPercentile(
   m: Float64Array,
@@ -228,11 +239,11 @@ export function pickPercentile(
     for (let j = 0; j <= i; j++)
       variance += (i === j ? 1 : 2) * m[i]! * m[j]! * covariance[packedLength(i) + j]!;
   }
-  // The logistic approximation of the normal distribution is within .01 of it.
+  // The logistic approximation of the normal distribution differs by less than .01.
   return variance > 0 ? 1 / (1 + Math.exp((-1.702 * above) / Math.sqrt(variance))) : 0.5;
 }
 
-/** The posterior on the axes: its mean, and Wᵀ of the linear term. */
+/** The posterior on the axes: its mean, and Wᵀ times the linear term. */
 function posterior(
   { count, sum }: PickSums,
   { moments, tempering, axes, spread, meanOnAxes }: PreparedChoice,

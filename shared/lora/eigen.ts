@@ -9,10 +9,12 @@ export interface Matrix {
 }
 
 /**
- * All eigenpairs of a dense symmetric matrix of order n by cyclic Jacobi rotations (Golub & Van Loan, Matrix
- * Computations, 4th ed., alg. 8.5.3). For the small matrices of a Rayleigh–Ritz step; cost about 10·n³.
+ * All eigenpairs of a dense symmetric matrix of order n by cyclic Jacobi rotations (Golub & Van
+ * Loan, Matrix Computations, 4th ed., alg. 8.5.3). For the small matrices of a Rayleigh–Ritz step;
+ * costs about 10·n³.
  * @param matrix n×n, row-major; not changed
- * @returns eigenvalues in descending order and, in the same order, unit eigenvectors as rows of an n×n matrix
+ * @returns eigenvalues in descending order and, in the same order, unit eigenvectors as rows of an
+ * n×n matrix
  */
 export function symmetricEigen(matrix: Float64Array, n: number): { values: Float64Array; vectors: Matrix } {
   const a = matrix.slice();
@@ -39,7 +41,7 @@ export function symmetricEigen(matrix: Float64Array, n: number): { values: Float
   return { values, vectors: { rows: n, columns: n, values: vectors } };
 }
 
-/** One Jacobi rotation that zeroes a[p][q]; rows of `v` collect the eigenvectors. */
+/** One Jacobi rotation, which zeroes a[p][q]. The rows of `v` accumulate the eigenvectors. */
 function rotate(a: Float64Array, v: Float64Array, n: number, p: number, q: number): void {
   const apq = a[p * n + q]!;
   if (apq === 0) return;
@@ -66,10 +68,12 @@ function rotate(a: Float64Array, v: Float64Array, n: number, p: number, q: numbe
 }
 
 /**
- * The `count` leading eigenvectors of a symmetric positive semidefinite operator, by randomized subspace iteration
- * and a Rayleigh–Ritz step (Halko, Martinsson & Tropp, SIAM Review 53(2), 2011, alg. 4.4 and 5.3).
+ * The `count` leading eigenvectors of a symmetric positive semidefinite operator, by randomized
+ * subspace iteration and a Rayleigh–Ritz step (Halko, Martinsson & Tropp, SIAM Review 53(2), 2011,
+ * alg. 4.4 and 5.3).
  * @param apply writes operator·v into `out`; both have length n
- * @returns unit eigenvectors as rows (count×n), leading first, each with its largest element positive; rows beyond n are zero
+ * @returns unit eigenvectors as rows (count×n), leading first, each with its largest element
+ * positive; rows beyond n are zero
  */
 export function leadingEigenvectors(
   apply: (v: Float64Array, out: Float64Array) => void,
@@ -109,7 +113,10 @@ export function leadingEigenvectors(
   return { rows: count, columns: n, values };
 }
 
-/** Modified Gram–Schmidt, twice for stability; a row that vanishes is replaced by a random direction. */
+/**
+ * Modified Gram–Schmidt, twice for stability. A row that vanishes is replaced by a random
+ * direction.
+ */
 export function orthonormalizeRows(rows: readonly Float64Array[], random: Random): void {
   rows.forEach((row, i) => {
     for (let attempt = 0; attempt < 4; attempt++) {

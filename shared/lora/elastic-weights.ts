@@ -1,16 +1,16 @@
-/** A matrix that gradient descent moves, tied to where it was when it was last consolidated. */
+/** A matrix trained by gradient descent, with the anchor of its last consolidation. */
 export interface ElasticMatrix {
   /** θ. */
   readonly values: Float32Array;
   /** θ*, the parameters last consolidated. */
   readonly anchor: Float32Array;
-  /** F, diagonal Fisher information, from the squared data gradient. */
+  /** F, diagonal Fisher information, from the squared gradient of the data loss. */
   readonly fisher: Float32Array;
 }
 
-/** Steps after which the parameters become the new anchor: what online EWC calls a task. */
+/** Steps after which the parameters become the new anchor, which ends a task of online EWC. */
 export const CONSOLIDATION_STEPS = 20;
-/** γ, what is kept of the Fisher information from one consolidation to the next. */
+/** γ, the share of the Fisher information that a consolidation keeps. */
 const FISHER_KEPT = 0.9;
 const KEPT_PER_STEP = FISHER_KEPT ** (1 / CONSOLIDATION_STEPS);
 
@@ -27,15 +27,17 @@ export function elasticMatrix(values: Float32Array): ElasticMatrix {
 }
 
 /**
- * One step of gradient descent with elastic weight consolidation (Kirkpatrick et al., PNAS 114(13), 2017), online as in Schwarz
- * et al. (Progress & Compress, ICML 2018). The penalty λ/2·ΣF(θ − θ*)² is taken as a proximal step after that on the data,
+ * One step of gradient descent with elastic weight consolidation (Kirkpatrick et al., PNAS 114(13),
+ * 2017), online as in Schwarz et al. (Progress & Compress, ICML 2018). The penalty λ/2·ΣF(θ − θ*)²
+ * is a proximal step after the step on the data,
  *
- *   θ ← (θ − ηg + ηλF·θ*)/(1 + ηλF),
+ * θ ← (θ − ηg + ηλF·θ*)/(1 + ηλF),
  *
- * so it draws towards θ* without ever passing it, however large ηλF is. F comes from the data gradient alone and, from one
- * consolidation to the next, becomes γF plus the mean of g² (their eq. 5), a share at every step.
- * @param gradient of the data loss by unit·θ
- * @param clip factor by which the gradient is shortened to g
+ * so it pulls towards θ* without overshooting, however large ηλF is. F comes from the data gradient
+ * alone. From one consolidation to the next it becomes γF plus the mean of g² (their eq. 5), a
+ * share at every step.
+ * @param gradient of the data loss with respect to unit·θ
+ * @param clip factor that shortens the gradient to g
  * @param options rate η, strength λ, the unit, and whether the result becomes the new anchor
  */
 export function elasticStep(

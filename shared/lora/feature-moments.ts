@@ -9,10 +9,13 @@ export interface FeatureMoments {
   readonly covariance: PackedSymmetric;
 }
 
-/** Weight of the items that a basis was made of, in users with as many interactions as the others have on average. */
+/** Weight of the catalogue items, in users with an average number of interactions. */
 const START_USERS = 30;
 
-/** The moments of items, each counted once. @param psi features of every item with the offset, length P; at least one */
+/**
+ * The moments of items, each with the same weight.
+ * @param psi features of every item with the offset, length P; at least one
+ */
 export function momentsOfItems(psi: readonly Float64Array[]): FeatureMoments {
   const size = psi[0]!.length;
   const second = new Float64Array(packedLength(size));
@@ -21,11 +24,13 @@ export function momentsOfItems(psi: readonly Float64Array[]): FeatureMoments {
 }
 
 /**
- * The moments of items as often as users met them, which needs no catalogue: every user's G holds Σψψᵀ, and Σψ in its last
- * row. A user's weight is bounded, n/(1 + εn), so that nobody bends the moments of all.
- * @param start the moments of the items themselves, with the weight of 30 users; undefined when unknown
+ * The moments of items weighted by how often users interacted with them. Needs no catalogue,
+ * because every user's G holds Σψψᵀ, and Σψ in its last row. A user's weight is bounded, n/(1 +
+ * εn), so that no user dominates.
+ * @param start the moments of the items themselves, with the weight of 30 users; undefined when
+ * unknown
  * @param saturation ε
- * @returns undefined when nothing is known
+ * @returns undefined when there is no interaction and no start
  */
 export function momentsOfFeedback(
   users: readonly Pick<Statistics, 'gram' | 'count'>[],

@@ -2,21 +2,22 @@ import { InvalidInputError } from '../errors.ts';
 import type { DownProjection } from './basis.ts';
 import { adapt, adaptBatch, dotProducts, foldQuery, scoreShare } from './kernels.ts';
 
-/** The half of a LoRA adapter that a user's feedback makes, and the predicted reward's user offset. */
+/** What feedback of a user determines: the up-projection B and the offset. */
 export interface LoraWeights {
-  /** B (with C), d×r, row-major. Empty while there is no basis. */
+  /** B (with C), d×r, row-major. Empty without a basis. */
   readonly b: Float32Array;
-  /** How much better or worse the user finds everything, in units of reward. */
+  /** How much higher or lower the user rates everything, in units of reward. */
   readonly offset: number;
 }
 
-/** A user's adapter as it is applied: y = x + s·B·A·x. Without a basis it adds nothing, and only the offset is known. */
+/** A user's adapter, ready to apply: y = x + s·B·A·x. Without a basis it has only the offset. */
 export interface LoraAdapter extends LoraWeights {
   readonly basis: DownProjection | null;
 }
 
 /**
- * The personalised embedding y = x + s·B·A·x (Hu et al., LoRA, 2021, eq. 3, with the identity in place of W0).
+ * The personalised embedding y = x + s·B·A·x (Hu et al., LoRA, 2021, eq. 3, with the identity in
+ * place of W0).
  * @param x item embedding, length d, of any norm
  * @param out length d, overwritten; may be `x` itself
  * @throws InvalidInputError when x or `out` has another length than the adapter's
@@ -36,7 +37,7 @@ export function forward(
 
 /**
  * `forward` of every embedding, faster than one by one. The results share one buffer.
- * @throws InvalidInputError naming the first embedding of another length than the adapter's
+ * @throws InvalidInputError naming the first embedding with another length than the adapter's
  */
 export function batchForward({ basis, b }: LoraAdapter, xs: readonly Float32Array[]): Float32Array[] {
   xs.forEach((x, n) => {
@@ -51,8 +52,8 @@ export function batchForward({ basis, b }: LoraAdapter, xs: readonly Float32Arra
 }
 
 /**
- * The adapter's share of an item's score: ⟨x, y⟩/⟨x, x⟩ − 1, and the user's offset. In units of reward; 0 for no adapter.
- * Does not depend on the length of x; a zero vector gets the offset.
+ * What the adapter adds to an item's score: ⟨x, y⟩/⟨x, x⟩ − 1, plus the user's offset, in units of
+ * reward. Does not depend on the length of x; a zero vector gets the offset alone.
  * @throws InvalidInputError when x has another length than the adapter's
  */
 export function userPart({ basis, b, offset }: LoraAdapter, x: Float32Array): number {
@@ -61,11 +62,11 @@ export function userPart({ basis, b, offset }: LoraAdapter, x: Float32Array): nu
 }
 
 /**
- * ⟨q, y⟩ of every candidate x, where y is the personalised x: what a vector search for q among the personalised embeddings
- * would rank by. The adapter is folded into the query once, ⟨q, x + sBAx⟩ = ⟨q + sAᵀBᵀq, x⟩, and each candidate costs one dot
- * product.
+ * ⟨q, y⟩ of every candidate x, where y is the personalised x: the ranking of a vector search for q
+ * among the personalised embeddings. The adapter is folded into the query once, ⟨q, x + sBAx⟩ = ⟨q
+ * + sAᵀBᵀq, x⟩, so that each candidate costs one dot product.
  * @returns one number per candidate, in their order
- * @throws InvalidInputError naming what has another length than the adapter's
+ * @throws InvalidInputError naming the vector with another length than the adapter's
  */
 export function queryScores(
   { basis, b }: LoraAdapter,
@@ -84,7 +85,8 @@ export function queryScores(
 }
 
 /**
- * The vector q' with ⟨q', x⟩ = ⟨q, y⟩ for every item x and its personalised y: with it, any vector search ranks for the user.
+ * The vector q' with ⟨q', x⟩ = ⟨q, y⟩ for every item x and its personalised y. Any vector search
+ * with q' ranks for the user.
  * @throws InvalidInputError when the query has another length than the adapter's
  */
 export function personalizedQuery(

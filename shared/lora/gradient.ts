@@ -1,11 +1,11 @@
 import { type MatrixView, multiplyTransposed } from './matrix-product.ts';
 
-/** What to regress on: `count` items and where their personalised embeddings should be. */
+/** A regression problem: `count` items and the targets of their personalised embeddings. */
 export interface RegressionBatch {
   readonly count: number;
   /** X, count×d, row-major. */
   readonly items: Float64Array;
-  /** X − T, how far each item is past its target; count×d, row-major. */
+  /** X − T, each item minus its target; count×d, row-major. */
   readonly gaps: Float64Array;
 }
 
@@ -17,7 +17,7 @@ export interface AdapterMatrices {
   readonly b: Float64Array;
 }
 
-/** Where a gradient is put: ∂loss/∂A, r×d, and ∂loss/∂B, d×r. */
+/** A gradient: ∂loss/∂A, r×d, and ∂loss/∂B, d×r. */
 export interface Gradient {
   readonly a: Float64Array;
   readonly b: Float64Array;

@@ -1,19 +1,19 @@
 import { InvalidInputError, shown } from '../errors.ts';
 
-/** A number that steers a learner, and the range in which it works. */
+/** A setting of a learner, with its valid range. */
 export interface Hyperparameter {
   readonly default: number;
   readonly minimum: number;
   readonly maximum: number;
 }
 
-/** How far a hint may move a configured value, as a factor either way. */
+/** Largest factor by which a hint may change a configured value, up or down. */
 export const HINT_FACTOR = 100;
 
 /**
- * The values to learn with: the configured ones, moved by hints. A hint beyond a factor of {@link HINT_FACTOR} of the configured
- * value, or beyond the declared bounds, counts as the nearest value within; one that is no finite number, or that the learner
- * does not declare, is ignored.
+ * The hyperparameters to learn with: the configured ones, changed by hints. A hint is limited to a
+ * factor of {@link HINT_FACTOR} of the configured value and to the declared bounds. Hints that are
+ * not finite or not declared by the learner are ignored.
  * @throws InvalidInputError when a configured value is not declared or out of bounds
  */
 export function resolveHyperparameters(

@@ -1,6 +1,4 @@
-/**
- * Sums of what an item got beyond what its users were expected to give; its effect is β = s/(n + k).
- */
+/** Sums over an item's residuals: reward minus prediction. Its effect is β = s/(n + k). */
 export interface ItemSums {
   /** s, sum of residual rewards. */
   readonly sum: number;
@@ -10,14 +8,15 @@ export interface ItemSums {
 
 const INITIAL_SHRINKAGE = 20;
 
-/** β of an item, in units of reward; 0 when nothing is known of it. */
+/** β of an item, in units of reward; 0 for an unknown item. */
 export function itemEffect(item: ItemSums | undefined, shrinkage: number): number {
   return item === undefined ? 0 : item.sum / (item.count + shrinkage);
 }
 
 /**
- * k, the shrinkage of item effects: the ratio of the variance within items to that between them, by the method of moments
- * (one-way random effects; Searle, Casella & McCulloch, Variance Components, 1992). 20 while there is too little to tell.
+ * k, the shrinkage of item effects: the ratio of the variance within items to the variance between
+ * them, by the method of moments (one-way random effects; Searle, Casella & McCulloch, Variance
+ * Components, 1992). 20 while there is too little data.
  * @param squares Σ of squared residuals over all items
  */
 export function itemShrinkage(items: Iterable<ItemSums>, squares: number): number {

@@ -1,9 +1,9 @@
 /**
- * The inner loops of applying adapters, in one place so that other implementations (SIMD) can take theirs. Nothing is checked
- * and nothing is allocated here. Float32 in and out, float64 in between.
+ * The inner loops of applying adapters, in one place so that another implementation (SIMD) can
+ * replace them. They check and allocate nothing. Float32 in and out, float64 in between.
  *
- * A is r×d and B is d×r, both row-major, as PEFT stores them. Four ranks go through a pass together: they share each load of
- * x, and their sums stay in registers.
+ * A is r×d and B is d×r, both row-major, as in PEFT. Four ranks share each load of x in one pass,
+ * and their sums stay in registers.
  */
 
 /** z = A·x, into `z`. */
@@ -207,7 +207,7 @@ function upProjectThree(
   }
 }
 
-/** Latent vectors of the item at hand; at most 64 ranks. */
+/** Latent vectors of the current item; at most 64 ranks. */
 const latent = new Float64Array(64);
 const second = new Float64Array(64);
 const third = new Float64Array(64);
@@ -280,7 +280,10 @@ export function scoreShare(
   return square === 0 ? 0 : (scale * sum) / square;
 }
 
-/** q + s·Aᵀ·Bᵀ·q, into `out`: ⟨q, x + sBAx⟩ = ⟨out, x⟩ for every x, so many candidates cost one dot product each. */
+/**
+ * q + s·Aᵀ·Bᵀ·q, into `out`: ⟨q, x + sBAx⟩ = ⟨out, x⟩ for every x, so that each of many candidates
+ * costs one dot product.
+ */
 export function foldQuery(
   a: Float32Array,
   b: Float32Array,

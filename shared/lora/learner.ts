@@ -24,26 +24,26 @@ interface StateOf {
 
 export type LearnerName = keyof StateOf;
 
-/** What a user's adapter learns on from; `state.learner` tells by which learner. */
+/** The learner's state of one user; `state.learner` names the learner. */
 export type LearnerState = StateOf[LearnerName];
 
-/** What turns interactions into adapters. All functions are pure: they return new values and change none. See docs/learners.md. */
+/** A learner: turns interactions into adapters. All functions are pure. See docs/learners.md. */
 export interface Learner<Name extends LearnerName> {
   readonly name: Name;
-  /** The numbers that steer it, with the bounds in which they may be configured and hinted. */
+  /** Its hyperparameters, with the bounds for configured values and hints. */
   readonly hyperparameters: Readonly<Record<string, Hyperparameter>>;
-  /** A user of whom nothing is known. */
+  /** The state of a user without feedback. */
   create(model: Model, shape: AdapterShape): StateOf[Name];
   /**
-   * Predicts the rewards of one feedback event, then learns from it.
-   * @throws InvalidInputError when an interaction is malformed; `state` is as it was
+   * Predicts the rewards of one feedback event, then learns from them.
+   * @throws InvalidInputError when an interaction is malformed; `state` is unchanged
    */
   train(
     state: StateOf[Name],
     model: Model,
     interactions: readonly TrainingInteraction[],
   ): Training<StateOf[Name]>;
-  /** The adapter as it is applied, under the model in force. */
+  /** The adapter under the current model. */
   solve(state: StateOf[Name], model: Model): LoraAdapter;
 }
 
@@ -51,7 +51,7 @@ const LEARNERS: { readonly [Name in LearnerName]: Learner<Name> } = {
   bayesian: {
     name: 'bayesian',
     hyperparameters: {
-      /** τ², prior variance of a coefficient of s·B in units of the noise variance, before anyone is known. */
+      /** τ², the initial prior variance of a coefficient of s·B, in units of the noise variance. */
       priorVariance: { default: 10, minimum: 0.01, maximum: 1000 },
     },
     create: ({ basis }) => createBayesianState(basis),
@@ -73,29 +73,41 @@ export function learnerOf<Name extends LearnerName>(name: Name): Learner<Name> {
   return LEARNERS[name];
 }
 
-/** Whether what was solved of a state still belongs to the model's basis; the prior may have changed since. */
+/**
+ * Whether weights solved from the state still belong to the model's basis. The prior may have
+ * changed since.
+ */
 export function isSolvedFor(state: LearnerState, { basis }: Model): boolean {
   return state.learner !== 'bayesian' || state.basisId === (basis?.id ?? null);
 }
 
-/** Whether a state belongs to the model's basis, or to one that it can be carried over from, or waits for the first. */
+/**
+ * Whether the state belongs to the model's basis, can be carried over to it, or is buffered for the
+ * first basis.
+ */
 export function knowsBasisOf({ basis, carryOvers = [] }: Model, state: LearnerState): boolean {
   if (state.learner !== 'bayesian' || state.basisId === null || state.basisId === basis?.id) return true;
   return carryOvers.some(({ fromBasisId }) => fromBasisId === state.basisId);
 }
 
-/** The adapter of a user of whom nothing is known: the mean of the prior. */
+/** The adapter of a user without feedback: the mean of the prior. */
 export function warmStart(model: Model): LoraAdapter {
   return LEARNERS.bayesian.solve(createBayesianState(model.basis), model);
 }
 
-/** m of a user, offset last; null where scores are not linear in ψ. Without a state, of a user of whom nothing is known. */
+/**
+ * m of a user, offset last; null when scores are not linear in ψ. Without a state, that of a user
+ * without feedback.
+ */
 export function coefficientsFor(state: LearnerState | undefined, model: Model): Float64Array | null {
   if (state?.learner === 'sgd') return null;
   return solveCoefficients(state ?? createBayesianState(model.basis), model);
 }
 
-/** Draws of the m of {@link coefficientsFor} from its posterior, each made of standard normal numbers; null where there is no m. */
+/**
+ * Draws the m of {@link coefficientsFor} from its posterior, from standard normal numbers. Null
+ * when there is no m.
+ */
 export function drawsFor(
   state: LearnerState | undefined,
   model: Model,
@@ -104,12 +116,17 @@ export function drawsFor(
   return solveDraws(state ?? createBayesianState(model.basis), model);
 }
 
-/** How scores of a user divide among past rewards; null where they are not linear in them. See pulls.ts. */
+/**
+ * How a user's scores divide among past rewards; null when they are not linear in the rewards. See
+ * pulls.ts.
+ */
 export function pullsFor(state: LearnerState, model: Model): ((psi: Float64Array) => Pulls) | null {
   return state.learner === 'sgd' ? null : solvePulls(state, model);
 }
 
-/** What a user is served without any adapter: the embeddings as they are, and the user's shrunken mean reward. */
+/**
+ * Serves a user without any adapter: the unchanged embeddings, and the user's shrunken mean reward.
+ */
 export function userMeanAlone(state: LearnerState, { prior }: Model): LoraAdapter {
   const rewards = state.learner === 'bayesian' ? state.statistics : state;
   const offset = shrunkenMean(rewards, prior.meanReward) - prior.meanReward;
@@ -117,8 +134,9 @@ export function userMeanAlone(state: LearnerState, { prior }: Model): LoraAdapte
 }
 
 /**
- * What a user is to be served from; the guard of {@link servingMode}. Where the choice model is used, the adapter is served unless
- * taste is shown to rank the user's picks worse than popularity alone does.
+ * What to serve a user from, by the guard of {@link servingMode}. With the choice model, the
+ * adapter is served unless there is evidence that taste ranks the user's picks worse than
+ * popularity alone.
  */
 export function servingModeOf(state: LearnerState, { choice }: Model): ServingMode {
   if (!choice || state.learner !== 'bayesian') return servingMode(state.record);
@@ -126,7 +144,7 @@ export function servingModeOf(state: LearnerState, { choice }: Model): ServingMo
   return isShownWorse(-excess, squares) ? 'warm-start' : 'adapter';
 }
 
-/** The model before anything was learned from other users. */
+/** The model before any consolidation. */
 export function initialModel(
   name: LearnerName,
   basis: Basis | null,

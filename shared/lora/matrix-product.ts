@@ -1,6 +1,6 @@
 /**
- * A matrix as it lies in memory: element (i, l) stands at i·row + l·step. So a matrix and its transpose are the same values with
- * `row` and `step` exchanged.
+ * A matrix in memory: element (i, l) is at i·row + l·step. A matrix and its transpose are the same
+ * values with `row` and `step` exchanged.
  */
 export interface MatrixView {
   readonly values: Float64Array;
@@ -11,11 +11,12 @@ export interface MatrixView {
 /**
  * out = scale·P·Qᵀ: out[i·n + j] = scale·Σ_l P(i, l)·Q(j, l).
  *
- * Tiles of 2×4 elements keep their sums in registers, which makes six loads of eight multiplications instead of sixteen.
+ * Tiles of 2×4 elements keep their sums in registers, so that eight multiplications need six loads
+ * instead of sixteen.
  * @param m rows of P
  * @param n rows of Q
  * @param depth columns of both
- * @param out m×n, row-major, overwritten; none of the inputs
+ * @param out m×n, row-major, overwritten; not one of the inputs
  */
 export function multiplyTransposed(
   { values: p, row: pr, step: ps }: MatrixView,

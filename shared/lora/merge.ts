@@ -8,10 +8,12 @@ import { createRandom } from './random.ts';
 export type MergeableAdapter = LoraAdapter & { readonly basis: DownProjection };
 
 /**
- * The adapter of the same rank and scale that is nearest (in Frobenius norm) to the weighted mean of the adapters' functions
- * s·B·A: the mean of B when all share A, otherwise the truncated singular value decomposition of the mean (Eckart & Young 1936),
- * with orthonormal rows in A. Averaging A and B themselves would not do: (A, B) and (−A, −B) are the same function.
- * @param weights one per adapter, none negative, not all zero; they are divided by their sum. Default: all equal
+ * The adapter of the same rank and scale that is nearest (in Frobenius norm) to the weighted mean
+ * of the adapters' functions s·B·A: the mean of B when all share A, otherwise the truncated
+ * singular value decomposition of the mean (Eckart & Young 1936), with orthonormal rows in A.
+ * Averaging A and B themselves would be wrong, because (A, B) and (−A, −B) are the same function.
+ * @param weights one per adapter, none negative, not all zero; they are divided by their sum.
+ * Default: all equal
  * @throws InvalidInputError when there is no adapter, sizes differ, or weights are unusable
  */
 export function mergeLora(
@@ -40,7 +42,7 @@ export function mergeLora(
     return { basis: first.basis, b: Float32Array.from(b), offset };
   }
 
-  // M = Σ factor·B·A is never formed: it meets vectors only, adapter by adapter.
+  // M = Σ factor·B·A is never formed: it is multiplied by vectors, adapter by adapter.
   const latent = new Float64Array(rank);
   const applyMean = (v: Float64Array, out: Float64Array) => {
     out.fill(0);
@@ -112,7 +114,8 @@ function normalized(weights: readonly number[], count: number): number[] {
       throw new InvalidInputError(`weights[${i}]`, shown(weight), 'a finite number of at least 0');
     }
   });
-  // By the largest first, so that neither huge nor tiny weights leave the range of numbers.
+  // Divides by the largest weight first, so that neither huge nor tiny weights overflow or
+  // underflow.
   const largest = Math.max(...weights);
   if (largest === 0) throw new InvalidInputError('weights', 'zeros only', 'at least one above 0');
   const scaled = weights.map((weight) => weight / largest);

@@ -1,15 +1,18 @@
 import type { Statistics } from './statistics.ts';
 
-/** What one prediction was worth: every reward is predicted before it is learned from (test-then-train; Dawid 1984). */
+/**
+ * A prediction and its outcome: every reward is predicted before it is learned (test-then-train;
+ * Dawid 1984).
+ */
 export interface PredictedReward {
   readonly reward: number;
-  /** r̂ with everything that was known before. */
+  /** r̂ from everything known before. */
   readonly predicted: number;
-  /** The user's shrunken mean reward: what is expected without any adapter. */
+  /** The user's shrunken mean reward, which needs no adapter. */
   readonly predictedByUserMean: number;
-  /** The prior alone, before the user's own feedback. */
+  /** The prediction of the prior alone, without the user's own feedback. */
   readonly predictedByWarmStart: number;
-  /** r − r̂ + β: what the item got beyond what the user was expected to give, for learning item effects. */
+  /** r − r̂ + β: reward minus the prediction without the item effect, for learning item effects. */
   readonly itemResidual: number;
 }
 
@@ -17,23 +20,26 @@ export interface PredictedReward {
 const CHUNK = 5;
 
 /**
- * The interactions of one event, cut in order: a chunk is predicted with what those before it taught. So an event that brings a
- * whole history shows whether learning helped.
+ * Splits the interactions of one event in order. Each chunk is predicted with what the chunks
+ * before it taught, so that an event with a whole history shows whether learning helped.
  */
 export function* chunksOf<T>(interactions: readonly T[]): Generator<readonly T[]> {
   for (let start = 0; start < interactions.length; start += CHUNK)
     yield interactions.slice(start, start + CHUNK);
 }
 
-/** Running sums over all predictions of one adapter. A loss is a squared error of one predicted reward. */
+/**
+ * Running sums over all predictions of one adapter. A loss is the squared error of one predicted
+ * reward.
+ */
 export interface PrequentialRecord {
   /** Rewards predicted. */
   readonly count: number;
   /** Σ(r − r̂)² of the adapter. */
   readonly adapterLoss: number;
-  /** The same of the user's shrunken mean reward, which needs no adapter. */
+  /** The same for the user's shrunken mean reward, which needs no adapter. */
   readonly userMeanLoss: number;
-  /** The same of the prior alone, before the user's own feedback. */
+  /** The same for the prior alone, without the user's own feedback. */
   readonly warmStartLoss: number;
   /** Σ(loss of the adapter − loss of the user's mean)². */
   readonly adapterUserMeanSquares: number;
@@ -56,7 +62,7 @@ export const NO_PREDICTIONS: PrequentialRecord = {
 /** Weight of the mean reward in a user's shrunken mean, in interactions. */
 const USER_MEAN_SHRINKAGE = 20;
 
-/** (Σr + 20·g0)/(n + 20): what is expected of a user without any adapter. */
+/** (Σr + 20·g0)/(n + 20): the prediction for a user without any adapter. */
 export function shrunkenMean(
   { rewardSum, count }: Pick<Statistics, 'rewardSum' | 'count'>,
   meanReward: number,
@@ -80,27 +86,38 @@ export function recordPrediction(record: PrequentialRecord, p: PredictedReward):
   };
 }
 
-/** What a user is to be served from: the own adapter, the warm start of new users, or the embeddings as they are. */
+/**
+ * What a user is served from: the own adapter, the warm start of new users, or the unchanged
+ * embeddings.
+ */
 export type ServingMode = 'adapter' | 'warm-start' | 'base';
 
-/** Chance of ever standing an adapter down that does no harm, for one comparison and a user's whole life. */
+/**
+ * Probability of ever rejecting a harmless adapter, for one comparison over a user's whole life.
+ */
 const FALSE_ALARM = 0.05;
-/** Variance sum at which the boundary is tightest: that of about 20 predictions. Any value keeps the false-alarm rate. */
+/**
+ * Variance sum at which the boundary is tightest, reached after about 20 predictions. Any value
+ * keeps the false-alarm rate.
+ */
 const MIXING_VARIANCE = 0.02;
 
 /**
- * The guard: the adapter is served unless the record is evidence that it predicts worse than the user's mean or than the warm
- * start; then the warm start, unless that is shown to be worse than the user's mean; then the base.
+ * The guard: serves the adapter unless there is evidence that it predicts worse than the user's
+ * mean or than the warm start; then the warm start, unless that is worse than the user's mean; then
+ * the unchanged embeddings.
  *
- * Evidence is an anytime-valid test, since it is looked at after every update. With S the sum of the n loss differences and V
- * the sum of their squares, exp(λS − λ²V/2) is a supermartingale for every λ > 0 when the differences have a mean of at most 0
- * and are symmetric about it given the past: a difference is linear in the reward, so they are when the reward's noise is.
+ * The evidence is an anytime-valid test, because it is checked after every update. With S the sum
+ * of the n loss differences and V the sum of their squares, exp(λS − λ²V/2) is a supermartingale
+ * for every λ > 0 when the differences have a mean of at most 0 and are symmetric about it given
+ * the past. A difference is linear in the reward, so it is symmetric when the reward's noise is.
  * Mixed over λ ~ N(0, 1/ρ), Ville's inequality gives
  *
- *   P(some n has S ≥ √((V + ρ)·ln((V + ρ)/(ρα²)))) ≤ α.
+ * P(some n has S ≥ √((V + ρ)·ln((V + ρ)/(ρα²)))) ≤ α.
  *
- * (Robbins 1970, Ann. Math. Stat. 41(5); de la Peña, Klass & Lai 2004, Ann. Prob. 32(3), for the self-normalised form.) So
- * what an adapter can cost before it is stood down is bounded by what chance alone does with probability α.
+ * (Robbins 1970, Ann. Math. Stat. 41(5); de la Peña, Klass & Lai 2004, Ann. Prob. 32(3), for the
+ * self-normalised form.) The cost of an adapter before it is rejected is therefore bounded by what
+ * chance alone reaches with probability α.
  */
 export function servingMode(record: PrequentialRecord): ServingMode {
   const { adapterLoss, userMeanLoss, warmStartLoss } = record;
@@ -111,7 +128,10 @@ export function servingMode(record: PrequentialRecord): ServingMode {
   return isShownWorse(warmStartLoss - userMeanLoss, record.warmStartUserMeanSquares) ? 'base' : 'warm-start';
 }
 
-/** Whether a sum of loss differences is evidence of harm: see {@link servingMode}. @param squares the sum of their squares */
+/**
+ * Whether a sum of loss differences is evidence of harm; see {@link servingMode}.
+ * @param squares the sum of their squares
+ */
 export function isShownWorse(excessLoss: number, squares: number): boolean {
   const variance = squares + MIXING_VARIANCE;
   return (

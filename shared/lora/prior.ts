@@ -18,9 +18,12 @@ import {
   traceOfProduct,
 } from './symmetric.ts';
 
-/** What is known of a user before the first interaction: m_u ~ N(μ, Σ), y = g0 + ψ·m_u + ε, ε ~ N(0, σ²). */
+/**
+ * What is known about a user before the first interaction: m_u ~ N(μ, Σ), y = g0 + ψ·m_u + ε, ε ~
+ * N(0, σ²).
+ */
 export interface Prior {
-  /** Basis that the coefficients belong to; null: the offset alone. */
+  /** Basis of the coefficients; null when there is only the offset. */
   readonly basisId: string | null;
   /** μ, length P. */
   readonly mean: Float64Array;
@@ -32,7 +35,7 @@ export interface Prior {
   readonly meanReward: number;
 }
 
-/** A prior with what every solve needs of it. */
+/** A prior with the factorisation that every solve needs. */
 export interface PreparedPrior extends Prior {
   /** Σ⁻¹, packed. */
   readonly precision: PackedSymmetric;
@@ -41,8 +44,9 @@ export interface PreparedPrior extends Prior {
 }
 
 /**
- * E|ψ|² and s of the embeddings on which prior variances were measured (MovieLens and MovieTweetings, rank 4). Only their product
- * with a variance has a meaning: how much predicted rewards differ between items before anyone is known.
+ * E|ψ|² and s of the embeddings on which prior variances were measured (MovieLens and
+ * MovieTweetings, rank 4). Only their product with a variance matters: how much predicted rewards
+ * differ between items before any feedback.
  */
 export const REFERENCE_MEAN_SQUARE = 0.0265;
 export const REFERENCE_SCALE = 0.25;
@@ -59,10 +63,11 @@ interface InitialPriorOptions {
 }
 
 /**
- * The prior before anyone is known: zero mean, and coefficients of variance τ²·0.04·0.0265/E|ψ|². So predicted rewards start with the
- * same variance whatever the length, the dimension and the spread of the embeddings and the scaling factor.
- * @param relativeVariance τ², prior variance of a coefficient at E|ψ|² = {@link REFERENCE_MEAN_SQUARE} in units of the noise
- * variance; default 10
+ * The prior before any feedback: zero mean, and coefficients of variance τ²·0.04·0.0265/E|ψ|².
+ * Predicted rewards then start with the same variance for every length, dimension and spread of the
+ * embeddings and every scaling factor.
+ * @param relativeVariance τ², prior variance of a coefficient at E|ψ|² = {@link
+ * REFERENCE_MEAN_SQUARE} in units of the noise variance; default 10
  * @param meanReward g0; default 0.5
  * @param meanSquare E|ψ|² over items, without the offset; default {@link REFERENCE_MEAN_SQUARE}
  */
@@ -71,7 +76,7 @@ export function initialPrior(
   coefficients: number,
   { relativeVariance = 10, meanReward = 0.5, meanSquare = REFERENCE_MEAN_SQUARE }: InitialPriorOptions = {},
 ): PreparedPrior {
-  // Features that are all zero teach nothing under any variance.
+  // Features that are all zero carry no information under any variance.
   const scale = meanSquare > 0 ? REFERENCE_MEAN_SQUARE / meanSquare : 1;
   const variances = new Float64Array(coefficients).fill(relativeVariance * NOISE_VARIANCE * scale);
   variances[coefficients - 1] = OFFSET_VARIANCE;
@@ -84,7 +89,10 @@ export function initialPrior(
   });
 }
 
-/** {@link initialPrior} over the coefficients of a basis. Of a basis without moments only the scale s is known. */
+/**
+ * {@link initialPrior} over the coefficients of a basis. For a basis without moments only the scale
+ * s is known.
+ */
 export function initialPriorOf(
   basis: Basis | null,
   options: Pick<InitialPriorOptions, 'relativeVariance' | 'meanReward'> = {},
@@ -131,8 +139,8 @@ export function posteriorMean(statistics: Statistics, prior: PreparedPrior): Flo
 }
 
 /**
- * Draws of a user's coefficients from their posterior, of which {@link posteriorMean} is the mean.
- * @returns the function that makes one; it takes what gives the next standard normal number
+ * Draws a user's coefficients from their posterior, whose mean is {@link posteriorMean}.
+ * @returns a function that makes one draw from a source of standard normal numbers
  */
 export function posteriorDraws(
   statistics: Statistics,
@@ -146,7 +154,7 @@ export function posteriorDraws(
   };
 }
 
-/** How ψ·m of {@link posteriorMean} divides among the prior and past rewards, see pulls.ts. */
+/** How ψ·m of {@link posteriorMean} divides among the prior and past rewards; see pulls.ts. */
 export function rewardPulls(statistics: Statistics, prior: PreparedPrior): (psi: Float64Array) => Pulls {
   const l = information(statistics, prior);
   return (psi) => {
@@ -182,8 +190,8 @@ function evidence(statistics: Statistics, prior: PreparedPrior): Float64Array {
 }
 
 /**
- * log p(rewards of one user | prior), the coefficients integrated out (Bishop 2006, eq. 3.86, for a general prior).
- * Needs the sums only.
+ * log p(rewards of one user | prior), with the coefficients integrated out (Bishop 2006, eq. 3.86,
+ * for a general prior). Needs the sums only.
  */
 export function logMarginalLikelihood(statistics: Statistics, prior: PreparedPrior): number {
   const order = prior.mean.length;
@@ -203,11 +211,12 @@ export function logMarginalLikelihood(statistics: Statistics, prior: PreparedPri
 }
 
 /**
- * One step of expectation maximisation over users' sums: the population prior (empirical Bayes for random coefficients;
- * Dempster, Rubin & Tsutakawa 1981, Laird & Ware 1982). The mean is the generalised least squares one; covariance and
- * noise are shrunken towards `base` with the weight of 30 users and 2,000 interactions. Cost O(M·P³), whatever d.
+ * One step of expectation maximisation over users' sums: the population prior (empirical Bayes for
+ * random coefficients; Dempster, Rubin & Tsutakawa 1981, Laird & Ware 1982). The mean is estimated
+ * by generalised least squares; covariance and noise are shrunken towards `base` with the weight of
+ * 30 users and 2,000 interactions. Costs O(M·P³), independent of d.
  * @param users sums of M users under the current prior's basis
- * @param base the prior before anyone was known
+ * @param base the prior before any feedback
  */
 export function populationPrior(
   users: readonly Statistics[],

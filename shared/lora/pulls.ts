@@ -1,4 +1,4 @@
-/** What a user did with one item, as far as sums tell. */
+/** Sums over a user's interactions with one item. */
 export interface PastRewards {
   /** ψ of the item, length P. */
   readonly psi: Float64Array;
@@ -11,8 +11,11 @@ export interface PastRewards {
 
 /** How the user's part of one item's score, ψ·m, divides. */
 export interface Pulls {
-  /** What it is without any feedback of the user. */
+  /** The user's part without any feedback of the user. */
   readonly prior: number;
-  /** What some past rewards add to it, given how many there are in all: exact, since m is linear in rewards. */
+  /**
+   * What some past rewards add to it, given the number of all rewards. Exact, because m is linear
+   * in the rewards.
+   */
   of(past: PastRewards): number;
 }

@@ -13,7 +13,8 @@ export interface Random {
 }
 
 /**
- * A seeded generator; not for secrets. A number seeds the same stream as its decimal text, so `7` is `'7'`.
+ * A seeded generator; not for secrets. A number gives the same stream as its decimal text: `7` is
+ * `'7'`.
  * @throws InvalidInputError when the seed is NaN or infinite
  */
 export function createRandom(seed: number | string): Random {
@@ -25,7 +26,8 @@ export function createRandom(seed: number | string): Random {
 
   const next = () => ((bits() >>> 5) * 2 ** 26 + (bits() >>> 6)) / 2 ** 53;
 
-  // Marsaglia's polar method (Marsaglia & Bray 1964): two normals per accepted pair, the second kept for later.
+  // Marsaglia's polar method (Marsaglia & Bray 1964): two normals per accepted pair; the second is
+  // kept for the next call.
   const normal = () => {
     if (spare !== undefined) {
       const kept = spare;
@@ -83,7 +85,10 @@ export function xoshiro128StarStar(state: Uint32Array): () => number {
   };
 }
 
-/** Four words from a text: MurmurHash3's steps (Appleby 2011) over its UTF-16 units, from four starts. */
+/**
+ * Four words from a text: MurmurHash3's steps (Appleby 2011) over its UTF-16 units, from four
+ * starts.
+ */
 function hash128(text: string): Uint32Array {
   return Uint32Array.from([1, 2, 3, 4], (start) => {
     let h = Math.imul(start, 0x9e3779b9) ^ text.length;

@@ -15,7 +15,7 @@ import {
 import { createRandom } from './random.ts';
 import { checkInteractions, type Model, type Training, type TrainingInteraction } from './training.ts';
 
-/** The learned state of one user under stochastic gradient descent. Values, never changed in place. */
+/** The learned state of one user under stochastic gradient descent. Immutable. */
 export interface SgdState {
   readonly learner: 'sgd';
   /** d. */
@@ -28,7 +28,7 @@ export interface SgdState {
   readonly a: ElasticMatrix;
   /** B, d×r, row-major. */
   readonly b: ElasticMatrix;
-  /** Steps taken: one for each chunk of an event. */
+  /** Number of steps: one per chunk of an event. */
   readonly steps: number;
   /** Rewards learned from, and their sum. */
   readonly count: number;
@@ -39,22 +39,26 @@ export interface SgdState {
 export const SGD_HYPERPARAMETERS = {
   /** Learning rate η of A and s·B. */
   learningRate: { default: 1, minimum: 1e-6, maximum: 10 },
-  /** Largest norm of the gradient of A and B together; longer ones are shortened to it (Pascanu, Mikolov & Bengio 2013). */
+  /**
+   * Largest norm of the gradient of A and B together. Longer gradients are shortened to it
+   * (Pascanu, Mikolov & Bengio 2013).
+   */
   gradientClipThreshold: { default: 1, minimum: 1e-3, maximum: 100 },
   /** λ of elastic weight consolidation; 0 turns it off. */
   ewcLambda: { default: 0.5, minimum: 0, maximum: 1e6 },
 } as const satisfies Record<string, Hyperparameter>;
 
 /**
- * A user of whom nothing is known: B = 0, and A that of the basis or, without one, Xavier-uniform with one seed for all users
- * (Glorot & Bengio 2010), so that their adapters merge exactly.
+ * The state of a user without feedback: B = 0, and A of the basis. Without a basis A is
+ * Xavier-uniform with one seed for all users (Glorot & Bengio 2010), so that their adapters merge
+ * exactly.
  */
 export function createSgdState(model: Model, shape: AdapterShape): SgdState {
   const a = model.basis?.a ?? xavierUniform(shape);
   return sgdStateFrom({ ...shape, a }, new Float32Array(a.length));
 }
 
-/** A state that starts from given matrices, such as those of an imported or merged adapter. */
+/** A state with given matrices, such as those of an imported or merged adapter. */
 export function sgdStateFrom({ embeddingDim, rank, scale, a }: DownProjection, b: Float32Array): SgdState {
   return {
     learner: 'sgd',
@@ -71,9 +75,10 @@ export function sgdStateFrom({ embeddingDim, rank, scale, a }: DownProjection, b
 }
 
 /**
- * One step for each chunk of the interactions of one feedback event, in order, after predicting the chunk. Every item counts as if
- * of unit length; an item that is zero says nothing.
- * @throws InvalidInputError when an interaction is malformed, or the state is not finite; `state` is as it was
+ * Predicts each chunk of the interactions of one feedback event and then takes one step on it, in
+ * order. Items are scaled to unit length; zero items are ignored.
+ * @throws InvalidInputError when an interaction is malformed, or the state is not finite; `state`
+ * is unchanged
  */
 export function trainSgd(
   state: SgdState,
@@ -111,7 +116,7 @@ function step(
   };
   if (batch.count === 0) return { state: learned, predictions };
 
-  // By A and s·B, so that the same rate does the same at every scaling factor.
+  // Gradient by A and s·B, so that a learning rate has the same effect at every scaling factor.
   const b = state.b.values;
   const a64 = new Float64Array(state.a.values);
   const b64 = new Float64Array(b.length);
@@ -136,7 +141,9 @@ function step(
   return { state: { ...learned, ...next, steps }, predictions };
 }
 
-/** The adapter as it is applied. Its offset is the user's shrunken mean reward over the mean reward of all. */
+/**
+ * The adapter. Its offset is the user's shrunken mean reward minus the mean reward of all users.
+ */
 export function solveSgd(state: SgdState, model: Model): LoraAdapter {
   const { embeddingDim, rank, scale } = state;
   const { meanReward } = model.prior;
@@ -169,7 +176,10 @@ function predict(
   });
 }
 
-/** Items of unit length and where they should go: to their target, or along themselves by the reward. */
+/**
+ * Items of unit length with their regression targets: the target embedding, or a multiple of the
+ * item by its reward.
+ */
 function regressionBatch(
   state: SgdState,
   model: Model,

@@ -1,8 +1,9 @@
 import { addOuterProduct, type PackedSymmetric, packedLength } from './symmetric.ts';
 
 /**
- * All that a user's rewards say about the user, as sums in float64: they do not depend on how the interactions were cut into
- * updates. A residual reward is y = r − β, with β the item effect known when the interaction was applied (0 when none).
+ * A user's rewards as sums in float64, which do not depend on how the interactions were split into
+ * updates. A residual reward is y = r − β, with β the item effect known when the interaction was
+ * applied (0 when unknown).
  */
 export interface Statistics {
   /** G = Σψψᵀ, packed, order P. Its last row holds Σψ. */
@@ -13,7 +14,7 @@ export interface Statistics {
   readonly sumSquares: number;
   /** n, number of rewards. */
   readonly count: number;
-  /** Σr, without item effects: the user's mean reward is what a system without adapters would predict. */
+  /** Σr, without item effects, for the user's mean reward. */
   readonly rewardSum: number;
 }
 
@@ -27,7 +28,10 @@ export function emptyStatistics(coefficients: number): Statistics {
   };
 }
 
-/** Adds one interaction; G and g of `statistics` are changed in place, so pass a copy that nobody else holds. */
+/**
+ * Adds one interaction. Changes G and g of `statistics` in place, so pass a copy that nobody else
+ * holds.
+ */
 export function addReward(
   statistics: Statistics,
   psi: Float64Array,
@@ -50,7 +54,8 @@ export function copyStatistics(statistics: Statistics): Statistics {
 }
 
 /**
- * The moments of y − g0 instead of y. Exact, since Σψ is G's last row: so the mean reward g0 may change at any time.
+ * The moments of y − g0 instead of y. Exact, because Σψ is the last row of G. The mean reward g0
+ * may therefore change at any time.
  * @returns g − g0·Σψ and Σ(y − g0)²
  */
 export function centred(

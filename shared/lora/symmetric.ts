@@ -1,6 +1,6 @@
 /**
- * Symmetric matrices of order n, packed: row i of the lower triangle follows row i − 1, so element (i, j), j ≤ i,
- * stands at i(i + 1)/2 + j. All in float64.
+ * Symmetric matrices of order n in packed form: the rows of the lower triangle follow each other,
+ * so that element (i, j), j ≤ i, is at i(i + 1)/2 + j. All in float64.
  */
 export type PackedSymmetric = Float64Array;
 
@@ -95,7 +95,9 @@ export function choleskySolve(l: PackedSymmetric, b: Float64Array): Float64Array
   return choleskySolveTransposed(l, x);
 }
 
-/** Solves Lᵀ·x = b for a Cholesky factor L: with b standard normal, x has the covariance (L·Lᵀ)⁻¹. */
+/**
+ * Solves Lᵀ·x = b for a Cholesky factor L: with b standard normal, x has the covariance (L·Lᵀ)⁻¹.
+ */
 export function choleskySolveTransposed(l: PackedSymmetric, b: Float64Array): Float64Array {
   const x = b.slice();
   for (let i = x.length - 1; i >= 0; i--) {

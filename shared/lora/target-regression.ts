@@ -3,8 +3,9 @@ import { REFERENCE_SCALE } from './prior.ts';
 import { addOuterProduct, cholesky, choleskySolve, type PackedSymmetric, packedLength } from './symmetric.ts';
 
 /**
- * Sums of explicit target embeddings: ridge regression of t − x on z = s·A·x, for the second block C of
- * y = x + s(B + C)A·x. Rewards see only the symmetric part of B·A; targets can also teach rotations.
+ * Sums of target embeddings: ridge regression of t − x on z = s·A·x, for the second block C of y =
+ * x + s(B + C)A·x. Rewards determine only the symmetric part of B·A; targets can also teach
+ * rotations.
  */
 export interface TargetSums {
   /** S_zz = Σzzᵀ, packed, order r. */
@@ -14,7 +15,10 @@ export interface TargetSums {
   readonly count: number;
 }
 
-/** λ, the ridge: noise over prior variance of an entry of C, as for rewards before anyone is known (0.04 / 0.4). */
+/**
+ * λ, the ridge: noise over prior variance of an entry of C, the same as for rewards before any
+ * feedback (0.04 / 0.4).
+ */
 const RIDGE = 0.1;
 
 export function emptyTargetSums(basis: Basis): TargetSums {
@@ -26,7 +30,8 @@ export function emptyTargetSums(basis: Basis): TargetSums {
 }
 
 /**
- * The sums with one more pair. Both vectors are divided by |x|, so that every item weighs the same; a zero x says nothing.
+ * The sums with one more pair. Both vectors are divided by |x|, so that every item has the same
+ * weight; a zero x is ignored.
  * @param x item embedding, length d
  * @param target t, length d
  */
@@ -49,8 +54,9 @@ export function addTarget(
 }
 
 /**
- * C = S_tz(S_zz + λI)⁻¹, d×r, row-major. The ridge grows with s², so that s·C does not depend on the scaling factor, and with
- * what was summed, so that a million equal pairs cannot make the matrix singular to working precision.
+ * C = S_tz(S_zz + λI)⁻¹, d×r, row-major. The ridge grows with s², so that s·C does not depend on
+ * the scaling factor, and with the sums, so that a million equal pairs cannot make the matrix
+ * numerically singular.
  */
 export function solveTargets(sums: TargetSums, { rank, scale }: Pick<Basis, 'rank' | 'scale'>): Float64Array {
   const matrix = sums.szz.slice();

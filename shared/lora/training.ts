@@ -5,20 +5,26 @@ import type { PreparedChoice } from './choice.ts';
 import type { PredictedReward } from './prequential.ts';
 import type { PreparedPrior } from './prior.ts';
 
-/** What learning and predicting need besides the user's own state. */
+/** The input of learning and predicting besides the user's own state. */
 export interface Model {
   readonly basis: Basis | null;
-  /** Prior over the coefficients of `basis`; every learner takes the mean reward from it. */
+  /** Prior over the coefficients of `basis`. Every learner uses its mean reward. */
   readonly prior: PreparedPrior;
-  /** Where users' rewards only say what they picked: the choice model, over the coefficients of `basis`. Default none. */
+  /**
+   * The choice model over the coefficients of `basis`, when rewards only say what users picked.
+   * Default none.
+   */
   readonly choice?: PreparedChoice | null;
-  /** From earlier bases to `basis`; none by default. */
+  /** Maps from earlier bases to `basis`. Default none. */
   readonly carryOvers?: readonly CarryOver[];
-  /** Numbers that steer the learner, by the names that it declares; those left out have their defaults. */
+  /** Hyperparameters of the learner, by name. Missing ones have their defaults. */
   readonly hyperparameters?: Readonly<Record<string, number>>;
 }
 
-/** One item's feedback, ready to learn from: a reward in [0, 1], or an embedding that the user's should move to. */
+/**
+ * Feedback on one item for the learner: a reward in [0, 1], or a target for the personalised
+ * embedding.
+ */
 export type TrainingInteraction = {
   /** x, length d. */
   readonly embedding: Float32Array;
@@ -26,18 +32,18 @@ export type TrainingInteraction = {
   readonly itemEffect: number;
 } & ({ readonly reward: number } | { readonly target: Float32Array });
 
-/** A state that has learned, and what its predictions were worth before. */
+/** The new state, with the predictions made before learning. */
 export interface Training<State> {
   readonly state: State;
-  /** One for every reward, in order; targets predict nothing. */
+  /** One per reward, in order. Targets are not predicted. */
   readonly predictions: readonly PredictedReward[];
 }
 
-/** How many times as long as its item a target may be: what float16 holds of it. */
+/** Most times its item's length that a target may have: the range of float16. */
 const MAX_TARGET_LENGTH = 65_504;
 
 /**
- * Checks once what the inner loops rely on.
+ * Checks once what the inner loops do not check.
  * @param dim length d of embeddings and targets
  * @throws InvalidInputError naming the interaction
  */
@@ -64,7 +70,8 @@ function finiteLength(vector: Float32Array, dim: number, field: string): number 
   if (vector.length !== dim) {
     throw new InvalidInputError(field, `${vector.length} numbers`, `${dim} numbers`);
   }
-  // Squares of float32 cannot overflow in float64, so only a NaN or an infinity has no finite norm.
+  // Squares of float32 numbers cannot overflow in float64, so only a NaN or an infinity has a norm
+  // that is not finite.
   const norm = vectorNorm(vector);
   if (!Number.isFinite(norm))
     throw new InvalidInputError(field, 'a number that is not finite', 'finite numbers');

@@ -3,7 +3,7 @@ import type { Episode } from '../episodes/episode.ts';
 import { verdictOf } from '../episodes/outcome.ts';
 import { mean, meanDifference } from './intervals.ts';
 
-/** Values of one hyperparameter that are compared at most: the most used. */
+/** Most values of one hyperparameter to compare: the most used. */
 const MAX_ARMS = 16;
 
 interface Arm {
@@ -15,9 +15,10 @@ interface Arm {
 }
 
 /**
- * What every value that a hyperparameter was tried at did to the reward, against the default value. Users count, not episodes: those of
- * one user are alike. Intervals are Welch's (1947), at 95 % for all arms of a hyperparameter together (Bonferroni).
- * @param defaults value by hyperparameter; where it is left out, the most used one
+ * The effect of each tried value of a hyperparameter on the reward, against the default value. The
+ * unit is the user, not the episode, because episodes of one user are correlated. Intervals are
+ * Welch's (1947), at 95 % for all arms of a hyperparameter together (Bonferroni).
+ * @param defaults default value by hyperparameter; the most used value where it is missing
  */
 export function armEffects(
   episodes: readonly Episode[],

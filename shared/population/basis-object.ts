@@ -17,7 +17,7 @@ const content = z.strictObject({
   scale: z.number().positive(),
   projectionDim: z.int().min(1),
   learnedFrom: z.int().min(1).optional(),
-  /** A basis from before there were any has none. */
+  /** Missing in a basis of an earlier version. */
   carryOvers: z
     .array(z.strictObject({ fromBasisId: z.string(), loss: z.number().min(0).max(1) }))
     .default([]),
@@ -27,9 +27,12 @@ const content = z.strictObject({
 export interface StoredBasis {
   readonly basis: Basis;
   readonly embeddingModel: string;
-  /** Embeddings out of feedback that it was made of. A basis of a catalogue has none, and is not replaced by one that was learned. */
+  /**
+   * Number of embeddings from feedback that the basis was learned from. Undefined for a basis of a
+   * catalogue, which is never replaced by a learned one.
+   */
   readonly learnedFrom?: number | undefined;
-  /** From earlier bases, newest first; default none. */
+  /** Maps from earlier bases, newest first. Default none. */
   readonly carryOvers?: readonly CarryOver[];
 }
 
@@ -49,7 +52,7 @@ export function encodeBasis({
       lora_A: { shape: [rank, embeddingDim], values: a },
       projection: { shape: [embeddingDim * rank, projectionDim], values: projection },
       ...Object.fromEntries(maps),
-      // Tensors that an earlier version does not know, it ignores.
+      // Earlier versions ignore tensors that they do not know.
       ...(moments === undefined ? {} : momentsTensors('moments', moments)),
     },
     content: {

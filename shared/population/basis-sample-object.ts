@@ -12,11 +12,14 @@ const FORMAT_VERSION = 1;
 
 const content = z.strictObject({ watermarks: z.array(z.string()) });
 
-/** Item embeddings out of feedback, to make a basis of. It says nothing of who gave the feedback. */
+/** Item embeddings from feedback, to learn a basis from. They do not identify the users. */
 export interface BasisSample {
   /** Of unit length, at least one. */
   readonly embeddings: readonly Float16Array[];
-  /** Index position of the last episode whose embedding is in it, per shard: each is taken in once, whatever happens between. */
+  /**
+   * Index position of the last episode in the sample, per shard, so that each episode is added
+   * once.
+   */
   readonly watermarks: readonly string[];
 }
 

@@ -16,15 +16,22 @@ export interface SampledPicks extends SampledUser {
   readonly picks: Picks;
 }
 
-/** Share of users whose rewards are all the same from which on the feedback is taken as picks: a few may always give one reward. */
+/**
+ * Share of users with equal rewards from which on feedback is read as picks. A few users may always
+ * give one reward.
+ */
 const CONSTANT_USERS = 0.9;
-/** Measured by `npm run bench:ranking`: a pick counts for less than one independent draw, and tastes start wide. */
+/**
+ * Measured by `npm run bench:ranking`: a pick carries less information than one independent draw,
+ * and tastes start wide.
+ */
 const TEMPERING: Tempering = { perPick: 0.3, saturation: 0.03 };
 const START_VARIANCE = 10;
 const EM_STEPS = 6;
 
 /**
- * The choice model of feedback whose rewards do not differ: what users picked is then all that can be learned from.
+ * Fits the choice model to feedback whose rewards do not differ, where only the picks carry
+ * information.
  * @param items moments of the items themselves, undefined when unknown
  * @param current the choice model under the same basis, null when there is none
  * @returns null when rewards differ, or nothing was picked

@@ -1,24 +1,30 @@
 import { vectorNorm } from '../lora/basis.ts';
 import { createRandom } from '../lora/random.ts';
 
-/** Embeddings out of feedback that are enough for a basis. */
+/** Embeddings from feedback after which the basis is not learned again. */
 export const ENOUGH_EMBEDDINGS = 2_000;
-/** Share of the updates whose episode carries some. */
+/** Share of updates whose episode carries embeddings. */
 const SHARE = 0.08;
-/** So many at most: of 64 numbers, four fit into the kilobyte that an episode is billed as anyway. */
+/**
+ * Most embeddings per episode: four of 64 numbers fit into the kilobyte that DynamoDB bills for an
+ * episode anyway.
+ */
 const PER_UPDATE = 4;
 
 /**
- * Embeddings with which a basis is learned again: twice as many as before. Undefined when it has enough, and for one of a catalogue.
- * @param learnedFrom embeddings out of feedback that it was made of; undefined for a catalogue
+ * Number of embeddings at which the basis is learned again: twice as many as before. Undefined when
+ * it has enough, and for a basis of a catalogue.
+ * @param learnedFrom embeddings that the basis was learned from; undefined for a basis of a
+ * catalogue
  */
 export function embeddingsWanted(learnedFrom: number | undefined): number | undefined {
   return learnedFrom !== undefined && 2 * learnedFrom <= ENOUGH_EMBEDDINGS ? 2 * learnedFrom : undefined;
 }
 
 /**
- * The embeddings that the episode of an update carries, of unit length in float16: none of most updates, of a few per cent up to four.
- * It depends on user and version alone which, so that an update that is done again carries the same.
+ * The embeddings that the episode of an update carries, of unit length in float16: none for most
+ * updates, up to four for 8 % of them. The choice depends on user and version alone, so that a
+ * repeated update carries the same.
  * @param embeddings of the update's interactions
  */
 export function sampleOfUpdate(

@@ -3,20 +3,22 @@ import type { IndexedEpisode, IndexPosition } from '../episodes/episode-store.ts
 import { type ItemSums, itemShrinkage } from '../lora/item-effects.ts';
 import type { ItemEffects, PopulationModel, Progress } from './population-model.ts';
 
-/** Most items whose effects are kept. Beyond that, the items with the fewest rewards are dropped. */
+/**
+ * Most items whose effects are kept. Beyond that, the items with the fewest rewards are dropped.
+ */
 const MAX_ITEMS = 500_000;
 
 /**
- * The number of episodes at which the next fit is due: 20 more at first, and a quarter more later, because a fit then
- * changes less.
+ * The number of episodes at which the next fit is due: 20 more at first, and a quarter more later,
+ * because a fit then changes less.
  */
 export function nextDue(episodes: number): number {
   return Math.max(episodes + 20, Math.ceil(1.25 * episodes));
 }
 
 /**
- * Item effects and progress after new episodes. Sums are added in the order of users, versions and interactions, so
- * that the result does not depend on the order in which updates were stored.
+ * Item effects and progress after new episodes. Sums are added in the order of users, versions and
+ * interactions, so that the result does not depend on the order in which updates were stored.
  * @param skipped index positions of corrupt episodes, so that the next run does not read them again
  */
 export function addEpisodes(

@@ -1,4 +1,7 @@
-/** Hyperparameters that a recommendation can speak of, and what they are called in it. The first name is the one to write. */
+/**
+ * Hyperparameters that a recommendation can name, with their names. The first name is used for
+ * writing.
+ */
 const TERMS: Readonly<Record<string, { readonly written: string; readonly pattern: string }>> = {
   learningRate: { written: 'learning rate', pattern: String.raw`learning[ _-]?rate|\blr\b` },
   gradientClipThreshold: {
@@ -13,9 +16,12 @@ const TERMS: Readonly<Record<string, { readonly written: string; readonly patter
 };
 
 const NUMBER = String.raw`[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?`;
-/** A number that is the value itself: no percentage, no range, no part of a word or longer number. */
+/**
+ * A number that is the value itself: not a percentage, a range, or part of a word or a longer
+ * number.
+ */
 const VALUE = String.raw`(${NUMBER})(?!\s?%|\w|\.\d|\s*(?:\.\.|–|-|to|or)\s*[\d.])`;
-/** What may stand between a name and its value. */
+/** What may be between a name and its value. */
 const LINK = String.raw`(?:[\s"'\`:=(~≈→]|->|=>|\b(?:should|be|is|was|of|to|at|by|around|about|approximately|value|set|now|a|the|default)\b){0,12}`;
 
 const VALUE_AFTER = new RegExp(`^${LINK}(?:from\\s+${NUMBER}\\s+)?${LINK}${VALUE}`, 'i');
@@ -23,26 +29,27 @@ const VALUE_BEFORE = new RegExp(`${VALUE}\\s+(?:(?:as|for)\\s+)?(?:(?:the|a|its)
 
 const NEGATION =
   /\b(?:not|never|avoid|avoiding|without|no|nor|cannot|neither|refrain|instead of|rather than|stop)\b|n't\b/i;
-/** Said after a value, it speaks of what became of it. */
+/** After a value, these words describe its result, so the value is not a recommendation. */
 const BLAME =
   /\b(?:not|never)\b(?!\s*[\d.])|\b(?:too (?:high|low|large|small|big)|fail(?:s|ed)|diverge[sd]|worse|unstable|hurts?|harmful|wrong)\b|n't\b/i;
 const DOWN = /\b(?:reduc(?:e|es|ed|ing)|decreas\w+|lower(?:s|ed|ing)?|halv\w+|shrink\w*|smaller|cut)\b/i;
 const UP = /\b(?:increas\w+|rais(?:e|es|ed|ing)|doubl\w+|higher|larger|boost\w*)\b/i;
 
-/** Where a statement ends: not within a number such as 0.5 or 1e-3. */
+/** End of a statement, but not within a number such as 0.5 or 1e-3. */
 const STATEMENTS =
   /[;!?\n]+|\.(?=\s|$)|\b(?:but|however|although|though|unless|if|when|because|since|so(?! that)|instead)\s/i;
-/** Parts of a statement; a negation holds for the parts after it, too. */
+/** Separates parts of a statement. A negation also holds for the parts after it. */
 const PARTS = /,(?=\s)|\s(?:and|then)\s/i;
 
 const UNASKED_FACTOR = 2;
 
 /**
- * Reads what a recommendation in plain words says about hyperparameters: "learning rate to 0.0005", "learning_rate=5e-4",
- * "clip threshold: 1e-2", "reduce learning rate by 20%". A direction without a number means half or double of the configured value. A
- * statement that is negated, or blames the value that it names, says nothing; of two about the same hyperparameter the first counts.
- * Values are not bounded here: learners do that by the bounds that they declare.
- * @param configured what relative words refer to; without it they say nothing
+ * Reads hints about hyperparameters from a recommendation in plain words: "learning rate to
+ * 0.0005", "learning_rate=5e-4", "clip threshold: 1e-2", "reduce learning rate by 20%". A direction
+ * without a number means half or double the configured value. A statement gives no hint when it is
+ * negated or blames its value; of two about the same hyperparameter the first counts. Values are
+ * not limited here, because learners do that by their declared bounds.
+ * @param configured reference of relative words; without it they give no hint
  */
 export function parseHints(
   recommendation: string,
@@ -67,7 +74,7 @@ export function parseHints(
   return hints;
 }
 
-/** Recommendations are sentences; what is longer is not read, so that no text can take long. */
+/** Longer texts than this are not parsed, so that no text takes long. */
 const MAX_LENGTH = 2048;
 
 /** A sentence that {@link parseHints} reads back to the same number. */
@@ -76,7 +83,7 @@ export function writeHint(hyperparameter: string, value: number): string {
   return `Set ${name} to ${value}`;
 }
 
-/** The value that a part of a statement gives a hyperparameter, and where in the part it ends. */
+/** The value that a part of a statement gives a hyperparameter, and its end in the part. */
 function readValue(
   part: string,
   term: string,
@@ -93,7 +100,7 @@ function readValue(
   if (given !== null) return { value: Number(given[1]), end: nameEnd + given[0].length };
   const ahead = VALUE_BEFORE.exec(part.slice(0, named.index))?.[1];
   if (ahead !== undefined) return { value: Number(ahead), end: nameEnd };
-  // A number that no rule understands is worse than no number: it may be the value after all.
+  // An unread number is worse than none, because it may be the value: no hint then.
   if (direction === undefined || /\d/.test(after)) return undefined;
   return scaled(configured, direction === 'down' ? 1 / UNASKED_FACTOR : UNASKED_FACTOR, nameEnd);
 }

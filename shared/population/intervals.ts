@@ -1,4 +1,4 @@
-/** An estimate over users with its 95 % interval; null when there are too few of them to tell. */
+/** An estimate over users with its 95 % interval; null with too few users. */
 export interface Estimated {
   readonly effect: number;
   readonly interval: readonly [number, number] | null;
@@ -7,8 +7,9 @@ export interface Estimated {
 const CONFIDENCE = 0.95;
 
 /**
- * Difference of the means of two groups of users, of different variances (Welch 1947).
- * @param comparisons made at the same time, which the intervals hold for together (Bonferroni)
+ * Difference of the means of two groups of users with different variances (Welch 1947).
+ * @param comparisons number of simultaneous comparisons; the intervals hold for all together
+ * (Bonferroni)
  */
 export function meanDifference(a: readonly number[], b: readonly number[], comparisons = 1): Estimated {
   const effect = mean(a) - mean(b);
@@ -20,7 +21,10 @@ export function meanDifference(a: readonly number[], b: readonly number[], compa
   return around(effect, Math.sqrt(error), freedom, comparisons);
 }
 
-/** Mean over users of paired differences, with Student's interval; of none, 0. @param comparisons as for {@link meanDifference} */
+/**
+ * Mean over users of paired differences, with Student's interval; 0 without users.
+ * @param comparisons as for {@link meanDifference}
+ */
 export function pairedDifference(differences: readonly number[], comparisons = 1): Estimated {
   const users = differences.length;
   if (users < 2) return { effect: differences[0] ?? 0, interval: null };
@@ -28,9 +32,9 @@ export function pairedDifference(differences: readonly number[], comparisons = 1
 }
 
 /**
- * Sum over users of one quantity over the sum of another; its error is that of the residuals (Cochran, Sampling Techniques, 1977,
- * ch. 6), with Student's quantile.
- * @returns `error`: the standard error, 0 of one user
+ * Sum over users of one quantity divided by the sum of another. Its error is the error of the
+ * residuals (Cochran, Sampling Techniques, 1977, ch. 6), with Student's quantile.
+ * @returns `error`: the standard error, 0 with one user
  */
 export function ratioOfSums(
   numerators: readonly number[],
@@ -65,8 +69,8 @@ function squaredError(values: readonly number[]): number {
 }
 
 /**
- * Quantile of Student's t. Abramowitz & Stegun (1964), 26.7.5 on 26.2.23: within 1 % from 4 degrees of freedom on; below, an upper bound
- * by the exact quantile of one or two degrees.
+ * Quantile of Student's t. Abramowitz & Stegun (1964), 26.7.5 on 26.2.23: within 1 % from 4 degrees
+ * of freedom on; below that, an upper bound by the exact quantile of one or two degrees.
  * @param probability above one half
  */
 export function studentQuantile(probability: number, freedom: number): number {

@@ -5,7 +5,7 @@ import { mean, pairedDifference } from './intervals.ts';
 
 /** The hyperparameter that this is about. */
 export const LEARNING_RATE = 'learningRate';
-/** How much larger or smaller a step may be for a user's taste to speak of it. */
+/** Largest ratio of two learning rates that a user's taste can compare. */
 const LARGEST_FACTOR = 4;
 
 /** A user's updates at one learning rate, summed over rewards. */
@@ -16,17 +16,20 @@ interface Taste {
   squares: number;
 }
 
-/** A user's tastes by the learning rate that they were learned with: more than one when what the user was given changed. */
+/** A user's tastes by learning rate; more than one when the user's learning rate changed. */
 type UserTastes = ReadonlyMap<number, Taste>;
 
 /**
- * What every learning rate that was tried is worth against its neighbour on the way to the configured one. To first order a user's taste
- * grows in proportion to the steps it was learned by, so with e what is to be predicted beyond the user's mean and f the taste, steps k
- * times as large lose Σ(e − kf)² = Σe² − k(Σe² + Σf² − Σ(e − f)²) + k²Σf²: every user with either value compares both on the same
- * feedback. That is far surer than comparing users, and no recommendation or season comes between. Intervals are Student's, at 95 % for
- * both directions together; within a direction the first step in doubt ends the way (a fixed sequence; Maurer, Hothorn & Lehmacher 1995),
- * so they need no correction for their number.
- * @returns ordered from the configured value outwards, larger ones first; empty without episodes that tell of taste
+ * Compares every tried learning rate with its neighbour towards the configured one. To first order
+ * a user's taste is proportional to the learning rate. With e the reward minus the user's mean and
+ * f the taste, a learning rate k times as large has the loss Σ(e − kf)² = Σe² − k(Σe² + Σf² − Σ(e −
+ * f)²) + k²Σf². Every user with either learning rate therefore compares both on the same feedback,
+ * which is far more precise than comparing users, and independent of recommendations and seasons.
+ * Intervals are Student's, at 95 % for both directions together. Within a direction the first
+ * uncertain step ends the path (a fixed sequence; Maurer, Hothorn & Lehmacher 1995), so that the
+ * number of steps needs no correction.
+ * @returns ordered from the configured value outwards, larger ones first; empty when no episode
+ * records taste
  */
 export function learningRateEffects(
   episodes: readonly Episode[],
@@ -61,7 +64,9 @@ function learningRateEffect(users: readonly UserTastes[], from: number, to: numb
   };
 }
 
-/** The user's reward over the updates at some learning rates, had the steps of all of them been of another size. */
+/**
+ * The user's reward over the updates at some learning rates, had their learning rates been another.
+ */
 function rewardAt(user: UserTastes, rates: readonly number[], other: number): number {
   let sum = 0;
   let sumWithout = 0;

@@ -26,7 +26,7 @@ const content = z.strictObject({
     fittedEpisodes: count,
     at: count,
   }),
-  /** Skills from before anything was recommended have none. */
+  /** Missing in objects of earlier versions. */
   recommended: z.strictObject({ learningRate: z.number(), insteadOf: z.number() }).nullable().default(null),
   evidence: z
     .strictObject({
@@ -107,7 +107,7 @@ export function decodePopulationModel(bytes: Uint8Array, key: string): Populatio
   }
 }
 
-/** Tensors that an earlier version does not know, it ignores: it then serves what it made of the rewards. */
+/** Earlier versions ignore tensors that they do not know, and serve from the rewards. */
 function choiceTensors({ prior, moments, tempering }: PreparedChoice): Record<string, NamedTensor> {
   const { perPick, saturation } = tempering;
   return {

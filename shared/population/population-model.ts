@@ -7,28 +7,34 @@ import { itemEffect } from '../lora/item-effects.ts';
 import { initialPriorOf, type PreparedPrior } from '../lora/prior.ts';
 
 /**
- * What consolidation has made of all episodes of a cell: the population prior that new users start from and the item effects.
- * One object in S3, so that it changes as a whole. It holds no user ids.
+ * What consolidation learned from all episodes of a cell: the prior of new users and the item
+ * effects. One object in S3, so that it changes as a whole. It holds no user ids.
  */
 export interface PopulationModel {
-  /** Counts up with every consolidation that changed anything; 0 before the first. */
+  /** Number of consolidations that changed anything; 0 before the first. */
   readonly version: number;
   readonly prior: PreparedPrior;
-  /** Where rewards only say what users picked: the choice model under the basis of `prior`; null where rewards differ. */
+  /**
+   * The choice model under the basis of `prior`, when rewards only say what users picked; null when
+   * rewards differ.
+   */
   readonly choice: PreparedChoice | null;
   /** Version whose consolidation made `prior`. */
   readonly priorVersion: number;
   readonly items: ItemEffects;
   readonly progress: Progress;
-  /** What the evidence supports in place of the configured learning rate; null where that is as good as any. */
+  /** The learning rate to use instead of the configured one; null when the configured one stays. */
   readonly recommended: RecommendedLearningRate | null;
-  /** What the fold said of the prior in force when it was put there. */
+  /** Evidence on which the current prior was accepted. */
   readonly evidence: Evidence | null;
 }
 
 export interface RecommendedLearningRate {
   readonly learningRate: number;
-  /** The configured one that it was found better than; it is void while another one is configured. */
+  /**
+   * The configured learning rate that it was compared with. The recommendation is void while
+   * another one is configured.
+   */
   readonly insteadOf: number;
 }
 
@@ -41,21 +47,21 @@ export interface ItemEffects {
   readonly squares: number;
 }
 
-/** How far consolidation has come; the next run continues from here. */
+/** Progress of consolidation. The next run continues from here. */
 export interface Progress {
-  /** Index position of the last episode taken in, per shard; see docs/reasoning-bank.md. */
+  /** Index position of the last episode read, per shard; see docs/reasoning-bank.md. */
   readonly watermarks: readonly string[];
   readonly episodes: number;
-  /** Episodes at the last attempt to fit a prior. */
+  /** Number of episodes at the last fit of a prior. */
   readonly fittedEpisodes: number;
-  /** When the last run that changed anything ended, epoch milliseconds. */
+  /** End of the last run that changed anything, epoch milliseconds. */
   readonly at: number;
 }
 
 export const NO_ITEM_EFFECTS: ItemEffects = { sums: new Map(), shrinkage: 20, squares: 0 };
 const NO_PROGRESS: Progress = { watermarks: [], episodes: 0, fittedEpisodes: 0, at: 0 };
 
-/** What everyone starts from before the first consolidation. */
+/** The population model before the first consolidation. */
 export function initialPopulationModel(basis: Basis | null): PopulationModel {
   return {
     version: 0,
@@ -69,23 +75,23 @@ export function initialPopulationModel(basis: Basis | null): PopulationModel {
   };
 }
 
-/** β of an item; 0 when the item has no id or nothing is known of it. */
+/** β of an item; 0 when the item has no id or is unknown. */
 export function effectOfItem(items: ItemEffects, itemId: string | undefined): number {
   return itemId === undefined ? 0 : itemEffect(items.sums.get(itemKey(itemId)), items.shrinkage);
 }
 
-/** What an item has before its first pick, so that its popularity has a logarithm. */
+/** Picks that every item starts with, so that the logarithm of its popularity is finite. */
 const UNSEEN = 0.5;
 
 /**
- * The item's part of a score: its effect on rewards; or under the choice model the logarithm of its popularity, which is 0 for an
- * item that nobody picked or that has no id.
+ * The item's part of a score: its effect on rewards, or with the choice model the logarithm of its
+ * popularity, which is 0 for an item without picks or id.
  */
 export function itemPart(population: PopulationModel, itemId: string | undefined): number {
   return itemId === undefined ? 0 : itemPartOfKey(population, itemKey(itemId));
 }
 
-/** {@link itemPart} of the item with a key; 0 for every key that `items` does not have. */
+/** {@link itemPart} of the item with a key; 0 for a key that `items` does not have. */
 export function itemPartOfKey({ items, choice }: PopulationModel, key: bigint): number {
   const sums = items.sums.get(key);
   if (choice === null) return itemEffect(sums, items.shrinkage);

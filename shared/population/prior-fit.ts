@@ -11,10 +11,10 @@ export interface SampledUser {
 }
 
 /**
- * From this many validation users on, the mean over them alone decides which of two priors is better. The mean over
- * fewer users is too noisy to decide alone, because its error is many times the gain of one fit, and would keep good
- * priors from new users. Fewer users reject a prior only when its shortfall, added to that of the priors accepted
- * before it, exceeds two standard errors.
+ * From this many validation users on, the mean over them alone decides which of two priors is
+ * better. The mean over fewer users is too noisy to decide alone, because its error is many times
+ * the gain of one fit, and would keep good priors from new users. Fewer users reject a prior only
+ * when its shortfall, added to that of the priors accepted before it, exceeds two standard errors.
  */
 const ENOUGH_VALIDATION_USERS = 30;
 /** Steps of expectation maximisation per fit; the next fit starts from the result. */
@@ -30,8 +30,8 @@ export interface Proposal {
 }
 
 /**
- * Fits a new prior to users outside the validation fold and compares it with the current one on the users inside, by
- * the marginal likelihood of their rewards. Undefined when either side is empty.
+ * Fits a new prior to users outside the validation fold and compares it with the current one on the
+ * users inside, by the marginal likelihood of their rewards. Undefined when either side is empty.
  * @param base the prior before any feedback
  * @param evidence evidence of the current prior
  */
@@ -94,7 +94,10 @@ export function objectionTo(proposal: Proposal | undefined, sample: readonly Sam
   );
 }
 
-/** Mean log marginal likelihood per reward under both priors, and the difference with its error over users. */
+/**
+ * Mean log marginal likelihood per reward under both priors, and the difference with its error over
+ * users.
+ */
 function compare(current: PreparedPrior, proposed: PreparedPrior, users: readonly SampledUser[]) {
   const likelihoods = (prior: PreparedPrior) =>
     users.map(({ statistics }) => logMarginalLikelihood(statistics, prior));

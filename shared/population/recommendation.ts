@@ -4,16 +4,17 @@ import { armEffects } from './arm-effects.ts';
 import { writeHint } from './hints.ts';
 import { LEARNING_RATE, learningRateEffects } from './learning-rate-effects.ts';
 
-/** Users that a value must have been tried on, and the default as well, before it is recommended. */
+/** Least users per value, and on the default, before a value is recommended. */
 const MIN_USERS = 10;
-/** Users that make the confidence one half. */
+/** Users at which the confidence is one half. */
 const HALF_CONFIDENCE_USERS = 20;
 
 /**
- * What episodes of one cell say should be done: the value whose effect is surest, where all of its interval lies above 0. Learning rates are
- * judged by the users' tastes, where the episodes tell of these: from the configured one outwards, as far as every step is for the better.
- * One look is right at 95 %; who looks often will now and then be misled, until the next look.
- * @param defaults configured values; where left out, the most used ones
+ * The recommendation from the episodes of one cell: the value with the surest effect whose interval
+ * lies above 0. Learning rates are compared by the users' tastes if the episodes record them: from
+ * the configured one outwards, as long as every step is an improvement. One evaluation is right at
+ * 95 %; among many, some mislead until the next one.
+ * @param defaults configured values; the most used ones where missing
  */
 export function recommend(
   episodes: readonly Episode[],
@@ -55,7 +56,7 @@ export function recommend(
   };
 }
 
-/** A sentence about what new users start from, in which there are no hints. */
+/** A sentence about the prior of new users, without hints. */
 export function priorInWords(prior: PriorSummary | null): string[] {
   const evidence = prior?.evidence ?? null;
   if (prior === null || evidence === null) return [];
@@ -67,7 +68,10 @@ function isBetter({ users, defaultUsers, interval }: ArmEffect): boolean {
   return users >= MIN_USERS && defaultUsers >= MIN_USERS && interval !== null && interval[0] > 0;
 }
 
-/** Whether a step goes on from where the way has come: from the configured value, or from the last step in its direction. */
+/**
+ * Whether a step continues the path: it starts at the configured value or at the last step in its
+ * direction.
+ */
 function isNext(
   { value, defaultValue }: ArmEffect,
   last: ArmEffect | undefined,
@@ -77,7 +81,7 @@ function isNext(
   return defaultValue === last.value && value > defaultValue === last.value > last.defaultValue;
 }
 
-/** Why a step, or one that does not lead on from the steps before it, is not recommended. */
+/** Why a step is not recommended, or does not continue the steps before it. */
 export function objectionToLearningRate(step: ArmEffect): string {
   const { users, defaultUsers, defaultValue, effect, interval } = step;
   if (users + defaultUsers < MIN_USERS) {

@@ -14,12 +14,12 @@ import { embeddingsWanted } from './embedding-sample.ts';
 import { initialPopulationModel, type PopulationModel } from './population-model.ts';
 import { decodePopulationModel, encodePopulationModel } from './population-model-object.ts';
 
-/** What all users of a deployment share: its basis, and the skills that consolidation made. */
+/** What all users of a deployment share: its basis and its population model. */
 export interface SharedLearning {
   readonly basis: Basis | null;
   readonly population: PopulationModel;
   readonly model: Model;
-  /** Whether episodes are to carry embeddings, for a better basis. */
+  /** Whether episodes carry embeddings, for a better basis. */
   readonly samplesEmbeddings: boolean;
   /** Whether the newest basis in S3 could be read, be it one of other settings. */
   readonly hasBasis: boolean;
@@ -28,7 +28,7 @@ export interface SharedLearning {
 export interface LearningObjects {
   readonly basis: SharedObject<StoredBasis>;
   readonly population: SharedObject<PopulationModel>;
-  /** What a basis is learned from; only consolidation reads it. */
+  /** The sample that a basis is learned from. Only consolidation reads it. */
   readonly basisSample: SharedObject<BasisSample>;
 }
 
@@ -82,8 +82,8 @@ export function decodeBasisOf(
 type BasisSettings = Pick<FunctionSettings, 'embeddingModel' | 'scalingFactor' | 'rank'>;
 
 /**
- * A basis as far as it was made for the settings; one of another scale or embedding model counts as none. Under another scale tastes
- * would be served in the wrong proportion.
+ * The stored basis if it fits the settings. A basis of another scale or embedding model counts as
+ * none: another scale would serve tastes in the wrong proportion.
  */
 export function basisFor(
   stored: StoredBasis | undefined,
@@ -94,9 +94,10 @@ export function basisFor(
 }
 
 /**
- * Basis and skills as they are to be used together. A basis of other settings counts as none, see {@link basisFor}; a prior of
- * another basis than the one in force is left out; without transfer, all skills are.
- * @param how `read` from memory where that is young enough, or `refresh` from S3 in any case
+ * Reads basis and population model and combines them. A basis of other settings counts as none, see
+ * {@link basisFor}. A prior of an earlier basis is replaced by the initial one. With `transfer`
+ * off, the population model is not used.
+ * @param how `read` from memory if young enough, or `refresh` from S3 in any case
  */
 export async function readSharedLearning(
   { basis, population }: LearningObjects,
@@ -111,7 +112,10 @@ export async function readSharedLearning(
   return { ...shared, hasBasis: storedBasis !== undefined && basis.damage === undefined };
 }
 
-/** Pairs a basis with skills; a prior over another basis is replaced by the initial one, but its mean reward stays. */
+/**
+ * Combines a basis with a population model. A prior of another basis is replaced by the initial
+ * one, but its mean reward stays.
+ */
 export function combine(
   storedBasis: (ReplacedBasis & Pick<StoredBasis, 'learnedFrom'>) | undefined,
   stored: PopulationModel | undefined,

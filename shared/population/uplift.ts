@@ -1,25 +1,27 @@
 import type { Episode } from '../episodes/episode.ts';
 import { type Estimated, meanDifference, ratioOfSums } from './intervals.ts';
 
-/** A mean with its 95 % interval over users; all null when fewer than two users say anything of it. */
+/** A mean with its 95 % interval over users; all null with fewer than two users. */
 export interface Estimate {
   readonly mean: number | null;
   readonly low: number | null;
   readonly high: number | null;
 }
 
-/** What adapters are worth, from episodes alone. */
+/** What adapters changed, from episodes alone. */
 export interface Uplift {
   readonly users: number;
   readonly heldOutUsers: number;
   /**
-   * Loss of the adapter less the loss without it, on rewards that neither had seen, relative to the latter: −0.1 is a loss smaller by
-   * 10 %. Of all users, since those held out have adapters too, which only do not serve them.
+   * Loss of the adapter minus the loss without it, relative to the latter, on rewards that neither
+   * had seen: −0.1 is a loss smaller by 10 %. Includes held-out users, who have adapters that are
+   * not served.
    */
   readonly loss: Estimate;
   /**
-   * Mean reward of users served with adapters less that of users held out: what it did to behaviour. A user who was both, because the
-   * share changed, counts as held out, by the rewards of that time alone.
+   * Mean reward of users served with adapters minus that of held-out users: the effect on
+   * behaviour. A user who was both, because the share changed, counts as held out, with the rewards
+   * of that time alone.
    */
   readonly reward: Estimate;
 }

@@ -1,4 +1,7 @@
-/** One user in ten is in the validation fold. No prior is fitted to them, so that priors can be compared on them. */
+/**
+ * One user in ten is in the validation fold. No prior is fitted to them, so that priors can be
+ * compared on them.
+ */
 const VALIDATION_FOLD = 10;
 /** Most users sampled on each side of the fold: to fit a prior to, and to compare priors on. */
 const MAX_USERS = 200;

@@ -1,16 +1,17 @@
 import type { Approximation } from './approximate-scan.ts';
 import type { Place } from './catalogue-reader.ts';
 
-/** More than float64 loses in the few sums of a score, as long as scores are below a million. */
+/** Above the float64 error of the few sums of a score, for scores below a million. */
 const FLOAT_ERROR = 1e-9;
 
 /**
- * Rows that may be among the `limit` best by their exact scores, found from approximate ones. The floor is the limit-th largest of
- * all lower bounds: that many items are at least so good, so an item whose upper bound lies below it is not among the best.
+ * Rows that may be among the `limit` best by their exact scores, found from approximate ones. The
+ * floor is the limit-th largest of all lower bounds: so many items score at least that much, so an
+ * item with an upper bound below it is not among the best.
  */
 export class Candidates {
   readonly #limit: number;
-  /** The largest lower bounds as a heap with the least on top. */
+  /** The largest lower bounds, as a heap with the smallest on top. */
   readonly #bounds: number[] = [];
   readonly #shards: number[] = [];
   readonly #rows: number[] = [];
@@ -31,7 +32,7 @@ export class Candidates {
   ): void {
     const rows = values.length;
     const margin = error + FLOAT_ERROR;
-    // What the items bring themselves must reach this; it rises with the floor.
+    // The items' own scores must reach this. It rises with the floor.
     let least = this.#floor - margin - base;
     for (let row = 0; row < rows; row++) {
       const own = values[row]! * step + (effects === undefined ? 0 : effects[row]!);
@@ -44,7 +45,7 @@ export class Candidates {
     }
   }
 
-  /** Those that the floor of all leaves. */
+  /** The candidates above the final floor. */
   *left(): Generator<Place> {
     for (let i = 0; i < this.#rows.length; i++)
       if (this.#upper[i]! >= this.#floor) yield { shard: this.#shards[i]!, row: this.#rows[i]! };

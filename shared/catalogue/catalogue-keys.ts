@@ -1,6 +1,6 @@
 import { PREFIX } from '../config/names.ts';
 
-/** Where the parts of the catalogue stand in the bucket. */
+/** Keys of the catalogue's objects in the bucket. */
 export const MANIFEST_KEY = `${PREFIX.catalogue}manifest`;
 export const SHARDS_PREFIX = `${PREFIX.catalogue}shards/`;
 export const FEATURES_PREFIX = `${PREFIX.catalogue}features/`;

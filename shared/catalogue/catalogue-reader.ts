@@ -10,13 +10,13 @@ import { bucketOf, decodeManifest, encodeManifest, itemCount, type Manifest } fr
 import { KERNEL_COLUMNS, scanKernel } from './scan-kernel.ts';
 import { decodeEmbeddings, decodeShard, rowOf, type Shard } from './shard.ts';
 
-/** One consistent version of the catalogue, as a scan needs it. */
+/** One consistent version of the catalogue, ready for a scan. */
 export interface Catalogue {
   readonly version: number;
   readonly items: number;
   readonly buckets: number;
   readonly basisId: string | null;
-  /** By bucket, so that keys rise over all shards. */
+  /** In the order of their buckets, so that keys ascend over all shards. */
   readonly shards: readonly LoadedShard[];
 }
 
@@ -26,22 +26,22 @@ export interface LoadedShard extends Shard {
   readonly features: ShardFeatures | null;
 }
 
-/** Where an item stands in a catalogue. */
+/** The place of an item in a catalogue. */
 export interface Place {
   /** Index into the shards. */
   readonly shard: number;
   readonly row: number;
 }
 
-/** Bytes of embeddings that stay in memory: they are read only for a few items of a request. */
+/** Most bytes of embeddings in memory. Embeddings are read only for a few items of a request. */
 const EMBEDDING_CACHE_BYTES = 96 * 1024 * 1024;
-/** Shards whose keys stay in memory, 32 KB each. */
+/** Most shards with their keys in memory, 32 KB each. */
 const MOST_KEYS = 512;
 const LOADS_AT_ONCE = 8;
 
 /**
- * The catalogue for readers. What was loaded stays in memory; a request asks S3 at most every 30 seconds whether the manifest
- * changed, and then loads only the shards that did.
+ * Reads the catalogue. Loaded shards stay in memory. A request asks S3 at most every 30 seconds
+ * whether the manifest changed, and then loads only the changed shards.
  */
 export class CatalogueReader {
   readonly #objects: Objects;
@@ -66,7 +66,8 @@ export class CatalogueReader {
   }
 
   /**
-   * The catalogue with the features of a basis; undefined where there is none for the deployment's embeddings.
+   * The catalogue with the features of a basis; undefined when there is none for the deployment's
+   * embeddings.
    * @throws CorruptObjectError, UnavailableError
    */
   async load(basis: Basis | null): Promise<Catalogue | undefined> {
@@ -76,7 +77,7 @@ export class CatalogueReader {
       return await this.#loadOnce(manifest, basis);
     } catch (error) {
       if (!(error instanceof MissingShard)) throw error;
-      // Deleted, because another catalogue took its place since the manifest was read.
+      // Deleted, because another catalogue has replaced it since the manifest was read.
       const newer = await this.manifest('refresh');
       if (newer === undefined) return undefined;
       if (newer.version === manifest.version) throw error;
@@ -85,7 +86,8 @@ export class CatalogueReader {
   }
 
   /**
-   * As it stands in S3; undefined where there is none, or one of other embeddings. In place of a damaged one it is an earlier one.
+   * As it stands in S3; undefined where there is none, or one of other embeddings. In place of a
+   * damaged one it is an earlier one.
    * @throws CorruptObjectError where none can be read, UnavailableError
    */
   async manifest(how: 'read' | 'refresh' = 'read'): Promise<Manifest | undefined> {
@@ -97,14 +99,20 @@ export class CatalogueReader {
     return fits ? manifest : undefined;
   }
 
-  /** The embedding at a place, of unit length. @throws CorruptObjectError, UnavailableError */
+  /**
+   * The embedding at a place, of unit length.
+   * @throws CorruptObjectError, UnavailableError
+   */
   async embeddingAt(catalogue: Pick<Catalogue, 'shards'>, { shard, row }: Place): Promise<Float16Array> {
     const embeddings = await this.#embeddingsOf(catalogue.shards[shard]!.name);
     const { embeddingDim: d } = this.#settings;
     return embeddings.subarray(row * d, (row + 1) * d);
   }
 
-  /** The embeddings of all items of a shard, by row. @throws CorruptObjectError, UnavailableError */
+  /**
+   * The embeddings of all items of a shard, by row.
+   * @throws CorruptObjectError, UnavailableError
+   */
   async embeddingsOf(catalogue: Pick<Catalogue, 'shards'>, shard: number): Promise<readonly Float16Array[]> {
     const { name, keys } = catalogue.shards[shard]!;
     const embeddings = await this.#embeddingsOf(name);
@@ -113,7 +121,8 @@ export class CatalogueReader {
   }
 
   /**
-   * The embedding of an item, of unit length; undefined where the catalogue does not have it now. Reads only the item's shard.
+   * The embedding of an item, of unit length; undefined when the current catalogue does not have
+   * it. Reads only the item's shard.
    * @throws CorruptObjectError, UnavailableError
    */
   async embeddingOfItem(itemId: string): Promise<Float32Array | undefined> {
@@ -138,7 +147,7 @@ export class CatalogueReader {
       const { embeddingDim: d } = this.#settings;
       return Float32Array.from(embeddings.subarray(row * d, (row + 1) * d));
     } catch (error) {
-      // Deleted, because another catalogue took its place since the manifest was read.
+      // Deleted, because another catalogue has replaced it since the manifest was read.
       if (how === 'read' && error instanceof MissingShard) return undefined;
       throw error;
     }
@@ -149,7 +158,7 @@ export class CatalogueReader {
     if (known !== undefined) return known;
     const { keys } = decodeShard(await this.#get(itemsKey(name)), name, itemsKey(name));
     if (this.#keys.size >= MOST_KEYS) this.#keys.clear();
-    // A copy: the keys alone are kept, not the object that they came in.
+    // A copy, because the original would keep the whole object in memory.
     this.#keys.set(name, keys.slice());
     return keys;
   }
@@ -235,7 +244,7 @@ export class CatalogueReader {
   }
 }
 
-/** The features where the scan's kernel reads them. */
+/** Moves the features into the memory of the scan's kernel. */
 function adopted({ values, scales }: ShardFeatures): ShardFeatures {
   if (scanKernel === null || scales.length !== KERNEL_COLUMNS) return { values, scales };
   return { values: scanKernel.adopt(values), scales };
@@ -243,11 +252,12 @@ function adopted({ values, scales }: ShardFeatures): ShardFeatures {
 
 class MissingShard extends CorruptObjectError {}
 
-/** Where an item stands, undefined where the catalogue does not have it. */
+/** The place of an item; undefined when the catalogue does not have it. */
 export function placeOf(catalogue: Pick<Catalogue, 'shards' | 'buckets'>, key: bigint): Place | undefined {
   const bucket = bucketOf(key, catalogue.buckets);
   const { shards } = catalogue;
-  // No bucket comes twice, so a shard stands at the index of its bucket or, where some are empty, before it.
+  // Every bucket has at most one shard, so a shard is at the index of its bucket, or before it when
+  // buckets are empty.
   let shard = Math.min(bucket, shards.length - 1);
   while (shard >= 0 && shards[shard]!.bucket > bucket) shard--;
   if (shard < 0 || shards[shard]!.bucket !== bucket) return undefined;

@@ -29,7 +29,7 @@ export interface CatalogueSettings {
 }
 
 export interface WriterOptions {
-  /** The basis whose features are stored with the items; null where there is none yet. */
+  /** The basis whose features are stored with the items; null when there is none yet. */
   readonly basis: Basis | null;
   /** Epoch milliseconds. */
   readonly now: () => number;
@@ -48,17 +48,20 @@ export interface Written {
   readonly shardsWritten: number;
 }
 
-/** Items in a shard, about: a change of one item writes one shard again. */
+/** Approximate items per shard. A change of one item rewrites one shard. */
 const SHARD_ITEMS = 4_096;
-/** Shards grow with updates until they hold so many times as much on average; then all are cut anew. */
+/** Shards may grow by this factor on average; then all are split anew. */
 const MOST_GROWTH = 2;
 export const MAX_ITEMS = 1_000_000;
 const MAX_ATTEMPTS = 5;
 const UPLOADS_AT_ONCE = 4;
 const HOUR_MS = 3_600_000;
-/** A shard of an upload that was interrupted is used again while it is younger. */
+/** Shards of an interrupted upload are reused when they are younger than this. */
 const REUSE_MS = 12 * HOUR_MS;
-/** A shard that no manifest names is deleted when it is older: longer than any upload or reader takes. */
+/**
+ * Shards without a manifest are deleted when they are older than this, which exceeds any upload or
+ * read.
+ */
 const KEEP_MS = 24 * HOUR_MS;
 
 type Items = Map<string, CatalogueItem>;
@@ -70,8 +73,9 @@ interface Standing {
 }
 
 /**
- * Changes the catalogue. Shards are written first, each under the hash of its content; the conditional write of the manifest is
- * the commit. Whoever dies before it leaves the earlier version, and shards that the next upload finds in place.
+ * Changes the catalogue. Shards are written first, each under the hash of its content; the
+ * conditional write of the manifest is the commit. A crash before it leaves the earlier version,
+ * and shards that the next upload reuses.
  */
 export class CatalogueWriter {
   readonly #objects: Objects;
@@ -85,8 +89,9 @@ export class CatalogueWriter {
   }
 
   /**
-   * Replaces the whole catalogue. Of an id that is given twice, the last item counts.
-   * @throws ConflictError when another change was committed meanwhile: it would be lost. UnavailableError
+   * Replaces the whole catalogue. Of items with the same id the last counts.
+   * @throws ConflictError when another change was committed meanwhile, which would be lost;
+   * UnavailableError
    */
   async put(items: AsyncIterable<CatalogueItem> | Iterable<CatalogueItem>): Promise<Written> {
     const standing = await this.#read();
@@ -96,12 +101,18 @@ export class CatalogueWriter {
     return this.#commitAll(all, standing, { added: all.size, changed: 0, removed: 0 });
   }
 
-  /** Adds items, and changes those that the catalogue has. @throws ConflictError when others kept winning, UnavailableError */
+  /**
+   * Adds or replaces items.
+   * @throws ConflictError when other writers won every attempt, UnavailableError
+   */
   async update(items: Iterable<CatalogueItem>): Promise<Written> {
     return this.#change(new Map([...items].map((item) => [item.itemId, item])));
   }
 
-  /** Removes items; ids that it does not have are passed over. @throws ConflictError, UnavailableError */
+  /**
+   * Removes items; unknown ids are ignored.
+   * @throws ConflictError, UnavailableError
+   */
   async remove(itemIds: Iterable<string>): Promise<Written> {
     return this.#change(new Map([...itemIds].map((itemId) => [itemId, undefined])));
   }
@@ -247,7 +258,9 @@ export class CatalogueWriter {
     await this.#objects.put(featuresKey(name, basis.id), bytes);
   }
 
-  /** Objects that need not be written again: those of the catalogue that is replaced, and young ones. */
+  /**
+   * Objects that need not be written again: those of the catalogue being replaced, and young ones.
+   */
   async #present(manifest: Manifest | undefined): Promise<ReadonlySet<string>> {
     if (this.#options.rewrite) return new Set();
     const named = namesOf(manifest);
@@ -285,7 +298,8 @@ export class CatalogueWriter {
     } = await readableOf(found, MANIFEST_KEY, this.#objects, decodeManifest);
     if (manifest === undefined) return { manifest, etag, damage };
     const { embeddingDim, embeddingModel } = this.#settings;
-    // Items of other embeddings are of no use beside the new ones, so only a whole new catalogue replaces them.
+    // Items of other embeddings cannot be combined with new ones, so only a whole new catalogue
+    // replaces them.
     const fits = manifest.embeddingDim === embeddingDim && manifest.embeddingModel === embeddingModel;
     return { manifest: fits ? manifest : { ...manifest, buckets: 1, shards: [] }, etag, damage };
   }
@@ -321,7 +335,7 @@ function namesOf(manifest: Manifest | undefined): ReadonlySet<string> {
   return new Set(manifest?.shards.map(({ name }) => name));
 }
 
-/** Name of the shard that an object under either prefix belongs to. */
+/** Name of the shard of an object under either prefix. */
 function shardOf(key: string): string {
   return key.slice(key.lastIndexOf('/') + 1).replace(/\..*$/, '');
 }

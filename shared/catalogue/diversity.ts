@@ -2,7 +2,7 @@ import type { Catalogue } from './catalogue-reader.ts';
 import type { Ranked } from './scan.ts';
 import { attributesIn } from './selection.ts';
 
-/** At most `count` items of the answer have the same value, or entry of a list, of an attribute. */
+/** At most `count` items of the answer share a value, or an entry of a list, of an attribute. */
 export interface ValueCap {
   readonly attribute: string;
   readonly count: number;
@@ -10,16 +10,17 @@ export interface ValueCap {
 
 export interface DiversityOptions {
   readonly limit: number;
-  /** λ, from 0 (by score alone) to 1 (as unlike each other as the pool allows). */
+  /** λ, from 0 (by score alone) to 1 (as different from each other as the pool allows). */
   readonly diversity: number;
   readonly cap?: ValueCap | undefined;
 }
 
 /**
- * Chooses from a pool, given by falling score, by maximal marginal relevance (Carbonell & Goldstein 1998): again and again the
- * item with the largest (1 − λ)·relevance − λ·(largest cosine to a chosen item), where relevance is the score scaled to [0, 1] over
- * the pool. Items that pass the cap are skipped.
- * @param embeddings of the pool, of unit length; needed where λ > 0
+ * Chooses from a pool by maximal marginal relevance (Carbonell & Goldstein 1998): repeatedly the
+ * item with the largest (1 − λ)·relevance − λ·(largest cosine to a chosen item), where relevance is
+ * the score scaled to [0, 1] over the pool. Items over the cap are skipped.
+ * @param pool by descending score
+ * @param embeddings of the pool, of unit length; needed when λ > 0
  */
 export function chooseDiverse(
   catalogue: Pick<Catalogue, 'shards'>,
@@ -69,7 +70,7 @@ function valuesOf(catalogue: Pick<Catalogue, 'shards'>, { shard, row }: Ranked, 
   return Array.isArray(value) ? [...new Set(value)] : [value];
 }
 
-/** ⟨x, y⟩: both are of unit length, up to float16. */
+/** ⟨x, y⟩ of two vectors of unit length, up to float16. */
 export function cosine(x: ArrayLike<number>, y: ArrayLike<number>): number {
   let sum = 0;
   for (let i = 0; i < x.length; i++) sum += x[i]! * y[i]!;

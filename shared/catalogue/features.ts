@@ -4,8 +4,9 @@ import { type Basis, features } from '../lora/basis.ts';
 import { decodeDocument, encodeDocument, TensorReader } from '../storage/tensor-document.ts';
 
 /**
- * The features ψ of a shard's items under one basis, without the offset: 16 bits a number. Every column has its own scale, so the
- * error of a number is at most 1/65,534 of the column's range: smaller than that of float16 where it matters, in the large numbers.
+ * The features ψ of a shard's items under one basis, without the offset, as 16-bit numbers. Every
+ * column has its own scale, so that the error is at most 1/65,534 of the column's range: smaller
+ * than that of float16 for the large numbers, which matter.
  */
 export interface ShardFeatures {
   /** n×p, row by row. */
@@ -25,7 +26,7 @@ export function featuresOf(basis: Basis, embeddings: Float16Array): ShardFeature
   const count = embeddings.length / d;
   const exact = new Float64Array(count * p);
   const psi = new Float64Array(p + 1);
-  // Reading float16 one by one is slower than widening a row once.
+  // Widening a row once is faster than reading float16 numbers one by one.
   const row = new Float64Array(d);
   for (let i = 0; i < count; i++) {
     row.set(embeddings.subarray(i * d, (i + 1) * d));
@@ -59,7 +60,10 @@ export function encodeFeatures(shard: string, basis: string, { values, scales }:
   });
 }
 
-/** @throws CorruptObjectError when the bytes are not what {@link encodeFeatures} wrote for as many items */
+/**
+ * @throws CorruptObjectError when the bytes are not what {@link encodeFeatures} wrote for as many
+ * items
+ */
 export function decodeFeatures(
   bytes: Uint8Array,
   expected: { readonly shard: string; readonly basis: string },

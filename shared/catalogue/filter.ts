@@ -2,15 +2,17 @@ import { InvalidInputError, shown } from '../errors.ts';
 import { type Attributes, type AttributeValue, isObject } from './item.ts';
 
 /**
- * What items a recommendation may hold, as JSON:
+ * A filter of items, as JSON:
  *
  * - `{ "all": [filter, …] }`, `{ "any": [filter, …] }`, `{ "not": filter }`
- * - `{ "attribute": "genre", "in": ["comedy", "drama"] }`: the value, or an entry of the list, is one of these
- * - `{ "attribute": "year", "gte": 1990, "lt": 2000 }`: a number in the range; any of gt, gte, lt, lte
+ * - `{ "attribute": "genre", "in": ["comedy", "drama"] }`: the value, or an entry of the list, is
+ * one of these
+ * - `{ "attribute": "year", "gte": 1990, "lt": 2000 }`: a number in the range; any of gt, gte, lt,
+ * lte
  * - `{ "attribute": "genre", "exists": true }`
  *
- * An item without the attribute matches neither `in` nor a range. There are no patterns, so matching takes time in proportion to
- * the size of the filter.
+ * An item without the attribute matches neither `in` nor a range. There are no patterns, so that
+ * the time to match is proportional to the size of the filter.
  */
 export type Filter =
   | { readonly kind: 'all' | 'any'; readonly filters: readonly Filter[] }
@@ -45,7 +47,7 @@ const form = (properties: Record<string, object>) => ({
 });
 const filters = { type: 'array', items: reference, minItems: 1, maxItems: FILTER_LIMITS.filters };
 
-/** What JSON Schema says of a filter: the forms that {@link parseFilter} takes. */
+/** JSON Schema of a filter: the forms that {@link parseFilter} accepts. */
 export const FILTER_FORM = {
   description: `Which items. At most ${FILTER_LIMITS.depth} levels, ${FILTER_LIMITS.filters} filters and ${FILTER_LIMITS.values} values.`,
   oneOf: [
@@ -76,7 +78,7 @@ export const FILTER_FORM = {
 /** Where requests refer to {@link FILTER_FORM}. */
 export const FILTER_REFERENCE = reference;
 
-/** @throws InvalidInputError naming the first field that is wrong, or the limit that is passed */
+/** @throws InvalidInputError naming the first invalid field, or the exceeded limit */
 export function parseFilter(value: unknown, field = 'filter'): Filter {
   return parse(value, field, 1, { filters: 0, values: 0 });
 }
@@ -179,7 +181,7 @@ export function matches(filter: Filter, attributes: Attributes): boolean {
   }
 }
 
-/** Only what the item itself has: a filter may name what every object inherits. */
+/** Own properties only, because a filter may name an inherited one such as `constructor`. */
 function attributeOf(attributes: Attributes, name: string): AttributeValue | undefined {
   return Object.hasOwn(attributes, name) ? attributes[name] : undefined;
 }

@@ -3,19 +3,19 @@ import { decodeEmbedding, type EmbeddingInput } from '../feedback/embedding-code
 import { vectorNorm } from '../lora/basis.ts';
 import { checkedId } from '../validation/id.ts';
 
-/** What a filter can ask of an item. */
+/** Attribute values that a filter can test. */
 export type AttributeValue = string | number | boolean | readonly string[];
 export type Attributes = Readonly<Record<string, AttributeValue>>;
 
 /** One item of an application's catalogue. */
 export interface CatalogueItem {
   readonly itemId: string;
-  /** Of unit length, float16; all zero where the application gave a zero vector. */
+  /** Of unit length, float16; all zero when the application gave a zero vector. */
   readonly embedding: Float16Array;
   readonly attributes: Attributes;
-  /** Epoch milliseconds; the item is recommended from here on. */
+  /** Epoch milliseconds; the item is recommended from then on. */
   readonly availableFrom?: number;
-  /** Epoch milliseconds; the item is no longer recommended from here on. */
+  /** Epoch milliseconds; the item is not recommended from then on. */
   readonly availableUntil?: number;
 }
 
@@ -29,9 +29,10 @@ export const ITEM_LIMITS = {
 const FIELDS = new Set(['itemId', 'embedding', 'attributes', 'availableFrom', 'availableUntil']);
 
 /**
- * Reads an item as an application gives it: `{ itemId, embedding, attributes?, availableFrom?, availableUntil? }`.
+ * Reads an item from an application: `{ itemId, embedding, attributes?, availableFrom?,
+ * availableUntil? }`.
  * @param field path of the item, for the error
- * @throws InvalidInputError naming the first field that is wrong
+ * @throws InvalidInputError naming the first invalid field
  */
 export function parseItem(value: unknown, embeddingDim: number, field: string): CatalogueItem {
   if (!isObject(value))
@@ -58,7 +59,9 @@ export function parseItem(value: unknown, embeddingDim: number, field: string): 
   };
 }
 
-/** The vector scaled to unit length and rounded to float16: features do not depend on its length. */
+/**
+ * The vector scaled to unit length and rounded to float16. Features do not depend on the length.
+ */
 export function unitHalves(vector: Float32Array): Float16Array {
   const norm = vectorNorm(vector);
   return Float16Array.from(vector, (number) => (norm === 0 ? 0 : number / norm));
@@ -82,7 +85,7 @@ function attributesOf(value: unknown, field: string): Attributes {
       );
     }
   }
-  // Not by assignment: a name such as __proto__ would set the prototype.
+  // Not by assignment, because a name such as __proto__ would set the prototype.
   return Object.fromEntries(names.map((name) => [name, value[name] as AttributeValue]));
 }
 

@@ -1,15 +1,18 @@
 import * as z from 'zod';
 import { decodeDocument, encodeDocument } from '../storage/tensor-document.ts';
 
-/** Which shards are the catalogue: the only object of it that changes, so a reader sees one version or another. */
+/**
+ * Lists the shards of the catalogue. It is the only mutable object of the catalogue, so that a
+ * reader sees one version or another.
+ */
 export interface Manifest {
-  /** Counts up with every change; the first is 1. */
+  /** Number of changes; the first is 1. */
   readonly version: number;
   readonly embeddingModel: string;
   readonly embeddingDim: number;
-  /** A power of two; the first bits of an item's key say in which bucket it is. */
+  /** A power of two. The first bits of an item's key give its bucket. */
   readonly buckets: number;
-  /** By bucket; an empty bucket has none. */
+  /** In the order of their buckets; an empty bucket has no shard. */
   readonly shards: readonly ManifestShard[];
   /** Epoch milliseconds. */
   readonly updatedAt: number;

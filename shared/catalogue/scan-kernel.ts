@@ -1,35 +1,40 @@
 /**
- * The scan's inner loop in WebAssembly SIMD: integer dot products of rows of 64 int16 with 64 int16 weights. The module is assembled
- * here, since it is one loop. Where it cannot run, {@link scanKernel} is null, and the scan does without it.
+ * The scan's inner loop in WebAssembly SIMD: integer dot products of rows of 64 int16 with 64 int16
+ * weights. The module is assembled here, because it is one loop. Where WebAssembly SIMD is missing,
+ * {@link scanKernel} is null, and the scan runs without it.
  *
- * Features live in the module's memory, so that no query copies them. The memory is shared, because growing it must not detach the
- * arrays that were handed out before.
+ * Features live in the module's memory, so that queries do not copy them. The memory is shared,
+ * because growing unshared memory would detach the arrays of earlier calls.
  */
 export interface ScanKernel {
-  /** A copy of the values in the kernel's memory. Its place is used again when the array is no longer referenced. */
+  /**
+   * A copy of the values in the kernel's memory. Its space is reused when the array is no longer
+   * referenced.
+   */
   adopt(values: Int16Array): Int16Array;
   /** Whether {@link dots} can read this array. */
   holds(values: Int16Array): boolean;
   /**
-   * Σ weights[j]·values[i·64 + j] of every row. The sums are exact while Σ|weights| ≤ {@link MAX_WEIGHT_SUM}.
-   * @returns one number a row, valid until the next call
+   * Σ weights[j]·values[i·64 + j] of every row. The sums are exact while Σ|weights| ≤ {@link
+   * MAX_WEIGHT_SUM}.
+   * @returns one number per row, valid until the next call
    */
   dots(values: Int16Array, weights: Int16Array): Int32Array;
 }
 
 export const KERNEL_COLUMNS = 64;
-/** Times the largest value, 32,767, it is still an int32. */
+/** Times the largest value, 32,767, it still fits into an int32. */
 export const MAX_WEIGHT_SUM = 65_000;
 
 const PAGE = 65_536;
-/** Weights stand at 0; what dots() returns, from here to the end of the reserved pages. */
+/** Weights start at 0; the results of dots() fill the rest of the reserved pages. */
 const OUT = 1_024;
 const RESERVED_PAGES = 8;
 const MAX_PAGES = 65_536;
-/** Rows of the largest shard that fits; a larger one is scanned without the kernel. */
+/** Rows of the largest shard that fits. Larger ones are scanned without the kernel. */
 const MAX_ROWS = (RESERVED_PAGES * PAGE - OUT) / 4;
 
-/** What is used of the WebAssembly JavaScript interface, which the types of Node do not declare. */
+/** The used part of the WebAssembly JavaScript interface, which Node's types do not declare. */
 interface WebAssemblyInterface {
   Memory: new (limits: {
     initial: number;
@@ -70,7 +75,7 @@ function createKernel(): ScanKernel | null {
       try {
         page = allocate(pages);
       } catch {
-        // The memory has reached its limit: such a shard is scanned without the kernel.
+        // The memory has reached its limit, so this shard is scanned without the kernel.
         return values;
       }
       const adopted = new Int16Array(memory.buffer, page * PAGE, values.length);
@@ -91,7 +96,10 @@ function createKernel(): ScanKernel | null {
   };
 }
 
-/** Locals: where the next row starts, where its result goes, where the last result ends, then the eight vectors of weights. */
+/**
+ * Locals: address of the next row, of its result, and of the end of the results, then the eight
+ * vectors of weights.
+ */
 const [ROW, RESULT, END, WEIGHTS, SUM] = [0, 1, 2, 3, 11];
 const VECTORS = KERNEL_COLUMNS / 8;
 
@@ -146,7 +154,7 @@ function text(value: string): number[] {
   return [value.length, ...Buffer.from(value, 'latin1')];
 }
 
-/** LEB128, the integers of WebAssembly; a signed one needs its sign bit free. */
+/** LEB128, WebAssembly's integer encoding. A signed integer needs its sign bit free. */
 function leb(value: number, isSigned = false): number[] {
   const bytes: number[] = [];
   for (let rest = value; ; rest >>>= 7) {

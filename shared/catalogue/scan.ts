@@ -4,12 +4,14 @@ import type { Catalogue, Place } from './catalogue-reader.ts';
 import { type ScanKernel, scanKernel } from './scan-kernel.ts';
 import { itemIdAt } from './shard.ts';
 
-/** score(item) = base + effect(item) + ψ(item)·m: whatever model made the numbers, the scan needs no more. */
+/**
+ * score(item) = base + effect(item) + ψ(item)·m. The scan needs no more than this, for any model.
+ */
 export interface LinearScorer {
   readonly base: number;
-  /** m without the offset, which is a part of `base`. Null where taste has no say. */
+  /** m without the offset, which is part of `base`. Null when taste does not count. */
   readonly coefficients: Float64Array | null;
-  /** Of every item, by shard and row; null where all are 0. */
+  /** The effect of every item, by shard and row; null when all are 0. */
   readonly effects: readonly Float64Array[] | null;
 }
 
@@ -19,12 +21,16 @@ export interface Ranked extends Place {
   readonly score: number;
 }
 
-/** By shard, a byte per row: 1 for items that may be in the answer. Null admits all of a shard. */
+/**
+ * By shard, a byte per row: 1 for items that may be in the answer. Null admits all items of a
+ * shard.
+ */
 export type Selection = readonly (Uint8Array | null)[];
 
 /**
- * The `limit` best items of the selection, by falling score; equal scores in the order of the UTF-8 bytes of the ids. Exact: an item
- * is left out unscored in float64 only where the error of its approximate score is known to be too small to bring it in.
+ * The `limit` best items of the selection, by descending score; equal scores in the order of the
+ * UTF-8 bytes of the ids. Exact: an item is skipped without a float64 score only when the known
+ * error of its approximate score cannot bring it into the answer.
  */
 export function topItems(
   catalogue: Pick<Catalogue, 'shards'>,
@@ -58,7 +64,7 @@ export function topItems(
   return best.ranked();
 }
 
-/** The score of one item: the same number as in {@link topItems}, to the bit. */
+/** The score of one item, bit-identical to {@link topItems}. */
 export function scoreAt(
   catalogue: Pick<Catalogue, 'shards'>,
   scorer: LinearScorer,
@@ -79,8 +85,8 @@ function weightsOf(coefficients: Float64Array, scales: Float64Array): Float64Arr
 }
 
 /**
- * scores[i] += values[i]·w, four rows at a time, which share the loads of w. Each row keeps one sum in the order of its columns, so
- * its result does not depend on the rows beside it.
+ * scores[i] += values[i]·w, four rows at a time, which share the loads of w. Each row keeps one sum
+ * in the order of its columns, so that its result does not depend on the other rows.
  */
 function addProducts(values: Int16Array, w: Float64Array, scores: Float64Array): void {
   const p = w.length;
@@ -110,7 +116,7 @@ function addProducts(values: Int16Array, w: Float64Array, scores: Float64Array):
   }
 }
 
-/** The best items so far, as a heap with the worst of them on top. */
+/** The best items so far, as a heap with the worst on top. */
 class BestItems {
   readonly #catalogue: Pick<Catalogue, 'shards'>;
   readonly #limit: number;

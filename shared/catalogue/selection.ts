@@ -7,13 +7,13 @@ import { attributesOf } from './shard.ts';
 
 export interface SelectionOptions {
   readonly filter?: Filter | undefined;
-  /** Keys of items that must not be in the answer. */
+  /** Keys of items to exclude from the answer. */
   readonly exclude: Iterable<bigint>;
-  /** Epoch milliseconds: items that are not available then are left out. */
+  /** Epoch milliseconds. Items that are not available at this time are excluded. */
   readonly now: number;
 }
 
-/** Parsed when a filter first asks for them. */
+/** Parsed when a filter first needs them. */
 const parsedAttributes = new WeakMap<LoadedShard, Attributes[]>();
 
 /** @throws CorruptObjectError when a shard's attributes cannot be read */
@@ -26,7 +26,7 @@ export function attributesIn(shard: LoadedShard): readonly Attributes[] {
   return attributes;
 }
 
-/** Which items of a catalogue may be recommended, and how many there are. */
+/** The items of a catalogue that may be recommended, and their number. */
 export function select(
   catalogue: Catalogue,
   { filter, exclude, now }: SelectionOptions,

@@ -7,19 +7,20 @@ import { utf8 } from '../utf8.ts';
 import type { Attributes, CatalogueItem } from './item.ts';
 
 /**
- * A part of the catalogue, in two objects that have one name: what every scan needs (ids, attributes), and the embeddings, which
- * are read only for a few items. Items are in order of their 64-bit keys, so that they are found by binary search.
+ * A part of the catalogue, in two objects with one name: what every scan needs (ids, attributes),
+ * and the embeddings, which are read only for a few items. Items are in the order of their 64-bit
+ * keys, for binary search.
  */
 export interface Shard {
-  /** SHA-256 of both objects, hex: a shard never changes. */
+  /** SHA-256 of both objects, hex. A shard is immutable. */
   readonly name: string;
   readonly keys: BigUint64Array;
-  /** UTF-8 of all ids, and where each ends. */
+  /** UTF-8 of all ids, with the end of each. */
   readonly idBytes: Uint8Array;
   readonly idEnds: Uint32Array;
-  /** JSON of all attributes; read when a filter asks for them. */
+  /** JSON of all attributes, parsed when a filter needs them. */
   readonly attributeBytes: Uint8Array;
-  /** Epoch milliseconds, −∞ and ∞ where there are none; null where no item has any. */
+  /** Epoch milliseconds, −∞ and ∞ when an item has none; null when no item has any. */
   readonly available: { readonly from: Float64Array; readonly until: Float64Array } | null;
 }
 
@@ -35,7 +36,7 @@ const EMBEDDINGS = 'attune-catalogue-embeddings';
 const FORMAT_VERSION = 1;
 const content = z.strictObject({ items: z.int().min(1), embeddingDim: z.int().min(1).max(4096) });
 
-/** Deterministic: the same items give the same bytes, in whatever order they come. */
+/** Deterministic: the same items give the same bytes, in any order. */
 export function encodeShard(items: readonly CatalogueItem[], embeddingDim: number): EncodedShard {
   const keyed = items
     .map((item) => ({ ...item, key: itemKey(item.itemId) }))
@@ -84,7 +85,7 @@ export function encodeShard(items: readonly CatalogueItem[], embeddingDim: numbe
   return { name: nameOf(itemBytes, embeddingBytes), items: keyed.length, itemBytes, embeddingBytes };
 }
 
-/** Instants are finite in the file; no date of JavaScript lies beyond. */
+/** Times are finite in the file. No JavaScript date exceeds this one. */
 const UNLIMITED = 8.64e15;
 
 /** @throws CorruptObjectError when the bytes are not what {@link encodeShard} wrote */
@@ -115,13 +116,16 @@ export function decodeShard(bytes: Uint8Array, name: string, key: string): Shard
   };
 }
 
-/** The embeddings of a shard, row by row. @throws CorruptObjectError */
+/**
+ * The embeddings of a shard, row by row.
+ * @throws CorruptObjectError
+ */
 export function decodeEmbeddings(bytes: Uint8Array, embeddingDim: number, key: string): Float16Array {
   const { tensors, content: c } = decodeDocument(bytes, key, EMBEDDINGS, FORMAT_VERSION, content);
   return new TensorReader(tensors, key).read('embeddings', Float16Array, [c.items, embeddingDim]);
 }
 
-/** @throws CorruptObjectError when a shard's two objects are not those of its name */
+/** @throws CorruptObjectError when the two objects of a shard do not match its name */
 export function checkName(
   name: string,
   itemBytes: Uint8Array,
@@ -136,7 +140,7 @@ export function itemIdAt({ idBytes, idEnds }: Shard, row: number): string {
   return utf8(idBytes.subarray(row === 0 ? 0 : idEnds[row - 1]!, idEnds[row]!)) ?? '';
 }
 
-/** @throws CorruptObjectError when the attributes are not one JSON object an item */
+/** @throws CorruptObjectError when the attributes are not one JSON object per item */
 export function attributesOf(shard: Shard, key: string): Attributes[] {
   let values: unknown;
   try {
@@ -149,7 +153,7 @@ export function attributesOf(shard: Shard, key: string): Attributes[] {
   return values;
 }
 
-/** Row of an item, −1 where the shard does not hold it. */
+/** Row of an item; −1 when the shard does not have it. */
 export function rowOf({ keys }: Pick<Shard, 'keys'>, key: bigint): number {
   let low = 0;
   let high = keys.length - 1;

@@ -18,24 +18,27 @@ import { invokeFunction } from './invocation.ts';
 import { type Outputs, type Resources, resourcesOf } from './resources.ts';
 
 export interface AttuneOptions extends BufferOptions {
-  /** The file of `cdk deploy --outputs-file`, or what it holds. */
+  /** The file of `cdk deploy --outputs-file`, or its content. */
   readonly outputs?: Outputs | undefined;
-  /** The resources by name, in place of `outputs`. */
+  /** The resources by name, instead of `outputs`. */
   readonly resources?: Resources | undefined;
-  /** Region, credentials and endpoint come from the standard environment where they are not given. */
+  /** Region, credentials and endpoint default to the standard environment. */
   readonly region?: string | undefined;
   readonly credentials?: LambdaClientConfig['credentials'];
-  /** Of Lambda and SQS, for a local stack whose services share an address or have one each. */
+  /**
+   * Endpoints of Lambda and SQS, for a local stack whose services share an address or have one
+   * each.
+   */
   readonly endpoint?: string | { readonly lambda: string; readonly sqs: string } | undefined;
-  /** The deployment's embedding length; when given, `publish` refuses other lengths at once. */
+  /** The deployment's embedding length. With it, `publish` refuses other lengths at once. */
   readonly embeddingDim?: number | undefined;
-  /** Named in every event, so that a deployment with another model refuses it. */
+  /** Written into every event, so that a deployment with another model refuses it. */
   readonly embeddingModel?: string | undefined;
-  /** Milliseconds that a call may take, unless it says otherwise; default 10,000. */
+  /** Deadline of a call in milliseconds, unless the call has its own; default 10,000. */
   readonly deadlineMs?: number | undefined;
   /** For tests. */
   readonly clock?: Clock | undefined;
-  /** For tests: what retries and event ids are made of. */
+  /** For tests: the sources of retries and event ids. */
   readonly publisher?: Pick<FeedbackPublisherOptions, 'newEventId' | 'sleep' | 'random' | 'maxAttempts'>;
 }
 
@@ -54,7 +57,7 @@ export interface ScoreRequest extends CallOptions {
 
 export type EmbedRequest = Omit<ScoreRequest, 'explain'>;
 
-/** What {@link Attune.recommend} and {@link Attune.similar} have in common; see docs/recommend.md. */
+/** Options of both {@link Attune.recommend} and {@link Attune.similar}; see docs/recommend.md. */
 export interface Choosing extends CallOptions {
   /** 1 to 500; default 20. */
   readonly limit?: number | undefined;
@@ -62,11 +65,11 @@ export interface Choosing extends CallOptions {
   readonly filter?: unknown;
   /** Item ids to leave out. */
   readonly exclude?: readonly string[] | undefined;
-  /** Whether the items that the user has interacted with are left out; default true. */
+  /** Whether to exclude the items that the user has interacted with; default true. */
   readonly excludeInteracted?: boolean | undefined;
-  /** Of these, only those met in so many days; default all that are remembered. */
+  /** Exclude only items of the last so many days; default all remembered ones. */
   readonly interactedWithinDays?: number | undefined;
-  /** Of these, only those met by one of these kinds; default all. */
+  /** Exclude only items with one of these kinds of interaction; default all kinds. */
   readonly interactedBy?: readonly InteractionKind[] | undefined;
   /** From 0 (by score alone, the default) to 1. */
   readonly diversity?: number | undefined;
@@ -78,7 +81,7 @@ export interface RecommendRequest extends Choosing {
   readonly userId: string;
   /** Whether to draw the user's coefficients from their posterior; default false. */
   readonly explore?: boolean | undefined;
-  /** Names the answer in feedback; a new one by default. The same id repeats a draw. */
+  /** Names the answer in feedback; default a new id. The same id repeats a draw. */
   readonly requestId?: string | undefined;
 }
 
@@ -98,7 +101,9 @@ export interface EmbedAnswer extends Omit<PersonalizeAnswer, 'items'> {
   readonly items: readonly (Omit<EmbeddedItem, 'embedding'> & { readonly embedding: Float32Array })[];
 }
 
-/** A client of a deployment: publishes feedback, and reads scores, embeddings and recommendations. */
+/**
+ * A client of a deployment: publishes feedback, and reads scores, embeddings and recommendations.
+ */
 export class Attune {
   readonly #options: AttuneOptions;
   readonly #clock: Clock;
@@ -120,25 +125,30 @@ export class Attune {
   }
 
   /**
-   * Publishes one interaction of a user. Interactions wait up to `maxWaitMs`, so that those of a user share a message.
-   * @returns when the queue has accepted it; do not wait for it where many are published
-   * @throws InvalidInputError at once; UnavailableError when the buffer is full; UnsentFeedbackError after the last retry
+   * Publishes one interaction of a user. Interactions wait up to `maxWaitMs`, so that those of a
+   * user share a message.
+   * @returns resolves when the queue accepted it; do not await each of many
+   * @throws InvalidInputError at once; UnavailableError when the buffer is full;
+   * UnsentFeedbackError after the last retry
    */
   publish(interaction: PublishedInteraction): Promise<void> {
     return this.#buffer.publish(interaction);
   }
 
-  /** Resolves when there is room for more: call it before `publish` where much is published. */
+  /** Resolves when the buffer has room. Call it before `publish` when you publish much. */
   ready(options: CallOptions = {}): Promise<void> {
     return withDeadline('ready', options, this.#clock, (signal) => this.#buffer.ready(signal));
   }
 
-  /** Sends what waits now. Resolves when the queue accepted it, or `onError` was told. */
+  /** Sends everything that waits. Resolves when the queue accepted it, or `onError` was called. */
   flush(options: CallOptions = {}): Promise<void> {
     return withDeadline('flush', options, this.#clock, (signal) => this.#buffer.flush(signal));
   }
 
-  /** Scores candidates for a user, best first. @throws InvalidInputError, NotFoundError, InvalidConfigurationError, UnavailableError */
+  /**
+   * Scores candidates for a user, best first.
+   * @throws InvalidInputError, NotFoundError, InvalidConfigurationError, UnavailableError
+   */
   score({ userId, candidates, explain, ...call }: ScoreRequest): Promise<ScoreAnswer> {
     return this.#invoke('score', call, {
       userId,
@@ -148,7 +158,10 @@ export class Attune {
     });
   }
 
-  /** Moves the candidates' embeddings to where the user's taste puts them. @throws like `score` */
+  /**
+   * Returns the candidates' embeddings, moved by the user's taste.
+   * @throws like `score`
+   */
   async embed({ userId, candidates, ...call }: EmbedRequest): Promise<EmbedAnswer> {
     const request = { userId, candidates: candidates.map(encoded), answer: 'embeddings' };
     const answer = await this.#invoke<Omit<PersonalizeAnswer, 'items'> & { items: readonly EmbeddedItem[] }>(
@@ -163,20 +176,26 @@ export class Attune {
     return { ...answer, items };
   }
 
-  /** The best items of the whole catalogue for a user, best first. @throws like `score` */
+  /**
+   * Returns the best items of the whole catalogue for a user, best first.
+   * @throws like `score`
+   */
   recommend(request: RecommendRequest): Promise<RecommendAnswer> {
     const { signal, deadlineMs, ...asked } = request;
     return this.#invoke('recommend', { signal, deadlineMs }, { action: 'recommend', ...asked });
   }
 
-  /** Items like an item, for everybody or for a user. @throws like `score` */
+  /**
+   * Returns items similar to an item, for everybody or for a user.
+   * @throws like `score`
+   */
   similar(request: SimilarRequest): Promise<SimilarAnswer> {
     const { signal, deadlineMs, ...asked } = request;
     return this.#invoke('similar', { signal, deadlineMs }, { action: 'similar', ...asked });
   }
 
   /**
-   * Sends what waits, and ends. Nothing can be published afterwards.
+   * Sends everything that waits, and closes the client. Nothing can be published afterwards.
    * @returns what could not be sent, also when the signal or the deadline ended it
    */
   async close({
@@ -256,7 +275,8 @@ export class Attune {
 }
 
 /**
- * A client of the deployment that `outputs` or `resources` name. SDK clients are loaded when they are first used.
+ * Creates a client of the deployment that `outputs` or `resources` name. SDK clients are loaded on
+ * first use.
  * @throws InvalidConfigurationError when neither is given
  */
 export function createAttune(options: AttuneOptions): Attune {
@@ -277,7 +297,10 @@ function lazyQueue(
   };
 }
 
-/** Base64 is a quarter of an array's length. What is no embedding goes as it is, for the function to explain. */
+/**
+ * Base64 is a quarter of an array's length. Other values go unchanged, so that the function
+ * explains what is wrong.
+ */
 function encoded({ itemId, embedding }: Candidate) {
   return { itemId, embedding: embedding instanceof Float32Array ? encodeEmbedding(embedding) : embedding };
 }

@@ -2,13 +2,13 @@ import { orAborted } from '../abort.ts';
 import { UnavailableError } from '../errors.ts';
 
 export interface CallOptions {
-  /** Gives the call up; it then rejects with the signal's reason. */
+  /** Cancels the call, which then rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
-  /** Milliseconds until the call is given up with an UnavailableError. */
+  /** Milliseconds after which the call fails with an UnavailableError. */
   readonly deadlineMs?: number | undefined;
 }
 
-/** Time as the client needs it, so that tests can pass their own. */
+/** A source of time, so that tests can pass their own. */
 export interface Clock {
   /** Epoch milliseconds. */
   readonly now: () => number;
@@ -25,7 +25,8 @@ export const systemClock: Clock = {
 };
 
 /**
- * What `work` comes to, unless the caller's signal or the deadline is first. `work` is told by its own signal.
+ * The result of `work`, unless the caller's signal or the deadline comes first. `work` receives a
+ * signal of its own.
  * @throws the reason of the caller's signal; UnavailableError at the deadline; what `work` throws
  */
 export async function withDeadline<T>(

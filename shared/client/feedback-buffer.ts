@@ -21,17 +21,20 @@ export interface UnsentFeedback {
 }
 
 export interface BufferOptions {
-  /** Milliseconds that an interaction waits for others of its user; default 200. */
+  /** Most milliseconds that an interaction waits for others of its user; default 200. */
   readonly maxWaitMs?: number | undefined;
-  /** Interactions that are sent without waiting longer; default 500. */
+  /** Number of interactions that are sent without further waiting; default 500. */
   readonly flushAt?: number | undefined;
-  /** Bytes of interactions to hold, those under way included, before `publish` refuses more; default 16 MiB. */
+  /** Most bytes of unsent interactions before `publish` refuses more; default 16 MiB. */
   readonly maxBufferedBytes?: number | undefined;
-  /** Called with what could not be sent. With it, nobody needs to look at the promise of `publish`. */
+  /**
+   * Called with everything that could not be sent. With it, the promise of `publish` can be
+   * ignored.
+   */
   readonly onError?: ((unsent: UnsentFeedback) => void) | undefined;
 }
 
-/** Thrown by `publish` for an interaction that could not be sent. */
+/** Rejects `publish` for an interaction that could not be sent. */
 export class UnsentFeedbackError extends UnavailableError {
   readonly unsent: UnsentFeedback;
 
@@ -49,8 +52,9 @@ interface Held {
 }
 
 /**
- * Collects interactions and sends them through a {@link FeedbackPublisher}, which packs those of a user into few messages. One
- * sending is under way at a time, so that no interaction of a user overtakes another.
+ * Collects interactions and sends them through a {@link FeedbackPublisher}, which packs those of a
+ * user into few messages. One send runs at a time, so that no interaction of a user overtakes
+ * another.
  */
 export class FeedbackBuffer {
   readonly #publisher: FeedbackPublisher;
@@ -79,9 +83,10 @@ export class FeedbackBuffer {
   }
 
   /**
-   * Takes an interaction in; later changes to it have no effect.
-   * @returns when the queue accepted it
-   * @throws InvalidInputError, UnavailableError when the buffer is full, UnsentFeedbackError when the queue did not take it
+   * Adds an interaction; later changes to the object have no effect.
+   * @returns resolves when the queue accepted it
+   * @throws InvalidInputError, UnavailableError when the buffer is full, UnsentFeedbackError when
+   * the queue did not accept it
    */
   publish(interaction: PublishedInteraction): Promise<void> {
     const published = this.#take(interaction);
@@ -114,7 +119,10 @@ export class FeedbackBuffer {
     return settled;
   }
 
-  /** Resolves when the buffer is at most half full, or closed. @throws the signal's reason */
+  /**
+   * Resolves when the buffer is at most half full, or closed.
+   * @throws the signal's reason
+   */
   async ready(signal?: AbortSignal): Promise<void> {
     while (this.#isCrowded()) {
       await orAborted(new Promise<void>((resolve) => this.#waiting.push(resolve)), signal);
@@ -128,15 +136,18 @@ export class FeedbackBuffer {
     return true;
   }
 
-  /** Sends all that is held. Resolves when the queue accepted or refused it. @throws the signal's reason */
+  /**
+   * Sends everything in the buffer. Resolves when the queue accepted or refused it.
+   * @throws the signal's reason
+   */
   async flush(signal?: AbortSignal): Promise<void> {
     while (this.#held.length > 0 || this.#sending !== undefined) await orAborted(this.#send(), signal);
   }
 
   /**
-   * Sends all that is held and takes nothing more.
-   * @param signal gives up waiting: what was not accepted until then is handed back
-   * @returns what could not be sent since closing began; empty when all was accepted
+   * Sends everything in the buffer and closes it.
+   * @param signal stops waiting; everything unaccepted is returned
+   * @returns what could not be sent since closing began; empty when everything was accepted
    */
   async close(signal?: AbortSignal): Promise<readonly UnsentFeedback[]> {
     if (!this.#closed) {
@@ -199,13 +210,13 @@ export class FeedbackBuffer {
       const unsent = { interactions: positions.map((i) => sent[i]!.interaction), code, message };
       if (this.#closed) this.#unsent.push(unsent);
       for (const position of positions) sent[position]!.failed(new UnsentFeedbackError(unsent));
-      // In a task of its own: what it throws is the application's, and does not stop the sending.
+      // In a task of its own, because an error of the application's callback must not stop sending.
       if (this.#options.onError !== undefined) queueMicrotask(() => this.#options.onError?.(unsent));
     }
   }
 }
 
-/** What a publisher that was stopped did not read, and so does not report: always the last ones. */
+/** A stopped publisher does not report what it did not read: always the last interactions. */
 function unread(interactions: readonly PublishedInteraction[], report: PublishReport): PublishFailure[] {
   const told = report.failed.reduce((sum, failure) => sum + failure.interactions, report.interactions);
   return interactions.slice(told).map(({ userId }, i) => ({
@@ -217,7 +228,7 @@ function unread(interactions: readonly PublishedInteraction[], report: PublishRe
   }));
 }
 
-/** Which interactions a publisher's failures concern, by position. */
+/** The interactions that a publisher's failures concern, by position. */
 function failedOf(
   interactions: readonly PublishedInteraction[],
   failures: readonly PublishFailure[],
@@ -226,7 +237,7 @@ function failedOf(
   for (const failure of failures) if (failure.eventId === undefined) failed.set(failure.position, failure);
   for (const failure of failures) {
     if (failure.eventId === undefined) continue;
-    // An event holds the user's next interactions from its position on, without those that were refused.
+    // An event holds the user's next interactions from its position on, without the refused ones.
     let left = failure.interactions;
     for (let i = failure.position; left > 0 && i < interactions.length; i++) {
       if (interactions[i]!.userId !== failure.userId || failed.has(i)) continue;

@@ -1,4 +1,7 @@
-/** A client for applications: publishes feedback to a deployment, and reads scores, embeddings and recommendations. */
+/**
+ * A client for applications: publishes feedback to a deployment, and reads scores, embeddings and
+ * recommendations.
+ */
 
 export type {
   RecommendAnswer,

@@ -8,7 +8,7 @@ import {
   UnavailableError,
 } from '../errors.ts';
 
-/** The function has explained what is wrong with the request. */
+/** The function refused the request and explained why. */
 export class RefusedRequestError extends InvalidInputError {
   /** As the function worded it. */
   constructor({ field, found, expected, message }: ExplainedError) {
@@ -23,8 +23,8 @@ interface Failure {
 }
 
 /**
- * What a function of the deployment answers.
- * @throws RefusedRequestError when the function explained what is wrong with the request
+ * Invokes a function of the deployment.
+ * @throws RefusedRequestError when the function refused the request
  * @throws NotFoundError when there is no such function
  * @throws InvalidConfigurationError when the caller has no credentials or may not invoke it
  * @throws UnavailableError when the function failed, Lambda throttled, or nothing answered
@@ -42,7 +42,7 @@ export async function invokeFunction<Answer extends object>(
     const text = Buffer.from(response.Payload ?? []).toString('utf8') || 'null';
     const payload = JSON.parse(text) as Answer | { error: ExplainedError } | Failure | null;
     if (response.FunctionError !== undefined) {
-      // Of a function whose time was up, Lambda tells no type.
+      // Lambda gives no error type for a timeout.
       const { errorType = response.FunctionError, errorMessage = text } = (payload ?? {}) as Failure;
       throw new UnavailableError(`function ${functionName} failed: ${errorType}: ${errorMessage}`);
     }
@@ -56,7 +56,7 @@ export async function invokeFunction<Answer extends object>(
   }
 }
 
-/** Names of Lambda's errors that the caller has to put right. */
+/** Names of Lambda's errors that the caller must fix. */
 const MISCONFIGURED = /AccessDenied|CredentialsProvider|ExpiredToken|UnrecognizedClient|InvalidSignature/;
 
 function translated(cause: unknown, functionName: string): unknown {

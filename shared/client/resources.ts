@@ -8,13 +8,16 @@ export interface Resources {
   readonly personalizeFunctionName?: string | undefined;
 }
 
-/** The outputs of a stack, as `cdk deploy --outputs-file` writes them, or of one stack alone; or that file's path. */
+/**
+ * The outputs of a stack, as `cdk deploy --outputs-file` writes them, or of one stack alone; or the
+ * path of that file.
+ */
 export type Outputs = string | Readonly<Record<string, unknown>>;
 
 /**
- * The resources that the outputs of a deployment name.
- * @throws NotFoundError when there is no such file; InvalidInputError when it is no JSON object
- * @throws InvalidConfigurationError when two stacks name a resource
+ * The resources in the outputs of a deployment.
+ * @throws NotFoundError when there is no such file; InvalidInputError when it is not a JSON object
+ * @throws InvalidConfigurationError when two stacks have the same resource
  */
 export async function resourcesOf(outputs: Outputs): Promise<Resources> {
   const document = typeof outputs === 'string' ? await documentIn(outputs) : outputs;

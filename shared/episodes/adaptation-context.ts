@@ -1,11 +1,11 @@
-/** What makes episodes comparable, as far as it is known. */
+/** What makes episodes comparable, as far as known. */
 export interface AdaptationContext {
   readonly learner?: string;
   /** r. */
   readonly rank?: number;
   /** d. */
   readonly embeddingDim?: number;
-  /** Interactions that the adapter had learned from before. */
+  /** Interactions that the adapter had learned before. */
   readonly samplesSeen?: number;
   /** Interactions in the update. */
   readonly batchSize?: number;
@@ -15,7 +15,7 @@ export interface AdaptationContext {
 
 type NumberField = Exclude<keyof AdaptationContext, 'learner'>;
 
-/** Names by which text speaks of each number. */
+/** Names of each number in texts. */
 const NAMES: Readonly<Record<NumberField, string>> = {
   rank: 'rank',
   embeddingDim: 'embedding[ _]?dim(?:ension)?|dim(?:ension)?',
@@ -32,12 +32,13 @@ const PATTERNS = Object.entries(NAMES).map(
 /** Numbers that cannot be 0. */
 const SIZES: ReadonlySet<string> = new Set<NumberField>(['rank', 'embeddingDim', 'batchSize']);
 
-/** The last `_rank_{r}_samples_{n}` ends the task: a user id may hold the same words. */
+/** The last `_rank_{r}_samples_{n}` ends the task, because a user id may contain the same words. */
 const USER_TASK = /^lora_adaptation_user_(.+)(_rank_\d+_samples_\d+)$/s;
 
 /**
- * What a text says about the context: the task `lora_adaptation_user_{id}_rank_{r}_samples_{n}`, or `name=value`, `name value` or
- * `name_value` anywhere, such as "learner=bayesian rank=4 dim=64 samples=16". What is not said is left out.
+ * Reads a context from a text: the task `lora_adaptation_user_{id}_rank_{r}_samples_{n}`, or
+ * `name=value`, `name value` or `name_value` anywhere, such as "learner=bayesian rank=4 dim=64
+ * samples=16". Missing fields stay missing.
  */
 export function contextOf(text: string): AdaptationContext {
   const said = USER_TASK.exec(text)?.[2] ?? text;
@@ -56,14 +57,18 @@ export function userOfTask(task: string): string | undefined {
   return USER_TASK.exec(task)?.[1];
 }
 
-/** The task of one user's update. @param samplesSeen interactions that the adapter had learned from before */
+/**
+ * The task of one user's update.
+ * @param samplesSeen interactions that the adapter had learned before
+ */
 export function taskOf(userId: string, rank: number, samplesSeen: number): string {
   return `lora_adaptation_user_${userId}_rank_${rank}_samples_${samplesSeen}`;
 }
 
 /**
- * A question for episodes in a context, which {@link contextOf} reads back. It names no user, and counts only by powers of two, so
- * that adapters in like states ask the same question and share its cached answer.
+ * A query for episodes in a context, which {@link contextOf} reads back. It names no user and
+ * rounds counts to powers of two, so that adapters in similar states ask the same query and share
+ * its cached answer.
  */
 export function queryOf({
   learner,
@@ -84,7 +89,7 @@ export function queryOf({
   return ['lora adaptation', ...said.filter((part) => part !== '')].join(' ');
 }
 
-/** The power of two at or below; 0 for 0. */
+/** The largest power of two that is not larger; 0 for 0. */
 function powerOfTwo(value: number): number {
   return value > 0 && Number.isFinite(value) ? 2 ** Math.floor(Math.log2(value)) : 0;
 }
@@ -97,7 +102,7 @@ const WEIGHTS: Readonly<Record<NumberField, number>> = {
   batchSize: 0.25,
   loss: 0.25,
 };
-/** Added to a number before its logarithm is taken, so that 0 has one. */
+/** Added to a number before the logarithm, so that 0 has one. */
 const FLOOR: Readonly<Record<NumberField, number>> = {
   rank: 0,
   embeddingDim: 0,
@@ -107,7 +112,10 @@ const FLOOR: Readonly<Record<NumberField, number>> = {
 };
 const OTHER_LEARNER = 4;
 
-/** How far apart two contexts are: 0 when nothing that both say differs. Differences of numbers count by their ratio. */
+/**
+ * Distance of two contexts: 0 when all fields that both have are equal. Numbers are compared by
+ * their ratio.
+ */
 export function contextDistance(a: AdaptationContext, b: AdaptationContext): number {
   let distance =
     a.learner !== undefined && b.learner !== undefined && a.learner !== b.learner ? OTHER_LEARNER : 0;

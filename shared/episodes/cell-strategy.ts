@@ -10,31 +10,36 @@ export interface CellStrategy {
 }
 
 export interface Hint {
-  /** As the learner declares it, such as `learningRate`. */
+  /** As declared by the learner, such as `learningRate`. */
   readonly hyperparameter: string;
   readonly value: number;
   readonly evidence: ArmEffect;
 }
 
-/** What one value of a hyperparameter did to the reward of episodes, compared with the default value. */
+/**
+ * The effect of one value of a hyperparameter on the reward of episodes, against the default value.
+ */
 export interface ArmEffect {
   readonly hyperparameter: string;
   readonly value: number;
   readonly defaultValue: number;
   readonly episodes: number;
   readonly users: number;
-  /** Users of the default. For learning rates: users with only the default. */
+  /** Users of the default value. For learning rates: users with only the default. */
   readonly defaultUsers: number;
   readonly meanReward: number;
   /** Difference of mean rewards of users, arm minus default. */
   readonly effect: number;
-  /** 95 % confidence interval of the effect, for all arms of the hyperparameter together; null below two users a side. */
+  /**
+   * 95 % confidence interval of the effect, for all arms of the hyperparameter together; null with
+   * fewer than two users per side.
+   */
   readonly interval: readonly [number, number] | null;
 }
 
-/** Hyperparameters that worked for a cell, as consolidation found them. Holds no users. */
+/** Hyperparameters that worked for a cell. Holds no users. */
 export interface Skill {
-  /** The same for the same cell and hyperparameters. */
+  /** Equal for the same cell and hyperparameters. */
   readonly id: string;
   readonly cell: string;
   readonly hyperparameters: Readonly<Record<string, number>>;
@@ -42,21 +47,21 @@ export interface Skill {
   readonly users: number;
   readonly successRate: number;
   readonly meanReward: number;
-  /** When its first and last episode were committed, epoch milliseconds. */
+  /** Commit times of its first and last episode, epoch milliseconds. */
   readonly from: number;
   readonly to: number;
 }
 
-/** What new users of a cell start from, in few numbers: the strategy of the learner 'bayesian'. Holds no users. */
+/** The prior of a cell in few numbers: the strategy of the learner 'bayesian'. Holds no users. */
 export interface PriorSummary {
-  /** Of the skills, and of those that made the prior; 0 before there was one. */
+  /** Versions of the population model and of the one that made the prior; 0 before the first. */
   readonly skillsVersion: number;
   readonly priorVersion: number;
   /** σ². */
   readonly noiseVariance: number;
   /** g0. */
   readonly meanReward: number;
-  /** Mean variance of a coefficient among users: how far tastes spread. */
+  /** Mean variance of a coefficient among users: the spread of tastes. */
   readonly coefficientVariance: number;
   /** Variance of the offset among users. */
   readonly offsetVariance: number;
@@ -73,12 +78,18 @@ export interface Evidence {
   /** Users whose adapters the prior was fitted to. */
   readonly users: number;
   readonly interactions: number;
-  /** Users of the validation fold, never fitted to, and their mean log marginal likelihood per reward, before and after. */
+  /**
+   * Users of the validation fold, to whom no prior is fitted, and their mean log marginal
+   * likelihood per reward, before and after.
+   */
   readonly validationUsers: number;
   readonly logLikelihoodBefore: number;
   readonly logLikelihoodAfter: number;
-  /** 95 % interval of the gain, by users (Student); of one user, the gain twice. */
+  /** 95 % interval of the gain over users (Student); with one user, the gain twice. */
   readonly gainInterval: { readonly low: number; readonly high: number };
-  /** What this prior and those before it lost on the fold, less what they gained, log likelihood per reward; at least 0. */
+  /**
+   * Accumulated losses minus gains of this prior and those before it on the validation fold, in log
+   * likelihood per reward; at least 0.
+   */
   readonly shortfall: number;
 }

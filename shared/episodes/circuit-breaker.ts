@@ -1,13 +1,16 @@
 import { AttuneError, UnavailableError } from '../errors.ts';
 
 export interface CircuitBreakerOptions {
-  /** Milliseconds that a read may take. Default 250. */
+  /** Most milliseconds of a read. Default 250. */
   readonly readDeadlineMs?: number;
-  /** Milliseconds that a write may take. Default 1000. */
+  /** Most milliseconds of a write. Default 1000. */
   readonly writeDeadlineMs?: number;
-  /** Failures in a row that open the breaker. Default 2: of a bank that hangs, one update finds out. */
+  /**
+   * Consecutive failures that open the breaker. Default 2, so that one update detects a hanging
+   * bank.
+   */
   readonly failuresToOpen?: number;
-  /** Milliseconds after which an open breaker lets one call through to see. Default 30,000. */
+  /** Milliseconds after which an open breaker lets one call through. Default 30,000. */
   readonly coolDownMs?: number;
   /** Epoch milliseconds. */
   readonly now?: () => number;
@@ -16,9 +19,9 @@ export interface CircuitBreakerOptions {
 export type BreakerState = 'closed' | 'open' | 'half-open';
 
 /**
- * Keeps a bank from holding up what does not need it: every call has a deadline, and after failures in a row calls are refused at
- * once until the bank has had time to recover (circuit breaker: Nygard 2007, "Release It!"). A call that is given up may still take
- * effect.
+ * Keeps a failing bank from delaying updates: every call has a deadline, and after consecutive
+ * failures calls are refused at once until the bank has had time to recover (circuit breaker:
+ * Nygard 2007, "Release It!"). A call that missed its deadline may still take effect.
  */
 export class CircuitBreaker {
   readonly #deadlines: { readonly read: number; readonly write: number };
@@ -26,7 +29,7 @@ export class CircuitBreaker {
   readonly #coolDownMs: number;
   readonly #now: () => number;
   #failures = 0;
-  /** When one call may try again; undefined while closed. */
+  /** Time at which one call may try again; undefined while closed. */
   #retryAt: number | undefined;
   #probing = false;
 
@@ -49,8 +52,8 @@ export class CircuitBreaker {
   }
 
   /**
-   * @throws UnavailableError when the breaker is open or the deadline passes; otherwise whatever the call throws. What the bank refuses
-   * for good (a permanent error) is an answer, and no sign of a bank in trouble.
+   * @throws UnavailableError when the breaker is open or the deadline passes; otherwise whatever
+   * the call throws. A permanent error is an answer, so it does not count as a failure of the bank.
    */
   async call<T>(kind: 'read' | 'write', call: () => Promise<T>): Promise<T> {
     const { state } = this;
@@ -83,7 +86,7 @@ export class CircuitBreaker {
   }
 }
 
-/** @throws UnavailableError when the call has not answered in time; its answer is then ignored */
+/** @throws UnavailableError when the call missed its deadline; its answer is then ignored */
 async function withDeadline<T>(deadlineMs: number, call: () => Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {

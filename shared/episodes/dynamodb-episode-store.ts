@@ -19,7 +19,7 @@ export interface DynamoEpisodeStoreOptions {
 const CELLS = 'CELLS';
 const SKILLS = 'SKILLS';
 const STRATEGY = 'STRATEGY';
-/** Items that one request deletes at most. */
+/** Most items that one request deletes. */
 const BATCH = 25;
 const MAX_BATCH_ATTEMPTS = 8;
 
@@ -49,10 +49,10 @@ export class DynamoEpisodeStore implements BankStore {
     until: number,
   ): AsyncIterable<IndexedEpisode | CorruptEpisode> {
     for (let shard = 0; shard < SHARDS; shard++) {
-      // Every position is longer than a bare time, so both ends are left out.
+      // Every position is longer than a bare time, so both ends are excluded.
       const after = `${watermarks[shard] || storedAtKey(0)}!`;
       const end = storedAtKey(until);
-      // Another run went on beyond that; DynamoDB refuses to read from there back.
+      // Another run has read beyond `until`; DynamoDB refuses a range that ends before it starts.
       if (after > end) continue;
       const query = this.#table.shard(TABLE.byCell, cell, shard, [after, end]);
       for await (const item of this.#table.pages(query)) {
@@ -62,7 +62,7 @@ export class DynamoEpisodeStore implements BankStore {
   }
 
   async recent(cell: string, limit: number): Promise<readonly Episode[]> {
-    // As many of each shard are enough to hold the newest of all.
+    // So many of each shard include the newest of all.
     return (await this.newest(cell, limit)).slice(0, limit);
   }
 
@@ -71,7 +71,8 @@ export class DynamoEpisodeStore implements BankStore {
   }
 
   async newcomers(cell: string, limit: number): Promise<readonly string[]> {
-    // Users are spread over shards by a hash, so that no shard has much more than its part of the last ones.
+    // A hash spreads users evenly over shards, so that no shard has many more than its share of the
+    // newest.
     const perShard = Math.min(limit, 64 + Math.ceil((2 * limit) / SHARDS));
     return (await this.#newest(TABLE.newcomers, cell, perShard)).slice(0, limit).map(userOf);
   }
@@ -152,7 +153,7 @@ export class DynamoEpisodeStore implements BankStore {
     return document === '' ? undefined : (JSON.parse(document) as T);
   }
 
-  /** So many of the newest of every shard, newest first over all. */
+  /** The newest of every shard, newest first over all shards. */
   async #newest(index: typeof TABLE.byCell | typeof TABLE.newcomers, cell: string, perShard: number) {
     const shards = Array.from({ length: SHARDS }, (_, shard) =>
       this.#table.firstPage({
@@ -164,7 +165,7 @@ export class DynamoEpisodeStore implements BankStore {
     return (await Promise.all(shards)).flatMap(({ Items = [] }) => Items).sort(byNewest(index));
   }
 
-  /** Deletes in one request; what DynamoDB leaves over it is asked for again. */
+  /** Deletes in one request, and repeats it for what DynamoDB left unprocessed. */
   async #remove(keys: readonly Item[]): Promise<void> {
     const { client, name } = this.#table;
     await this.#table.attempt('remove episodes', async () => {

@@ -15,7 +15,7 @@ import { type Item, number, text, userPartition } from './episode-item.ts';
 
 type Index = typeof TABLE.byCell | typeof TABLE.newcomers;
 
-/** The requests that the ReasoningBank makes of its table, with what goes wrong as UnavailableError. */
+/** The requests of the ReasoningBank to its table, with failures as UnavailableError. */
 export class DynamoTable {
   readonly client: DynamoDBClient;
   readonly name: string;
@@ -40,7 +40,10 @@ export class DynamoTable {
     await this.client.send(command, signal === undefined ? {} : { abortSignal: signal });
   }
 
-  /** @returns whether the condition held. @throws whatever else the client does */
+  /**
+   * @returns whether the condition held.
+   * @throws whatever else the client throws
+   */
   async putIf(item: Item, condition: Parameters<DynamoTable['put']>[1]): Promise<boolean> {
     try {
       await this.put(item, condition);
@@ -69,14 +72,14 @@ export class DynamoTable {
     } while (from !== undefined);
   }
 
-  /** One page, 1 MB of items at most. */
+  /** One page of at most 1 MB of items. */
   firstPage(input: QueryCommandInput): Promise<QueryCommandOutput> {
     return this.attempt('read episodes', () => this.client.send(new QueryCommand(input)));
   }
 
   /**
-   * One shard of an index, or the part of it between two positions. DynamoDB deletes expired items up to days late, so every
-   * read leaves them out itself.
+   * One shard of an index, or its part between two positions. DynamoDB deletes expired items up to
+   * days late, so every read filters them out.
    */
   shard(index: Index, cell: string, shard: number, between?: readonly [string, string]): QueryCommandInput {
     return {
@@ -97,7 +100,7 @@ export class DynamoTable {
     };
   }
 
-  /** All items of one user, as they stand now. */
+  /** All items of one user, consistently read. */
   user(userKey: string): QueryCommandInput {
     return { ...this.partition(userPartition(userKey)), ConsistentRead: true };
   }
@@ -116,7 +119,7 @@ export class DynamoTable {
       return await request();
     } catch (cause) {
       const reason = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause);
-      // DynamoDB refuses the same request again however often it is sent.
+      // DynamoDB refuses this request for good.
       if (cause instanceof Error && cause.name === 'ValidationException')
         throw new InvalidInputError(`cannot ${action} in DynamoDB`, reason, 'a valid request', { cause });
       throw new UnavailableError(`cannot ${action} in DynamoDB: ${reason}`, { cause });

@@ -14,7 +14,7 @@ import {
 } from './episode.ts';
 import { expiryOf, identityOf, isNewcomer, positionOf, shardKey, shardOf } from './episode-index.ts';
 
-/** The table's items; access patterns and sizes are argued in docs/reasoning-bank.md. */
+/** An item of the table; docs/reasoning-bank.md explains access patterns and sizes. */
 export type Item = Record<string, AttributeValue>;
 
 const USER = 'USER#';
@@ -41,7 +41,8 @@ function episodeKey(episode: Episode): Item {
 }
 
 /**
- * @param storedAt epoch milliseconds; orders the indexes, so that an episode stored late is not behind a watermark
+ * @param storedAt epoch milliseconds; orders the indexes, so that an episode stored late is not
+ * behind a watermark
  */
 export function toItem(episode: Episode, storedAt: number, ttlDays: number): Item {
   const { userKey, context, outcome, residuals, embeddings, hyperparameters, heldOut, report } = episode;
@@ -139,12 +140,13 @@ export function text(item: Item, attribute: string): string {
   return item[attribute]?.S ?? '';
 }
 
-/** Magnitudes that DynamoDB accepts; it refuses a whole item for one number outside of them. */
+/** Magnitudes that DynamoDB accepts. One number outside makes it refuse the whole item. */
 const DYNAMODB_NUMBER = { smallest: 1e-130, largest: 9.9e125 } as const;
 
 /**
- * A number as DynamoDB stores it: 0 for magnitudes below its range, the nearest bound for those above.
- * @throws RangeError when the value is not finite: DynamoDB has no such numbers
+ * A number as DynamoDB stores it: 0 for magnitudes below its range, the nearest bound for those
+ * above.
+ * @throws RangeError when the value is not finite, because DynamoDB has no such numbers
  */
 export function number(value: number): AttributeValue {
   if (!Number.isFinite(value)) throw new RangeError(`${value} is not a DynamoDB number`);

@@ -2,42 +2,48 @@ import { createHash } from 'node:crypto';
 import * as z from 'zod';
 import type { AdaptationContext } from './adaptation-context.ts';
 
-/** What the ReasoningBank remembers of one update of one user's adapter. */
+/** The record of one update of one user's adapter in the ReasoningBank. */
 export interface Episode {
   /** SHA-256 of the user id, hex. */
   readonly userKey: string;
-  /** Version of the adapter that the update made; the episode's identity together with the user. 0 in a report that names none. */
+  /**
+   * Version of the adapter after the update; together with the user it identifies the episode. 0 in
+   * a report without a version.
+   */
   readonly version: number;
-  /** Context bucket that makes episodes comparable; see {@link cellOf}. */
+  /** The cell, which makes episodes comparable; see {@link cellOf}. */
   readonly cell: string;
-  /** When the update was committed, epoch milliseconds. */
+  /** Time of the commit, epoch milliseconds. */
   readonly committedAt: number;
   readonly context: {
     /** Feedback events in this update. */
     readonly events: number;
     /** Interactions in this update. */
     readonly interactions: number;
-    /** Rewards that the adapter had seen before this update. */
+    /** Rewards that the adapter had learned before this update. */
     readonly samplesSeen: number;
-    /** Version of the skills that the update was solved with; 0 before there were any. */
+    /** Version of the population model that the update was solved with; 0 before the first. */
     readonly skillsVersion: number;
   };
   readonly outcome: Outcome;
-  /** What each item with an id got beyond expectation, in order; for learning item effects. */
+  /** Residual of each interaction with an item id, in order; for learning item effects. */
   readonly residuals: readonly ItemResidual[];
-  /** Which of the interactions answer to which recommendation, where they say so; the newest 256. */
+  /**
+   * Interactions with items that a recommendation had shown, when feedback names the
+   * recommendation; the newest 256.
+   */
   readonly attributions?: readonly Attribution[] | undefined;
-  /** Some items' embeddings, for the basis; few episodes have any, see embedding-sample.ts. */
+  /** Embeddings of some items, for the basis; few episodes have any, see embedding-sample.ts. */
   readonly embeddings?: readonly Float16Array[] | undefined;
-  /** The numbers that the learner was steered by. */
+  /** The hyperparameters of the learner. */
   readonly hyperparameters?: Readonly<Record<string, number>> | undefined;
-  /** True where the user was served without adapter; left out of all others. */
+  /** True when the user was served without adapter; absent otherwise. */
   readonly heldOut?: true | undefined;
-  /** What the bank was told, where the episode came through `storePattern`; the update path reports nothing in words. */
+  /** The report, when the episode came through `storePattern`. The update path writes none. */
   readonly report?: Report;
 }
 
-/** An episode in the words of whoever told it to the bank; see `NewPattern`. */
+/** An episode as reported to the bank; see `NewPattern`. */
 export interface Report {
   readonly id: string;
   readonly sessionId: string;
@@ -52,24 +58,32 @@ export interface Report {
   readonly context: AdaptationContext;
 }
 
-/** Test-then-train: every reward predicted before it was learned from. Losses are mean squared errors. */
+/**
+ * Test-then-train: every reward is predicted before it is learned. Losses are mean squared errors.
+ */
 export interface Outcome {
-  /** Rewards predicted; 0 when the update had target embeddings only, and then all losses are 0. */
+  /**
+   * Number of predicted rewards; 0 when the update had only target embeddings, and then all losses
+   * are 0.
+   */
   readonly rewards: number;
   readonly meanReward: number;
   readonly loss: number;
-  /** Of the user's shrunken mean reward: the loss without an adapter. */
+  /** Loss of the user's shrunken mean reward: the loss without an adapter. */
   readonly lossWithoutAdapter: number;
   /** Of the warm start alone. */
   readonly lossOfWarmStart: number;
-  /** What the adapter's own part of the prediction, the user's taste, did; only of the learner 'sgd', whose learning rates it judges. */
+  /**
+   * Effect of the user's taste on the prediction; only of the learner 'sgd', to compare learning
+   * rates.
+   */
   readonly taste?: TasteOutcome | undefined;
 }
 
 export interface TasteOutcome {
-  /** Of the user's mean with item effects. */
+  /** Loss of the user's mean with item effects. */
   readonly lossWithout: number;
-  /** Mean square of what the taste added to the prediction. */
+  /** Mean square of the taste's part of the prediction. */
   readonly meanSquare: number;
 }
 
@@ -83,18 +97,20 @@ export interface ItemResidual {
 export interface Attribution {
   readonly recommendationId: string;
   readonly itemKey: bigint;
-  /** Null where the interaction had a target embedding. */
+  /** Null when the interaction had a target embedding. */
   readonly reward: number | null;
 }
 
-/** With ids of the largest size, a third of what DynamoDB takes in an item. */
+/** With ids of the largest size, a third of DynamoDB's item limit. */
 export const MOST_ATTRIBUTIONS = 256;
 
 const packedAttributions = z.array(
   z.tuple([z.string(), z.string().regex(/^[0-9a-f]{16}$/), z.number().nullable()]),
 );
 
-/** Attributions as JSON: per interaction the recommendation, the item's key in hex, and the reward. */
+/**
+ * Attributions as JSON: per interaction the recommendation, the item's key in hex, and the reward.
+ */
 export function packAttributions(attributions: readonly Attribution[]): string {
   const rows: z.input<typeof packedAttributions> = attributions.map(
     ({ recommendationId, itemKey, reward }) => [
@@ -106,19 +122,19 @@ export function packAttributions(attributions: readonly Attribution[]): string {
   return JSON.stringify(rows);
 }
 
-/** @throws SyntaxError, ZodError when the text is not what {@link packAttributions} made */
+/** @throws SyntaxError, ZodError when the text is not a result of {@link packAttributions} */
 export function unpackAttributions(text: string): Attribution[] {
   return packedAttributions
     .parse(JSON.parse(text))
     .map(([recommendationId, key, reward]) => ({ recommendationId, itemKey: BigInt(`0x${key}`), reward }));
 }
 
-/** The context bucket of an adapter, such as `bayesian-r4-d64`. Never holds a user. */
+/** The cell of an adapter, such as `bayesian-r4-d64`. Never names a user. */
 export function cellOf(settings: { learner: string; rank: number; embeddingDim: number }): string {
   return `${settings.learner}-r${settings.rank}-d${settings.embeddingDim}`;
 }
 
-/** The 64 bits by which an item is known to item effects: the start of the SHA-256 of its id. */
+/** The 64-bit key of an item in item effects: the start of the SHA-256 of its id. */
 export function itemKey(itemId: string): bigint {
   return createHash('sha256').update(itemId, 'utf8').digest().readBigUInt64BE();
 }

@@ -1,12 +1,15 @@
 import { CircuitBreaker } from './circuit-breaker.ts';
 import type { EpisodeStore } from './episode-store.ts';
 
-/** Failures in a row that open the breaker of a busy writer: a function works on several users at once, whose writes fail together. */
+/**
+ * Consecutive failures that open the breaker of a busy writer. A function works on several users at
+ * once, whose writes fail together.
+ */
 const FAILURES_TO_OPEN = 5;
 
 /**
- * A store that gives up on a bank in trouble: within a deadline, and after failures in a row at once, so that an outage costs each update
- * little. What it refuses belongs into `pending/`.
+ * A store that gives up on a failing bank: after a deadline, and after consecutive failures at
+ * once, so that an outage costs each update little. Callers put what it refuses into `pending/`.
  */
 export function guardedEpisodeStore(
   episodes: Pick<EpisodeStore, 'store'>,

@@ -20,10 +20,13 @@ interface Row {
   readonly expiresAt: number;
 }
 
-/** The ReasoningBank's episodes in the memory of this process: same keys, same order and same answers as in DynamoDB. */
+/**
+ * The ReasoningBank's episodes in the memory of this process, with the keys, order and answers of
+ * DynamoDB.
+ */
 export class InMemoryEpisodeStore implements BankStore {
   readonly #known = new Set<string>();
-  /** By shard key; rows in the order of their positions. */
+  /** By shard key, with rows in the order of their positions. */
   readonly #byCell = new Map<string, Row[]>();
   readonly #newcomers = new Map<string, Row[]>();
   readonly #cells = new Set<string>();
@@ -32,7 +35,10 @@ export class InMemoryEpisodeStore implements BankStore {
   readonly #ttlDays: number;
   readonly #now: () => number;
 
-  /** @param options.ttlDays days until an episode is forgotten, default 90. `now` is in epoch milliseconds. */
+  /**
+   * @param options.ttlDays days until an episode expires, default 90. `now` is in epoch
+   * milliseconds.
+   */
   constructor({ ttlDays = 90, now = Date.now }: { ttlDays?: number; now?: () => number } = {}) {
     this.#ttlDays = ttlDays;
     this.#now = now;
@@ -154,7 +160,7 @@ function insert(index: Map<string, Row[]>, shard: string, row: Row): void {
   rows.splice(firstAfter(rows, row.position), 0, row);
 }
 
-/** Of rows in order, the index of the first whose position comes after the given one. */
+/** Index of the first of the ordered rows after a position. */
 function firstAfter(rows: readonly Row[], position: string): number {
   let low = 0;
   let high = rows.length;

@@ -6,7 +6,7 @@ type Losses = Pick<Outcome, 'loss' | 'lossWithoutAdapter'>;
 
 /**
  * Test-then-train over an update's rewards; zeros when there are none.
- * @param withTaste whether to tell what the taste did, too
+ * @param withTaste whether to include the effect of the taste
  */
 export function outcomeOf(predictions: readonly PredictedReward[], withTaste = false): Outcome {
   const rewards = predictions.length;
@@ -29,29 +29,35 @@ export function outcomeOf(predictions: readonly PredictedReward[], withTaste = f
   };
 }
 
-/** What a prediction has beyond the user's mean and the item's effect, which is itemResidual − (reward − predicted). */
+/**
+ * The taste's part of a prediction, beyond the user's mean and the item's effect: itemResidual −
+ * (reward − predicted).
+ */
 function tasteOf({ reward, itemResidual, predictedByUserMean }: PredictedReward): number {
   return reward - itemResidual - predictedByUserMean;
 }
 
-/** Reward of an adapter that predicts as well as none: the least that the engine's queries ask for. */
+/**
+ * Reward of an adapter that predicts no better than none: the least reward in the engine's queries.
+ */
 const REWARD_OF_NO_GAIN = 0.7;
 
 /**
- * An outcome as a number from 0 to 1, as the bank compares episodes: 0.7^(ℓ/ℓ₀) for the loss ℓ with and ℓ₀ without the adapter. 1 when
- * the adapter predicted everything, 0.7 when it changed nothing, towards 0 the more harm it did.
+ * An outcome as a number from 0 to 1, for comparing episodes: 0.7^(ℓ/ℓ₀) for the loss ℓ with and ℓ₀
+ * without the adapter. 1 when the adapter predicted everything, 0.7 when it changed nothing,
+ * towards 0 the more harm it did.
  */
 export function rewardOf({ loss, lossWithoutAdapter }: Losses): number {
   if (loss === lossWithoutAdapter) return REWARD_OF_NO_GAIN;
   return REWARD_OF_NO_GAIN ** (loss / lossWithoutAdapter);
 }
 
-/** Whether the adapter predicted what came better than the user's mean alone. */
+/** Whether the adapter predicted better than the user's mean alone. */
 export function succeeded({ loss, lossWithoutAdapter }: Losses): boolean {
   return loss < lossWithoutAdapter;
 }
 
-/** Reward and success of an episode: as reported, or by its outcome. */
+/** Reward and success of an episode, from its report or its outcome. */
 export function verdictOf({ report, outcome }: Episode): { reward: number; success: boolean } {
   return report ?? { reward: rewardOf(outcome), success: succeeded(outcome) };
 }

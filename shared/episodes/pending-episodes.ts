@@ -16,7 +16,10 @@ export type PendingEpisode =
   | { readonly key: string; readonly episode: Episode; readonly error?: undefined }
   | { readonly key: string; readonly error: CorruptObjectError; readonly episode?: undefined };
 
-/** Episodes that the ReasoningBank did not take in time: `pending/<user key>/<version>`, until consolidation stores them. */
+/**
+ * Episodes that the ReasoningBank did not accept in time, in `pending/<user key>/<version>` until
+ * consolidation stores them.
+ */
 export class PendingEpisodes {
   readonly #objects: Objects;
 
@@ -24,7 +27,10 @@ export class PendingEpisodes {
     this.#objects = objects;
   }
 
-  /** Putting the same episode in again changes nothing. @throws UnavailableError */
+  /**
+   * A repeated put of the same episode changes nothing.
+   * @throws UnavailableError
+   */
   async put(episode: Episode): Promise<void> {
     const key = keyOf(episode);
     const document = {
@@ -43,7 +49,8 @@ export class PendingEpisodes {
   }
 
   /**
-   * The pending episodes of everyone, or of one user, with the key to remove each by; for an object that is none, the error.
+   * The pending episodes of all users, or of one user, with the key for removing each; for an
+   * unreadable object, the error.
    * @throws UnavailableError
    */
   async *list(userKey = ''): AsyncIterable<PendingEpisode> {

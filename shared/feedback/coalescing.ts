@@ -24,15 +24,18 @@ export interface CoalescingOptions {
   readonly embeddingDim: number | undefined;
   readonly embeddingModel: string | undefined;
   readonly newEventId: () => string;
-  /** Takes the place of `newEventId` where the same input may be published again. */
+  /** Replaces `newEventId` when the same input may be published again. */
   readonly identity: ContentIdentity | undefined;
-  /** Called with how many interactions of a message are left out because they were published earlier. */
+  /**
+   * Called with the number of interactions of a message that are skipped because they were
+   * published earlier.
+   */
   readonly onDuplicates: (interactions: number) => void;
   readonly now: () => Date;
-  /** Bytes of unfinished messages to hold before they are sent as they are. */
+  /** Most bytes of incomplete messages; beyond that they are sent. */
   readonly bufferBytes: number;
   readonly signal: AbortSignal | undefined;
-  /** Called with what breaks the contract; the rest goes on. */
+  /** Called with each invalid interaction; the others go on. */
   readonly refuse: (
     interaction: PublishedInteraction | null | undefined,
     position: number,
@@ -43,15 +46,16 @@ export interface CoalescingOptions {
 interface OpenMessage {
   readonly position: number;
   readonly interactions: string[];
-  /** Of the interactions, in the same order; empty without an identity. */
+  /** Content keys of the interactions, in the same order; empty without an identity. */
   readonly keys: bigint[];
   bytes: number;
   header: EventHeader;
 }
 
 /**
- * Packs interactions into as few messages as the limits of an event allow, in order within each user. A message is
- * yielded when it is full, when too much is held, and at the end; it says the time of its last interaction.
+ * Packs interactions into as few messages as the limits of an event allow, in order within each
+ * user. Yields a message when it is full, when the buffer is full, and at the end. Its time is that
+ * of its last interaction.
  */
 export async function* coalesced(
   interactions: Iterable<PublishedInteraction> | AsyncIterable<PublishedInteraction>,
@@ -118,7 +122,7 @@ function newEventId({ identity, newEventId }: CoalescingOptions): string {
   return identity?.eventIdOf([]) ?? newEventId();
 }
 
-/** The message of what was not published earlier; nothing when all of it was. */
+/** The message of the interactions that were not published earlier; none when all were. */
 function* closed(message: OpenMessage, options: CoalescingOptions): Generator<OutgoingMessage> {
   const { identity } = options;
   const isNew = (_: unknown, i: number) => identity === undefined || !identity.isPublished(message.keys[i]!);

@@ -4,17 +4,17 @@ import { createHash } from 'node:crypto';
 const DIGEST_CHARACTERS = 22;
 
 /**
- * Names interactions and events by their content, so that publishing them again under the same batch id is recognised:
- * what did not change keeps its id, what changed gets another one.
+ * Names interactions and events by their content, so that a repeated publish under the same batch
+ * id is recognised: unchanged content keeps its id, changed content gets a new one.
  */
 export class ContentIdentity {
   readonly #batchId: string;
   readonly #published: ReadonlySet<bigint>;
-  /** How often each content was met: the same interaction twice in a batch is two interactions. */
+  /** How often each content occurred. The same interaction twice in a batch is two interactions. */
   readonly #met = new Map<bigint, number>();
 
   /**
-   * @param batchId names the input as a whole
+   * @param batchId names the whole input
    * @param published keys of interactions that the queue accepted earlier under this batch id
    */
   constructor(batchId: string, published: ReadonlySet<bigint> = new Set()) {
@@ -24,7 +24,7 @@ export class ContentIdentity {
 
   /**
    * The key of the next interaction of the input: 64 bits of a SHA-256 over its content.
-   * @param parts user, time as the input gives it, embedding model and encoded interaction; no part holds a NUL
+   * @param parts user, time as given, embedding model and encoded interaction; no part holds a NUL
    */
   keyOf(parts: readonly string[]): bigint {
     const content = keyOf(parts.join('\0'));
@@ -37,7 +37,9 @@ export class ContentIdentity {
     return this.#published.has(key);
   }
 
-  /** The id of the event that carries these interactions, in order. Its length depends on the batch id alone. */
+  /**
+   * The id of the event of these interactions, in order. Its length depends on the batch id alone.
+   */
   eventIdOf(keys: readonly bigint[]): string {
     const digest = createHash('sha256').update(BigUint64Array.from(keys)).digest('base64url');
     return `${this.#batchId}-${digest.slice(0, DIGEST_CHARACTERS)}`;

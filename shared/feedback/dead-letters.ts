@@ -6,7 +6,7 @@ import {
 } from '@aws-sdk/client-sqs';
 import { UnavailableError } from '../errors.ts';
 
-/** A message that the update function gave back too often. */
+/** A message that failed too often. */
 export interface DeadLetter {
   readonly messageId: string;
   readonly groupId: string;
@@ -16,12 +16,15 @@ export interface DeadLetter {
   readonly receiptHandle: string;
 }
 
-/** Long enough to look through a queue; what was received and not deleted is to be released. */
+/**
+ * Long enough to read a whole queue. Messages that are received and not deleted should be released.
+ */
 const HELD_SECONDS = 300;
 
 /**
- * The dead-letter queue, by receive and delete: SQS's own redrive can neither be looked into nor filtered. A FIFO queue hands out a
- * user's next messages only once the ones before are deleted, so a look sees the first of every user, and a loop that deletes sees all.
+ * The dead-letter queue, by receive and delete, because SQS's own redrive can neither list nor
+ * filter messages. A FIFO queue delivers a user's next messages only after the earlier ones are
+ * deleted, so that listing sees the first of every user, and a loop with deletes sees all.
  */
 export class DeadLetters {
   readonly #client: SQSClient;
@@ -33,7 +36,8 @@ export class DeadLetters {
   }
 
   /**
-   * Receives until nothing more comes, each user's messages in order. They stay hidden from others for five minutes.
+   * Receives until the queue is empty, each user's messages in order. They stay invisible to others
+   * for five minutes.
    * @throws UnavailableError
    */
   async *receive(): AsyncGenerator<DeadLetter, void, undefined> {
@@ -69,7 +73,10 @@ export class DeadLetters {
     );
   }
 
-  /** Lets others receive it at once. @throws UnavailableError */
+  /**
+   * Makes a message visible to others at once.
+   * @throws UnavailableError
+   */
   async release({ receiptHandle }: DeadLetter): Promise<void> {
     await this.#try('release a message of', () =>
       this.#client.send(

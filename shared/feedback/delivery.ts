@@ -10,15 +10,15 @@ export interface OutgoingMessage {
   readonly userId: string;
   /** How many interactions it carries. */
   readonly interactions: number;
-  /** Position of its (first) interaction, or of the event, in what was given to the publisher, from 0. */
+  /** Position of its first interaction, or of the event, in the publisher's input, from 0. */
   readonly position: number;
-  /** Content keys of its interactions, where the publisher names them by content. */
+  /** Content keys of its interactions, when the publisher names them by content. */
   readonly keys?: readonly bigint[];
   readonly body: string;
 }
 
 export interface DeliveryOptions {
-  /** How often a message, or a request, is tried before it is given up. */
+  /** Most attempts of a message, or of a request. */
   readonly maxAttempts: number;
   readonly sleep: (milliseconds: number, signal?: AbortSignal) => Promise<void>;
   /** Uniform in [0, 1). */
@@ -31,7 +31,10 @@ export interface DeliveryOptions {
 }
 
 const BACKOFF_MS = { first: 100, longest: 20_000 } as const;
-/** Messages read ahead, so that a batch finds several users even where one has many messages in a row. */
+/**
+ * Messages to read ahead, so that a batch finds several users even when one has many messages in a
+ * row.
+ */
 const READ_AHEAD = 256;
 
 interface Attempted {
@@ -48,15 +51,16 @@ interface Halt {
 const ABORTED: Halt = { code: 'aborted', reason: 'publishing was stopped' };
 
 /**
- * Sends messages in batches, in order within each user: a user's next message is sent only after the queue accepted
- * the one before, so a batch has one message of each user. Entries that failed are tried again with exponential
- * backoff and full jitter (Brooker, "Exponential Backoff And Jitter", 2015); after the last attempt the message and
- * the later ones of its user are reported as failed. When whole requests keep failing, so is everything that is left.
+ * Sends messages in batches, in order within each user: a user's next message is sent only after
+ * the queue accepted the one before, so that a batch has one message per user. Failed entries are
+ * retried with exponential backoff and full jitter (Brooker, "Exponential Backoff And Jitter",
+ * 2015). After the last attempt the message and the later ones of its user are reported as failed.
+ * When whole requests keep failing, all remaining messages are.
  */
 export class Delivery {
   readonly #queue: FeedbackQueue;
   readonly #options: DeliveryOptions;
-  /** Messages that were not accepted yet: a lane for each of a few users, in order. */
+  /** Messages that are not accepted yet: one lane per user, in order, for a few users. */
   readonly #lanes = new Map<string, Attempted[]>();
   readonly #blocked = new Map<string, Halt>();
   #waiting = 0;
@@ -126,7 +130,7 @@ export class Delivery {
     if (attempt > 0 && this.#lanes.size > 0) await this.#backOff(attempt);
   }
 
-  /** The first message of as many users as a request takes; there are never more lanes than it takes entries. */
+  /** The first message of each lane. There are never more lanes than a request takes entries. */
   #nextBatch(): Attempted[] {
     const batch: Attempted[] = [];
     let bytes = 0;
@@ -139,7 +143,10 @@ export class Delivery {
     return batch;
   }
 
-  /** Takes the answer in; returns the highest number of attempts that an entry to be retried has had, or 0. */
+  /**
+   * Processes the answer.
+   * @returns the highest number of attempts of an entry to retry, or 0
+   */
   #settle(
     batch: readonly Attempted[],
     failed: ReadonlyMap<string, { code: string; message: string; senderFault: boolean }>,
@@ -205,7 +212,7 @@ function entryOf(message: OutgoingMessage, index: number): QueueEntry {
   };
 }
 
-/** Two users may choose the same event id, so the user is part of it; no id holds a NUL. */
+/** Two users may choose the same event id, so the user is part of the key. No id holds a NUL. */
 function deduplicationId(userId: string, eventId: string): string {
   return createHash('sha256').update(`${userId}\0${eventId}`).digest('hex');
 }

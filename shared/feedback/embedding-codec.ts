@@ -1,15 +1,18 @@
 import { InvalidInputError, shown } from '../errors.ts';
 
-/** An embedding as it may be given: base64 of little-endian float32, or plain numbers. */
+/** An embedding in JSON: base64 of little-endian float32, or plain numbers. */
 export type EmbeddingInput = string | readonly number[] | Float32Array;
 
 /** Why an embedding was refused. */
 export type EmbeddingFault = 'schema' | 'dimension' | 'not-finite';
 
-/** Embedding lengths that Attune supports at all. */
+/** Embedding lengths that Attune supports. */
 const EMBEDDING_DIMS = { minimum: 16, maximum: 4096 } as const;
 
-/** An embedding that is no base64 float32, has the wrong length, or holds a number that is not finite. */
+/**
+ * An embedding that is not base64 of float32, has the wrong length, or holds a number that is not
+ * finite.
+ */
 export class InvalidEmbeddingError extends InvalidInputError {
   readonly reason: EmbeddingFault;
 
@@ -20,20 +23,20 @@ export class InvalidEmbeddingError extends InvalidInputError {
 }
 
 /**
- * Base64 of the values as little-endian float32: 4 times smaller than a JSON array and 10 times faster to read.
- * Values are rounded to float32; they are not checked.
+ * Base64 of the values as little-endian float32: 4 times smaller than a JSON array and 10 times
+ * faster to read. Rounds to float32; checks nothing.
  */
 export function encodeEmbedding(values: ArrayLike<number>): string {
   const floats = values instanceof Float32Array ? values : Float32Array.from(values);
-  // Float32Array has the machine's byte order, which is little-endian wherever Lambda runs.
+  // Float32Array has the byte order of the machine, which is little-endian wherever Lambda runs.
   return Buffer.from(floats.buffer, floats.byteOffset, floats.byteLength).toString('base64');
 }
 
 /**
- * The embedding as a Float32Array of its own memory.
+ * Decodes an embedding into a new Float32Array.
  *
  * @param value base64 (canonical: standard alphabet, padded, nothing else) or an array of numbers
- * @param dim the expected length, or undefined to take any length that Attune supports
+ * @param dim the expected length, or undefined for any supported length
  * @param field path of the embedding, for the error
  * @throws InvalidEmbeddingError
  */
@@ -50,7 +53,7 @@ export function decodeEmbedding(value: EmbeddingInput, dim: number | undefined, 
 
 function fromBase64(text: string, dim: number | undefined, field: string): Float32Array {
   const bytes = Buffer.from(text, 'base64');
-  // Buffer skips what is not base64; only a canonical text comes back as it was.
+  // Buffer skips characters that are not base64; only canonical text encodes back to itself.
   if (bytes.toString('base64') !== text) {
     throw new InvalidEmbeddingError(field, shown(text), 'base64 of little-endian float32', 'schema');
   }
@@ -63,7 +66,7 @@ function fromBase64(text: string, dim: number | undefined, field: string): Float
     );
   }
   requireLength(bytes.length / 4, dim, field);
-  // A copy: Buffer's memory is shared, and not always aligned to 4 bytes.
+  // A copy, because Buffer's memory is shared and not always aligned to 4 bytes.
   return new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
 }
 

@@ -1,10 +1,10 @@
-/** How a service that wraps what it delivers is told to deliver the event itself. */
+/** How to make a service deliver the event itself instead of an envelope. */
 export interface Envelope {
   readonly found: string;
   readonly expected: string;
 }
 
-/** The service that wrapped a message, where its body is not a feedback event but an envelope around one. */
+/** The service whose envelope a message is, when its body is not a feedback event itself. */
 export function envelopeOf(body: unknown): Envelope | undefined {
   if (typeof body !== 'object' || body === null) return undefined;
   const message = body as Record<string, unknown>;

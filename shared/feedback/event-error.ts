@@ -3,8 +3,8 @@ import { InvalidInputError, shown } from '../errors.ts';
 import { type Fault, firstFault } from '../validation/faults.ts';
 
 /**
- * Why an event was refused: `limit` is a value out of range, `schema` a wrong type, a missing or unknown field, or
- * a malformed text; the others say it themselves.
+ * Why an event was refused: `limit` is a value out of range, `schema` a wrong type, a missing or
+ * unknown field, or malformed text; the other names explain themselves.
  */
 export type EventFault =
   | 'not-json'
@@ -17,10 +17,10 @@ export type EventFault =
   | 'unknown-item'
   | 'envelope';
 
-/** An event that breaks the contract. Permanent: it belongs into quarantine. */
+/** An invalid event. Permanent: it goes to quarantine. */
 export class InvalidEventError extends InvalidInputError {
   readonly reason: EventFault;
-  /** Whose event it is, where that could be read. */
+  /** The user of the event, if readable. */
   readonly userId: string | undefined;
 
   constructor(field: string, found: string, expected: string, reason: EventFault, userId?: string) {
@@ -30,7 +30,10 @@ export class InvalidEventError extends InvalidInputError {
   }
 }
 
-/** An event that names items without their embeddings, of which the catalogue knows none, or was not asked yet. */
+/**
+ * An event with items but without their embeddings, when the catalogue does not have them or was
+ * not asked yet.
+ */
 export class UnknownItemsError extends InvalidEventError {
   /** All of them, each once. */
   readonly itemIds: readonly string[];
@@ -48,9 +51,9 @@ export class UnknownItemsError extends InvalidEventError {
 }
 
 /**
- * The value as the schema has it.
+ * Parses a value.
  * @param prefix path of the value itself, for the error; empty for a whole event
- * @param userId whose event it is, for the error
+ * @param userId user of the event, for the error
  * @throws InvalidEventError for the first fault
  */
 export function checked<T>(

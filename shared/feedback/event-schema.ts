@@ -5,14 +5,17 @@ import type { EmbeddingInput } from './embedding-codec.ts';
 
 /** Limits of a feedback event. Characters are Unicode code points. */
 export const LIMITS = {
-  /** Lengths of its item that a target may have: longer ones would bend what all users share. */
+  /**
+   * Most times its item's length that a target may have. Longer targets would distort what all
+   * users share.
+   */
   targetLength: 4,
   messageBytes: 256 * 1024,
   interactions: 100,
   idCharacters: ID_CHARACTERS,
 } as const;
 
-// The texts say what is expected; an error message puts what was found before them.
+// Each text says what is expected. An error message puts what was found before it.
 
 const numberUpTo = (maximum: number) => {
   const expected = `a number in [0, ${maximum}]`;
@@ -24,7 +27,7 @@ const numberUpTo = (maximum: number) => {
     .transform((value) => value + 0);
 };
 
-/** What JSON Schema says of an embedding. */
+/** JSON Schema of an embedding. */
 export const EMBEDDING_FORM = {
   anyOf: [
     { type: 'string', contentEncoding: 'base64' },
@@ -32,7 +35,10 @@ export const EMBEDDING_FORM = {
   ],
 } as const;
 
-/** Only the form: length and finiteness depend on the deployment and are checked when the embedding is decoded. */
+/**
+ * Checks the form only. Length and finiteness depend on the deployment and are checked when the
+ * embedding is decoded.
+ */
 const EMBEDDING = 'base64 of little-endian float32, or an array of numbers';
 const embedding = z
   .custom<EmbeddingInput>(
@@ -109,7 +115,7 @@ export const eventSchema = z.strictObject(
     ...header,
     interactions: z
       .array(interactionSchema, `an array of 1 to ${LIMITS.interactions} interactions`)
-      // Not min and max: those look at the length of whatever has one, be it an array or not.
+      // Not min and max, because they accept anything with a length, not only arrays.
       .refine(({ length }) => length >= 1 && length <= LIMITS.interactions, {
         error: `1 to ${LIMITS.interactions} interactions`,
         params: { reason: 'limit' },

@@ -21,7 +21,10 @@ import {
 
 export { InvalidEventError, UnknownItemsError } from './event-error.ts';
 
-/** What one user did with one item, as the learner takes it: with a reward in [0, 1], or with a target embedding. */
+/**
+ * One user's interaction with one item, ready for the learner: with a reward in [0, 1], or with a
+ * target embedding.
+ */
 export type Interaction = {
   readonly itemId?: string;
   /** float32, of the deployment's length. */
@@ -31,7 +34,7 @@ export type Interaction = {
 } & (
   | {
       readonly reward: number;
-      /** True where the reward was made of watch signals. */
+      /** True when the reward was computed from watch signals. */
       readonly watched?: true;
       readonly target?: undefined;
     }
@@ -49,20 +52,23 @@ export interface FeedbackEvent {
   readonly interactions: readonly Interaction[];
 }
 
-/** An interaction as an application gives it; exactly one of `reward`, `watch` and `target`. */
+/**
+ * An interaction as an application publishes it, with exactly one of `reward`, `watch` and
+ * `target`.
+ */
 export interface InteractionInput {
   readonly itemId?: string | undefined;
-  /** May be missing where the deployment's catalogue has the item. */
+  /** Optional when the deployment's catalogue has the item. */
   readonly embedding?: EmbeddingInput | undefined;
   /** In [0, 1]. */
   readonly reward?: number | undefined;
   readonly watch?: WatchSignals | undefined;
   readonly target?: EmbeddingInput | undefined;
-  /** Of the answer that showed the item to the user. */
+  /** Id of the answer that showed the item to the user. */
   readonly recommendationId?: string | undefined;
 }
 
-/** What an application says of a whole event; `eventId` is what makes a repeated event take effect once. */
+/** The header of an event. A repeated `eventId` takes effect once. */
 export interface EventHeader {
   readonly eventId: string;
   readonly userId: string;
@@ -80,9 +86,9 @@ export interface FeedbackEventInput extends EventHeader {
  * Watch signals become `reward = min(1, 0.5·completionRate + 0.3·rating/5 + 0.2·isRewatch)`.
  *
  * @param expected the deployment's embedding length and model
- * @param itemEmbeddings for interactions that name an item without its embedding
- * @throws InvalidEventError naming the first field that is wrong, what was found and what was expected; UnknownItemsError where
- * only embeddings are missing
+ * @param itemEmbeddings embeddings of items that interactions name by id alone
+ * @throws InvalidEventError with the first invalid field, what was found and what was expected;
+ * UnknownItemsError when only embeddings are missing
  */
 export function parseFeedbackEvent(
   body: string,
@@ -131,8 +137,8 @@ export function parseFeedbackEvent(
 export type ItemEmbeddings = ReadonlyMap<string, Float32Array>;
 
 /**
- * The message that `parseFeedbackEvent` reads, checked by the same rules.
- * @param embeddingDim the deployment's embedding length, when the publisher knows it
+ * Encodes the message that `parseFeedbackEvent` reads, checked by the same rules.
+ * @param embeddingDim the deployment's embedding length, when known
  * @throws InvalidEventError
  */
 export function encodeFeedbackEvent(event: FeedbackEventInput, embeddingDim?: number): string {
@@ -162,7 +168,7 @@ export function encodeFeedbackEvent(event: FeedbackEventInput, embeddingDim?: nu
 }
 
 /**
- * One interaction as it stands in a message, so that a publisher knows its size before it fills a message.
+ * Encodes one interaction, so that a publisher knows its size before it fills a message.
  * @param field path of the interaction, for the error; may be empty
  * @throws InvalidEventError
  */
@@ -178,14 +184,15 @@ export function encodeInteraction(
   const encoded = { ...rest, embedding: vector === undefined ? undefined : encodeEmbedding(vector) };
   if (target === undefined) return transmissible(encoded);
   const wanted = decodedAt(target, 'target');
-  // Where the catalogue has the embedding, its reader checks the target.
+  // Without the embedding, the consumer checks the target after it reads the catalogue.
   if (vector !== undefined) checkTarget(wanted, vector, fieldAt(field, ['target']), undefined);
   return transmissible({ ...encoded, target: encodeEmbedding(wanted) });
 }
 
 /**
  * A message of interactions that were encoded one by one.
- * @throws InvalidEventError when the header breaks the contract; the number and size of interactions is the caller's care
+ * @throws InvalidEventError when the header is invalid; the caller checks the number and size of
+ * interactions
  */
 export function assembleEvent(header: EventHeader, interactions: readonly string[]): string {
   const { eventId, userId, occurredAt, embeddingModel } = checked(headerSchema, header, '', ownerOf(header));
@@ -193,7 +200,7 @@ export function assembleEvent(header: EventHeader, interactions: readonly string
   return `${opening.slice(0, -1)},"interactions":[${interactions.join(',')}]}`;
 }
 
-/** JSON as SQS takes it: U+FFFE and U+FFFF, which it refuses, are escaped. */
+/** JSON for SQS: escapes U+FFFE and U+FFFF, which SQS refuses. */
 function transmissible(value: unknown): string {
   return JSON.stringify(value).replace(/[\ufffe\uffff]/g, (char) =>
     char === '\ufffe' ? '\\ufffe' : '\\uffff',
@@ -221,7 +228,10 @@ function resolved(
     : { ...interaction, reward: rewardOfWatch(input.watch), watched: true };
 }
 
-/** A user's targets are subtracted from rewards, so very long ones would bend the prior of all others. */
+/**
+ * A user's targets are subtracted from rewards, so very long ones would distort the prior of all
+ * others.
+ */
 function checkTarget(
   target: Float32Array,
   embedding: Float32Array,
@@ -235,7 +245,10 @@ function checkTarget(
   throw new InvalidEventError(field, found, `at most ${LIMITS.targetLength} times`, 'limit', owner);
 }
 
-/** What watching says about an item, from 0 to 1: min(1, 0.5·completionRate + 0.3·rating/5 + 0.2·isRewatch). */
+/**
+ * The reward of watch signals, from 0 to 1: min(1, 0.5·completionRate + 0.3·rating/5 +
+ * 0.2·isRewatch).
+ */
 export function rewardOfWatch({ completionRate, rating = 0, isRewatch = false }: WatchSignals): number {
   return Math.min(1, 0.5 * completionRate + (0.3 * rating) / 5 + (isRewatch ? 0.2 : 0));
 }

@@ -10,9 +10,11 @@ import type { FeedbackQueue } from './queue.ts';
 
 export interface FeedbackPublisherOptions {
   readonly queue: FeedbackQueue;
-  /** The deployment's embedding length; when given, wrong lengths are found before anything is sent. */
+  /**
+   * The deployment's embedding length. With it, wrong lengths are found before anything is sent.
+   */
   readonly embeddingDim?: number | undefined;
-  /** Named in every event, so that a deployment with another model refuses it. */
+  /** Written into every event, so that a deployment with another model refuses it. */
   readonly embeddingModel?: string | undefined;
   /** Default: random UUIDs. */
   readonly newEventId?: () => string;
@@ -22,21 +24,27 @@ export interface FeedbackPublisherOptions {
   readonly random?: () => number;
   /** Default 5. */
   readonly maxAttempts?: number;
-  /** Bytes of unfinished messages to hold; default 16 MiB. */
+  /** Most bytes of incomplete messages; default 16 MiB. */
   readonly bufferBytes?: number;
 }
 
 export interface PublishOptions {
-  /** Called after every request with what was reached so far. */
+  /** Called after every request with the progress so far. */
   readonly onProgress?: (progress: PublishProgress) => void;
-  /** Stops reading and sending; what was read and not accepted is reported with the code `aborted`. */
+  /**
+   * Stops reading and sending. Interactions that were read and not accepted are reported with the
+   * code `aborted`.
+   */
   readonly signal?: AbortSignal;
   /**
-   * Names the input, so that publishing it again after a failure or a stop repeats nothing: event ids then follow from
-   * the content. For `publish` only.
+   * Names the input, so that a repeated publish after a failure or a stop sends nothing twice:
+   * event ids then follow from the content. For `publish` only.
    */
   readonly batchId?: string | undefined;
-  /** Content keys that {@link onPublished} told under this batch id; these interactions are left out. */
+  /**
+   * Content keys that {@link onPublished} received under this batch id. These interactions are
+   * skipped.
+   */
   readonly published?: ReadonlySet<bigint> | undefined;
   /** Called with the content keys of every event that the queue accepted. */
   readonly onPublished?: (keys: readonly bigint[]) => void;
@@ -51,18 +59,18 @@ export interface PublishProgress {
   readonly failed: number;
 }
 
-/** What the queue did not take, or could not be confirmed to have taken. */
+/** Interactions that the queue did not accept, or whose acceptance is unknown. */
 export interface PublishFailure {
-  /** Absent for an interaction that was refused before it came into an event. */
+  /** Absent for an interaction that was refused before it was part of an event. */
   readonly eventId?: string;
   readonly userId: string;
   /** How many interactions are concerned. */
   readonly interactions: number;
-  /** Position of the first of them, or of the event, in what was given, from 0. */
+  /** Position of the first of them, or of the event, in the input, from 0. */
   readonly position: number;
   /**
-   * The reason of an InvalidEventError, SQS's error code, an AttuneError's code when whole requests failed,
-   * `blocked` behind an earlier failure of the same user, or `aborted`.
+   * The reason of an InvalidEventError, SQS's error code, an AttuneError's code when whole requests
+   * failed, `blocked` behind an earlier failure of the same user, or `aborted`.
    */
   readonly code: string;
   readonly message: string;
@@ -73,7 +81,7 @@ export interface PublishReport {
   readonly interactions: number;
   /** Events, each one message, that the queue accepted. */
   readonly events: number;
-  /** Interactions left out because they were published earlier under the same batch id. */
+  /** Interactions skipped because they were published earlier under the same batch id. */
   readonly duplicates: number;
   readonly failed: readonly PublishFailure[];
 }
@@ -81,8 +89,8 @@ export interface PublishReport {
 /**
  * Publishes feedback to the queue, each user's in order.
  *
- * Publishing is done when the input ends, so the input is to be finite: messages wait for more interactions of their
- * user until they are full.
+ * Publishing ends when the input ends, so the input must be finite: messages wait for more
+ * interactions of their user until they are full.
  */
 export class FeedbackPublisher {
   readonly #options: FeedbackPublisherOptions;
@@ -92,7 +100,8 @@ export class FeedbackPublisher {
   }
 
   /**
-   * Publishes interactions in as few messages as the limits allow. What is invalid is reported, and the rest goes on.
+   * Publishes interactions in as few messages as the limits allow. Invalid ones are reported, and
+   * the others go on.
    * @throws only what the iteration of `interactions` throws
    */
   publish(
@@ -119,8 +128,8 @@ export class FeedbackPublisher {
   }
 
   /**
-   * Publishes events that are ready, with their own ids: publishing one again within or after SQS's deduplication
-   * interval changes nothing.
+   * Publishes complete events with their own ids. A repeated event has no effect, within SQS's
+   * deduplication interval or after it.
    * @throws only what the iteration of `events` throws
    */
   publishEvents(
@@ -192,7 +201,7 @@ async function* encoded(
   }
 }
 
-/** What can be said of an event that was refused, whatever it is. */
+/** The readable names of a refused event, whatever it is. */
 function namesOf(event: Partial<FeedbackEventInput> | null | undefined) {
   const { eventId, userId, interactions } = event ?? {};
   return {

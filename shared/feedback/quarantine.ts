@@ -4,12 +4,12 @@ import { ConflictError, CorruptObjectError } from '../errors.ts';
 import type { Objects } from '../storage/objects.ts';
 import { parseStored } from '../validation/faults.ts';
 
-/** A message that can never be applied, kept for its owner to look at and to send again. */
+/** A message that can never be applied, kept for an operator to inspect and to send again. */
 export interface QuarantinedMessage {
   readonly messageId: string;
   /** SHA-256 of the user id, hex, when the user could be read. */
   readonly userKey: string | undefined;
-  /** Stable, for machines: the reason of an InvalidEventError. */
+  /** Stable, for programs: the reason of an InvalidEventError. */
   readonly code: string;
   /** For people: the field, what was found and what was expected. */
   readonly reason: string;
@@ -21,7 +21,10 @@ export interface QuarantinedMessage {
   readonly body: string;
 }
 
-/** A message in quarantine with the key to remove it by; for an object that is none, the error and its bytes. */
+/**
+ * A message in quarantine with the key to remove it by; for an object that is none, the error and
+ * its bytes.
+ */
 export type QuarantinedEntry =
   | {
       readonly key: string;
@@ -36,7 +39,10 @@ export type QuarantinedEntry =
       readonly message?: undefined;
     };
 
-/** `quarantine/<user key or unknown>/<message id>` in the bucket; written once, expiring by the bucket's lifecycle rules. */
+/**
+ * `quarantine/<user key or unknown>/<message id>` in the bucket. Written once; the bucket's
+ * lifecycle rules expire it.
+ */
 export class Quarantine {
   readonly #objects: Objects;
 
@@ -44,7 +50,10 @@ export class Quarantine {
     this.#objects = objects;
   }
 
-  /** Putting the same message in again changes nothing. @throws UnavailableError */
+  /**
+   * A repeated put of the same message changes nothing.
+   * @throws UnavailableError
+   */
   async put(message: QuarantinedMessage): Promise<'put' | 'known'> {
     const key = `${PREFIX.quarantine}${message.userKey ?? 'unknown'}/${message.messageId}`;
     try {
@@ -69,7 +78,10 @@ export class Quarantine {
     }
   }
 
-  /** What is not there counts as removed. @throws UnavailableError */
+  /**
+   * A missing message counts as removed.
+   * @throws UnavailableError
+   */
   async remove(key: string): Promise<void> {
     await this.#objects.delete(key);
   }

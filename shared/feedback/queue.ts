@@ -7,20 +7,20 @@ export interface QueueEntry {
   readonly messageDeduplicationId: string;
 }
 
-/** An entry that the queue did not take, with the queue's own words. */
+/** An entry that the queue did not accept, with the queue's own message. */
 export interface RefusedEntry {
   readonly id: string;
   readonly code: string;
   readonly message: string;
-  /** The entry itself is at fault: sending it again would fail again. */
+  /** The entry itself is wrong: a retry would fail again. */
   readonly senderFault: boolean;
 }
 
 /** Where feedback events go: a FIFO queue. */
 export interface FeedbackQueue {
   /**
-   * Sends at most `BATCH_LIMITS`; every entry that is not in `failed` was accepted.
-   * @throws AttuneError when the whole request failed; `retryable` tells whether another try makes sense
+   * Sends at most `BATCH_LIMITS`. Every entry that is not in `failed` was accepted.
+   * @throws AttuneError when the whole request failed; `retryable` tells whether to retry
    */
   sendBatch(entries: readonly QueueEntry[]): Promise<{ readonly failed: readonly RefusedEntry[] }>;
 }

@@ -3,18 +3,18 @@ import { ChangeMessageVisibilityBatchCommand, type SQSClient } from '@aws-sdk/cl
 /** A message that failed and is in flight. */
 export interface FailedMessage {
   readonly receiptHandle: string;
-  /** Of a FIFO queue; messages without one stand alone. */
+  /** Of a FIFO queue; a message without one is its own group. */
   readonly groupId: string | undefined;
-  /** How often the queue has delivered it, 1 for the first time. */
+  /** How often the queue has delivered it; 1 for the first time. */
   readonly receiveCount: number;
 }
 
 const FIRST_DELAY_SECONDS = 2;
 
 /**
- * Seconds until a message that failed is delivered again: 2 after the first time and twice as many after
- * each further one, at most `longest`, less a random part of up to a half, so that what failed together
- * does not come back together.
+ * Seconds until a failed message is delivered again: 2 after the first failure, doubling up to
+ * `longest`, minus a random part of up to half, so that messages that failed together do not return
+ * together.
  *
  * @param random a number in [0, 1)
  */
@@ -23,7 +23,7 @@ export function retrySeconds(receiveCount: number, longest: number, random: numb
   return Math.ceil(full * (1 - random / 2));
 }
 
-/** Brings messages that failed back before the queue's visibility timeout would. */
+/** Redelivers failed messages before the queue's visibility timeout does. */
 export class Redelivery {
   readonly #client: SQSClient;
   readonly #queueUrl: string;
@@ -39,10 +39,11 @@ export class Redelivery {
   }
 
   /**
-   * Messages of one group come back together: a FIFO queue delivers nothing of a group while a message of
-   * it is in flight, so a later deadline of one would delay all. The first message of a group decides.
+   * Redelivers messages of one group together: a FIFO queue delivers nothing of a group while a
+   * message of it is in flight, so a later deadline of one would delay all. The first message of a
+   * group decides.
    * @param messages at most ten, in the order of delivery
-   * @throws the SDK's error; the messages then come back after the visibility timeout
+   * @throws the SDK's error; the messages then return after the visibility timeout
    */
   async schedule(messages: readonly FailedMessage[], signal: AbortSignal): Promise<void> {
     const groups = Map.groupBy(messages, ({ groupId, receiptHandle }) => groupId ?? receiptHandle);

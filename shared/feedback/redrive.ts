@@ -2,7 +2,7 @@ import { UnavailableError } from '../errors.ts';
 import type { DeadLetter, DeadLetters } from './dead-letters.ts';
 import type { FeedbackQueue } from './queue.ts';
 
-/** A message to be sent once more. */
+/** A message to send again. */
 export interface Redriven {
   readonly messageId: string;
   readonly groupId: string;
@@ -10,9 +10,9 @@ export interface Redriven {
 }
 
 /**
- * Sends a message to the feedback queue again. Doing so twice is safe: within five minutes SQS drops the second by its deduplication
- * id, later the adapter knows the event.
- * @throws UnavailableError when the queue did not take it, and the queue's own errors
+ * Sends a message to the feedback queue again. Safe to repeat: within five minutes SQS drops the
+ * second by its deduplication id, later the adapter knows the event.
+ * @throws UnavailableError when the queue did not accept it, and the queue's own errors
  */
 export async function sendAgain({ messageId, groupId, body }: Redriven, queue: FeedbackQueue): Promise<void> {
   const { failed } = await queue.sendBatch([
@@ -25,10 +25,10 @@ export async function sendAgain({ messageId, groupId, body }: Redriven, queue: F
 }
 
 /**
- * Works through the dead-letter queue, deleting what `handle` is done with. Where it fails, the user's later messages stay behind it,
- * so that none overtakes another.
- * @param isWanted the rest is left as it is; must answer alike for all messages of a group
- * @returns how many were handled, and the first error of each group that stopped
+ * Handles the messages of the dead-letter queue and deletes the handled ones. After a failure the
+ * user's later messages stay, so that none overtakes another.
+ * @param isWanted the others stay; must be the same for all messages of a group
+ * @returns the number of handled messages, and the first error of each stopped group
  */
 export async function drainDeadLetters(
   deadLetters: DeadLetters,
@@ -54,7 +54,7 @@ export async function drainDeadLetters(
       }
     }
   } finally {
-    // The last first, so that each group is whole again when its first becomes visible.
+    // The last first, so that each group is complete when its first becomes visible.
     for (const letter of held.reverse()) await deadLetters.release(letter);
   }
   return { handled, errors: [...stopped.values()] };

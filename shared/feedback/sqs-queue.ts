@@ -20,7 +20,7 @@ export class SqsFeedbackQueue implements FeedbackQueue {
   /**
    * @throws NotFoundError when there is no such queue
    * @throws InvalidConfigurationError when the caller has no credentials or may not send
-   * @throws UnavailableError for everything that may pass: throttling, 5xx, network
+   * @throws UnavailableError for everything temporary: throttling, 5xx, network
    */
   async sendBatch(entries: readonly QueueEntry[]): ReturnType<FeedbackQueue['sendBatch']> {
     const command = new SendMessageBatchCommand({
@@ -48,8 +48,8 @@ export class SqsFeedbackQueue implements FeedbackQueue {
   }
 
   /**
-   * When the queue was created, as SQS tells it; a queue of the same name created later is another one. Undefined where
-   * the caller may not ask (`sqs:GetQueueAttributes`), or nothing answers.
+   * Creation time of the queue, which tells it from a later queue of the same name. Undefined when
+   * the caller lacks `sqs:GetQueueAttributes`, or SQS does not answer.
    */
   async createdAt(): Promise<string | undefined> {
     const command = new GetQueueAttributesCommand({
@@ -81,7 +81,7 @@ export class SqsFeedbackQueue implements FeedbackQueue {
 
   #translated(cause: unknown): AttuneError {
     const { name, message } = cause instanceof Error ? cause : { name: 'Error', message: String(cause) };
-    // A refused connection arrives as an AggregateError without a message of its own.
+    // A refused connection is an AggregateError without a message.
     const text = `${this.#queueUrl}: ${name}: ${message || reasonOf(cause)}`;
     if (name === 'QueueDoesNotExist') return new NotFoundError(text, { cause });
     const refused = cause instanceof SQSServiceException && isRefusal(cause);
@@ -90,7 +90,7 @@ export class SqsFeedbackQueue implements FeedbackQueue {
   }
 }
 
-/** A 4xx that is no throttling: the request as such is not allowed, or not understood. */
+/** A 4xx other than throttling: the request itself is forbidden or invalid. */
 function isRefusal(error: SQSServiceException): boolean {
   const status = error.$metadata.httpStatusCode ?? 0;
   return status >= 400 && status < 500 && status !== 429 && !/throttl|slow ?down|too ?many/i.test(error.name);

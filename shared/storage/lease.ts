@@ -3,15 +3,15 @@ import { ConflictError } from '../errors.ts';
 import type { Objects } from './objects.ts';
 
 /**
- * Lets one run work at a time. It saves work, no more: what runs write is written conditionally, so that even two at once do no harm.
- * A run that dies leaves its lease behind, until it expires.
+ * Lets one run work at a time. It only saves work: runs write conditionally, so that two at once
+ * are harmless. A run that dies leaves its lease behind until it expires.
  */
 export class Lease {
   readonly #objects: Pick<Objects, 'get' | 'put'>;
   readonly #key: string;
   #etag: string | undefined;
 
-  /** @param cell whose skills are worked on */
+  /** @param cell the cell that the run consolidates */
   constructor(objects: Pick<Objects, 'get' | 'put'>, cell: string) {
     this.#objects = objects;
     this.#key = `${PREFIX.consolidation}${cell}.lease`;
@@ -19,9 +19,9 @@ export class Lease {
 
   /**
    * @param now epoch milliseconds
-   * @param durationMs after which it expires
-   * @param takeOver take it from whoever holds it
-   * @returns whether it is taken
+   * @param durationMs time until the lease expires
+   * @param takeOver take the lease from its holder
+   * @returns whether the lease was taken
    * @throws UnavailableError
    */
   async take(now: number, durationMs: number, takeOver: boolean): Promise<boolean> {
@@ -38,7 +38,10 @@ export class Lease {
     }
   }
 
-  /** Gives it back, unless somebody else has it by now. @throws UnavailableError */
+  /**
+   * Releases the lease, unless another run has taken it over.
+   * @throws UnavailableError
+   */
   async release(): Promise<void> {
     if (this.#etag === undefined) return;
     try {
@@ -54,7 +57,7 @@ function bodyOf(expiresAt: number): Uint8Array {
   return Buffer.from(JSON.stringify({ expiresAt }), 'utf8');
 }
 
-/** Something else than a lease holds nothing up. */
+/** An object that is not a lease counts as expired. */
 function expiryOf(body: Uint8Array): number {
   const match = /^\{"expiresAt":(\d+)\}$/.exec(Buffer.from(body).toString('utf8'));
   return match === null ? 0 : Number(match[1]);

@@ -11,7 +11,7 @@ import {
 import { ConflictError } from '../errors.ts';
 import { nameOf, s3Failure, statusOf } from './s3-failure.ts';
 
-/** What names exactly these bytes of an object. */
+/** Identifies these exact bytes of an object. */
 export interface StoredVersion {
   /** In quotes, as S3 gives it. */
   readonly etag: string;
@@ -23,7 +23,7 @@ export interface StoredObject extends StoredVersion {
   readonly body: Uint8Array;
 }
 
-/** Write only over the object with this ETag, only where there is no object, or in any case. */
+/** Writes only over the object with this ETag, only when there is no object, or always. */
 export type WriteCondition =
   | { readonly ifMatch: string; readonly ifNoneMatch?: never }
   | { readonly ifNoneMatch: true; readonly ifMatch?: never }
@@ -40,7 +40,7 @@ export interface ListedObject {
 export interface ListedVersion {
   readonly versionId: string;
   readonly latest: boolean;
-  /** A delete marker has no bytes: it says that the object was deleted then. */
+  /** A delete marker has no bytes. It records that the object was deleted. */
   readonly deleteMarker: boolean;
   readonly lastModified: Date;
 }
@@ -49,15 +49,16 @@ export interface KeyedVersion extends ListedVersion {
   readonly key: string;
 }
 
-/** How often a write is sent that overlaps with another one. */
+/** Most attempts of a write that overlaps with another one. */
 const MAX_WRITE_ATTEMPTS = 3;
 
-/** What the stores rest on: {@link ObjectStore}, or anything that keeps the same promises. */
+/** What stores need: {@link ObjectStore}, or anything with the same guarantees. */
 export type Objects = Pick<ObjectStore, 'get' | 'put' | 'delete' | 'list' | 'versions'>;
 
 /**
- * Objects of one bucket. Every method throws `UnavailableError` when S3 does not answer, throttles or fails on its
- * side, and `InvalidConfigurationError` when it refuses the request for good: no such bucket, access denied.
+ * Objects of one bucket. Every method throws `UnavailableError` when S3 does not answer, throttles
+ * or fails, and `InvalidConfigurationError` when it refuses the request for good: no such bucket,
+ * access denied.
  */
 export class ObjectStore {
   readonly #client: S3Client;
@@ -70,7 +71,7 @@ export class ObjectStore {
 
   /**
    * Reads an object, or one version of it.
-   * @returns nothing when there is none; `not-modified` when its ETag still is `ifNoneMatch`
+   * @returns undefined when there is none; `not-modified` when its ETag is still `ifNoneMatch`
    */
   async get(
     key: string,
@@ -90,15 +91,16 @@ export class ObjectStore {
     } catch (error) {
       if (statusOf(error) === 304) return 'not-modified';
       if (nameOf(error) === 'NoSuchKey' || nameOf(error) === 'NoSuchVersion') return undefined;
-      // The version that was asked for is a delete marker.
+      // The requested version is a delete marker.
       if (statusOf(error) === 405) return undefined;
       throw s3Failure('read', this.#bucket, key, error);
     }
   }
 
   /**
-   * Writes an object. After a lost answer the SDK sends the write again, so that a conditional write which took
-   * effect can still end in a conflict: whoever meets one reads the object again before deciding anything.
+   * Writes an object. When an answer is lost, the SDK repeats the write, so that a conditional
+   * write that succeeded can still end in a conflict. After a conflict, callers read the object
+   * before they decide anything.
    * @throws ConflictError when the condition does not hold
    */
   async put(key: string, body: Uint8Array, condition: WriteCondition = {}): Promise<StoredVersion> {
@@ -126,8 +128,8 @@ export class ObjectStore {
   }
 
   /**
-   * S3 answers 409 while another conditional write to the key is under way, and asks to send the write again: it then
-   * succeeds, or meets what the other one wrote.
+   * S3 answers 409 while another conditional write to the key is in progress. The repeated write
+   * then succeeds, or fails on what the other one wrote.
    */
   async #sendWrite(command: PutObjectCommand): Promise<PutObjectCommandOutput> {
     for (let attempt = 1; ; attempt++) {
@@ -140,8 +142,8 @@ export class ObjectStore {
   }
 
   /**
-   * Deletes an object, in a versioned bucket by a delete marker; or, with an id, one version for good.
-   * What is not there counts as deleted.
+   * Deletes an object, in a versioned bucket by a delete marker; with a version id, deletes that
+   * version for good. A missing object counts as deleted.
    */
   async delete(key: string, options: { readonly versionId?: string } = {}): Promise<void> {
     try {
@@ -168,13 +170,13 @@ export class ObjectStore {
   }
 
   /**
-   * Versions and delete markers of a key, newest first. S3 tells them apart by second only, so the place of a delete
-   * marker among versions of its own second is not known.
+   * Versions and delete markers of a key, newest first. S3 timestamps have whole seconds, so the
+   * position of a delete marker among versions of the same second is unknown.
    */
   async *versions(key: string): AsyncGenerator<ListedVersion, void, undefined> {
     for await (const page of this.#versionPages(key)) {
       yield* versionsOf(page).filter((version) => version.key === key);
-      // Keys come in order, and the key itself is the first of those that start with it.
+      // Keys come in order, and the key itself is the first of those with this prefix.
       if (page.NextKeyMarker !== key) return;
     }
   }

@@ -14,8 +14,8 @@ export interface Readable<T> {
 /** Earlier versions that are looked at: the bucket keeps ten for good. */
 const MOST_EARLIER = 10;
 /**
- * Where versions are counted in the object itself, the count goes on so much further after damage: no number comes twice, whatever
- * those had that cannot be read.
+ * Where versions are counted in the object itself, the count goes on so much further after damage:
+ * no number comes twice, whatever those had that cannot be read.
  */
 export const SKIPPED_AFTER_DAMAGE = 1_000;
 

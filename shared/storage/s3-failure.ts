@@ -1,21 +1,24 @@
 import { S3ServiceException } from '@aws-sdk/client-s3';
 import { InvalidConfigurationError, UnavailableError } from '../errors.ts';
 
-/** Statuses below 500 that pass when tried again: request timeout, conflicting writes, too many requests. */
+/**
+ * Statuses below 500 that are worth a retry: request timeout, conflicting writes, too many
+ * requests.
+ */
 const RETRYABLE_STATUSES = [408, 409, 429];
 
-/** S3's names for what passes although its status says that the request was wrong. */
+/** S3's names of retryable errors whose status is that of a wrong request. */
 const RETRYABLE_NAMES = [
   'RequestTimeout',
   'SlowDown',
   'ExpiredToken',
-  // The body was damaged on its way.
+  // The body was damaged in transit.
   'BadDigest',
   'IncompleteBody',
   'XAmzContentSHA256Mismatch',
 ];
 
-/** HTTP status of an answer that the SDK threw; nothing when there was no answer. */
+/** HTTP status of an error of the SDK; undefined when there was no answer. */
 export function statusOf(error: unknown): number | undefined {
   return error instanceof S3ServiceException ? error.$metadata.httpStatusCode : undefined;
 }
@@ -25,8 +28,9 @@ export function nameOf(error: unknown): string {
 }
 
 /**
- * What a failed S3 call means: `UnavailableError` when trying again may help, which is so for all that never got an
- * answer, `InvalidConfigurationError` when S3 refused it for good. The SDK's error is kept as the cause.
+ * Translates a failed S3 call: `UnavailableError` when a retry may succeed, which includes every
+ * call without an answer, `InvalidConfigurationError` when S3 refused it for good. The SDK's error
+ * is the cause.
  *
  * @param action what was tried, as in "cannot read"
  * @param key key or prefix of the object
@@ -48,7 +52,7 @@ export function s3Failure(
 
 function isRetryable(status: number | undefined, name: string): boolean {
   if (status === undefined) return name !== 'CredentialsProviderError';
-  // 501: S3 does not do what was asked for, now or later.
+  // 501: S3 does not implement the request.
   if (status === 501) return false;
   return status >= 500 || RETRYABLE_STATUSES.includes(status) || RETRYABLE_NAMES.includes(name);
 }

@@ -2,11 +2,12 @@ import { createHash } from 'node:crypto';
 import { CorruptObjectError } from '../errors.ts';
 
 /**
- * The safetensors container (huggingface/safetensors, format section of its README): eight bytes of little-endian header
- * length, a JSON header padded with spaces, the tensors. The header is padded so that tensors start at a multiple of eight and
- * are read as views.
+ * The safetensors container (huggingface/safetensors, format section of its README): eight bytes of
+ * little-endian header length, a JSON header padded with spaces, the tensors. The header is padded
+ * so that tensors start at a multiple of eight and are read as views.
  *
- * Attune adds one metadata entry, `sha256`: the hash of the whole file with that entry's own digits set to zero.
+ * Attune adds one metadata entry, `sha256`: the hash of the whole file with that entry's own digits
+ * set to zero.
  */
 export type Tensor =
   | Float64Array
@@ -56,7 +57,7 @@ export function encodeTensors({ tensors, metadata }: TensorFile): Uint8Array {
   return file;
 }
 
-/** A plain safetensors file, without a checksum: what other software of the LoRA ecosystem reads. Deterministic. */
+/** A plain safetensors file without a checksum, as other LoRA software reads it. Deterministic. */
 export function layOutTensors({ tensors, metadata }: TensorFile): Buffer {
   const entries = Object.entries(tensors)
     .map(([name, { shape, values }]) => ({ name, shape, values, dtype: dtypeOf(values) }))
@@ -84,7 +85,8 @@ export function layOutTensors({ tensors, metadata }: TensorFile): Buffer {
 }
 
 /**
- * Reads a file that {@link encodeTensors} wrote. Tensors are views of `bytes` where alignment allows, copies otherwise.
+ * Reads a file that {@link encodeTensors} wrote. Tensors are views of `bytes` where alignment
+ * allows, copies otherwise.
  * @param key names the object in errors
  * @throws CorruptObjectError on any wrong length, header, shape, dtype, or checksum
  */
@@ -97,7 +99,8 @@ export function decodeTensors(bytes: Uint8Array, key: string): TensorFile {
 }
 
 /**
- * Reads any safetensors file of the dtypes F64, F32, F16, BF16 (as float32), U64, U32, I16 and U8. Nothing but its form is checked.
+ * Reads any safetensors file of the dtypes F64, F32, F16, BF16 (as float32), U64, U32, I16 and U8.
+ * Checks its structure only.
  * @param key names the object in errors
  * @throws CorruptObjectError on any wrong length, header, shape or dtype
  */
@@ -116,7 +119,8 @@ export function readTensors(bytes: Uint8Array, key: string): TensorFile {
 
   const tensors: Record<string, NamedTensor> = {};
   let end = 0;
-  // In the order of their bytes: tensors that shared bytes could be copied into far more memory than the file takes.
+  // In the order of their bytes, because overlapping tensors could expand to far more memory than
+  // the file.
   const infos = Object.entries(declaredTensors)
     .map(([name, info]) => ({ name, ...tensorInfo(name, info, corrupt) }))
     .sort((a, b) => a.offsets[0] - b.offsets[0] || a.offsets[1] - b.offsets[1]);

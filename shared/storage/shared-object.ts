@@ -3,7 +3,10 @@ import type { Objects } from './objects.ts';
 import { type Readable, readableOf } from './readable.ts';
 
 export interface SharedObjectOptions {
-  /** How long {@link SharedObject.read} answers from memory before it asks S3 whether there is something newer. Default 30 seconds. */
+  /**
+   * How long {@link SharedObject.read} answers from memory before it asks S3 whether there is
+   * something newer. Default 30 seconds.
+   */
   readonly maxAgeMs?: number;
   /** Milliseconds of any monotonic clock. */
   readonly now?: () => number;
@@ -14,8 +17,9 @@ export interface SharedObjectOptions {
 /**
  * One object that many users share, such as the basis. Written conditionally, read through a cache.
  *
- * Damage takes nothing down: where the newest version cannot be read, what this container read last counts, or else the newest version
- * that can be read; see {@link damage}. The next write replaces what is damaged.
+ * Damage takes nothing down: where the newest version cannot be read, what this container read last
+ * counts, or else the newest version that can be read; see {@link damage}. The next write replaces
+ * what is damaged.
  */
 export class SharedObject<T> {
   readonly #objects: Objects;
@@ -27,7 +31,10 @@ export class SharedObject<T> {
   #cached: Readable<T> | undefined;
   #checkedAt = Number.NEGATIVE_INFINITY;
   #reading: Promise<T | undefined> | undefined;
-  /** Requests begun, and the last of them that told something: one that was begun earlier and answered later tells nothing new. */
+  /**
+   * Number of requests started, and the last of them whose answer was used. An answer to an earlier
+   * request is outdated.
+   */
   #begun = 0;
   #told = 0;
 
@@ -45,14 +52,16 @@ export class SharedObject<T> {
     this.#onDamage = onDamage;
   }
 
-  /** Of the newest version, when it was read last; undefined where it was sound, or there was none. */
+  /**
+   * Of the newest version, when it was read last; undefined where it was sound, or there was none.
+   */
   get damage(): CorruptObjectError | undefined {
     return this.#cached?.damage;
   }
 
   /**
-   * The value, undefined when there is none. Concurrent callers share one request. While S3 does not answer, a value that was
-   * read before is still good: it is only older.
+   * The value, undefined when there is none. Concurrent callers share one request. While S3 does
+   * not answer, a value that was read before is still good: it is only older.
    * @throws UnavailableError
    */
   async read(): Promise<T | undefined> {
@@ -69,7 +78,8 @@ export class SharedObject<T> {
   }
 
   /**
-   * The value as it stands in S3 when this is called or later: no request shared that was begun before.
+   * The value as it stands in S3 when this is called or later: no request shared that was begun
+   * before.
    * @throws UnavailableError
    */
   async refresh(): Promise<T | undefined> {
@@ -97,7 +107,7 @@ export class SharedObject<T> {
 
   /**
    * Replaces the object that was read last; creates it when there was none.
-   * @throws ConflictError when somebody else was first, UnavailableError
+   * @throws ConflictError when another writer was first, UnavailableError
    */
   async write(value: T): Promise<void> {
     const condition =

@@ -10,8 +10,8 @@ import {
 } from './safetensors.ts';
 
 /**
- * Attune's objects in S3 are safetensors files whose metadata says what they are (`format`, `formatVersion`) and holds
- * everything that is not a tensor as one JSON text (`attune`).
+ * Attune's objects in S3 are safetensors files. Their metadata names the format (`format`,
+ * `formatVersion`) and holds everything that is not a tensor as one JSON text (`attune`).
  */
 export interface TensorDocument<T> {
   readonly tensors: Readonly<Record<string, NamedTensor>>;
@@ -32,7 +32,8 @@ export function encodeDocument(
 /**
  * @param source the bytes, or the file that was decoded from them
  * @param key names the object in errors
- * @throws CorruptObjectError when the file is of another format or version, or its content is not what the schema says
+ * @throws CorruptObjectError when the file has another format or version, or its content does not
+ * fit the schema
  */
 export function decodeDocument<T>(
   source: Uint8Array | TensorFile,
@@ -55,7 +56,7 @@ export function decodeDocument<T>(
   return { tensors, content: parseStored(schema, content, key) };
 }
 
-/** Takes tensors out of a document, checking type, shape and that every number is finite. */
+/** Reads tensors of a document and checks type, shape, and that every number is finite. */
 export class TensorReader {
   readonly #tensors: Readonly<Record<string, NamedTensor>>;
   readonly #key: string;
@@ -69,7 +70,10 @@ export class TensorReader {
     return Object.hasOwn(this.#tensors, name);
   }
 
-  /** @throws CorruptObjectError when the tensor is missing, of another type or shape, or holds a number that is not finite */
+  /**
+   * @throws CorruptObjectError when the tensor is missing, of another type or shape, or holds a
+   * number that is not finite
+   */
   read<T extends Tensor>(
     name: string,
     type: abstract new (...args: never[]) => T,
@@ -90,12 +94,12 @@ export class TensorReader {
     return tensor.values;
   }
 
-  /** First dimension of a tensor; 0 when there is none of that name. */
+  /** First dimension of a tensor; 0 when it is missing. */
   rows(name: string): number {
     return this.#size(name, 0);
   }
 
-  /** Second dimension of a tensor; 0 when there is none. */
+  /** Second dimension of a tensor; 0 when it is missing. */
   columns(name: string): number {
     return this.#size(name, 1);
   }
@@ -105,12 +109,15 @@ export class TensorReader {
   }
 }
 
-/** The three kinds are one to the type checker here, since it finds no common form of their methods. */
+/**
+ * The three types are one here, because the type checker finds no common signature of their
+ * methods.
+ */
 function holdsFractions(values: Tensor): values is Tensor & Float64Array {
   return values instanceof Float64Array || values instanceof Float32Array || values instanceof Float16Array;
 }
 
-/** Vectors of one length, at least one, as the rows of a float16 tensor. */
+/** Vectors of one length as the rows of a float16 tensor; at least one. */
 export function stackHalves(vectors: readonly Float16Array[]): NamedTensor {
   const width = vectors[0]!.length;
   const values = new Float16Array(vectors.length * width);
@@ -120,7 +127,10 @@ export function stackHalves(vectors: readonly Float16Array[]): NamedTensor {
   return { shape: [vectors.length, width], values };
 }
 
-/** The rows of a float16 tensor. @throws CorruptObjectError as {@link TensorReader.read} does */
+/**
+ * The rows of a float16 tensor.
+ * @throws CorruptObjectError as {@link TensorReader.read} does
+ */
 export function readHalves(reader: TensorReader, name: string): Float16Array[] {
   const [count, width] = [reader.rows(name), reader.columns(name)];
   const values = reader.read(name, Float16Array, [count, width]);

@@ -1,12 +1,12 @@
 /**
- * Settles as the promise does, or rejects with the signal's reason as soon as that is aborted; what the promise comes
- * to then is passed over.
+ * Settles like the promise, or rejects with the signal's reason as soon as it is aborted. The
+ * promise's own result is then ignored.
  */
 export function orAborted<T>(promise: PromiseLike<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return Promise.resolve(promise);
   return new Promise<T>((resolve, reject) => {
     const abort = () => reject(signal.reason);
-    // Not Promise.race: the signal outlives many promises, and would hold on to each.
+    // Not Promise.race, because the signal outlives many promises and would hold on to each.
     signal.addEventListener('abort', abort, { once: true });
     if (signal.aborted) abort();
     promise.then(resolve, reject).then(() => signal.removeEventListener('abort', abort));
@@ -14,8 +14,8 @@ export function orAborted<T>(promise: PromiseLike<T>, signal: AbortSignal | unde
 }
 
 /**
- * What a source yields until the signal is aborted, even while the source keeps one waiting. It ends then without an
- * error, and the source is told to end.
+ * Yields what a source yields until the signal is aborted, even while the source is waiting. It
+ * then ends without an error and closes the source.
  * @throws what the source throws
  */
 export async function* untilAborted<T>(
@@ -39,12 +39,12 @@ export async function* untilAborted<T>(
     open = false;
     throw error;
   } finally {
-    // Not awaited, because a source that hangs does not end either.
+    // Not awaited, because a hanging source does not end either.
     if (open) void Promise.resolve(iterator.return?.()).catch(() => {});
   }
 }
 
-/** The next step of an iterator; undefined when the signal was aborted before there was one. */
+/** The next step of an iterator; undefined when the signal was aborted first. */
 async function stepOf<T>(
   iterator: Iterator<T> | AsyncIterator<T>,
   signal: AbortSignal | undefined,

@@ -1,4 +1,7 @@
-/** The ReasoningBank in DynamoDB, for applications that run the engine themselves: `new StoredReasoningBank(new DynamoEpisodeStore(...))`. */
+/**
+ * The ReasoningBank in DynamoDB, for applications that run the engine themselves: `new
+ * StoredReasoningBank(new DynamoEpisodeStore(...))`.
+ */
 
 export { dynamoClient } from './config/clients/dynamodb.ts';
 export {

@@ -1,8 +1,9 @@
 /**
- * The errors that Attune throws on purpose. Every message says what was found and what was expected.
+ * The errors that Attune throws on purpose. Every message says what was found and what was
+ * expected.
  *
- * A *permanent* error will fail again however often it is tried (bad input, a corrupt object); a *retryable*
- * one may pass next time (throttling, timeouts, a lost race).
+ * A *permanent* error fails again on every retry (bad input, a corrupt object); a *retryable* one
+ * may succeed next time (throttling, timeouts, a lost race).
  */
 export type ErrorCode =
   | 'invalid-input'
@@ -14,7 +15,7 @@ export type ErrorCode =
 
 export abstract class AttuneError extends Error {
   abstract readonly code: ErrorCode;
-  /** Whether trying the same thing again can succeed. */
+  /** Whether a retry can succeed. */
   abstract readonly retryable: boolean;
 }
 
@@ -28,9 +29,9 @@ export class InvalidInputError extends AttuneError {
   readonly expected: string;
 
   /**
-   * @param field path of the offending field; empty for the whole input
-   * @param found what was there, already shortened for display
-   * @param expected what would have been accepted
+   * @param field path of the field; empty for the whole input
+   * @param found the value, already shortened for display
+   * @param expected what is accepted
    */
   constructor(field: string, found: string, expected: string, options?: ErrorOptions) {
     super(`${field === '' ? 'input' : field}: found ${found}, expected ${expected}`, options);
@@ -40,14 +41,17 @@ export class InvalidInputError extends AttuneError {
   }
 }
 
-/** Settings or environment variables that are missing or out of range; the message names all of them. */
+/**
+ * Settings or environment variables that are missing or out of range. The message names all of
+ * them.
+ */
 export class InvalidConfigurationError extends AttuneError {
   override readonly name = 'InvalidConfigurationError';
   readonly code = 'invalid-configuration';
   readonly retryable = false;
 }
 
-/** A stored object whose bytes are not what Attune wrote. `key` names the object. */
+/** A stored object with bytes that Attune did not write. `key` names the object. */
 export class CorruptObjectError extends AttuneError {
   override readonly name = 'CorruptObjectError';
   readonly code = 'corrupt-object';
@@ -67,21 +71,21 @@ export class ConflictError extends AttuneError {
   readonly retryable = true;
 }
 
-/** What was asked for does not exist. */
+/** The requested thing does not exist. */
 export class NotFoundError extends AttuneError {
   override readonly name = 'NotFoundError';
   readonly code = 'not-found';
   readonly retryable = false;
 }
 
-/** A service did not answer, throttled, or failed on its side. */
+/** A service did not answer, throttled, or failed. */
 export class UnavailableError extends AttuneError {
   override readonly name = 'UnavailableError';
   readonly code = 'unavailable';
   readonly retryable = true;
 }
 
-/** A value as it may stand in an error message: its JSON, cut to 80 characters. */
+/** A value for an error message: its JSON, cut to 80 characters. */
 export function shown(value: unknown): string {
   if (value === undefined) return 'nothing';
   if (typeof value === 'number' || typeof value === 'bigint') return String(value);

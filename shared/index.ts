@@ -1,6 +1,7 @@
 /**
- * Attune as a library: the engine that makes, applies and trains adapters in-process, the mathematics under it, a ReasoningBank in
- * memory, and the publisher of feedback events for a deployed stack. Nothing here imports an AWS SDK.
+ * Attune as a library: the engine that creates, applies and trains adapters in-process, its
+ * mathematics, a ReasoningBank in memory, and the publisher of feedback events for a deployed
+ * stack. Nothing here imports an AWS SDK.
  */
 
 export {

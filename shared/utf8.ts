@@ -1,8 +1,8 @@
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /**
- * Bytes as text, a byte order mark included; undefined where they are not UTF-8. Replacement characters would make one
- * id of two.
+ * Decodes UTF-8, including a byte order mark; undefined for anything else. Replacement characters
+ * would make different ids equal.
  */
 export function utf8(bytes: Uint8Array): string | undefined {
   try {

@@ -31,21 +31,25 @@ export interface ConsolidationServices {
 export interface ConsolidationRequest {
   /** Consolidate even if little is new or another run holds the lease. Default false. */
   readonly force: boolean;
-  /** Skip episodes stored in the last so many seconds, because earlier ones may still be being written. Default 10. */
+  /**
+   * Skip episodes stored in the last so many seconds, because earlier ones may still be being
+   * written. Default 10.
+   */
   readonly settleSeconds: number;
 }
 
 export interface ConsolidationReport extends LearnedReport {
   /**
-   * Only `consolidated` changes anything; after any other status the next run finds the same episodes again.
-   * `running`: another run holds the lease. `superseded`: another run wrote first.
+   * Only `consolidated` changes anything; after any other status the next run finds the same
+   * episodes again. `running`: another run holds the lease. `superseded`: another run wrote first.
    */
   readonly status: 'consolidated' | 'nothing-new' | 'too-little-new' | 'running' | 'superseded';
   readonly newEpisodes: number;
   readonly pendingStored: number;
   /**
-   * Parts of the population model that this run renewed: the prior, the item effects, the recommended learning rate.
-   * Not the skills of a strategy; the name is the one that `autoConsolidate` of a ReasoningBank answers with.
+   * Parts of the population model that this run renewed: the prior, the item effects, the
+   * recommended learning rate. Not the skills of a strategy; the name is the one that
+   * `autoConsolidate` of a ReasoningBank answers with.
    */
   readonly skillsCreated: number;
   /** Parts that the run tried to renew, and those that it kept, with the reason. */
@@ -53,22 +57,29 @@ export interface ConsolidationReport extends LearnedReport {
   readonly rejected: readonly Rejected[];
   readonly skillsVersion: number;
   readonly items: number;
-  /** `picks` when all rewards of a user are the same, so that only picks carry information; `rewards` otherwise. */
+  /**
+   * `picks` when all rewards of a user are the same, so that only picks carry information;
+   * `rewards` otherwise.
+   */
   readonly learnsFrom: 'rewards' | 'picks';
   /** What adapters changed in the new episodes. */
   readonly uplift: Uplift;
 }
 
-/** Most episodes and residuals that one run reads, so that they fit into memory. Reaching it makes the next run due. */
+/**
+ * Most episodes and residuals that one run reads, so that they fit into memory. Reaching it makes
+ * the next run due.
+ */
 const MAX_READ = 300_000;
 const DAY_MS = 86_400_000;
 /** Longer than the timeout of the function. */
 export const LEASE_MS = 6 * 60_000;
 
 /**
- * Turns the episodes since the last run into the next population model: item effects, and a prior if it beats the
- * current one. The model is one object with one conditional write, so that a crash anywhere leaves the old model.
- * A damaged model is made again from the newest version that can be read. Under a damaged basis the prior stays.
+ * Turns the episodes since the last run into the next population model: item effects, and a prior
+ * if it beats the current one. The model is one object with one conditional write, so that a crash
+ * anywhere leaves the old model. A damaged model is made again from the newest version that can be
+ * read. Under a damaged basis the prior stays.
  * @throws UnavailableError
  */
 export async function consolidate(
@@ -119,7 +130,8 @@ export async function consolidate(
 
   if (!(await lease.take(startedAt, LEASE_MS, force))) return { ...unchanged, status: 'running' };
   try {
-    // The stored basis belongs to other settings: learn a new one as soon as enough interactions are buffered.
+    // The stored basis belongs to other settings: learn a new one as soon as enough interactions
+    // are buffered.
     const startsAnew = storedBasis !== currentBasis;
     const learned = await learn(services, {
       currentBasis,
@@ -141,7 +153,10 @@ export async function consolidate(
   }
 }
 
-/** Reads the episodes after the watermarks, corrupt ones apart. `isFull`: there may be more than this run can hold. */
+/**
+ * Reads the episodes after the watermarks, corrupt ones apart. `isFull`: there may be more than
+ * this run can hold.
+ */
 async function readNew(
   { cell, episodes, onCorrupt }: ConsolidationServices,
   { watermarks }: Progress,
@@ -161,8 +176,8 @@ async function readNew(
 }
 
 /**
- * Learns from new episodes and writes the next population model. Writes nothing when nothing is new and there are no
- * users to fit a missing prior to.
+ * Learns from new episodes and writes the next population model. Writes nothing when nothing is new
+ * and there are no users to fit a missing prior to.
  * @throws ConflictError when another run wrote first
  */
 async function learn(
@@ -252,7 +267,8 @@ async function storePending({ pending, episodes, onCorrupt }: ConsolidationServi
       await episodes.store(episode);
     } catch (refusal) {
       if (!(refusal instanceof AttuneError) || refusal.retryable) throw refusal;
-      // The table refuses this episode for good. It stays in place for an operator, and the others go on.
+      // The table refuses this episode for good. It stays in place for an operator, and the others
+      // go on.
       onCorrupt(new CorruptObjectError(key, refusal.message, { cause: refusal }));
       continue;
     }

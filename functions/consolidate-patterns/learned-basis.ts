@@ -12,8 +12,8 @@ import type { SampledState } from './sample.ts';
 const BASIS_FROM = { interactions: 600, users: 10 } as const;
 
 /**
- * Learns the first basis from buffered interactions, when no catalogue gave one. Each item counts once per
- * interaction. The embeddings are stored, so that a better basis can be learned later.
+ * Learns the first basis from buffered interactions, when no catalogue gave one. Each item counts
+ * once per interaction. The embeddings are stored, so that a better basis can be learned later.
  * @returns undefined while too few interactions are buffered
  * @throws ConflictError when another run wrote first, UnavailableError
  */
@@ -36,8 +36,8 @@ export async function learnFirstBasis(
 }
 
 /**
- * Adds the embeddings of new episodes to the sample that the basis was learned from, and learns a new basis when there
- * are enough. A basis of a catalogue is never replaced.
+ * Adds the embeddings of new episodes to the sample that the basis was learned from, and learns a
+ * new basis when there are enough. A basis of a catalogue is never replaced.
  * @param found new episodes; those whose embeddings are in the sample already are skipped
  * @returns the new basis, undefined when the current one stays
  * @throws ConflictError when another run wrote first, UnavailableError

@@ -38,7 +38,8 @@ interface StrategyServices {
 }
 
 /**
- * Learns what the learner 'sgd' needs: the mean reward, and with `exploration` above 0 the best learning rate.
+ * Learns what the learner 'sgd' needs: the mean reward, and with `exploration` above 0 the best
+ * learning rate.
  * @throws UnavailableError
  */
 export async function learnLearningRate(
@@ -64,8 +65,8 @@ export async function learnLearningRate(
 }
 
 /**
- * The recommendation of an earlier exploration. It becomes void, and the bank records that, when another learning rate
- * has been configured since.
+ * The recommendation of an earlier exploration. It becomes void, and the bank records that, when
+ * another learning rate has been configured since.
  */
 async function unlessVoid(
   { cell, settings, episodes, now }: StrategyServices,
@@ -94,7 +95,10 @@ function notCreated(
   return recommended === null ? [{ what: 'learning rate', why: `withdrawn: ${recommendation}` }] : [];
 }
 
-/** The skills that `autoConsolidate` extracted from patterns. They share the record with the strategy, so keep them. */
+/**
+ * The skills that `autoConsolidate` extracted from patterns. They share the record with the
+ * strategy, so keep them.
+ */
 async function skillsOf(cell: string, store: StrategyStore): Promise<readonly Skill[]> {
   return (await store.strategy(cell))?.skills ?? [];
 }
@@ -103,7 +107,8 @@ async function skillsOf(cell: string, store: StrategyStore): Promise<readonly Sk
 const PER_SHARD = 512;
 
 /**
- * Compares the learning rates of exploring users over the newest episodes, and records the resulting strategy.
+ * Compares the learning rates of exploring users over the newest episodes, and records the
+ * resulting strategy.
  * @throws UnavailableError
  */
 async function compareLearningRates({

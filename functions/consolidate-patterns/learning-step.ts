@@ -30,7 +30,10 @@ export interface Learned {
     PopulationModel,
     'prior' | 'choice' | 'priorVersion' | 'recommended' | 'evidence'
   >;
-  /** Whether the run fitted to users. If so, the next fit is due when there are a quarter more episodes. */
+  /**
+   * Whether the run fitted to users. If so, the next fit is due when there are a quarter more
+   * episodes.
+   */
   readonly fitted: boolean;
   /** Parts of the population model that the run tried to renew. */
   readonly considered: number;
@@ -50,7 +53,10 @@ export interface LearnedReport {
   readonly priorAccepted: boolean;
   /** Whether this run learned a new basis from feedback. */
   readonly basisLearned: boolean;
-  /** The comparison of learning rates; null when nothing was consolidated, and for the learner 'bayesian'. */
+  /**
+   * The comparison of learning rates; null when nothing was consolidated, and for the learner
+   * 'bayesian'.
+   */
   readonly strategy: StrategyReport | null;
 }
 

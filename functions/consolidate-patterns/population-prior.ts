@@ -32,8 +32,8 @@ const NEW_USERS = 2_000;
 const PER_SHARD = 64;
 
 /**
- * Learns what the default learner needs: a new basis when there are enough embeddings for one, and a prior when a fit
- * is due or the basis is new.
+ * Learns what the default learner needs: a new basis when there are enough embeddings for one, and
+ * a prior when a fit is due or the basis is new.
  * @throws ConflictError when another run wrote first, UnavailableError
  */
 export async function learnPrior(
@@ -59,7 +59,8 @@ export async function learnPrior(
     newBasis === undefined ? current : combine(newBasis, population),
   );
   const accepted = proposal?.better === true;
-  // Without users to fit to, the prior of the earlier basis stays, which tells the next run that a prior is missing.
+  // Without users to fit to, the prior of the earlier basis stays, which tells the next run that a
+  // prior is missing.
   const kept = proposal === undefined ? stored?.prior : undefined;
   return {
     population: accepted
@@ -84,8 +85,8 @@ export async function learnPrior(
 }
 
 /**
- * Under a damaged basis nothing is learned of users: a prior fitted to them, or a basis in its place, would part
- * adapters from the basis that they have learned under.
+ * A damaged basis stops learning from users: a new prior or basis would no longer fit the adapters
+ * that were learned under the damaged one.
  */
 export async function keepPrior(
   _: unknown,
@@ -101,9 +102,9 @@ export async function keepPrior(
 }
 
 /**
- * The newest users, and after them recently active users, because first episodes expire and users of an earlier cell
- * have no first episode in this one. Without a basis, active users come first, because they have buffered
- * interactions.
+ * The newest users, and after them recently active users, because first episodes expire and users
+ * of an earlier cell have no first episode in this one. Without a basis, active users come first,
+ * because they have buffered interactions.
  */
 async function usersToSample(
   { cell, episodes }: PriorServices,
@@ -115,7 +116,10 @@ async function usersToSample(
   return sampleOf(new Set(basis === null ? [...active, ...newUsers] : [...newUsers, ...active]));
 }
 
-/** Learns the first basis if there is none and enough interactions are buffered, then fits a prior under the basis. */
+/**
+ * Learns the first basis if there is none and enough interactions are buffered, then fits a prior
+ * under the basis.
+ */
 async function fitToUsers(
   services: PriorServices,
   current: SharedLearning,

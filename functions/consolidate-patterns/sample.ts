@@ -17,7 +17,10 @@ export interface SampledState {
 
 const PARALLEL_READS = 16;
 
-/** The states of users, in the order of their keys. Forgotten users and adapters of other settings are skipped. */
+/**
+ * The states of users, in the order of their keys. Forgotten users and adapters of other settings
+ * are skipped.
+ */
 export async function loadStates(
   userKeys: readonly string[],
   adapters: Pick<AdapterStore, 'find'>,
@@ -44,7 +47,10 @@ function stateOf(adapter: StoredAdapter, settings: FunctionSettings): SampledSta
   return state.learner === 'bayesian' && fitsDeployment(adapter, settings) ? [{ userKey, state }] : [];
 }
 
-/** The sums of users under the model's basis. Users whose sums cannot be carried over to it are skipped. */
+/**
+ * The sums of users under the model's basis. Users whose sums cannot be carried over to it are
+ * skipped.
+ */
 export function statisticsUnder(model: Model, states: readonly SampledState[]): SampledPicks[] {
   return states
     .filter(({ state }) => knowsBasisOf(model, state))

@@ -6,14 +6,14 @@ import { pullsFor } from '../../shared/lora/learner.ts';
 import type { PastRewards } from '../../shared/lora/pulls.ts';
 import type { ServedUser } from '../../shared/serving/served-user.ts';
 
-/** Past items that are named for each item of an answer. */
+/** Most past items that explain each item of an answer. */
 const MOST_NAMED = 5;
 
 /**
- * Divides the user's part of scores among the items that the user has met, as far as the adapter remembers them and the catalogue
- * has them.
- * @returns the function that does it for an item of the catalogue, given the user's part of its score; undefined where the user is
- * not served by rewards of their own, or scores are not linear in them
+ * Divides the user's part of scores among the items of the user's past, as far as the adapter
+ * remembers them and the catalogue has them.
+ * @returns a function that explains one item of the catalogue, given the user's part of its score;
+ * undefined when the user is not served by the own adapter, or scores are not linear in the rewards
  */
 export function becauseFor(
   { source, adapter, shared }: ServedUser,
@@ -44,7 +44,7 @@ function pastOf({ keys, sums }: RecentItems, catalogue: Catalogue) {
   return past;
 }
 
-/** ψ of an item as the catalogue holds it, with the offset. */
+/** ψ of an item from the catalogue, with the offset. */
 function featuresAt(catalogue: Catalogue, { shard, row }: Place): Float64Array {
   const { values, scales } = catalogue.shards[shard]!.features!;
   const p = scales.length;

@@ -29,8 +29,9 @@ async function answer(payload: unknown) {
 }
 
 /**
- * Answers the Function URL with HTTP responses, and Invoke with the answer itself. A caller's mistake is answered as
- * `{ error: { code, field, found, expected, message } }`: thrown, it would count as an error of the function and stand in its log.
+ * Answers the Function URL with HTTP responses, and Invoke with the answer itself. An invalid
+ * request is answered with `{ error: { code, field, found, expected, message } }` instead of an
+ * exception, which would count and be logged as an error of the function.
  */
 export const handler = middy<unknown, unknown>().handler(async (payload) => {
   const http = isHttp(payload);
@@ -38,7 +39,7 @@ export const handler = middy<unknown, unknown>().handler(async (payload) => {
     return http ? ok(await answer(bodyOf(payload))) : await answer(payload);
   } catch (error) {
     if (error instanceof InvalidInputError) return http ? failure(error) : { error: explain(error) };
-    // Caught, it is no error to Lambda, so it counts here.
+    // Lambda does not count a caught error, so it is counted here.
     metrics.addMetric(METRIC.requestsFailed, MetricUnit.Count, 1);
     if (error instanceof CorruptObjectError) reportDamage(error);
     if (!http) throw error;

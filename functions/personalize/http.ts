@@ -4,7 +4,7 @@ import { PERSONALIZE_LIMITS } from '../../shared/contract/personalize-request.ts
 import { AttuneError, InvalidInputError, shown } from '../../shared/errors.ts';
 import { utf8 } from '../../shared/utf8.ts';
 
-/** Whether an invocation came through the Function URL rather than straight through Invoke. */
+/** Whether an invocation came through the Function URL rather than Invoke. */
 export function isHttp(payload: unknown): payload is APIGatewayProxyEventV2 {
   return (
     typeof payload === 'object' &&
@@ -42,7 +42,7 @@ export function explain({ code, field, found, expected, message }: InvalidInputE
   return { code, field, found, expected, message };
 }
 
-/** The caller's faults are explained, ours are only named. */
+/** Explains invalid requests; names only the kind of our own errors. */
 export function failure(error: unknown): APIGatewayProxyStructuredResultV2 {
   const [statusCode, document] =
     error instanceof InvalidInputError

@@ -5,12 +5,13 @@ import { createRandom } from '../../shared/lora/random.ts';
 export const PROPENSITY_DRAWS = 200;
 
 /**
- * With which probability a request like the one that was answered shows each of the items, whatever their order: the share of
- * answers to other draws that hold it. The answer itself counts as one of them, so that no propensity is 0.
- * @param draw the scorer of another draw, made of standard normal numbers
- * @param show the answer by a scorer
- * @param seed the same gives the same
- * @returns one for each of `chosen`
+ * The probability that a request like the answered one shows each of the items, at any position:
+ * the share of answers to other draws that contain it. The answer itself counts as one of them, so
+ * that no propensity is 0.
+ * @param draw the scorer of another draw, from standard normal numbers
+ * @param show the answer of a scorer
+ * @param seed the same seed gives the same result
+ * @returns one propensity per item of `chosen`
  */
 export async function propensities(
   chosen: readonly Ranked[],

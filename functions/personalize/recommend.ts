@@ -37,15 +37,18 @@ export interface RecommendServices extends ServingServices {
   readonly now: () => number;
 }
 
-/** Diversity chooses among so many times the items asked for, and at least so many. */
+/**
+ * Size of the pool that diversity chooses from: a multiple of the requested items, and a minimum.
+ */
 const POOL = { factor: 10, minimum: 100 } as const;
-/** For a user, the most similar items are ranked by taste: so many times as many as asked for. */
+/** Similar items that are ranked by a user's taste, as a multiple of the requested items. */
 const SIMILAR_FACTOR = 5;
 const DAY_SECONDS = 86_400;
 
 /**
- * The best items of the whole catalogue for a user, exactly. Who was held out gets what everybody likes.
- * @throws InvalidInputError where there is no catalogue; UnavailableError, CorruptObjectError
+ * The best items of the whole catalogue for a user, exactly. Held-out users get what everybody
+ * likes.
+ * @throws InvalidInputError when there is no catalogue; UnavailableError, CorruptObjectError
  */
 export async function recommend(
   request: RecommendRequest,
@@ -60,7 +63,7 @@ export async function recommend(
   const chosen = await show(scorer);
   const measured = draws !== undefined && request.diversity === 0;
   const propensity = measured ? await propensities(chosen, draws, show, `${userId} ${requestId}`) : undefined;
-  // A draw is not made of the user's past.
+  // A draw does not come from the user's past, so it is not explained.
   const because = explain && draws === undefined ? becauseFor(user, catalogue) : undefined;
   return {
     userId,
@@ -80,9 +83,10 @@ export async function recommend(
 }
 
 /**
- * Items by the cosine of their embeddings to that of an item, over the whole catalogue. For a user, the most similar of them by the
- * user's scores.
- * @throws InvalidInputError where there is no catalogue, or it does not have the item; UnavailableError, CorruptObjectError
+ * Items by the cosine of their embeddings to that of an item, over the whole catalogue. For a user,
+ * the most similar of them by the user's scores.
+ * @throws InvalidInputError when there is no catalogue, or it does not have the item;
+ * UnavailableError, CorruptObjectError
  */
 export async function similar(request: SimilarRequest, services: RecommendServices): Promise<SimilarAnswer> {
   const { itemId, userId, limit } = request;
@@ -126,9 +130,9 @@ export async function similar(request: SimilarRequest, services: RecommendServic
 }
 
 /**
- * Items by ⟨q, y⟩, where y is an item's embedding as the user's taste moves it: similarity and taste together, over the whole
- * catalogue. Without an adapter that is the cosine.
- * @throws InvalidInputError where there is no catalogue; UnavailableError, CorruptObjectError
+ * Items by ⟨q, y⟩, where y is an item's embedding moved by the user's taste: similarity and taste
+ * together, over the whole catalogue. Without an adapter this is the cosine.
+ * @throws InvalidInputError when there is no catalogue; UnavailableError, CorruptObjectError
  */
 export async function search(request: SearchRequest, services: RecommendServices): Promise<SearchAnswer> {
   const user = await servedUser(request.userId, services);
@@ -174,7 +178,7 @@ function selected(catalogue: Catalogue, request: Choosing, user: ServedUser | un
   return select(catalogue, { filter, exclude: [...exclude.map(itemKey), ...interacted], now });
 }
 
-/** The best items, chosen from a pool that grows until a cap leaves enough of it. */
+/** The best items, chosen from a pool that grows until enough items remain under the cap. */
 async function choose(
   catalogue: Catalogue,
   scorer: LinearScorer,

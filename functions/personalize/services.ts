@@ -8,7 +8,7 @@ import { learningObjects, readSharedLearning } from '../../shared/population/sha
 import { ObjectStore } from '../../shared/storage/objects.ts';
 import type { RecommendServices } from './recommend.ts';
 
-/** What the function works with, made once per container. */
+/** The services of the function, created once per container. */
 export function createServices(
   env: Record<string, string | undefined>,
   telemetry: Telemetry,

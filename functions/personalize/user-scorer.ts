@@ -5,22 +5,28 @@ import { coefficientsFor, drawsFor } from '../../shared/lora/learner.ts';
 import { itemPartOfKey, type PopulationModel } from '../../shared/population/population-model.ts';
 import type { ServedUser } from '../../shared/serving/served-user.ts';
 
-/** How a user's items are scored: the same numbers, up to rounding, as `personalize` gives them as candidates. */
+/**
+ * Scores items of the catalogue for a user, equal up to rounding to the scores of `personalize` for
+ * candidates.
+ */
 export interface UserScorer extends LinearScorer {
-  /** What `effects` holds of the items alone. */
+  /** The items' own part of `effects`. */
   readonly itemParts: readonly Float64Array[] | null;
-  /** The mean reward; what `base` holds of the user is the offset. */
+  /** The mean reward. `base` adds the user's offset to it. */
   readonly meanReward: number;
-  /** The same with coefficients drawn from their posterior, where scores are linear in ψ. */
+  /** The same with coefficients drawn from their posterior, when scores are linear in ψ. */
   readonly draw?: (normal: () => number) => UserScorer;
 }
 
-/** Effects of all items of a catalogue, kept while neither it nor the population model changes. */
+/**
+ * Effects of all items of a catalogue, cached while neither it nor the population model changes.
+ */
 const knownItemParts = new WeakMap<Catalogue, { population: PopulationModel; parts: Float64Array[] }>();
 
 /**
- * The user's part is ψ·m, read from the features in memory. For the learner `sgd`, and for users with target embeddings, it is not
- * linear in ψ: then every item is scored from its embedding, which takes longer.
+ * The user's part is ψ·m, from the features in memory. For the learner `sgd`, and for users with
+ * target embeddings, it is not linear in ψ. Every item is then scored from its embedding, which
+ * takes longer.
  * @throws UnavailableError, CorruptObjectError
  */
 export async function userScorer(

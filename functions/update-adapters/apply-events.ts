@@ -38,9 +38,9 @@ interface Update {
 }
 
 /**
- * Computes the next version of a user's adapter. Pure: the same arguments give the same bytes. Events are learned one
- * by one in the given order, each predicted before it is learned, so that the learned state does not depend on how
- * events were split into updates.
+ * Computes the next version of a user's adapter. Pure: the same arguments give the same bytes.
+ * Events are learned one by one in the given order, each predicted before it is learned, so that
+ * the learned state does not depend on how events were split into updates.
  * @param previous undefined for a user without an adapter
  */
 export function applyEvents(
@@ -65,7 +65,10 @@ export function applyEvents(
   return { adapter: adapterOf(previous, applied, model, episode, update, learned), applied, duplicates };
 }
 
-/** An event is a duplicate when the adapter has applied its id recently, or when it is repeated in `events`. */
+/**
+ * An event is a duplicate when the adapter has applied its id recently, or when it is repeated in
+ * `events`.
+ */
 function separateDuplicates(previous: StoredAdapter | undefined, events: readonly FeedbackEvent[]) {
   const known = new Set(previous?.recentEvents);
   const applied: FeedbackEvent[] = [];
@@ -78,7 +81,10 @@ function separateDuplicates(previous: StoredAdapter | undefined, events: readonl
   return { applied, duplicates };
 }
 
-/** The learner's state that training starts from: a new one when the adapter does not fit the settings or the model. */
+/**
+ * The learner's state that training starts from: a new one when the adapter does not fit the
+ * settings or the model.
+ */
 function startOf(
   previous: StoredAdapter | undefined,
   settings: FunctionSettings,
@@ -167,7 +173,10 @@ function adapterOf(
   };
 }
 
-/** Trains on events one after the other, and collects what the adapter and the episode record about their items. */
+/**
+ * Trains on events one after the other, and collects what the adapter and the episode record about
+ * their items.
+ */
 function learn(start: LearnerState, events: readonly FeedbackEvent[], model: Model, effects: ItemEffects) {
   const learner = learnerOf(start.learner);
   let state = start;
@@ -205,7 +214,10 @@ function kindOf(interaction: Interaction): Meeting['kind'] {
   return interaction.watched ? 'watch' : 'reward';
 }
 
-/** Rewards lie in [0, 1], so a larger residual is a prediction error. Bounded, so that no user moves an item by more. */
+/**
+ * Rewards lie in [0, 1], so a larger residual is a prediction error. Bounded, so that no user moves
+ * an item by more.
+ */
 function bounded(residual: number): number {
   return Math.min(1, Math.max(-1, residual));
 }

@@ -54,9 +54,9 @@ interface Parsed {
 }
 
 /**
- * Applies a batch: users in parallel, each user's events in order and in one commit. A message that can never be
- * applied goes to quarantine, and the user's next message goes on. After a retryable failure, all later messages of
- * the same user fail too, to keep their order.
+ * Applies a batch: users in parallel, each user's events in order and in one commit. A message that
+ * can never be applied goes to quarantine, and the user's next message goes on. After a retryable
+ * failure, all later messages of the same user fail too, to keep their order.
  */
 export async function processBatch(
   messages: readonly FeedbackMessage[],
@@ -203,7 +203,8 @@ async function putIntoQuarantine(
 }
 
 /**
- * Starts work unless the signal is aborted. Started work goes on after an abort, and a redelivery finds its result.
+ * Starts work unless the signal is aborted. Started work goes on after an abort, and a redelivery
+ * finds its result.
  * @throws the signal's reason when it is aborted before the work ends
  */
 async function unlessAborted<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {

@@ -54,7 +54,10 @@ export function createServices(
   };
 }
 
-/** Undefined without a queue in the environment. Failed messages then wait for the visibility timeout. */
+/**
+ * Undefined without a queue in the environment. Failed messages then wait for the visibility
+ * timeout.
+ */
 export function createRedelivery(env: Record<string, string | undefined>): Redelivery | undefined {
   const queueUrl = env[VARIABLE.queueUrl];
   if (queueUrl === undefined) return undefined;

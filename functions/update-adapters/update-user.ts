@@ -42,8 +42,9 @@ const BANK_DEADLINE_MS = 1_000;
 
 /**
  * Applies events of one user in one commit, exactly once each.
- * @throws ConflictError when other writers won every attempt; UnavailableError, CorruptObjectError. After an error
- * nothing was applied, or only the episode is missing, which a redelivery of the same events stores.
+ * @throws ConflictError when other writers won every attempt; UnavailableError, CorruptObjectError.
+ * After an error nothing was applied, or only the episode is missing, which a redelivery of the
+ * same events stores.
  */
 export async function updateUser(
   userKey: string,
@@ -88,8 +89,8 @@ export async function updateUser(
 }
 
 /**
- * What to train an adapter with. An adapter of an unknown basis starts anew, unless the newest basis is missing or
- * damaged, because the adapter may have learned under that one.
+ * What to train an adapter with. An adapter of an unknown basis starts anew, unless the newest
+ * basis is missing or damaged, because the adapter may have learned under that one.
  * @throws UnavailableError when the basis that the adapter needs is missing or damaged
  */
 async function learningToTrain(
@@ -108,8 +109,9 @@ async function learningToTrain(
 }
 
 /**
- * Reads the object at the user's key, from memory when this container wrote it: a commit on an outdated object fails.
- * A duplicate is checked in S3, because it leads to no commit and the user may be forgotten by now.
+ * Reads the object at the user's key, from memory when this container wrote it: a commit on an
+ * outdated object fails. A duplicate is checked in S3, because it leads to no commit and the user
+ * may be forgotten by now.
  */
 async function findPlace(
   userKey: string,
@@ -123,7 +125,9 @@ async function findPlace(
   return hasDuplicate ? adapters.find(userKey, cached) : cached;
 }
 
-/** Stores an episode in the bank, or as a pending episode when the bank does not accept it in time. */
+/**
+ * Stores an episode in the bank, or as a pending episode when the bank does not accept it in time.
+ */
 async function storeEpisode(
   episode: Episode,
   { episodes, pending, onPending }: UpdateUserServices,

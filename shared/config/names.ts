@@ -1,4 +1,4 @@
-/** Every name that the infrastructure, the functions and the clients must agree on stands here, once. */
+/** All names that the infrastructure, the functions and the clients share. */
 
 /** Environment variables of the functions. */
 export const ENV = {
@@ -22,16 +22,16 @@ export const VARIABLE = {
   deployment: 'ATTUNE_DEPLOYMENT',
   /** The feedback queue, for update-adapters. */
   queueUrl: 'ATTUNE_QUEUE_URL',
-  /** Seconds that a message which failed waits at most for its next delivery: the queue's visibility timeout. */
+  /** Most seconds before a failed message is delivered again: the queue's visibility timeout. */
   longestRetrySeconds: 'ATTUNE_LONGEST_RETRY_SECONDS',
 } as const;
 
-/** Key prefixes of the bucket. User ids never stand in keys: a user is named by the SHA-256 of the id, in hex. */
+/** Key prefixes of the bucket. Keys never hold user ids, but the SHA-256 of the id, in hex. */
 export const PREFIX = {
   adapters: 'adapters/',
   basis: 'basis/',
   skills: 'skills/',
-  /** Items of the application, with what the scan of them needs. */
+  /** Items of the application, with the data of the scan. */
   catalogue: 'catalogue/',
   /** What only consolidation reads. */
   consolidation: 'consolidation/',
@@ -40,8 +40,9 @@ export const PREFIX = {
 } as const;
 
 /**
- * The table and its indexes; see docs/reasoning-bank.md. Every key attribute is a string: `storedAt` begins with
- * epoch milliseconds in 13 digits, which sort in the order of time. An item without `cell` or `newcomer` stands in no index.
+ * The table and its indexes; see docs/reasoning-bank.md. Every key attribute is a string.
+ * `storedAt` begins with epoch milliseconds in 13 digits, which sort by time. An item without
+ * `cell` or `newcomer` is in no index.
  */
 export const TABLE = {
   partitionKey: 'pk',
@@ -71,20 +72,29 @@ export const METRIC = {
   episodesPending: 'EpisodesPending',
   consolidations: 'Consolidations',
   skillsCreated: 'SkillsCreated',
-  /** Test-then-train loss of adapters over the loss without them − 1, and the bounds of its 95 % interval. */
+  /**
+   * Test-then-train loss of adapters divided by the loss without them, minus 1, with the bounds of
+   * its 95 % interval.
+   */
   lossChange: 'LossChange',
   lossChangeLow: 'LossChangeLow',
   lossChangeHigh: 'LossChangeHigh',
-  /** Mean reward of users served with adapters less that of users held out, and the bounds of its 95 % interval. */
+  /**
+   * Mean reward of users served with adapters minus that of held-out users, with the bounds of its
+   * 95 % interval.
+   */
   rewardDifference: 'RewardDifference',
   rewardDifferenceLow: 'RewardDifferenceLow',
   rewardDifferenceHigh: 'RewardDifferenceHigh',
   corruptObjects: 'CorruptObjects',
-  /** Requests that personalize could not answer, through its URL or by Invoke; a caller's mistake is none. */
+  /**
+   * Requests that personalize failed to answer, through its URL or by Invoke. Invalid requests do
+   * not count.
+   */
   requestsFailed: 'RequestsFailed',
 } as const;
 
-/** Outputs of the stack, which clients and the local stack read. */
+/** Outputs of the stack, for clients and the local stack. */
 export const OUTPUT = {
   feedbackQueueUrl: 'FeedbackQueueUrl',
   deadLetterQueueUrl: 'DeadLetterQueueUrl',
@@ -94,6 +104,6 @@ export const OUTPUT = {
   consolidateFunctionName: 'ConsolidateFunctionName',
   personalizeFunctionName: 'PersonalizeFunctionName',
   personalizeUrl: 'PersonalizeUrl',
-  /** JSON of what commands need to know of the deployment's learner; see learningSettingsOf in settings.ts. */
+  /** JSON of the learner's settings that commands need; see learningSettingsOf in settings.ts. */
   learningSettings: 'LearningSettings',
 } as const;

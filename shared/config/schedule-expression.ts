@@ -16,7 +16,7 @@ export interface CronFields {
 export interface CronField {
   readonly text: string;
   /**
-   * The numbers that match; undefined for `?` and for days that depend on the month: `L`, `LW`,
+   * The matching numbers; undefined for `?` and for days that depend on the month: `L`, `LW`,
    * `15W`, `6L`, `6#3`.
    */
   readonly values: ReadonlySet<number> | undefined;
@@ -27,7 +27,7 @@ interface FieldRule {
   readonly max: number;
   /** Names of the values from `min` on. */
   readonly words?: readonly string[];
-  /** Texts that take the whole field and have no fixed values. */
+  /** Texts for the whole field that have no fixed values. */
   readonly special?: RegExp;
 }
 
@@ -51,7 +51,7 @@ const RULES: Readonly<Record<keyof CronFields, FieldRule>> = {
   year: { min: 1970, max: 2199 },
 };
 
-/** Whether EventBridge Scheduler takes the expression as a recurring schedule. */
+/** Whether EventBridge Scheduler accepts the expression as a recurring schedule. */
 export function isRecurringSchedule(expression: string): boolean {
   return parseRecurringSchedule(expression) !== undefined;
 }

@@ -1,6 +1,6 @@
 import type { DeploymentSettings } from './settings.ts';
 
-/** What each setting is, for the person who chooses it. */
+/** Description of each setting, for the person who chooses it. */
 export const SETTING_HELP: Readonly<Record<keyof DeploymentSettings, string>> = {
   embeddingDim: "length of the application's embeddings, 16 to 4096; users start anew after a change",
   embeddingModel: 'name of the model that makes the embeddings; events that name another one are refused',

@@ -5,7 +5,10 @@ import { idSchema } from '../validation/id.ts';
 import { ENV } from './names.ts';
 import { isRecurringSchedule } from './schedule-expression.ts';
 
-/** Settings arrive as JSON (cdk.json) or as text (`-c`, environment); text counts only as a plain decimal number. */
+/**
+ * Settings are JSON (cdk.json) or text (`-c`, environment). Text counts only as a plain decimal
+ * number.
+ */
 const decimal = /^-?\d+(\.\d+)?(e[+-]?\d+)?$/;
 const numeric = <T extends z.ZodType<number>>(schema: T) =>
   z.preprocess((value) => (typeof value === 'string' && decimal.test(value) ? Number(value) : value), schema);
@@ -28,7 +31,7 @@ const flag = z.preprocess(
   z.boolean({ error: 'true or false' }),
 );
 
-/** Days for which CloudWatch Logs can keep a log. */
+/** Retention times in days that CloudWatch Logs accepts. */
 const LOG_RETENTION_DAYS = [
   1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
 ];
@@ -48,11 +51,11 @@ function text(pattern: RegExp, error: string) {
 
 const { learningRate } = SGD_HYPERPARAMETERS;
 
-/** What a deployment is told once and its functions need to know. */
+/** Settings of a deployment that its functions need. */
 const learning = {
   /** Length d of the application's embeddings. */
   embeddingDim: integer(16, 4096),
-  /** Name of the model that makes the embeddings; events that name another one are refused. */
+  /** Name of the model of the embeddings. Events with another one are refused. */
   embeddingModel: idSchema,
   /** Rank r of the adapters. */
   rank: integer(1, 64),
@@ -63,11 +66,14 @@ const learning = {
   learningRate: number(learningRate.minimum, learningRate.maximum),
   /** Share of users who train with other learning rates; learner 'sgd' only. */
   exploration: number(0, 0.5),
-  /** Days until an episode leaves the ReasoningBank. */
+  /** Days until an episode in the ReasoningBank expires. */
   episodeTtlDays: integer(1, 3650),
-  /** Whether users profit from what others taught: with `off`, skills are learned but not used. */
+  /** Whether users profit from others. With `off`, the population model is learned but not used. */
   transfer: z.enum(['on', 'off'], { error: '"on" or "off"' }),
-  /** Share of the users who are served without adapter, so that `attune uplift` can tell what adapters are worth. */
+  /**
+   * Share of users who are served without adapter, so that `attune uplift` can measure the effect
+   * of adapters.
+   */
   holdout: number(0, 0.5),
 };
 
@@ -89,16 +95,16 @@ const deployment = z
     holdout: learning.holdout.default(0),
     /** When consolidation runs. */
     consolidationSchedule: schedule.default('rate(1 hour)'),
-    /** How many batches of feedback are applied at the same time, at most. */
+    /** Most batches of feedback that are applied at the same time. */
     maxConcurrency: integer(2, 1000).default(5),
     updateMemory: memory.default(512),
     personalizeMemory: memory.default(512),
     consolidateMemory: memory.default(1024),
-    /** Cost brake of the table: request units per second that it serves, at most, before it throttles. */
+    /** Limits the cost of the table: most request units per second before it throttles. */
     tableMaxReadUnits: integer(1, 40_000).default(1000),
     tableMaxWriteUnits: integer(1, 40_000).default(1000),
     logRetentionDays: logRetention.default(30),
-    /** What happens to bucket and table with the stack. */
+    /** Whether bucket and table are deleted with the stack. */
     removalPolicy: z.enum(['retain', 'destroy'], { error: '"retain" or "destroy"' }).default('retain'),
     /** Whether personalize has a URL; default: where Lambda has function URLs. */
     url: flag.optional(),
@@ -109,9 +115,9 @@ const deployment = z
       /^[A-Za-z][A-Za-z0-9-]{0,62}$/,
       'a letter and at most 62 letters, digits and hyphens',
     ).default('Attune'),
-    /** Who is told when an alarm goes off. Without it, alarms only show in CloudWatch. */
+    /** Recipient of alarms. Without it, alarms show only in CloudWatch. */
     alarmEmail: text(/^[^\s@]+@[^\s@]+\.[^\s@]+$/, 'an e-mail address').optional(),
-    /** Monthly cost of the AWS account, in US dollars, from which `alarmEmail` is warned. */
+    /** Monthly cost of the AWS account, in US dollars, above which `alarmEmail` is warned. */
     monthlyBudget: number(0.01, 1_000_000).optional(),
   })
   .refine((s) => s.learner !== 'bayesian' || s.rank * s.embeddingDim <= 16_384, {
@@ -139,17 +145,23 @@ const environment = z.object({
 });
 
 /**
- * Settings of a deployment: what `cdk.json` and `-c` may say. Defaults: embeddingDim 64, embeddingModel default,
- * rank 4, scalingFactor 1, learner bayesian, learningRate 1 and exploration 0 (of the learner 'sgd' only), episodeTtlDays 90, transfer on, holdout 0,
- * consolidationSchedule rate(1 hour), maxConcurrency 5, updateMemory and personalizeMemory 512, consolidateMemory 1024, tableMaxReadUnits and tableMaxWriteUnits 1000,
- * logRetentionDays 30, removalPolicy retain, url where the region has function URLs, alarms and dashboard true, stackName Attune; no alarmEmail, no monthlyBudget.
+ * Settings of a deployment, from `cdk.json` and `-c`. Defaults: embeddingDim 64, embeddingModel
+ * default, rank 4, scalingFactor 1, learner bayesian, learningRate 1 and exploration 0 (of the
+ * learner 'sgd' only), episodeTtlDays 90, transfer on, holdout 0, consolidationSchedule rate(1
+ * hour), maxConcurrency 5, updateMemory and personalizeMemory 512, consolidateMemory 1024,
+ * tableMaxReadUnits and tableMaxWriteUnits 1000, logRetentionDays 30, removalPolicy retain, url
+ * where the region has function URLs, alarms and dashboard true, stackName Attune; no alarmEmail,
+ * no monthlyBudget.
  */
 export type DeploymentSettings = Readonly<z.output<typeof deployment>>;
 
-/** What every function reads from its environment. */
+/** The environment of every function. */
 export type FunctionSettings = Readonly<z.output<typeof environment>>;
 
-/** What makes adapters, basis and skills of a deployment fit each other, and what decides how users are served. */
+/**
+ * Settings that adapters, basis and population model of a deployment must share, and those that
+ * decide how users are served.
+ */
 export type LearningSettings = Pick<
   DeploymentSettings,
   'embeddingDim' | 'embeddingModel' | 'rank' | 'scalingFactor' | 'learner' | 'transfer' | 'holdout'

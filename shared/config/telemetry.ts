@@ -3,13 +3,16 @@ import { Metrics, MetricUnit } from '@aws-lambda-powertools/metrics';
 import type { CorruptObjectError } from '../errors.ts';
 import { DIMENSION, METRIC, METRIC_NAMESPACE, SERVICE, VARIABLE } from './names.ts';
 
-/** Structured logs and EMF metrics of a function. Neither ever holds a user id, an embedding or a message body. */
+/**
+ * Structured logs and EMF metrics of a function. Neither ever holds a user id, an embedding or a
+ * message body.
+ */
 export interface Telemetry {
   readonly logger: Logger;
   readonly metrics: Metrics;
 }
 
-/** @param env names the deployment whose metrics these are; without it they have no dimension `stack` */
+/** @param env names the deployment of the metrics; without it they have no dimension `stack` */
 export function createTelemetry(env: Record<string, string | undefined>): Telemetry {
   const deployment = env[VARIABLE.deployment];
   const defaultDimensions = deployment === undefined ? {} : { [DIMENSION.deployment]: deployment };
@@ -19,7 +22,7 @@ export function createTelemetry(env: Record<string, string | undefined>): Teleme
   };
 }
 
-/** Counts damaged objects for the alarm, and names them in the log. */
+/** Counts corrupt objects for the alarm, and names them in the log. */
 export function damageReporter({ logger, metrics }: Telemetry): (error: CorruptObjectError) => void {
   return (error) => {
     metrics.addMetric(METRIC.corruptObjects, MetricUnit.Count, 1);

@@ -1,6 +1,9 @@
 import * as z from 'zod';
 
-/** What the read function answers. The function writes it, clients read it; unknown fields are from a later version. */
+/**
+ * Answers of the read function. The function writes them, clients read them. Unknown fields belong
+ * to a later version.
+ */
 
 const source = z.enum(['adapter', 'warm-start', 'base', 'holdout']).meta({
   id: 'Source',

@@ -10,17 +10,17 @@ import { parseInput } from '../validation/faults.ts';
 import { idSchema as id } from '../validation/id.ts';
 import { embedding, embeddingModel } from './personalize-request.ts';
 
-/** What `recommend` and `similar` have in common: which items, and how many. */
+/** Fields that all catalogue requests share. */
 export interface Choosing {
   readonly limit: number;
   readonly filter?: Filter | undefined;
   /** Item ids that are left out. */
   readonly exclude: readonly string[];
-  /** Whether the items that the user has interacted with last are left out. */
+  /** Whether to exclude the items that the user has interacted with. */
   readonly excludeInteracted: boolean;
-  /** Of these, only those met in so many days. */
+  /** Exclude only items of the last so many days. */
   readonly interactedWithinDays?: number | undefined;
-  /** Of these, only those met by one of these kinds. */
+  /** Exclude only items with one of these kinds of interaction. */
   readonly interactedBy?: readonly InteractionKind[] | undefined;
   /** From 0 (by score alone) to 1. */
   readonly diversity: number;
@@ -32,26 +32,26 @@ export interface Choosing {
 export interface RecommendRequest extends Choosing {
   readonly action: 'recommend';
   readonly userId: string;
-  /** Whether the answer rests on a draw of the user's coefficients, rather than on their mean. */
+  /** Whether scores use a draw of the user's coefficients instead of their mean. */
   readonly explore: boolean;
-  /** Names the answer, and the draw: the same id draws the same again. */
+  /** Names the answer and its draw: the same id repeats the draw. */
   readonly requestId: string;
 }
 
-/** Items like an item, for everybody or for a user. */
+/** Items similar to an item, for everybody or for a user. */
 export interface SimilarRequest extends Choosing {
   readonly action: 'similar';
   readonly itemId: string;
   readonly userId?: string | undefined;
 }
 
-/** Items by their similarity to a query, as the user's taste moves them. */
+/** Items by their similarity to a query and the user's taste. */
 export interface SearchRequest extends Choosing {
   readonly action: 'search';
   readonly userId: string;
   /** Of unit length. */
   readonly query: Float32Array;
-  /** Whether the answer holds the vector to search any other store with. */
+  /** Whether the answer holds the vector for searching any other store. */
   readonly queryVector: boolean;
 }
 
@@ -158,17 +158,17 @@ function unitQuery(given: string | number[], embeddingDim: number): Float32Array
   return query.map((value) => value / norm);
 }
 
-/** Whether a payload asks for items of the catalogue, rather than for scores of candidates. */
+/** Whether a payload is a catalogue request, rather than a request for scores of candidates. */
 export function asksCatalogue(payload: unknown): boolean {
   return typeof payload === 'object' && payload !== null && Object.hasOwn(payload, 'action');
 }
 
-/** @throws InvalidInputError naming the first field that is wrong */
+/** @throws InvalidInputError naming the first invalid field */
 export function parseCatalogueRequest(
   payload: unknown,
   settings: { readonly embeddingModel: string; readonly embeddingDim: number },
 ): RecommendRequest | SimilarRequest | SearchRequest {
-  // Zod would look at every element of an array before its length.
+  // Checked here, because Zod checks every element of an array before its length.
   const given: unknown = Object(payload).exclude;
   if (Array.isArray(given) && given.length > RECOMMEND_LIMITS.exclude)
     throw new InvalidInputError('exclude', `${given.length} items`, `at most ${RECOMMEND_LIMITS.exclude}`);

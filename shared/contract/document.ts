@@ -14,8 +14,8 @@ import { recommendRequest, searchRequest, similarRequest } from './catalogue-req
 import { personalizeRequest } from './personalize-request.ts';
 
 /**
- * Version of what clients may rely on; see docs/reference/contract.md. The second number rises with what is added, the first with what
- * breaks a client.
+ * Version of the contract with clients; see docs/reference/contract.md. The second number rises
+ * with additions, the first with changes that break a client.
  */
 export const CONTRACT_VERSION = '1.0.0';
 
@@ -23,12 +23,15 @@ type JsonSchema = z.core.JSONSchema.BaseSchema;
 
 const JSON_MODE = { io: 'input', unrepresentable: 'any' } as const;
 
-/** JSON Schema of a feedback event, as it goes to the queue. */
+/** JSON Schema of a feedback event in the queue. */
 export function eventJsonSchema(): JsonSchema {
   return { title: 'FeedbackEvent', version: CONTRACT_VERSION, ...z.toJSONSchema(eventSchema, JSON_MODE) };
 }
 
-/** OpenAPI 3.1 of the read function's URL. Invoke takes the same requests and gives the same answers. */
+/**
+ * OpenAPI 3.1 of the read function's URL. Invoke takes the same requests and gives the same
+ * answers.
+ */
 export function openApiDocument() {
   return {
     openapi: '3.1.0',
@@ -86,7 +89,7 @@ const anyOf = (all: readonly z.ZodType[]) => ({ anyOf: all.map(ref) });
 const ref = (schema: z.ZodType) => ({ $ref: uri(z.globalRegistry.get(schema)?.id ?? '') });
 const uri = (id: string) => `#/components/schemas/${id}`;
 
-/** Every schema that has an id, and the filter, which no Zod schema describes. */
+/** Every schema with an id, and the filter, which has no Zod schema. */
 function schemas(): Record<string, JsonSchema> {
   const { schemas: named } = z.toJSONSchema(z.globalRegistry, { ...JSON_MODE, uri });
   const all = Object.entries(named).map(([id, { $schema: _, $id: __, ...schema }]) => [id, schema]);

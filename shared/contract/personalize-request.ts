@@ -9,7 +9,10 @@ import { idSchema as id } from '../validation/id.ts';
 export interface PersonalizeRequest {
   readonly userId: string;
   readonly candidates: readonly Candidate[];
-  /** `scores`: candidates by falling score. `embeddings`: every candidate's y, in the given order. */
+  /**
+   * `scores`: candidates by descending score. `embeddings`: every candidate's y, in the given
+   * order.
+   */
   readonly answer: 'scores' | 'embeddings';
   /** Whether scores come with their parts. */
   readonly explain: boolean;
@@ -23,7 +26,10 @@ export interface Candidate {
 
 export const PERSONALIZE_LIMITS = { candidates: 500, bodyBytes: 4 * 1024 * 1024 } as const;
 
-/** Only the form: a check of every number by zod would cost seconds and hundreds of MB for a request of 4 MB. */
+/**
+ * Checks the form only: Zod would take seconds and hundreds of MB to check every number of a 4 MB
+ * request.
+ */
 export const embedding = z
   .custom<string | number[]>((value) => typeof value === 'string' || Array.isArray(value), {
     error: 'base64 of little-endian float32, or an array of numbers',
@@ -67,7 +73,10 @@ export const personalizeRequest = z
   )
   .meta({ id: 'PersonalizeRequest', description: 'Scores or embeddings of candidates for a user.' });
 
-/** Lambda refuses answers of more than 6 MiB (6,291,556 bytes); the rest is for what surrounds the items. */
+/**
+ * Lambda refuses answers of more than 6 MiB (6,291,556 bytes); the rest is for what surrounds the
+ * items.
+ */
 const ANSWER_BYTES = 6_200_000;
 /** An item's index, id (128 characters, each escaped at worst) and field names in JSON. */
 const ITEM_BYTES = 900;

@@ -4,7 +4,9 @@ import { userKey } from '../config/user-key.ts';
 import { CorruptObjectError } from '../errors.ts';
 import { fisherOf, loraOf, sizeBytesOf, stateOf, type UserLoRAAdapter } from './adapter.ts';
 
-/** What an adapter of the engine has beyond one of the store; kept in the object's annotations. */
+/**
+ * Fields of the engine's adapter that the store's adapter lacks, kept in the object's annotations.
+ */
 const annotation = z.strictObject({
   userId: z.string(),
   scalingFactor: z.number().positive(),
@@ -19,7 +21,7 @@ const annotation = z.strictObject({
 const NAME = 'engine';
 const NO_EVENTS = new BigUint64Array(0);
 
-/** The adapter as an object of the adapter store: a safetensors file with a checksum over all of it. */
+/** The adapter as an object of the adapter store: a safetensors file with a checksum. */
 export function encodeUserAdapter(adapter: UserLoRAAdapter): Uint8Array {
   const { basis, b, offset } = loraOf(adapter);
   const { metadata, stored } = adapter;
@@ -53,8 +55,8 @@ export function encodeUserAdapter(adapter: UserLoRAAdapter): Uint8Array {
 }
 
 /**
- * Reads what {@link encodeUserAdapter} wrote, or an object of the adapter store. That names its user by the hash only, which then
- * stands for the user id.
+ * Reads the result of {@link encodeUserAdapter}, or an object of the adapter store, whose user key
+ * then replaces the user id.
  * @throws CorruptObjectError
  */
 export function decodeUserAdapter(bytes: Uint8Array): UserLoRAAdapter {

@@ -5,30 +5,33 @@ import type { LoraAdapter } from '../lora/forward.ts';
 import type { LearnerState } from '../lora/learner.ts';
 import { type SgdState, sgdStateFrom } from '../lora/sgd.ts';
 
-/** A user's adapter, y = x + (scalingFactor/rank)·B·A·x, and what it learns on from. A value: the engine never changes one. */
+/**
+ * A user's adapter, y = x + (scalingFactor/rank)·B·A·x, with its learned state. The engine never
+ * changes one in place.
+ */
 export interface UserLoRAAdapter {
   userId: string;
   /** r, 1 to 64. */
   rank: number;
   /** A, r×d, row-major. */
   matrixA: Float32Array;
-  /** B, d×r, row-major; zeros for a user of whom nothing is known. */
+  /** B, d×r, row-major; zeros for a user without feedback. */
   matrixB: Float32Array;
   scalingFactor: number;
   /** d, 16 to 4096. */
   embeddingDim: number;
-  /** 1 for a new adapter, and one more with every update. */
+  /** 1 for a new adapter, plus one per update. */
   version: number;
   createdAt: Date;
   updatedAt: Date;
   /** Diagonal Fisher information of A, then of B; only of the learner 'sgd' with EWC. */
   fisherInformation?: Float32Array | undefined;
   metadata: AdapterMetadata;
-  /** How much better or worse the user finds everything, in units of reward. Default 0. */
+  /** How much higher or lower the user rates everything, in units of reward. Default 0. */
   offset?: number;
-  /** What the learner knows. Without it, updates go on from the matrices by the learner 'sgd'. */
+  /** The learned state. Without it, updates continue from the matrices with the learner 'sgd'. */
   state?: LearnerState;
-  /** What an object of the adapter store holds besides; kept so that it can be written back. */
+  /** Other fields of an object of the adapter store, kept so that it can be written back. */
   stored?: Pick<
     StoredAdapter,
     'userKey' | 'embeddingModel' | 'skillsVersion' | 'recentEvents' | 'lastEpisode'
@@ -38,7 +41,10 @@ export interface UserLoRAAdapter {
 export interface AdapterMetadata {
   /** Feedbacks learned from. */
   totalSamples: number;
-  /** Running mean (0.9 of the old, 0.1 of the new) of the mean loss of each update's feedback after the step; see `lossOf`. */
+  /**
+   * Running mean (0.9 of the old, 0.1 of the new) of each update's mean loss after the step; see
+   * `lossOf`.
+   */
   avgLoss: number;
   /** Learning rate of the last update. The learner 'bayesian' has none and ignores it. */
   learningRate: number;
@@ -51,7 +57,7 @@ export interface AdapterMetadata {
   };
 }
 
-/** The adapter as the mathematics take it. */
+/** The adapter for the functions of `shared/lora`. */
 export function loraOf(adapter: UserLoRAAdapter): LoraAdapter & { readonly basis: DownProjection } {
   const { embeddingDim, rank, scalingFactor, matrixA, matrixB, offset = 0 } = adapter;
   if (matrixA.length !== rank * embeddingDim || matrixB.length !== matrixA.length) {
@@ -64,7 +70,10 @@ export function loraOf(adapter: UserLoRAAdapter): LoraAdapter & { readonly basis
   return { basis: { embeddingDim, rank, scale: scalingFactor / rank, a: matrixA }, b: matrixB, offset };
 }
 
-/** What to learn on from: the adapter's state, or for one without (merged, made by hand) its matrices. */
+/**
+ * The state to continue learning from: the adapter's, or one made from its matrices when it has
+ * none (merged, made by hand).
+ */
 export function stateOf(adapter: UserLoRAAdapter): LearnerState {
   if (adapter.state !== undefined) return adapter.state;
   const { basis, b } = loraOf(adapter);

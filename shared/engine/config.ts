@@ -5,7 +5,7 @@ import { SGD_HYPERPARAMETERS } from '../lora/sgd.ts';
 import type { ReasoningBankInstance } from '../reasoning-bank/bank.ts';
 import type { BankConnectionOptions } from '../reasoning-bank/bank-connection.ts';
 
-/** What an engine is told; all of it has defaults. */
+/** Configuration of an engine; everything has a default. */
 export interface LoRAConfig {
   /** r, 1 to 64. Default 4. */
   rank?: number;
@@ -13,31 +13,37 @@ export interface LoRAConfig {
   embeddingDim?: number;
   /** α of LoRA: an adapter adds (scalingFactor/rank)·B·A·x. Default 1. */
   scalingFactor?: number;
-  /** 'bayesian' needs no learning rate and takes rank × embeddingDim up to 16,384. Default 'bayesian'. */
+  /**
+   * 'bayesian' needs no learning rate and supports rank × embeddingDim up to 16,384. Default
+   * 'bayesian'.
+   */
   learner?: LearnerName;
   /** Learning rate of 'sgd', 1e-6 to 10. Default 1. */
   learningRate?: number;
-  /** Whether 'sgd' consolidates weights elastically. Default true. */
+  /** Whether 'sgd' uses elastic weight consolidation. Default true. */
   useEWC?: boolean;
-  /** Strength of that, 0 to 1e6. Default 0.5. */
+  /** Strength of elastic weight consolidation, 0 to 1e6. Default 0.5. */
   ewcLambda?: number;
   /** Largest norm of a gradient of 'sgd', 1e-3 to 100. Default 1. */
   gradientClipThreshold?: number;
   /** Prior variance of 'bayesian' in units of the noise variance, 0.01 to 1000. Default 10. */
   priorVariance?: number;
-  /** Mean reward of all users, 0 to 1: what is expected of a user of whom nothing is known. Default 0.5. */
+  /** Mean reward of all users, 0 to 1: the prediction for a user without feedback. Default 0.5. */
   meanReward?: number;
-  /** What all adapters share. Default: made of `catalogue`, else random; for 'sgd' without a catalogue none. */
+  /**
+   * The basis of all adapters. Default: computed from `catalogue`, otherwise random; for 'sgd'
+   * without a catalogue none.
+   */
   basis?: Basis;
-  /** Embeddings of items, to make the basis of. A basis made of them learns more than a random one. */
+  /** Embeddings of items to compute the basis from. Such a basis learns more than a random one. */
   catalogue?: readonly Float32Array[];
   /** Of every random choice. Default 'attune'. */
   seed?: number | string;
   /** Any object with the four methods. Can be connected later. */
   reasoningBank?: ReasoningBankInstance | undefined;
-  /** Whether answers of the bank are kept for five minutes. Default true. */
+  /** Whether to cache answers of the bank for five minutes. Default true. */
   enableReasoningBankCache?: boolean;
-  /** Deadlines, circuit breaker and cache of calls to the bank, and who is told when it does not help. */
+  /** Deadlines, circuit breaker and cache of calls to the bank, and a callback for failures. */
   bankConnection?: BankConnectionOptions;
   /** Default: random. */
   sessionId?: string;
@@ -91,7 +97,7 @@ export function resolveConfig(config: LoRAConfig): ResolvedConfig {
   };
 }
 
-/** The hyperparameters that a learner declares, as configured. */
+/** The configured values of a learner's hyperparameters. */
 export function hyperparametersOf(learner: LearnerName, config: ResolvedConfig): Record<string, number> {
   if (learner === 'bayesian') return { priorVariance: config.priorVariance };
   const { learningRate, gradientClipThreshold, useEWC, ewcLambda } = config;

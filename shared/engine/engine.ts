@@ -17,29 +17,32 @@ import { patternOf } from './episode-pattern.ts';
 import { type AdapterFeedback, interactionsOf, lossOf } from './feedback.ts';
 import { mergeUserAdapters } from './merged-adapter.ts';
 
-/** What similar adaptations and advice are asked by: the seed's query. */
+/** Options of the queries for similar adaptations and advice. */
 const QUERY = { k: 5, minReward: 0.7, onlySuccesses: true } as const;
-/** Share of the old value in a running mean. */
+/** Weight of the old value in a running mean. */
 const SMOOTHING = 0.9;
 
-/** What is known of a user before the first feedback. */
+/** What is known about a user before the first feedback. */
 export interface UserPreferences {
-  /** What the user likes, as an embedding of length d: learned from like one item of reward 1. */
+  /**
+   * What the user likes, as an embedding of length d. The adapter learns it as one item of reward
+   * 1.
+   */
   vector?: ArrayLike<number>;
 }
 
 export interface ReasoningBankStats
   extends Pick<BankConnectionStats, 'enabled' | 'breaker' | 'pending' | 'dropped'> {
   sessionId: string;
-  /** Answers of the bank that are kept. */
+  /** Number of cached answers of the bank. */
   cacheSize: number;
-  /** Share of questions that were answered from the cache; 0 before the first. */
+  /** Share of queries answered from the cache; 0 before the first. */
   cacheHitRate: number;
 }
 
 /**
- * Makes, applies and trains LoRA adapters of users over an application's embeddings, without any service; remembers what training
- * was worth in a ReasoningBank, when it is connected to one, and takes its advice.
+ * Creates, applies and trains LoRA adapters of users over an application's embeddings, inside the
+ * process. A connected ReasoningBank records what training achieved, and gives advice.
  */
 export class LoRAPersonalizationEngine {
   readonly #config: ResolvedConfig;
@@ -60,15 +63,15 @@ export class LoRAPersonalizationEngine {
     if (config.reasoningBank !== undefined) this.#bank.connect(config.reasoningBank);
   }
 
-  /** The settings in force, defaults filled in, and the bank that is connected. */
+  /** The current settings with defaults, and the connected bank. */
   getConfig(): Omit<ResolvedConfig, 'now' | 'seed'> & { reasoningBank: ReasoningBankInstance | undefined } {
     const { now: _now, seed: _seed, ...config } = this.#config;
     return { ...config, reasoningBank: this.#bank.bank };
   }
 
   /**
-   * An adapter of version 1 that changes nothing yet: B is zero.
-   * @param preferences when given, the adapter has learned that the user likes what lies there
+   * A new adapter of version 1 that changes nothing yet: B is zero.
+   * @param preferences trains the adapter on what the user likes
    * @throws InvalidInputError
    */
   createAdapter(userId: string, preferences?: UserPreferences): UserLoRAAdapter {
@@ -103,16 +106,19 @@ export class LoRAPersonalizationEngine {
     return forward(loraOf(adapter), embedding);
   }
 
-  /** `computeLoRAForward` of many embeddings, faster than one by one. The results share one buffer. */
+  /**
+   * `computeLoRAForward` of many embeddings, faster than one by one. The results share one buffer.
+   */
   batchComputeLoRAForward(embeddings: readonly Float32Array[], adapter: UserLoRAAdapter): Float32Array[] {
     return batchForward(loraOf(adapter), embeddings);
   }
 
   /**
-   * The adapter with the feedback learned: a new one, version + 1. Every five interactions of one call are one step. A bank in trouble costs its
-   * advice, never the update.
-   * @param feedback none gives back the same adapter
-   * @throws InvalidInputError when feedback is malformed, or belongs to another dimension or basis; nothing is changed then
+   * A new adapter, version + 1, that has learned the feedback. Every five interactions of one call
+   * are one step. A failing bank costs its advice, never the update.
+   * @param feedback without any, the same adapter is returned
+   * @throws InvalidInputError when feedback is malformed, or belongs to another dimension or basis;
+   * nothing is changed then
    */
   async updateAdapter(
     adapter: UserLoRAAdapter,
@@ -153,7 +159,7 @@ export class LoRAPersonalizationEngine {
       }),
     };
     if (this.#bank.bank !== undefined) {
-      // Without an adapter, the user's mean is what would be expected.
+      // Without an adapter, the prediction is the user's mean.
       const userMean = predictions[0]?.predictedByUserMean ?? meanReward;
       await this.#bank.store(
         patternOf({
@@ -175,7 +181,7 @@ export class LoRAPersonalizationEngine {
     return updated;
   }
 
-  /** The adapter as bytes: a safetensors file with a checksum, as the adapter store keeps it. */
+  /** The adapter as bytes: a safetensors file with a checksum, as in the adapter store. */
   serializeAdapter(adapter: UserLoRAAdapter): Uint8Array {
     return encodeUserAdapter(adapter);
   }
@@ -189,8 +195,8 @@ export class LoRAPersonalizationEngine {
   }
 
   /**
-   * The adapter that is nearest to the weighted mean of the adapters' functions; user 'merged', version 1. It is updated by the
-   * learner 'sgd', starting from its matrices.
+   * The adapter nearest to the weighted mean of the adapters' functions; user 'merged', version 1.
+   * Updates continue with the learner 'sgd' from its matrices.
    * @param weights one per adapter, none negative; default: all equal
    * @throws InvalidInputError
    */
@@ -200,14 +206,14 @@ export class LoRAPersonalizationEngine {
   }
 
   /**
-   * Connects to a bank, in place of the one before, also while updates are under way.
+   * Connects to a bank instead of the one before, also during updates.
    * @throws InvalidInputError when it lacks one of the four methods
    */
   connectReasoningBank(bank: ReasoningBankInstance): void {
     this.#bank.connect(bank);
   }
 
-  /** Goes on without a bank, and forgets what the one before answered. */
+  /** Disconnects the bank and drops its cached answers. */
   disconnectReasoningBank(): void {
     this.#bank.disconnect();
   }
@@ -234,12 +240,13 @@ export class LoRAPersonalizationEngine {
   }
 
   /**
-   * Lets the bank make skills of what it remembers: `autoConsolidate(minUses, minSuccessRate, lookbackDays)`.
-   * @param minSuccessRate share of a skill's episodes that succeeded. Default 0.85
-   * @param minUses episodes that a skill needs. Default 5
+   * Lets the bank extract skills from its episodes: `autoConsolidate(minUses, minSuccessRate,
+   * lookbackDays)`.
+   * @param minSuccessRate least share of a skill's episodes that succeeded. Default 0.85
+   * @param minUses least episodes of a skill. Default 5
    * @param lookbackDays Default 30
    * @returns null without a bank
-   * @throws whatever the bank throws; UnavailableError when it does not say what it did
+   * @throws whatever the bank throws; UnavailableError when its answer has no `skillsCreated`
    */
   async consolidateAdaptationPatterns(
     minSuccessRate = 0.85,
@@ -256,9 +263,9 @@ export class LoRAPersonalizationEngine {
   }
 
   /**
-   * How the bank remembers adaptations like the user's; malformed patterns are left out one by one.
-   * @param topK at most so many. Default 5
-   * @returns null without a bank; numbers that a pattern does not tell are null
+   * Adaptations similar to the user's, from the bank. Malformed patterns are skipped one by one.
+   * @param topK most adaptations. Default 5
+   * @returns null without a bank; numbers that a pattern lacks are null
    * @throws InvalidInputError
    */
   async getSimilarAdaptations(userId: string, topK = 5): Promise<SimilarAdaptation[] | null> {
@@ -269,7 +276,10 @@ export class LoRAPersonalizationEngine {
     return patterns?.flatMap((pattern) => similarAdaptation(pattern) ?? []).slice(0, topK) ?? null;
   }
 
-  /** The configured hyperparameters, changed by the hints of the bank. `hinted`: whether a hint changed anything. */
+  /**
+   * The configured hyperparameters, changed by the hints of the bank. `hinted`: whether a hint
+   * changed anything.
+   */
   async #advisedHyperparameters(
     { rank, embeddingDim, metadata }: UserLoRAAdapter,
     { learner }: LearnerState,
@@ -316,7 +326,7 @@ export class LoRAPersonalizationEngine {
   ): UserLoRAAdapter {
     const { basis, b, offset } = learnerOf(state.learner).solve(state, model);
     const { avgInferenceMs, ...metadata } = rest.metadata;
-    // With a basis in force, or of the learner 'sgd', an adapter always has an A.
+    // With a basis, or with the learner 'sgd', an adapter always has an A.
     const { rank, embeddingDim, a } = basis!;
     const matrices = { matrixA: a, matrixB: b };
     return {

@@ -13,17 +13,23 @@ export interface UpdateReport {
   readonly after: UserLoRAAdapter;
   readonly batchSize: number;
   readonly hyperparameters: Readonly<Record<string, number>>;
-  /** Whether the bank's advice moved a hyperparameter. */
+  /** Whether the bank's advice changed a hyperparameter. */
   readonly hinted: boolean;
   readonly predictions: readonly PredictedReward[];
-  /** Mean losses of the update's feedback: before the step without and with the adapter, and after it. */
+  /**
+   * Mean losses of the update's feedback: before the step without and with the adapter, and after
+   * it.
+   */
   readonly lossWithoutAdapter: number;
   readonly lossBefore: number;
   readonly lossAfter: number;
   readonly latencyMs: number;
 }
 
-/** The update as the ReasoningBank remembers it. Its outcome is measured before the step: what earlier steps were worth. */
+/**
+ * The update as a pattern for the ReasoningBank. Its outcome is measured before the step, so it
+ * shows what earlier steps achieved.
+ */
 export function patternOf(report: UpdateReport): NewPattern {
   const { before, after, learner, batchSize, predictions, lossBefore, lossAfter, lossWithoutAdapter } =
     report;

@@ -3,7 +3,7 @@ import { rewardOfWatch } from '../feedback/event.ts';
 import { forward, type LoraAdapter, userPart } from '../lora/forward.ts';
 import { checkInteractions, type TrainingInteraction } from '../lora/training.ts';
 
-/** What a user did with an item. */
+/** A user's watch signals for an item. */
 export interface WatchEvent {
   /** Share of the item that was watched, 0 to 1. */
   completionRate: number;
@@ -13,11 +13,11 @@ export interface WatchEvent {
   [detail: string]: unknown;
 }
 
-/** One item's feedback, as `updateAdapter` learns from it. */
+/** Feedback on one item, for `updateAdapter`. */
 export interface AdapterFeedback {
   /** x, length d, of any norm. */
   contentEmbedding: Float32Array;
-  /** Where the user's embedding of the item should be; takes the place of the reward. */
+  /** Target of the user's embedding of the item, instead of a reward. */
   targetEmbedding?: Float32Array | undefined;
   /** 0 to 1. */
   reward: number;
@@ -26,9 +26,10 @@ export interface AdapterFeedback {
 }
 
 /**
- * Feedback with the reward of a watch event, min(1, 0.5·completionRate + 0.3·rating/5 + 0.2·isRewatch).
+ * Feedback with the reward of a watch event, min(1, 0.5·completionRate + 0.3·rating/5 +
+ * 0.2·isRewatch).
  * @param contentEmbedding the item's embedding
- * @param targetEmbedding what the user's embedding of the item should be, when that is known
+ * @param targetEmbedding target of the user's embedding of the item, if known
  * @throws InvalidInputError when completionRate is not in [0, 1] or rating not in [0, 5]
  */
 export function createAdapterFeedback(
@@ -44,9 +45,9 @@ export function createAdapterFeedback(
 }
 
 /**
- * Feedback as learners take it.
+ * Feedback for the learners.
  * @param dim length d of the embeddings
- * @throws InvalidInputError naming what is malformed
+ * @throws InvalidInputError naming the malformed field
  */
 export function interactionsOf(feedback: readonly AdapterFeedback[], dim: number): TrainingInteraction[] {
   const interactions = feedback.map(
@@ -62,9 +63,9 @@ export function interactionsOf(feedback: readonly AdapterFeedback[], dim: number
 }
 
 /**
- * Mean loss of an adapter on feedback, without a unit: of a reward (r − r̂)², of a target |y − t|²/|x|². Zero vectors have a loss of
- * their reward only.
- * @param meanReward what is expected of a user without an adapter
+ * Mean loss of an adapter on feedback, without a unit: of a reward (r − r̂)², of a target |y −
+ * t|²/|x|². A zero vector has only the loss of its reward.
+ * @param meanReward prediction for a user without an adapter
  */
 export function lossOf(
   adapter: LoraAdapter | null,

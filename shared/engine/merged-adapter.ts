@@ -1,7 +1,10 @@
 import { mergeLora } from '../lora/merge.ts';
 import { loraOf, sizeBytesOf, type UserLoRAAdapter } from './adapter.ts';
 
-/** The adapter of user 'merged', version 1, whose function is the weighted mean of the adapters'. @throws InvalidInputError */
+/**
+ * The adapter of user 'merged', version 1, whose function is the weighted mean of the adapters'.
+ * @throws InvalidInputError
+ */
 export function mergeUserAdapters(
   adapters: readonly UserLoRAAdapter[],
   weights: readonly number[] | undefined,

@@ -186,7 +186,10 @@ function latentMap(from: Basis, to: Basis): Float64Array[] {
   );
 }
 
-/** Σ|ψ' − Tψ|² over Σ|ψ' − mean|². */
+/**
+ * Settings or environment variables that are missing or out of range. The message names all of
+ * them.
+ */
 function lossOf(map: readonly Float64Array[], pairs: readonly Pair[]): number {
   const mean = map.map((_, i) => pairs.reduce((sum, { wanted }) => sum + wanted[i]!, 0) / pairs.length);
   let residual = 0;

@@ -56,11 +56,13 @@ export async function* modelVersions(
 }
 
 /**
- * Puts an earlier version in force: the basis as it was, the skills under a number that no version has had.
+ * Puts an earlier version in force: the basis as it was, the skills under a number that no version
+ * has had.
  * @param versionId S3's name for the earlier version
  * @param force also part adapters from a basis that they cannot be carried over from
- * @throws NotFoundError when S3 has no such version; CorruptObjectError when it is damaged itself; InvalidInputError when adapters would
- * start anew; ConflictError when somebody else wrote at the same time; UnavailableError
+ * @throws NotFoundError when S3 has no such version; CorruptObjectError when it is damaged itself;
+ * InvalidInputError when adapters would start anew; ConflictError when somebody else wrote at the
+ * same time; UnavailableError
  */
 export async function rollBackModel(
   part: ModelPart,

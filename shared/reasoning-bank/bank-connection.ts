@@ -10,12 +10,12 @@ import { QueryCache, type QueryCacheOptions, type QueryCacheStats } from './quer
 import { type RecalledPattern, readPatterns, recordOf } from './recalled-pattern.ts';
 
 export interface BankConnectionOptions {
-  /** Of the query cache; false for none. */
+  /** Options of the query cache; false for no cache. */
   readonly cache?: QueryCacheOptions | false;
   readonly guard?: CircuitBreakerOptions;
-  /** Patterns kept while no bank takes them, at most; then the oldest go. Default 1000. */
+  /** Most patterns that wait for a bank; then the oldest are dropped. Default 1000. */
   readonly maxPending?: number;
-  /** Told whenever the bank was of no help, so that it does not go unseen. What it throws is ignored. */
+  /** Called whenever the bank failed, so that a failure is visible. Its own errors are ignored. */
   readonly onDegraded?: (degradation: Degradation) => void;
 }
 
@@ -24,11 +24,11 @@ export interface Degradation {
   readonly error: unknown;
 }
 
-/** What a bank knows that bears on an update. */
+/** What a bank knows about an update. */
 export interface Advice {
   readonly patterns: readonly RecalledPattern[];
   readonly recommendation: string;
-  /** Values by hyperparameter; the learner bounds them. */
+  /** Values by hyperparameter; the learner limits them. */
   readonly hints: Readonly<Record<string, number>>;
 }
 
@@ -37,7 +37,7 @@ export interface BankConnectionStats {
   readonly breaker: BreakerState;
   /** Patterns that wait to be stored. */
   readonly pending: number;
-  /** Patterns that were given up because too many waited. */
+  /** Patterns dropped because too many waited. */
   readonly dropped: number;
   readonly cache: QueryCacheStats;
 }
@@ -51,9 +51,9 @@ interface Connected {
 }
 
 /**
- * The way from the engine to whatever ReasoningBank it is connected to, if any. Nothing but connecting to the wrong object throws, and
- * nothing takes longer than the guard's deadlines: a bank in trouble costs its advice, never an update. Once `connect` or `disconnect`
- * returns, no call to the bank before begins.
+ * Connects the engine to any ReasoningBank, or to none. Only connecting to a wrong object throws,
+ * and no call exceeds the guard's deadlines: a failing bank costs its advice, never an update.
+ * After `connect` or `disconnect` returns, no new call goes to the bank before.
  */
 export class BankConnection {
   readonly #cache: QueryCache | undefined;
@@ -82,7 +82,7 @@ export class BankConnection {
   }
 
   /**
-   * Connects to a bank, in place of the one before. What waited to be stored goes to it with the next pattern.
+   * Connects to a bank instead of the one before. Waiting patterns go to it with the next one.
    * @throws InvalidInputError when it lacks one of the four methods
    */
   connect(bank: ReasoningBankInstance): void {
@@ -117,8 +117,8 @@ export class BankConnection {
   }
 
   /**
-   * What the bank knows about a task; nothing when it does not answer.
-   * @param configured what relative recommendations ("reduce learning rate") refer to
+   * The bank's advice on a task; empty when it does not answer.
+   * @param configured reference of relative recommendations ("reduce learning rate")
    */
   async advise(
     query: string,
@@ -142,7 +142,8 @@ export class BankConnection {
   }
 
   /**
-   * The patterns most like a query, straight from the bank; null when there is none, empty when it does not answer.
+   * The patterns most similar to a query, without the cache; null without a bank, empty when it
+   * does not answer.
    */
   async recall(query: string, options: RetrievalOptions): Promise<RecalledPattern[] | null> {
     const connected = this.#connected;
@@ -153,7 +154,7 @@ export class BankConnection {
     return answer === undefined ? [] : readPatterns(answer.value);
   }
 
-  /** Stores a pattern, or keeps it until a bank takes it. Without a bank it is not kept. */
+  /** Stores a pattern, or keeps it until a bank accepts it. Without a bank it is dropped. */
   async store(pattern: NewPattern): Promise<'stored' | 'pending' | 'no-bank'> {
     const connected = this.#connected;
     if (connected === undefined) return 'no-bank';
@@ -169,7 +170,11 @@ export class BankConnection {
     return 'pending';
   }
 
-  /** Stores what waits, oldest first, until the bank refuses. Happens by itself after a pattern was stored. @returns how many */
+  /**
+   * Stores waiting patterns, oldest first, until the bank refuses one. Runs by itself after each
+   * stored pattern.
+   * @returns the number of stored patterns
+   */
   flush(): Promise<number> {
     this.#flushing ??= this.#flush().finally(() => {
       this.#flushing = undefined;
@@ -177,11 +182,11 @@ export class BankConnection {
     return this.#flushing;
   }
 
-  /** What `autoConsolidate` answered; null without a bank, or when it does not answer. */
+  /** The answer of `autoConsolidate`; null without a bank, or when it does not answer. */
   async consolidate(minUses: number, minSuccessRate: number, lookbackDays: number): Promise<unknown> {
     const connected = this.#connected;
     if (connected === undefined) return null;
-    // Not guarded: it is asked for by name, is no part of an update, and may take its time.
+    // Not guarded, because it is called explicitly, outside an update, and may take long.
     try {
       return await connected.bank.autoConsolidate(minUses, minSuccessRate, lookbackDays);
     } catch (error) {
@@ -242,7 +247,7 @@ export class BankConnection {
     try {
       this.#onDegraded(degradation);
     } catch {
-      // Whoever listens must not make things worse.
+      // A failing listener must not fail the update.
     }
   }
 }
@@ -253,7 +258,7 @@ interface Answer {
   readonly typedHints: Readonly<Record<string, number>> | undefined;
 }
 
-/** One of the two questions failed: worth using, not worth keeping. */
+/** One of the two queries failed: the answer is used, but not cached. */
 class PartialAnswer extends Error {
   readonly answer: Answer;
 
@@ -263,7 +268,7 @@ class PartialAnswer extends Error {
   }
 }
 
-/** Typed hints, as Attune's bank gives them; undefined when there is no such list. */
+/** Typed hints, as Attune's bank gives them; undefined when there are none. */
 function readHints(hints: unknown): Record<string, number> | undefined {
   if (!Array.isArray(hints)) return undefined;
   const read: Record<string, number> = {};

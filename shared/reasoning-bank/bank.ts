@@ -3,35 +3,37 @@ import type { ArmEffect, Hint, PriorSummary, Skill } from '../episodes/cell-stra
 import type { Outcome } from '../episodes/episode.ts';
 
 /**
- * The memory of training episodes, by its contract. `StoredReasoningBank` is Attune's own; the engine takes any object with the
- * four methods of {@link ReasoningBankInstance}.
+ * The contract of the memory of training episodes. `StoredReasoningBank` is Attune's own
+ * implementation; the engine accepts any object with the four methods of {@link
+ * ReasoningBankInstance}.
  */
 export interface ReasoningBank extends ReasoningBankInstance {
   /**
-   * Remembers a pattern. One that names its user and version is remembered once, however often it is stored.
+   * Stores a pattern. A pattern with user and version is stored once, however often it is given.
    * @returns the pattern's id
    * @throws InvalidInputError naming the field; UnavailableError
    */
   storePattern(pattern: NewPattern): Promise<string>;
 
   /**
-   * The patterns most similar to a query: exact among a bounded number of the newest, filters applied before ranking.
-   * @param query a context, or text: that of a task, or free
+   * The patterns most similar to a query: exact among a bounded number of the newest, filtered
+   * before ranking.
+   * @param query a context, or text: a task, or free
    * @throws InvalidInputError naming the option; UnavailableError
    */
   retrievePatterns(query: string | AdaptationContext, options?: RetrievalOptions): Promise<Pattern[]>;
 
   /**
-   * What the bank recommends for a task, and on what evidence.
+   * The recommendation of the bank for a task, with its evidence.
    * @throws InvalidInputError, UnavailableError
    */
   learnStrategy(task: string | AdaptationContext): Promise<Strategy>;
 
   /**
-   * Makes skills of what was stored.
-   * @param minUses episodes that a skill needs, default 5
-   * @param minSuccessRate share of them that succeeded, from 0 to 1, default 0.85
-   * @param lookbackDays how far back to look, default 30
+   * Extracts skills from stored patterns.
+   * @param minUses least episodes of a skill, default 5
+   * @param minSuccessRate least share of them that succeeded, from 0 to 1, default 0.85
+   * @param lookbackDays age of the oldest episodes to read, default 30
    * @throws InvalidInputError, UnavailableError
    */
   autoConsolidate(
@@ -44,14 +46,14 @@ export interface ReasoningBank extends ReasoningBankInstance {
   stats(): Promise<BankStats>;
 
   /**
-   * Removes all episodes of a user, and nothing else; again, it finds none.
-   * @returns how many there were
+   * Removes all episodes of a user, and nothing else; a repeated call removes nothing more.
+   * @returns the number of removed episodes
    * @throws InvalidInputError, UnavailableError
    */
   forgetUser(userId: string): Promise<number>;
 }
 
-/** What the engine needs of a bank. What other people's banks answer is checked before it is used. */
+/** What the engine needs of a bank. It checks the answers of any bank before it uses them. */
 export interface ReasoningBankInstance {
   storePattern(pattern: NewPattern): Promise<unknown>;
   retrievePatterns(query: string, options?: RetrievalOptions): Promise<unknown>;
@@ -59,11 +61,11 @@ export interface ReasoningBankInstance {
   autoConsolidate(minUses: number, minSuccessRate: number, lookbackDays: number): Promise<unknown>;
 }
 
-/** A training episode as it is told to the bank. */
+/** A training episode to store in the bank. */
 export interface NewPattern {
   /** Who tells: 1 to 128 characters. */
   readonly sessionId: string;
-  /** What was done, such as `lora_adaptation_user_{id}_rank_{r}_samples_{n}`: 1 to 1024 characters. */
+  /** The task, such as `lora_adaptation_user_{id}_rank_{r}_samples_{n}`: 1 to 1024 characters. */
   readonly task: string;
   /** Texts of at most 4096 bytes each. */
   readonly input?: string;
@@ -74,13 +76,13 @@ export interface NewPattern {
   readonly reward: number;
   readonly latencyMs?: number;
   readonly tokensUsed?: number;
-  /** Whose adapter; read from the task when it is left out there. */
+  /** The user of the adapter; read from the task when absent. */
   readonly userId?: string;
-  /** Version of the adapter that the episode made; with the user, the episode's identity. */
+  /** Version of the adapter after the episode; together with the user it identifies the episode. */
   readonly version?: number;
-  /** What makes episodes comparable; what is left out is read from the task. */
+  /** What makes episodes comparable; missing fields are read from the task. */
   readonly context?: AdaptationContext;
-  /** The numbers that the learner was steered by. At most 16. */
+  /** The hyperparameters of the learner. At most 16. */
   readonly hyperparameters?: Readonly<Record<string, number>>;
   readonly outcome?: Outcome;
 }
@@ -97,11 +99,11 @@ export interface Pattern {
   readonly reward: number;
   readonly latencyMs: number;
   readonly tokensUsed: number;
-  /** Likeness to the query, from 0 to 1. */
+  /** Similarity to the query, from 0 to 1. */
   readonly similarity: number;
-  /** SHA-256 of the user id, hex; of the session where no user is known. */
+  /** SHA-256 of the user id, hex; of the session id when the user is unknown. */
   readonly userKey: string;
-  /** 0 when the pattern did not name one. */
+  /** 0 when the pattern has no version. */
   readonly version: number;
   /** Epoch milliseconds. */
   readonly committedAt: number;
@@ -111,7 +113,7 @@ export interface Pattern {
 }
 
 export interface RetrievalOptions {
-  /** How many, from 1 to 10,000. Default 5. */
+  /** Number of patterns, from 1 to 10,000. Default 5. */
   readonly k?: number;
   /** Lowest reward, from 0 to 1. Default 0. */
   readonly minReward?: number;
@@ -121,19 +123,22 @@ export interface RetrievalOptions {
 
 /** What the bank recommends for a task. */
 export interface Strategy {
-  /** Only what the evidence supports; empty when the configured values are as good as any. */
+  /** Only what the evidence supports; empty when the configured values should stay. */
   readonly hints: readonly Hint[];
   /** n/(n + 20) for n distinct users behind the recommendation; 0 without any. */
   readonly confidence: number;
   /** The most similar episodes, successes and failures. */
   readonly patterns: readonly Pattern[];
-  /** Every value that a hyperparameter was tried at, against the default. */
+  /** Every tried value of a hyperparameter, against the default. */
   readonly causality: readonly ArmEffect[];
   /** For humans; {@link parseHints} reads the same numbers from it. */
   readonly recommendation: string;
-  /** What consolidation made of the task's cell. */
+  /** The skills of the task's cell. */
   readonly skills: readonly Skill[];
-  /** What new users of the cell start from; null before the first consolidation, and in banks that make no prior. */
+  /**
+   * The prior of new users of the cell; null before the first consolidation, and in banks without
+   * priors.
+   */
   readonly prior: PriorSummary | null;
 }
 
@@ -145,7 +150,10 @@ export interface ConsolidationSummary {
 }
 
 export interface BankStats {
-  /** Episodes in the bank, expired ones left out. At least so many when `complete` is false: counting is bounded, too. */
+  /**
+   * Number of unexpired episodes. A lower bound when `complete` is false, because counting is
+   * bounded.
+   */
   readonly episodes: number;
   readonly complete: boolean;
   /** Of the newest episodes of all cells. */

@@ -4,7 +4,7 @@ import { parseInput } from '../validation/faults.ts';
 import { idSchema } from '../validation/id.ts';
 import type { NewPattern, RetrievalOptions } from './bank.ts';
 
-/** Texts of a pattern are at most so many bytes each, so that no item comes near what DynamoDB takes. */
+/** Most bytes of each text of a pattern, so that items stay far below DynamoDB's limit. */
 const MAX_TEXT_BYTES = 4096;
 const MAX_HYPERPARAMETERS = 16;
 
@@ -23,7 +23,7 @@ const integer = (minimum: number, maximum: number) => {
 
 const name = (maximum: number) => {
   const error = `1 to ${maximum} characters`;
-  // Not min and max: those look at the length of whatever has one, be it a string or not.
+  // Not min and max, because they accept anything with a length, not only strings.
   const fits = ({ length }: string) => length >= 1 && length <= maximum;
   return z.string({ error }).refine(fits, { error, abort: true });
 };
@@ -57,7 +57,7 @@ const outcome = z.strictObject({
   lossOfWarmStart: anyPositive,
 });
 
-// Fields that only other banks know are left out, not refused: a pattern is made for any bank.
+// Ignores fields of other banks instead of refusing them, because patterns are made for any bank.
 const pattern = z.object({
   sessionId: name(128),
   task: name(1024),
@@ -124,7 +124,10 @@ export function parseConsolidation(input: {
   return parseInput(consolidation, input);
 }
 
-/** Drops fields that are undefined: zod types a missing field as undefined, the types here as absent. */
+/**
+ * Drops fields that are undefined: zod types a missing field as undefined, the types here as
+ * absent.
+ */
 function defined<T extends object, U extends T>(value: T): U {
   const fields = Object.entries(value).filter(([, field]) => field !== undefined);
   return Object.fromEntries(

@@ -4,10 +4,10 @@ import { cellOf, type Episode, type Outcome } from '../episodes/episode.ts';
 import { verdictOf } from '../episodes/outcome.ts';
 import type { NewPattern, Pattern } from './bank.ts';
 
-/** What a context leaves unsaid, so that it belongs to a cell. */
+/** Defaults for a context's missing fields, so that it belongs to a cell. */
 export type CellDefaults = Required<Pick<AdaptationContext, 'learner' | 'rank' | 'embeddingDim'>>;
 
-/** The cell of patterns that say nothing of an adapter. */
+/** The cell of patterns about no adapter. */
 export const TEXT_CELL = 'text';
 
 const NO_OUTCOME: Outcome = { rewards: 0, meanReward: 0, loss: 0, lossWithoutAdapter: 0, lossOfWarmStart: 0 };
@@ -23,7 +23,9 @@ export function cellOfContext(context: AdaptationContext, defaults: CellDefaults
   });
 }
 
-/** @param id identifies the episode if it names no user and version. `now` is in epoch milliseconds. */
+/**
+ * @param id identifies the episode when it has no user and version. `now` is in epoch milliseconds.
+ */
 export function episodeOf(
   pattern: NewPattern,
   { id, now, defaults }: { id: string; now: number; defaults: CellDefaults },
@@ -31,7 +33,7 @@ export function episodeOf(
   const context = { ...contextOf(pattern.task), ...pattern.context };
   const userId = pattern.userId ?? userOfTask(pattern.task);
   const version = userId === undefined ? 0 : (pattern.version ?? 0);
-  // No user id holds a control character, so that no session is taken for a user.
+  // No user id holds a control character, so a session is never mistaken for a user.
   const owner = userKey(userId ?? `\0${pattern.sessionId}`);
   return {
     userKey: owner,
@@ -63,7 +65,10 @@ export function episodeOf(
   };
 }
 
-/** An episode as the bank returns it; one of the update path is put into words. @param similarity from 0 to 1 */
+/**
+ * An episode as a pattern. Episodes of the update path get a text.
+ * @param similarity from 0 to 1
+ */
 export function patternOf(episode: Episode, similarity: number): Pattern {
   const { userKey, version, cell, committedAt, outcome, report, hyperparameters = {} } = episode;
   const context = contextOfEpisode(episode);
@@ -87,12 +92,12 @@ export function patternOf(episode: Episode, similarity: number): Pattern {
   };
 }
 
-/** The task of an episode, in the words of its reporter or in ours. */
+/** The task of an episode, as reported or generated. */
 export function taskOfEpisode({ report, userKey, cell, context }: Episode): string {
   return report?.task ?? taskOf(userKey, contextOfCell(cell).rank ?? 0, context.samplesSeen);
 }
 
-/** What is known of an episode's context; of one of the update path, all. */
+/** The context of an episode, as far as known; complete for the update path. */
 export function contextOfEpisode({ report, cell, context, outcome }: Episode): AdaptationContext {
   if (report !== undefined) {
     const loss = outcome.rewards === 0 ? {} : { loss: outcome.loss };
@@ -106,7 +111,7 @@ export function contextOfEpisode({ report, cell, context, outcome }: Episode): A
   };
 }
 
-/** The inverse of {@link cellOf}; nothing for the cell of plain text. */
+/** The inverse of {@link cellOf}; empty for the cell of plain text. */
 function contextOfCell(cell: string): AdaptationContext {
   const [, learner, rank, embeddingDim] = /^([a-z]+)-r(\d+)-d(\d+)$/.exec(cell) ?? [];
   if (learner === undefined) return {};

@@ -1,7 +1,7 @@
 export interface QueryCacheOptions {
-  /** Answers kept at most; the one not asked for longest goes first. Default 50. */
+  /** Most cached answers; then the least recently used is dropped. Default 50. */
   readonly capacity?: number;
-  /** Milliseconds that an answer is good for. Default 5 minutes. */
+  /** Milliseconds for which an answer is valid. Default 5 minutes. */
   readonly timeToLiveMs?: number;
   /** Epoch milliseconds. */
   readonly now?: () => number;
@@ -11,7 +11,7 @@ export interface QueryCacheStats {
   readonly size: number;
   readonly hits: number;
   readonly misses: number;
-  /** hits / (hits + misses); 0 before the first question. */
+  /** hits / (hits + misses); 0 before the first query. */
   readonly hitRate: number;
 }
 
@@ -21,8 +21,9 @@ interface Entry {
 }
 
 /**
- * Answers of ReasoningBanks, least recently used first to go. An answer belongs to the bank that gave it and to the full query; an
- * empty answer is an answer. Who asks what is just being asked shares that request, and counts as a hit. Failures are not kept.
+ * A least-recently-used cache of answers of ReasoningBanks. The key is the bank and the full query;
+ * an empty answer is an answer. Concurrent equal queries share one request and count as hits.
+ * Failures are not cached.
  */
 export class QueryCache {
   readonly #capacity: number;
@@ -44,8 +45,8 @@ export class QueryCache {
   }
 
   /**
-   * The answer to a query, from the cache or asked for.
-   * @param bank whose answer it is
+   * The cached answer to a query, or a new one.
+   * @param bank the bank to ask
    * @param query everything that the answer depends on, as JSON can hold it
    */
   async answer<T>(bank: object, query: readonly unknown[], ask: () => Promise<T>): Promise<T> {
@@ -68,7 +69,7 @@ export class QueryCache {
     return request;
   }
 
-  /** Forgets all answers, also those still under way. Counts go on. */
+  /** Drops all answers, and those of pending requests. Counts stay. */
   clear(): void {
     this.#generation += 1;
     this.#answers.clear();

@@ -1,6 +1,6 @@
 import { contextOf, userOfTask } from '../episodes/adaptation-context.ts';
 
-/** A pattern as far as a bank, perhaps somebody else's, told it in a form that can be used. */
+/** The usable part of a pattern from any bank. */
 export interface RecalledPattern {
   readonly task: string;
   readonly success: boolean;
@@ -8,9 +8,9 @@ export interface RecalledPattern {
   readonly pattern: Readonly<Record<string, unknown>>;
 }
 
-/** How another adapter was trained, and how well. Numbers that the pattern does not tell are null. */
+/** Training of another adapter, and its success. Numbers that the pattern lacks are null. */
 export interface SimilarAdaptation {
-  /** The user id, or the user key where the bank keeps only that. */
+  /** The user id, or the user key when the bank keeps only that. */
   readonly userId: string;
   readonly rank: number | null;
   readonly avgLoss: number | null;
@@ -18,7 +18,7 @@ export interface SimilarAdaptation {
   readonly learningRate: number | null;
 }
 
-/** The patterns in a bank's answer; what is malformed is left out, one by one. */
+/** The patterns in a bank's answer; malformed ones are skipped one by one. */
 export function readPatterns(answer: unknown): RecalledPattern[] {
   if (!Array.isArray(answer)) return [];
   return answer.flatMap((entry: unknown) => {
@@ -31,8 +31,8 @@ export function readPatterns(answer: unknown): RecalledPattern[] {
 }
 
 /**
- * The adaptation that a pattern speaks of: by its own fields, by its task, or by the JSON of its input and output. Undefined when it
- * names no user.
+ * The adaptation that a pattern describes: from its own fields, its task, or the JSON of its input
+ * and output. Undefined when it names no user.
  */
 export function similarAdaptation({ task, reward, pattern }: RecalledPattern): SimilarAdaptation | undefined {
   const input = parseRecord(pattern.input);
@@ -67,7 +67,10 @@ export function similarAdaptation({ task, reward, pattern }: RecalledPattern): S
   };
 }
 
-/** A copy of an object's own properties; undefined for anything else, and for an object that throws when it is read. */
+/**
+ * A copy of an object's own properties; undefined for anything else, and for an object that throws
+ * when it is read.
+ */
 export function recordOf(value: unknown): Record<string, unknown> | undefined {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
   return attempt(() => ({ ...value }));

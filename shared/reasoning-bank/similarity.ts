@@ -16,8 +16,9 @@ export interface Ranked {
 }
 
 /**
- * The k episodes most similar to a query, exactly. Where both say something of the context, likeness is 1/(1 + distance); otherwise it
- * is the overlap of words, |a ∩ b|/√(|a|·|b|) (Ochiai 1957). Among equals, first those that share more words, then the newer.
+ * The k episodes most similar to a query, exactly. Similarity is 1/(1 + distance) when both have a
+ * context, otherwise the overlap of words, |a ∩ b|/√(|a|·|b|) (Ochiai 1957). Ties go to more shared
+ * words, then to the newer episode.
  */
 export function nearest(episodes: readonly Episode[], query: Query, k: number): Ranked[] {
   return episodes
@@ -46,7 +47,10 @@ export function wordsOf(text: string): Set<string> {
   return new Set(text.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? []);
 }
 
-/** With the task, or with the task and the critique, whichever is more: the very task asked for is the best there can be. */
+/**
+ * With the task, or with task and critique, whichever is larger, so that the exact task scores
+ * highest.
+ */
 function textOverlap(words: ReadonlySet<string>, episode: Episode): number {
   const task = taskOfEpisode(episode);
   const overlap = wordOverlap(words, wordsOf(task));

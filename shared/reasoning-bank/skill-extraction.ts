@@ -17,15 +17,16 @@ export interface SkillExtraction {
   readonly defaults: Readonly<Record<string, number>>;
 }
 
-/** Episodes of one cell that a run reads at most, the oldest first. */
+/** Most episodes of one cell that a run reads, the oldest first. */
 const MAX_EPISODES = 50_000;
-/** Skills that a cell keeps at most, the most used. */
+/** Most skills per cell: the most used. */
 const MAX_SKILLS = 20;
 const DAY_MS = 86_400_000;
 
 /**
- * Makes skills of patterns: for every cell the combinations of hyperparameters that were used often enough and succeeded often enough,
- * and the recommendation that follows. Both replace what stood there, so that running again on the same episodes changes nothing.
+ * Extracts skills from patterns: for every cell the combinations of hyperparameters with enough
+ * uses and successes, and the resulting recommendation. Both replace the earlier ones, so that a
+ * repeated run on the same episodes changes nothing.
  * @throws UnavailableError
  */
 export async function extractSkills(

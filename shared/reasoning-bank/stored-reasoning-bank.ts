@@ -23,11 +23,18 @@ import { nearest, type Query, wordsOf } from './similarity.ts';
 import { extractSkills } from './skill-extraction.ts';
 
 export interface StoredReasoningBankOptions {
-  /** What queries and tasks leave unsaid. Default: learner bayesian, rank 4, embeddingDim 64. */
+  /**
+   * Defaults for missing fields of queries and tasks. Default: learner bayesian, rank 4,
+   * embeddingDim 64.
+   */
   readonly defaults?: Partial<CellDefaults>;
-  /** Configured hyperparameters, against which others are compared; where left out, the most used values. */
+  /**
+   * Configured hyperparameters, the reference of comparisons; the most used values where missing.
+   */
   readonly hyperparameters?: Readonly<Record<string, number>>;
-  /** Does the work of `autoConsolidate` in place of {@link consolidatePatterns}, such as by invoking a function. */
+  /**
+   * Replaces {@link consolidatePatterns} in `autoConsolidate`, for example by invoking a function.
+   */
   readonly consolidate?: (request: {
     readonly minUses: number;
     readonly minSuccessRate: number;
@@ -35,17 +42,17 @@ export interface StoredReasoningBankOptions {
   }) => Promise<ConsolidationSummary>;
   /** Epoch milliseconds. */
   readonly now?: () => number;
-  /** Makes the id of a pattern that names no user and version: unique, without '#'. */
+  /** Creates the id of a pattern without user and version: unique, without '#'. */
   readonly newId?: () => string;
 }
 
-/** Newest episodes of each shard that a query looks at, at least: 512 in all. */
+/** Least newest episodes of each shard that a query reads: 512 in all. */
 const PER_SHARD = 32;
 /** Patterns that a strategy shows. */
 const SHOWN_PATTERNS = 5;
 const MAX_QUERY_LENGTH = 4096;
 
-/** Attune's ReasoningBank, on any {@link BankStore}. What it costs is written down in docs/reasoning-bank.md. */
+/** Attune's ReasoningBank, on any {@link BankStore}. docs/reasoning-bank.md lists its costs. */
 export class StoredReasoningBank implements ReasoningBank {
   readonly #store: BankStore;
   readonly #defaults: CellDefaults;
@@ -153,8 +160,8 @@ export class StoredReasoningBank implements ReasoningBank {
   }
 
   /**
-   * The newest episodes of the query's cell that pass. Too few of them, or a query that names no cell: the newest of all cells, because
-   * something similar is better than nothing.
+   * The newest episodes of the query's cell that pass the filter. With too few of them, or without
+   * a cell, the newest of all cells, because a similar episode is better than none.
    */
   async #candidates(
     { context }: Query,
@@ -182,7 +189,10 @@ export class StoredReasoningBank implements ReasoningBank {
     return cellOfContext(context, this.#defaults);
   }
 
-  /** All cells known, with that of the defaults: the update path stores episodes there without announcing it. */
+  /**
+   * All known cells and the default one, where the update path stores episodes without announcing
+   * the cell.
+   */
   async #cells(): Promise<string[]> {
     const own = cellOfContext(this.#defaults, this.#defaults)!;
     return [...new Set([...(await this.#store.cells()), own])].sort();

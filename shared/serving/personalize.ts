@@ -7,7 +7,7 @@ import { scoreParts } from './score-parts.ts';
 import { type ServingServices, servedUser } from './served-user.ts';
 
 /**
- * Scores candidates for a user, or moves their embeddings to where the user's taste puts them.
+ * Scores candidates for a user, or moves their embeddings by the user's taste.
  * @throws UnavailableError, CorruptObjectError
  */
 export async function personalize(
@@ -19,7 +19,8 @@ export async function personalize(
 
   const scored = ({ itemId, embedding }: Candidate, index: number): ScoredItem => {
     const base = model.choice ? 0 : model.prior.meanReward;
-    // Held out means: as without Attune. All scores are then the same, and candidates stay in the order they came in.
+    // A held-out user is served as without Attune: all scores are equal, and candidates keep their
+    // order.
     const item = source === 'holdout' ? 0 : itemPart(population, itemId);
     const user = userPart(lora, embedding);
     return {

@@ -23,15 +23,16 @@ export interface ServedUser {
   readonly source: Source;
   readonly lora: LoraAdapter;
   readonly shared: SharedLearning;
-  /** As far as it fits the deployment. */
+  /** The stored adapter if it fits the deployment. */
   readonly adapter: StoredAdapter | undefined;
-  /** As it stands in S3, whether it fits or not. */
+  /** The stored adapter, whether it fits or not. */
   readonly stored: StoredAdapter | undefined;
 }
 
 /**
- * What a user is served with now. Whoever answers with an adapter or shows one asks here: what the last update stored is older than
- * the newest skills and basis, and the guard may have stood it down.
+ * What a user is served with now. Everything that answers with an adapter or displays one must use
+ * this, because the stored weights may be older than the current population model and basis, and
+ * the guard may have rejected the adapter.
  * @throws UnavailableError, CorruptObjectError
  */
 export async function servedUser(userId: string, services: ServingServices): Promise<ServedUser> {
@@ -49,7 +50,9 @@ export async function servedUser(userId: string, services: ServingServices): Pro
   return { ...served, shared, adapter, stored: loaded?.adapter };
 }
 
-/** What a user is served with: the own adapter, unless there is none or the guard has found that it does not help. */
+/**
+ * What a user is served with: the own adapter, unless there is none or the guard has rejected it.
+ */
 function servedWith(
   adapter: StoredAdapter | undefined,
   { population, model }: SharedLearning,
@@ -69,7 +72,10 @@ function servedWith(
   return { source: lora.basis === null ? fromOthers.source : 'adapter', lora };
 }
 
-/** The embeddings as they are, and the mean reward of the user, or of all where the user has none. */
+/**
+ * The unchanged embeddings, and the mean reward of the user, or of all users when the user has
+ * none.
+ */
 function baseFor(adapter: StoredAdapter | undefined, { model }: Pick<SharedLearning, 'model'>): LoraAdapter {
   return adapter === undefined
     ? { basis: null, b: new Float32Array(0), offset: 0 }

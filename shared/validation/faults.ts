@@ -13,7 +13,8 @@ export interface Fault {
 }
 
 /**
- * Translates the first issue of a failed parse. All error messages about input come from here and `parseConfiguration`.
+ * Translates the first issue of a failed parse. All error messages about input come from here and
+ * `parseConfiguration`.
  * @param input the value that was parsed
  * @param prefix path of that value; empty when it is the whole input
  */
@@ -111,7 +112,10 @@ function faultsOf(issue: z.core.$ZodIssue, input: unknown, prefix: string): Faul
   return [{ field, found, expected: expectedBy(issue), value, issue }];
 }
 
-/** What a schema expects. A schema without a message of its own has one of Zod, which also says what was found. */
+/**
+ * What a schema expects. A schema without a message of its own has one of Zod, which also says what
+ * was found.
+ */
 function expectedBy(issue: z.core.$ZodIssue): string {
   const { message } = issue;
   const [, expected] = /^(?:Invalid|Too) [^:]*: expected (.*?)(?:, received [^,]*)?$/.exec(message) ?? [];

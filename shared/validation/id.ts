@@ -7,8 +7,8 @@ export const ID_CHARACTERS = 128;
 export const ID_FORM = `1 to ${ID_CHARACTERS} characters without control characters or lone surrogates`;
 
 /**
- * The one rule for ids of users, items, events, requests and embedding models. Lone surrogates have no UTF-8 form, so
- * that different ids with them would have the same hash.
+ * The one rule for ids of users, items, events, requests and embedding models. Lone surrogates have
+ * no UTF-8 form, so that different ids with them would have the same hash.
  */
 export const idSchema = z
   .string({ error: ID_FORM })

@@ -1,9 +1,12 @@
-/** Milliseconds until a request without an answer is given up and tried again, unless its client says otherwise. */
+/**
+ * Milliseconds after which a request without an answer is retried, unless its client has its own
+ * timeout.
+ */
 const REQUEST_TIMEOUT_MS = 5000;
 
 /**
- * What all AWS clients share: 3 attempts in all, and timeouts, so that a call that hangs is tried again well before
- * the function that makes it runs out of time. Without `throwOnRequestTimeout` the SDK only warns.
+ * Options of all AWS clients: 3 attempts in all, and timeouts, so that a hanging call is retried
+ * well before the calling function times out. Without `throwOnRequestTimeout` the SDK only warns.
  *
  * @param requestTimeout milliseconds from sending a request to the head of its response
  */
@@ -15,7 +18,7 @@ export function clientDefaults(requestTimeout = REQUEST_TIMEOUT_MS) {
 }
 
 /**
- * Whether the environment sends a service to an endpoint of its own, by the variables that the SDK reads.
+ * Whether the environment sets an endpoint for a service, by the variables that the SDK reads.
  * @param service as in `AWS_ENDPOINT_URL_<service>`
  */
 export function hasOwnEndpoint(service: 'S3' | 'SQS'): boolean {

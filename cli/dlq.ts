@@ -1,10 +1,11 @@
 import { Command, Option } from 'commander';
+import type { Deployment } from '../shared/client/deployment.ts';
 import { userKey } from '../shared/config/user-key.ts';
 import { InvalidConfigurationError, NotFoundError } from '../shared/errors.ts';
 import type { DeadLetter } from '../shared/feedback/dead-letters.ts';
 import type { QuarantinedMessage } from '../shared/feedback/quarantine.ts';
 import { drainDeadLetters, sendAgain } from '../shared/feedback/redrive.ts';
-import { type Deployment, type DeploymentOptions, onDeployment, withDeployment } from './deployment.ts';
+import { type DeploymentOptions, onDeployment, withDeployment } from './deployment.ts';
 import { EXIT, ExitError, oneLine, told } from './exit.ts';
 import { printJson, printLine, printProblem } from './output.ts';
 

@@ -1,9 +1,10 @@
 import { Command } from 'commander';
 import type { StoredAdapter } from '../shared/adapters/adapter-object.ts';
+import type { Deployment } from '../shared/client/deployment.ts';
 import { userKey } from '../shared/config/user-key.ts';
 import { NotFoundError } from '../shared/errors.ts';
 import { servedUser } from '../shared/serving/served-user.ts';
-import { type Deployment, type DeploymentOptions, onDeployment, withDeployment } from './deployment.ts';
+import { type DeploymentOptions, onDeployment, withDeployment } from './deployment.ts';
 import { printJson, printLine, printProblem } from './output.ts';
 
 /** `attune inspect`: what is known of a user's adapter, without its weights. */
@@ -46,7 +47,7 @@ async function storedAlone(user: string, deployment: Deployment) {
 }
 
 async function serving(user: string, deployment: Deployment) {
-  const { source, stored, adapter, shared } = await servedUser(user, await deployment.serving());
+  const { source, stored, adapter, shared } = await servedUser(user, await deployment.serving(0));
   return {
     adapter: stored,
     served: source,

@@ -1,9 +1,10 @@
 import { Command } from 'commander';
+import { regionOfQueue } from '../shared/client/resources.ts';
 import { OUTPUT } from '../shared/config/names.ts';
 import { InvalidInputError } from '../shared/errors.ts';
 import { printLine } from './output.ts';
 import { POLICIES, type Target, WITHOUT_CALLS } from './policies.ts';
-import { regionOfQueue, stackOutput } from './stack-outputs.ts';
+import { stackOutput } from './stack-outputs.ts';
 
 interface PolicyOptions {
   readonly outputs?: string;

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { Command, InvalidArgumentError } from 'commander';
+import { regionOfQueue } from '../shared/client/resources.ts';
 import { OUTPUT } from '../shared/config/names.ts';
 import { InvalidConfigurationError, shown } from '../shared/errors.ts';
 import type { PublishedInteraction } from '../shared/feedback/coalescing.ts';
@@ -8,7 +9,7 @@ import { EXIT, ExitError, interruption, told } from './exit.ts';
 import { measureLines, readJsonLines } from './json-lines.ts';
 import { createProgress, printJson, printLine, printProblem } from './output.ts';
 import { PublishJournal } from './publish-journal.ts';
-import { knownLearningSettings, regionOfQueue, resourceName } from './stack-outputs.ts';
+import { knownLearningSettings, resourceName } from './stack-outputs.ts';
 
 interface PublishOptions {
   queueUrl?: string;
@@ -112,7 +113,7 @@ async function publish(file: string, options: PublishOptions): Promise<void> {
       signal,
       batchId,
       published: options.resend ? undefined : journal.published,
-      onPublished: (keys) => journal.add(keys),
+      onPublished: ({ keys = [] }) => journal.add(keys),
       onProgress: (reached) => progress.update(reached.interactions, input?.lines),
     });
     for (const { position, ...failure } of report.failed)

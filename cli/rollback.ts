@@ -36,7 +36,7 @@ async function rollback(
     }
     const { version } = await rollBack(key, options.to, records, Date.now());
     const served =
-      options.outputs === undefined ? undefined : await servedUser(user, await deployment.serving());
+      options.outputs === undefined ? undefined : await servedUser(user, await deployment.serving(0));
     if (options.json) printJson({ version, learnedAs: options.to, served: served?.source ?? null });
     else {
       const now = served === undefined ? '' : `; served now: ${served.source}`;

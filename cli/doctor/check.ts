@@ -1,7 +1,7 @@
 import type { LambdaClient } from '@aws-sdk/client-lambda';
+import type { Deployment } from '../../shared/client/deployment.ts';
 import type { OUTPUT } from '../../shared/config/names.ts';
 import type { LearningSettings } from '../../shared/config/settings.ts';
-import type { Deployment } from '../deployment.ts';
 
 /** Time passes only through this. */
 export interface Pace {

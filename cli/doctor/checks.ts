@@ -1,9 +1,9 @@
 import { isDeepStrictEqual } from 'node:util';
+import { regionOfQueue } from '../../shared/client/resources.ts';
 import { ENV, OUTPUT } from '../../shared/config/names.ts';
 import { learningSettingsOf, settingsFromEnvironment } from '../../shared/config/settings.ts';
 import { cellOf } from '../../shared/episodes/episode.ts';
 import { basisFor, learningObjects } from '../../shared/population/shared-learning.ts';
-import { regionOfQueue } from '../stack-outputs.ts';
 import {
   type CheckResult,
   type DoctorServices,

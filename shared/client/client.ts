@@ -1,38 +1,68 @@
-import type { LambdaClient, LambdaClientConfig } from '@aws-sdk/client-lambda';
-import type { SQSClient } from '@aws-sdk/client-sqs';
+import type { LambdaClientConfig } from '@aws-sdk/client-lambda';
 import type {
   EmbeddedItem,
   PersonalizeAnswer,
   RecommendAnswer,
-  ScoredItem,
+  ScoreAnswer,
   SimilarAnswer,
 } from '../contract/answers.ts';
 import { InvalidConfigurationError } from '../errors.ts';
 import type { PublishedInteraction } from '../feedback/coalescing.ts';
 import { decodeEmbedding, type EmbeddingInput, encodeEmbedding } from '../feedback/embedding-codec.ts';
 import type { FeedbackPublisherOptions } from '../feedback/publisher.ts';
-import type { InteractionKind } from '../interaction-kinds.ts';
-import { type CallOptions, type Clock, systemClock, withDeadline } from './deadline.ts';
-import { type BufferOptions, FeedbackBuffer, type UnsentFeedback } from './feedback-buffer.ts';
+import { type CallOptions, type Clock, pause, systemClock, withDeadline } from './deadline.ts';
+import { Deployment, type Service } from './deployment.ts';
+import {
+  type BufferOptions,
+  FeedbackBuffer,
+  type Published,
+  type UnsentFeedback,
+} from './feedback-buffer.ts';
 import { invokeFunction } from './invocation.ts';
-import { type Outputs, type Resources, resourcesOf } from './resources.ts';
+import type {
+  Candidate,
+  EmbedAnswer,
+  EmbedRequest,
+  Explained,
+  ExportRequest,
+  ForgetRequest,
+  RecommendRequest,
+  ScoreRequest,
+  SearchAnswer,
+  SearchRequest,
+  SimilarRequest,
+} from './requests.ts';
+import {
+  learningSettingsFrom,
+  type Outputs,
+  outputsIn,
+  type Resources,
+  regionOfQueue,
+  resourceIn,
+} from './resources.ts';
+import type { UserFiles } from './user-export.ts';
+import type { ForgetReceipt } from './user-forget.ts';
 
 export interface AttuneOptions extends BufferOptions {
   /** The file of `cdk deploy --outputs-file`, or its content. */
   readonly outputs?: Outputs | undefined;
-  /** The resources by name, instead of `outputs`. */
+  /** Name of the CloudFormation stack whose outputs tell the resources, in place of `outputs`. */
+  readonly stackName?: string | undefined;
+  /** The resources by name, before what `outputs` or `stackName` tell. */
   readonly resources?: Resources | undefined;
   /** Region, credentials and endpoint default to the standard environment. */
   readonly region?: string | undefined;
   readonly credentials?: LambdaClientConfig['credentials'];
+  /** For a local stack: one address of all services, or one for each. */
+  readonly endpoint?: string | { readonly [service in Service]?: string | undefined } | undefined;
   /**
-   * Endpoints of Lambda and SQS, for a local stack whose services share an address or have one
-   * each.
+   * `score` and `embed` are computed in this process, from the adapter in S3, without a call of the function; default false. Adapters
+   * stay in memory (64 MiB) and are read again when their ETag has changed. Needs to read the bucket, and the output LearningSettings.
    */
-  readonly endpoint?: string | { readonly lambda: string; readonly sqs: string } | undefined;
-  /** The deployment's embedding length. With it, `publish` refuses other lengths at once. */
+  readonly local?: boolean | undefined;
+  /** The deployment's embedding length; when given, `publish` refuses other lengths at once. */
   readonly embeddingDim?: number | undefined;
-  /** Written into every event, so that a deployment with another model refuses it. */
+  /** Named in every event and request, so that a deployment with another model refuses it. */
   readonly embeddingModel?: string | undefined;
   /** Deadline of a call in milliseconds, unless the call has its own; default 10,000. */
   readonly deadlineMs?: number | undefined;
@@ -42,64 +72,10 @@ export interface AttuneOptions extends BufferOptions {
   readonly publisher?: Pick<FeedbackPublisherOptions, 'newEventId' | 'sleep' | 'random' | 'maxAttempts'>;
 }
 
-export interface Candidate {
-  readonly itemId?: string | undefined;
-  readonly embedding: EmbeddingInput;
-}
+type Personalize = (request: object) => Promise<PersonalizeAnswer>;
 
-export interface ScoreRequest extends CallOptions {
-  readonly userId: string;
-  /** 1 to 500. */
-  readonly candidates: readonly Candidate[];
-  /** Whether scores come with their parts. */
-  readonly explain?: boolean | undefined;
-}
-
-export type EmbedRequest = Omit<ScoreRequest, 'explain'>;
-
-/** Options of both {@link Attune.recommend} and {@link Attune.similar}; see docs/recommend.md. */
-export interface Choosing extends CallOptions {
-  /** 1 to 500; default 20. */
-  readonly limit?: number | undefined;
-  /** Such as `{ attribute: 'genre', in: ['comedy'] }`. */
-  readonly filter?: unknown;
-  /** Item ids to leave out. */
-  readonly exclude?: readonly string[] | undefined;
-  /** Whether to exclude the items that the user has interacted with; default true. */
-  readonly excludeInteracted?: boolean | undefined;
-  /** Exclude only items of the last so many days; default all remembered ones. */
-  readonly interactedWithinDays?: number | undefined;
-  /** Exclude only items with one of these kinds of interaction; default all kinds. */
-  readonly interactedBy?: readonly InteractionKind[] | undefined;
-  /** From 0 (by score alone, the default) to 1. */
-  readonly diversity?: number | undefined;
-  readonly maxPerValue?: { readonly attribute: string; readonly count: number } | undefined;
-  readonly explain?: boolean | undefined;
-}
-
-export interface RecommendRequest extends Choosing {
-  readonly userId: string;
-  /** Whether to draw the user's coefficients from their posterior; default false. */
-  readonly explore?: boolean | undefined;
-  /** Names the answer in feedback; default a new id. The same id repeats a draw. */
-  readonly requestId?: string | undefined;
-}
-
-export interface SimilarRequest extends Choosing {
-  readonly itemId: string;
-  /** Orders the items by this user's taste. */
-  readonly userId?: string | undefined;
-}
-
-export interface ScoreAnswer extends Omit<PersonalizeAnswer, 'items'> {
-  /** By falling score. */
-  readonly items: readonly ScoredItem[];
-}
-
-export interface EmbedAnswer extends Omit<PersonalizeAnswer, 'items'> {
-  /** In the order of the candidates. */
-  readonly items: readonly (Omit<EmbeddedItem, 'embedding'> & { readonly embedding: Float32Array })[];
-}
+/** How long local mode takes the basis and the population model from memory before it asks S3; the function does the same. */
+const SHARED_MAX_AGE_MS = 30_000;
 
 /**
  * A client of a deployment: publishes feedback, and reads scores, embeddings and recommendations.
@@ -107,17 +83,23 @@ export interface EmbedAnswer extends Omit<PersonalizeAnswer, 'items'> {
 export class Attune {
   readonly #options: AttuneOptions;
   readonly #clock: Clock;
-  #resources: Promise<Resources> | undefined;
-  #lambda: Promise<LambdaClient> | undefined;
-  #sqs: SQSClient | undefined;
+  readonly #deployment: Deployment;
   readonly #buffer: FeedbackBuffer;
+  #outputs: Promise<unknown> | undefined;
+  #local: Promise<Personalize> | undefined;
 
   constructor(options: AttuneOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
+    this.#deployment = new Deployment({
+      nameOf: (resource) => this.#nameOf(resource),
+      learningSettings: async () =>
+        learningSettingsFrom(await this.#nameOf('learningSettings'), 'LearningSettings'),
+      clientConfig: (service, resource) => this.#clientConfig(service, resource),
+    });
     const publisher = {
       ...options.publisher,
-      queue: lazyQueue(() => this.#openQueue()),
+      queue: lazyQueue(() => this.#deployment.queue()),
       embeddingDim: options.embeddingDim,
       embeddingModel: options.embeddingModel,
     };
@@ -125,13 +107,11 @@ export class Attune {
   }
 
   /**
-   * Publishes one interaction of a user. Interactions wait up to `maxWaitMs`, so that those of a
-   * user share a message.
-   * @returns resolves when the queue accepted it; do not await each of many
-   * @throws InvalidInputError at once; UnavailableError when the buffer is full;
-   * UnsentFeedbackError after the last retry
+   * Publishes one interaction of a user. Interactions wait up to `maxWaitMs`, so that those of a user share an event.
+   * @returns the id of the event, when the queue has accepted it; do not wait for it where many are published
+   * @throws InvalidInputError at once; UnavailableError when the buffer is full; UnsentFeedbackError after the last retry
    */
-  publish(interaction: PublishedInteraction): Promise<void> {
+  publish(interaction: PublishedInteraction): Promise<Published> {
     return this.#buffer.publish(interaction);
   }
 
@@ -145,17 +125,10 @@ export class Attune {
     return withDeadline('flush', options, this.#clock, (signal) => this.#buffer.flush(signal));
   }
 
-  /**
-   * Scores candidates for a user, best first.
-   * @throws InvalidInputError, NotFoundError, InvalidConfigurationError, UnavailableError
-   */
-  score({ userId, candidates, explain, ...call }: ScoreRequest): Promise<ScoreAnswer> {
-    return this.#invoke('score', call, {
-      userId,
-      candidates: candidates.map(encoded),
-      answer: 'scores',
-      explain,
-    });
+  /** Scores candidates for a user, best first. @throws InvalidInputError, NotFoundError, InvalidConfigurationError, UnavailableError */
+  async score({ userId, candidates, explain, ...call }: ScoreRequest): Promise<ScoreAnswer> {
+    const request = { userId, candidates: candidates.map(encoded), answer: 'scores', explain };
+    return (await this.#personalize('score', call, request)) as ScoreAnswer;
   }
 
   /**
@@ -164,34 +137,76 @@ export class Attune {
    */
   async embed({ userId, candidates, ...call }: EmbedRequest): Promise<EmbedAnswer> {
     const request = { userId, candidates: candidates.map(encoded), answer: 'embeddings' };
-    const answer = await this.#invoke<Omit<PersonalizeAnswer, 'items'> & { items: readonly EmbeddedItem[] }>(
-      'embed',
-      call,
-      request,
-    );
-    const items = answer.items.map((item, i) => ({
+    const answer = await this.#personalize('embed', call, request);
+    const items = (answer.items as readonly EmbeddedItem[]).map((item, i) => ({
       ...item,
       embedding: decodeEmbedding(item.embedding, undefined, `items[${i}].embedding`),
     }));
     return { ...answer, items };
   }
 
-  /**
-   * Returns the best items of the whole catalogue for a user, best first.
-   * @throws like `score`
-   */
-  recommend(request: RecommendRequest): Promise<RecommendAnswer> {
-    const { signal, deadlineMs, ...asked } = request;
-    return this.#invoke('recommend', { signal, deadlineMs }, { action: 'recommend', ...asked });
+  /** The best items of the whole catalogue for a user, best first. @throws like `score` */
+  recommend({ signal, deadlineMs, ...request }: RecommendRequest): Promise<RecommendAnswer> {
+    return this.#invoke('recommend', { signal, deadlineMs }, { action: 'recommend', ...request });
+  }
+
+  /** Items like an item, for everybody or for a user. @throws like `score` */
+  similar({ signal, deadlineMs, ...request }: SimilarRequest): Promise<SimilarAnswer> {
+    return this.#invoke('similar', { signal, deadlineMs }, { action: 'similar', ...request });
+  }
+
+  /** Items by a query embedding and the user's taste together. @throws like `score` */
+  async search({ signal, deadlineMs, query, ...request }: SearchRequest): Promise<SearchAnswer> {
+    const asked = { action: 'search', query: encodedEmbedding(query), ...request };
+    const { queryVector, ...answer } = await this.#invoke<
+      Omit<SearchAnswer, 'queryVector'> & { queryVector?: string }
+    >('search', { signal, deadlineMs }, asked);
+    if (queryVector === undefined) return answer;
+    return { ...answer, queryVector: decodeEmbedding(queryVector, undefined, 'queryVector') };
   }
 
   /**
-   * Returns items similar to an item, for everybody or for a user.
+   * Why items are recommended, or candidates scored, as they are: every score with its parts.
    * @throws like `score`
    */
-  similar(request: SimilarRequest): Promise<SimilarAnswer> {
-    const { signal, deadlineMs, ...asked } = request;
-    return this.#invoke('similar', { signal, deadlineMs }, { action: 'similar', ...asked });
+  explain(request: ScoreRequest): Promise<Explained<ScoreAnswer>>;
+  explain(request: RecommendRequest): Promise<Explained<RecommendAnswer>>;
+  explain(request: ScoreRequest | RecommendRequest): Promise<object> {
+    const explained = { ...request, explain: true };
+    return 'candidates' in explained ? this.score(explained) : this.recommend(explained);
+  }
+
+  /**
+   * Removes everything that is kept of a user, and checks that it is gone. Takes 35 seconds, for updates that are under way. Later
+   * events of the user are dropped for a time that the receipt tells. Needs more permissions than `recommend`: see docs/operations.md.
+   * @throws NotFoundError where nothing is known of the user; UnavailableError when something is still there: call it again
+   */
+  forget({ userId, settleMs, tombstone = false, ...call }: ForgetRequest): Promise<ForgetReceipt> {
+    return withDeadline('forget', call, this.#clock, async (signal) => {
+      const { forgetUser, SETTLE_SECONDS } = await import('./user-forget.ts');
+      return forgetUser(userId, this.#deployment, {
+        settle: () => pause(settleMs ?? SETTLE_SECONDS * 1000, this.#clock, signal),
+        now: this.#clock.now,
+        tombstone,
+      });
+    });
+  }
+
+  /**
+   * Everything that is kept of a user, as files. Needs more permissions than `recommend`: see docs/operations.md.
+   * @returns empty when nothing is kept
+   * @throws UnavailableError, CorruptObjectError, InvalidConfigurationError
+   */
+  export({ userId, format = 'all', ...call }: ExportRequest): Promise<UserFiles> {
+    return withDeadline('export', call, this.#clock, async () => {
+      const [{ peftOf, recordsOf }, { userKey }] = await Promise.all([
+        import('./user-export.ts'),
+        import('../config/user-key.ts'),
+      ]);
+      return format === 'peft'
+        ? peftOf(userId, this.#deployment)
+        : recordsOf(userKey(userId), this.#deployment);
+    });
   }
 
   /**
@@ -212,8 +227,7 @@ export class Attune {
     } finally {
       cancel();
       signal?.removeEventListener('abort', stop);
-      this.#sqs?.destroy();
-      (await this.#lambda?.catch(() => undefined))?.destroy();
+      await this.#deployment.close();
     }
   }
 
@@ -225,46 +239,68 @@ export class Attune {
     return this.#options.deadlineMs ?? 10_000;
   }
 
-  #invoke<Answer extends object>(what: string, call: CallOptions, request: object): Promise<Answer> {
+  #personalize(what: string, call: CallOptions, request: object): Promise<PersonalizeAnswer> {
+    if (this.#options.local !== true) return this.#invoke(what, call, request);
     const { signal, deadlineMs = this.#deadlineMs } = call;
-    return withDeadline(what, { signal, deadlineMs }, this.#clock, async (stopped) => {
-      const [name, client] = await Promise.all([
-        this.#resource('personalizeFunctionName'),
-        this.#openLambda(),
-      ]);
-      return invokeFunction<Answer>(client, name, request, stopped);
+    return withDeadline(what, { signal, deadlineMs }, this.#clock, async () => {
+      this.#local ??= this.#openLocal().catch((error) => {
+        this.#local = undefined;
+        throw error;
+      });
+      return (await this.#local)(this.#named(request));
     });
   }
 
-  async #resource(name: keyof Resources): Promise<string> {
-    const { outputs, resources } = this.#options;
-    this.#resources ??= outputs === undefined ? Promise.resolve({}) : resourcesOf(outputs);
-    const found = resources?.[name] ?? (await this.#resources)[name];
-    if (found !== undefined) return found;
-    throw new InvalidConfigurationError(
-      `createAttune: found no ${name}, expected it in resources or in the outputs of the deployment`,
-    );
-  }
-
-  #openLambda(): Promise<LambdaClient> {
-    this.#lambda ??= import('../config/clients/lambda.ts').then(({ lambdaClient }) =>
-      lambdaClient(this.#clientConfig('lambda')),
-    );
-    return this.#lambda;
-  }
-
-  async #openQueue() {
-    const [{ sqsClient }, { SqsFeedbackQueue }, url] = await Promise.all([
-      import('../config/clients/sqs.ts'),
-      import('../feedback/sqs-queue.ts'),
-      this.#resource('feedbackQueueUrl'),
+  /** What the personalize function does, in this process. */
+  async #openLocal(): Promise<Personalize> {
+    const [services, { parsePersonalizeRequest }, { personalize }] = await Promise.all([
+      this.#deployment.serving(SHARED_MAX_AGE_MS),
+      import('../contract/personalize-request.ts'),
+      import('../serving/personalize.ts'),
     ]);
-    this.#sqs ??= sqsClient(this.#clientConfig('sqs'));
-    return new SqsFeedbackQueue(this.#sqs, url);
+    return (request) => personalize(parsePersonalizeRequest(request, services.settings), services);
   }
 
-  #clientConfig(service: 'lambda' | 'sqs') {
-    const { region, credentials, endpoint } = this.#options;
+  #invoke<Answer extends object>(what: string, call: CallOptions, request: object): Promise<Answer> {
+    const { signal, deadlineMs = this.#deadlineMs } = call;
+    return withDeadline(what, { signal, deadlineMs }, this.#clock, async (stopped) => {
+      const { name, client } = await this.#deployment.lambda();
+      return invokeFunction<Answer>(client, name, this.#named(request), stopped);
+    });
+  }
+
+  #named(request: object): object {
+    const { embeddingModel } = this.#options;
+    return embeddingModel === undefined ? request : { ...request, embeddingModel };
+  }
+
+  async #nameOf(resource: keyof Resources): Promise<string> {
+    const { outputs, stackName, resources } = this.#options;
+    const given = resources?.[resource];
+    if (given !== undefined) return given;
+    if (outputs !== undefined || stackName !== undefined) {
+      this.#outputs ??= this.#readOutputs().catch((error) => {
+        this.#outputs = undefined;
+        throw error;
+      });
+      const found = resourceIn(await this.#outputs, resource);
+      if (found !== undefined) return found;
+    }
+    throw new InvalidConfigurationError(
+      `createAttune: found no ${resource}, expected it in resources or in the outputs of the deployment`,
+    );
+  }
+
+  async #readOutputs(): Promise<unknown> {
+    const { outputs, stackName = '' } = this.#options;
+    if (outputs !== undefined) return typeof outputs === 'string' ? outputsIn(outputs) : outputs;
+    const { outputsOfStack } = await import('./stack-outputs.ts');
+    return outputsOfStack(stackName, this.#clientConfig('cloudformation', stackName));
+  }
+
+  #clientConfig(service: Service, resource: string) {
+    const { credentials, endpoint } = this.#options;
+    const region = this.#options.region ?? (service === 'sqs' ? regionOfQueue(resource) : undefined);
     const at = typeof endpoint === 'object' ? endpoint[service] : endpoint;
     return {
       ...(region === undefined ? {} : { region }),
@@ -275,13 +311,15 @@ export class Attune {
 }
 
 /**
- * Creates a client of the deployment that `outputs` or `resources` name. SDK clients are loaded on
- * first use.
- * @throws InvalidConfigurationError when neither is given
+ * A client of the deployment that `outputs`, `stackName` or `resources` name. SDK clients are loaded when they are first used.
+ * @throws InvalidConfigurationError when none of them is given
  */
 export function createAttune(options: AttuneOptions): Attune {
-  if (options.outputs === undefined && options.resources === undefined)
-    throw new InvalidConfigurationError('createAttune: found neither outputs nor resources, expected one');
+  const { outputs, stackName, resources } = options;
+  if (outputs === undefined && stackName === undefined && resources === undefined)
+    throw new InvalidConfigurationError(
+      'createAttune: found no outputs, stackName or resources, expected one of them',
+    );
   return new Attune(options);
 }
 
@@ -297,10 +335,11 @@ function lazyQueue(
   };
 }
 
-/**
- * Base64 is a quarter of an array's length. Other values go unchanged, so that the function
- * explains what is wrong.
- */
 function encoded({ itemId, embedding }: Candidate) {
-  return { itemId, embedding: embedding instanceof Float32Array ? encodeEmbedding(embedding) : embedding };
+  return { itemId, embedding: encodedEmbedding(embedding) };
+}
+
+/** Base64 is a quarter of an array's length. What is no embedding goes as it is, for the function to explain. */
+function encodedEmbedding(embedding: EmbeddingInput) {
+  return embedding instanceof Float32Array ? encodeEmbedding(embedding) : embedding;
 }

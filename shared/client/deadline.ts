@@ -52,3 +52,8 @@ export async function withDeadline<T>(
     signal?.removeEventListener('abort', follow);
   }
 }
+
+/** Waits. @throws the reason of the signal */
+export function pause(milliseconds: number, clock: Clock, signal?: AbortSignal): Promise<void> {
+  return orAborted(new Promise<void>((resolve) => void clock.after(milliseconds, resolve)), signal);
+}

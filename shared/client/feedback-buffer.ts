@@ -5,8 +5,8 @@ import { encodeInteraction } from '../feedback/event.ts';
 import {
   FeedbackPublisher,
   type FeedbackPublisherOptions,
+  type PublishedEvent,
   type PublishFailure,
-  type PublishReport,
 } from '../feedback/publisher.ts';
 import { checkedId } from '../validation/id.ts';
 import type { Clock } from './deadline.ts';
@@ -44,10 +44,16 @@ export class UnsentFeedbackError extends UnavailableError {
   }
 }
 
+/** What the queue accepted. */
+export interface Published {
+  /** The event that carries the interaction; others of the user may share it. */
+  readonly eventId: string;
+}
+
 interface Held {
   readonly interaction: PublishedInteraction;
   readonly bytes: number;
-  readonly accepted: () => void;
+  readonly accepted: (published: Published) => void;
   readonly failed: (error: unknown) => void;
 }
 
@@ -83,20 +89,20 @@ export class FeedbackBuffer {
   }
 
   /**
-   * Adds an interaction; later changes to the object have no effect.
-   * @returns resolves when the queue accepted it
-   * @throws InvalidInputError, UnavailableError when the buffer is full, UnsentFeedbackError when
-   * the queue did not accept it
+   * Takes an interaction in; later changes to it have no effect.
+   * @returns the event that carries it, when the queue accepted it
+   * @throws InvalidInputError, UnavailableError when the buffer is full, UnsentFeedbackError when the queue did not take it
    */
-  publish(interaction: PublishedInteraction): Promise<void> {
+  publish(interaction: PublishedInteraction): Promise<Published> {
     const published = this.#take(interaction);
     if (this.#options.onError !== undefined) published.catch(() => {});
     return published;
   }
 
-  async #take({ userId, occurredAt, ...input }: PublishedInteraction): Promise<void> {
+  async #take({ userId, occurredAt, eventId, ...input }: PublishedInteraction): Promise<Published> {
     if (this.#closed) throw new InvalidConfigurationError('found a closed client, expected an open one');
     checkedId(userId, 'userId');
+    if (eventId !== undefined) checkedId(eventId, 'eventId');
     const encoded = encodeInteraction(input, this.#embeddingDim, '');
     const bytes = Buffer.byteLength(encoded) + Buffer.byteLength(userId);
     const { maxBufferedBytes = 16 * 1024 * 1024, flushAt = 500, maxWaitMs = 200 } = this.#options;
@@ -108,10 +114,11 @@ export class FeedbackBuffer {
     const interaction = {
       ...JSON.parse(encoded),
       userId,
+      ...(eventId === undefined ? {} : { eventId }),
       occurredAt: occurredAt ?? new Date(this.#clock.now()).toISOString(),
     };
     this.#bytes += bytes;
-    const settled = new Promise<void>((accepted, failed) => {
+    const settled = new Promise<Published>((accepted, failed) => {
       this.#held.push({ interaction, bytes, accepted, failed });
     });
     if (this.#held.length >= flushAt) void this.#send();
@@ -181,23 +188,24 @@ export class FeedbackBuffer {
 
   async #deliver(sent: readonly Held[]): Promise<void> {
     const interactions = sent.map(({ interaction }) => interaction);
-    let failures: readonly PublishFailure[];
+    const told: Told[] = [];
     try {
-      const report = await this.#publisher.publish(interactions, { signal: this.#stop.signal });
-      failures = [...report.failed, ...unread(interactions, report)];
+      const report = await this.#publisher.publish(interactions, {
+        signal: this.#stop.signal,
+        onPublished: (event) => told.push(event),
+      });
+      told.push(...report.failed);
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
-      failures = sent.map((_, position) => ({
-        userId: interactions[position]!.userId,
-        interactions: 1,
-        position,
-        code: 'unavailable',
-        message,
-      }));
+      told.push(...sent.map((_, position) => failureAt(position, interactions, 'unavailable', message)));
     }
-    const failed = failedOf(interactions, failures);
+    const outcomes = outcomesOf(interactions, told);
     for (const { bytes } of sent) this.#bytes -= bytes;
-    for (const [position, held] of sent.entries()) if (!failed.has(position)) held.accepted();
+    const failed = new Map<number, PublishFailure>();
+    for (const [position, outcome] of outcomes.entries()) {
+      if ('code' in outcome) failed.set(position, outcome);
+      else sent[position]!.accepted({ eventId: outcome.eventId });
+    }
     this.#report(sent, failed);
     const waiting = this.#waiting;
     this.#waiting = [];
@@ -205,8 +213,12 @@ export class FeedbackBuffer {
   }
 
   #report(sent: readonly Held[], failed: ReadonlyMap<number, PublishFailure>): void {
-    const byFailure = Map.groupBy([...failed.keys()], (position) => failed.get(position)!);
-    for (const [{ code, message }, positions] of byFailure) {
+    const byReason = Map.groupBy(failed.keys(), (position) => {
+      const { eventId, code, message } = failed.get(position)!;
+      return JSON.stringify([eventId, code, message]);
+    });
+    for (const positions of byReason.values()) {
+      const { code, message } = failed.get(positions[0]!)!;
       const unsent = { interactions: positions.map((i) => sent[i]!.interaction), code, message };
       if (this.#closed) this.#unsent.push(unsent);
       for (const position of positions) sent[position]!.failed(new UnsentFeedbackError(unsent));
@@ -216,34 +228,33 @@ export class FeedbackBuffer {
   }
 }
 
-/** A stopped publisher does not report what it did not read: always the last interactions. */
-function unread(interactions: readonly PublishedInteraction[], report: PublishReport): PublishFailure[] {
-  const told = report.failed.reduce((sum, failure) => sum + failure.interactions, report.interactions);
-  return interactions.slice(told).map(({ userId }, i) => ({
-    userId,
-    interactions: 1,
-    position: told + i,
-    code: 'aborted',
-    message: 'publishing was stopped',
-  }));
-}
+type Told = PublishFailure | PublishedEvent;
 
-/** The interactions that a publisher's failures concern, by position. */
-function failedOf(
-  interactions: readonly PublishedInteraction[],
-  failures: readonly PublishFailure[],
-): Map<number, PublishFailure> {
-  const failed = new Map<number, PublishFailure>();
-  for (const failure of failures) if (failure.eventId === undefined) failed.set(failure.position, failure);
-  for (const failure of failures) {
-    if (failure.eventId === undefined) continue;
-    // An event holds the user's next interactions from its position on, without the refused ones.
-    let left = failure.interactions;
-    for (let i = failure.position; left > 0 && i < interactions.length; i++) {
-      if (interactions[i]!.userId !== failure.userId || failed.has(i)) continue;
-      failed.set(i, failure);
+/** What became of each interaction, by position. What a publisher that was stopped did not read, it tells nothing of. */
+function outcomesOf(interactions: readonly PublishedInteraction[], told: readonly Told[]): Told[] {
+  const outcomes: (Told | undefined)[] = interactions.map(() => undefined);
+  const refused = told.filter(({ eventId }) => eventId === undefined);
+  for (const failure of refused) outcomes[failure.position] = failure;
+  for (const event of told) {
+    if (event.eventId === undefined) continue;
+    // An event holds the user's next interactions from its position on, without those that were refused.
+    let left = event.interactions;
+    for (let i = event.position; left > 0 && i < interactions.length; i++) {
+      if (interactions[i]!.userId !== event.userId || outcomes[i] !== undefined) continue;
+      outcomes[i] = event;
       left--;
     }
   }
-  return failed;
+  return outcomes.map(
+    (outcome, i) => outcome ?? failureAt(i, interactions, 'aborted', 'publishing was stopped'),
+  );
+}
+
+function failureAt(
+  position: number,
+  interactions: readonly PublishedInteraction[],
+  code: string,
+  message: string,
+): PublishFailure {
+  return { userId: interactions[position]!.userId, interactions: 1, position, code, message };
 }

@@ -52,18 +52,25 @@ export async function invokeFunction<Answer extends object>(
     return payload as Answer;
   } catch (error) {
     signal?.throwIfAborted();
-    throw translated(error, functionName);
+    throw translated(error, `function ${functionName}`);
   }
 }
 
-/** Names of Lambda's errors that the caller must fix. */
-const MISCONFIGURED = /AccessDenied|CredentialsProvider|ExpiredToken|UnrecognizedClient|InvalidSignature/;
+/** Names of errors that the caller has to put right. */
+const MISCONFIGURED =
+  /AccessDenied|CredentialsProvider|ExpiredToken|UnrecognizedClient|InvalidSignature|InvalidClientTokenId/;
 
-function translated(cause: unknown, functionName: string): unknown {
+/**
+ * An error of an SDK client as one of Attune's.
+ * @param what what was asked, such as `function f`
+ */
+export function translated(cause: unknown, what: string): unknown {
   if (cause instanceof AttuneError || !(cause instanceof Error)) return cause;
-  if (cause.name === 'ResourceNotFoundException')
-    return new NotFoundError(`found no function ${functionName}`, { cause });
-  const text = `function ${functionName}: ${cause.name}: ${cause.message || 'no answer'}`;
+  const isAbsent =
+    cause.name === 'ResourceNotFoundException' ||
+    (cause.name === 'ValidationError' && cause.message.includes('does not exist'));
+  if (isAbsent) return new NotFoundError(`found no ${what}`, { cause });
+  const text = `${what}: ${cause.name}: ${cause.message || 'no answer'}`;
   return MISCONFIGURED.test(cause.name)
     ? new InvalidConfigurationError(text, { cause })
     : new UnavailableError(text, { cause });

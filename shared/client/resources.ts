@@ -1,12 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { OUTPUT } from '../config/names.ts';
+import { type LearningSettings, learningSettingsOf, settingsFromContext } from '../config/settings.ts';
 import { InvalidConfigurationError, InvalidInputError, NotFoundError, shown } from '../errors.ts';
 
-/** The resources of a deployment that the client uses. */
-export interface Resources {
-  readonly feedbackQueueUrl?: string | undefined;
-  readonly personalizeFunctionName?: string | undefined;
-}
+/** The resources of a deployment, by name or URL. Each method of the client needs only those that it uses. */
+export type Resources = { readonly [resource in keyof typeof OUTPUT]?: string | undefined };
 
 /**
  * The outputs of a stack, as `cdk deploy --outputs-file` writes them, or of one stack alone; or the
@@ -15,44 +13,62 @@ export interface Resources {
 export type Outputs = string | Readonly<Record<string, unknown>>;
 
 /**
- * The resources in the outputs of a deployment.
- * @throws NotFoundError when there is no such file; InvalidInputError when it is not a JSON object
- * @throws InvalidConfigurationError when two stacks have the same resource
+ * What a file of `cdk deploy --outputs-file` holds.
+ * @throws NotFoundError when there is no such file; InvalidInputError when it is not JSON
  */
-export async function resourcesOf(outputs: Outputs): Promise<Resources> {
-  const document = typeof outputs === 'string' ? await documentIn(outputs) : outputs;
-  const only = (name: string): string | undefined => {
-    const found = [document, ...Object.values(document)]
-      .map((stack) => (isObject(stack) ? stack[name] : undefined))
-      .filter((value) => typeof value === 'string');
-    if (found.length > 1)
-      throw new InvalidConfigurationError(`outputs: found ${found.length} stacks with ${name}, expected one`);
-    return found[0];
-  };
-  return {
-    feedbackQueueUrl: only(OUTPUT.feedbackQueueUrl),
-    personalizeFunctionName: only(OUTPUT.personalizeFunctionName),
-  };
-}
-
-async function documentIn(file: string): Promise<Readonly<Record<string, unknown>>> {
+export async function outputsIn(file: string): Promise<unknown> {
   let text: string;
   try {
     text = await readFile(file, 'utf8');
   } catch (cause) {
-    throw new NotFoundError(`outputs: found no file ${file}, expected that of cdk deploy --outputs-file`, {
+    throw new NotFoundError(`${file}: cannot be read; expected the file of cdk deploy --outputs-file`, {
       cause,
     });
   }
   try {
-    const document: unknown = JSON.parse(text);
-    if (isObject(document)) return document;
-  } catch {
-    // Said below.
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new InvalidInputError(file, shown(text), 'JSON', { cause });
   }
-  throw new InvalidInputError('outputs', shown(text), 'a JSON object');
+}
+
+/** The values of an output in all stacks of a document. */
+export function valuesOf(document: unknown, output: string): string[] {
+  return [document, ...Object.values(isObject(document) ? document : {})]
+    .map((stack) => (isObject(stack) ? stack[output] : undefined))
+    .filter((value) => typeof value === 'string');
+}
+
+/**
+ * @returns undefined when no stack of the document has the output
+ * @throws InvalidConfigurationError when two stacks have it
+ */
+export function resourceIn(document: unknown, resource: keyof Resources): string | undefined {
+  const found = valuesOf(document, OUTPUT[resource]);
+  if (found.length <= 1) return found[0];
+  throw new InvalidConfigurationError(
+    `outputs: found ${found.length} stacks with ${OUTPUT[resource]}, expected one`,
+  );
+}
+
+/**
+ * The settings that the output LearningSettings tells.
+ * @param source where the text comes from, for the error
+ * @throws InvalidInputError
+ */
+export function learningSettingsFrom(text: string, source: string): LearningSettings {
+  try {
+    return learningSettingsOf(settingsFromContext(JSON.parse(text)));
+  } catch (cause) {
+    throw new InvalidInputError(source, text, 'settings of a deployment', { cause });
+  }
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null;
+}
+
+/** The region in the URL of a queue; undefined for that of a local stack. */
+export function regionOfQueue(url: string): string | undefined {
+  return /^https?:\/\/sqs\.([a-z0-9-]+)\./.exec(url)?.[1];
 }

@@ -16,6 +16,11 @@ export interface PublishedInteraction extends InteractionInput {
   readonly userId: string;
   /** ISO 8601 with offset; the time of publishing when absent. */
   readonly occurredAt?: string | undefined;
+  /**
+   * Makes an event of this interaction alone, which takes effect once however often it is published; 1 to 128 characters. Without
+   * one, interactions of a user share events with random ids.
+   */
+  readonly eventId?: string | undefined;
 }
 
 const INTERACTION = 'an object with userId, embedding and one of reward, watch, target';
@@ -50,6 +55,8 @@ interface OpenMessage {
   readonly keys: bigint[];
   bytes: number;
   header: EventHeader;
+  /** The event id that the application gave. */
+  readonly own?: string;
 }
 
 /**
@@ -70,14 +77,14 @@ export async function* coalesced(
       options.refuse(input, position, new InvalidEventError('', shown(input), INTERACTION, 'schema'));
       continue;
     }
-    const { userId, occurredAt = options.now().toISOString(), ...interaction } = input;
+    const { userId, occurredAt = options.now().toISOString(), eventId: own, ...interaction } = input;
     let message = open.get(userId);
     let encoded: string;
     let header: EventHeader;
     let headerBytes: number;
     try {
       encoded = encodeInteraction(interaction, options.embeddingDim, '');
-      const eventId = message?.header.eventId ?? newEventId(options);
+      const eventId = own ?? message?.header.eventId ?? newEventId(options);
       header = { eventId, userId, occurredAt, embeddingModel: options.embeddingModel };
       headerBytes = Buffer.byteLength(assembleEvent(header, []));
     } catch (error) {
@@ -85,10 +92,11 @@ export async function* coalesced(
       continue;
     }
     const bytes = Buffer.byteLength(encoded) + 1;
-    if (message !== undefined && !fits(message, headerBytes + bytes)) {
+    if (message !== undefined && (own !== undefined || !fits(message, headerBytes + bytes))) {
       yield* closed(message, options);
       held -= message.bytes;
-      header = { ...header, eventId: newEventId(options) };
+      open.delete(userId);
+      header = { ...header, eventId: own ?? newEventId(options) };
       message = undefined;
     }
     message ??= { position, interactions: [], keys: [], bytes: 0, header };
@@ -102,6 +110,10 @@ export async function* coalesced(
     if (key !== undefined) message.keys.push(key);
     message.bytes += bytes;
     message.header = header;
+    if (own !== undefined) {
+      yield* closed({ ...message, own }, options);
+      continue;
+    }
     open.set(userId, message);
     held += bytes;
     if (held > options.bufferBytes) {
@@ -132,7 +144,9 @@ function* closed(message: OpenMessage, options: CoalescingOptions): Generator<Ou
   if (duplicates > 0) options.onDuplicates(duplicates);
   if (interactions.length === 0) return;
   const header =
-    identity === undefined ? message.header : { ...message.header, eventId: identity.eventIdOf(keys) };
+    identity === undefined || message.own !== undefined
+      ? message.header
+      : { ...message.header, eventId: identity.eventIdOf(keys) };
   yield {
     eventId: header.eventId,
     userId: header.userId,

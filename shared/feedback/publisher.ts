@@ -41,13 +41,22 @@ export interface PublishOptions {
    * event ids then follow from the content. For `publish` only.
    */
   readonly batchId?: string | undefined;
-  /**
-   * Content keys that {@link onPublished} received under this batch id. These interactions are
-   * skipped.
-   */
+  /** Content keys that {@link onPublished} told of under this batch id; these interactions are left out. */
   readonly published?: ReadonlySet<bigint> | undefined;
-  /** Called with the content keys of every event that the queue accepted. */
-  readonly onPublished?: (keys: readonly bigint[]) => void;
+  /** Called for every event that the queue accepted. */
+  readonly onPublished?: (event: PublishedEvent) => void;
+}
+
+/** An event that the queue accepted. */
+export interface PublishedEvent {
+  readonly eventId: string;
+  readonly userId: string;
+  /** How many interactions it carries. */
+  readonly interactions: number;
+  /** Position of the first of them, or of the event, in what was given, from 0. */
+  readonly position: number;
+  /** Content keys of its interactions, under a batch id. */
+  readonly keys?: readonly bigint[];
 }
 
 export interface PublishProgress {
@@ -162,10 +171,10 @@ export class FeedbackPublisher {
       random,
       sleep,
       signal,
-      onAccepted: (message) => {
-        interactions += message.interactions;
+      onAccepted: ({ body: _, ...event }) => {
+        interactions += event.interactions;
         events++;
-        onPublished?.(message.keys ?? []);
+        onPublished?.(event);
       },
       onFailed: ({ body: _, keys: __, ...message }, code, reason) =>
         fail({ ...message, code, message: reason }),

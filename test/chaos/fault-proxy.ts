@@ -3,13 +3,13 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { closeServer, listen } from '../../infra/local/listen.ts';
 import type { RequestFault } from './faults.ts';
 
-export type Service = 's3' | 'dynamodb';
+export type Service = 's3' | 'dynamodb' | 'sqs';
 
-/** A request of a function to a service. */
+/** A request to a service. */
 export interface SeenRequest {
   /** Such as `PUT adapters/`, `GET basis/` or `PutItem`. */
   readonly operation: string;
-  /** Key of the object; empty for DynamoDB. */
+  /** Key of the object; empty for the other services. */
   readonly key: string;
   /** `X-Amzn-Trace-Id`. */
   readonly traceId: string;
@@ -24,7 +24,7 @@ export interface FaultProxyOptions {
   /** Takes every request, in order. */
   readonly record: (seen: SeenRequest) => void;
   readonly decide: (seen: SeenRequest) => RequestFault | undefined;
-  /** Ends the function instance that made the request. */
+  /** Ends whatever made the request, such as a function instance. */
   readonly kill: (traceId: string) => void;
   /** Whether the service is unreachable as a whole. */
   readonly down?: () => boolean;
@@ -104,7 +104,7 @@ export async function startFaultProxy(options: FaultProxyOptions) {
 function describe({ method = '', url = '', headers }: IncomingMessage, service: Service): SeenRequest {
   const header = (name: string) => String(headers[name] ?? '');
   const common = { traceId: header('x-amzn-trace-id'), callId: header('amz-sdk-invocation-id') };
-  if (service === 'dynamodb') {
+  if (service !== 's3') {
     return { ...common, operation: header('x-amz-target').split('.').at(-1) ?? '', key: '' };
   }
   const [path = '', query = ''] = url.split('?');
@@ -122,7 +122,7 @@ function refuse(
   const body =
     service === 's3'
       ? `<?xml version="1.0" encoding="UTF-8"?><Error><Code>${name}</Code><Message>chaos</Message></Error>`
-      : JSON.stringify({ __type: `com.amazonaws.dynamodb.v20120810#${name}`, message: 'chaos' });
+      : JSON.stringify({ __type: `com.amazonaws.${service}#${name}`, message: 'chaos' });
   const type = service === 's3' ? 'application/xml' : 'application/x-amz-json-1.0';
   response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(body) });
   response.end(body);
@@ -140,6 +140,12 @@ const REFUSALS = {
     'server-error': [500, 'InternalServerError'],
     conflict: [400, 'TransactionConflictException'],
     'write-under-way': [400, 'TransactionConflictException'],
+  },
+  sqs: {
+    throttled: [400, 'RequestThrottled'],
+    'server-error': [500, 'InternalError'],
+    conflict: [500, 'InternalError'],
+    'write-under-way': [500, 'InternalError'],
   },
 } as const;
 

@@ -1,8 +1,12 @@
+import { createServer } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { closeServer, listen } from '../../infra/local/listen.ts';
 import { CatalogueWriter } from '../../shared/catalogue/catalogue-writer.ts';
 import { type AttuneOptions, createAttune } from '../../shared/client/index.ts';
+import { recommendAnswer, scoreAnswer, searchAnswer } from '../../shared/contract/answers.ts';
+import { basisFromEmbeddings } from '../../shared/lora/basis.ts';
 import { CATALOGUE_SETTINGS, randomItems } from '../support/catalogue.ts';
-import { startWholeStack } from './running-stack.ts';
+import { SETTINGS, startWholeStack } from './running-stack.ts';
 
 const items = randomItems(60, 'client');
 const embeddingOf = (i: number) => Float32Array.from(items[i]!.embedding);
@@ -18,25 +22,34 @@ beforeAll(async () => {
     outputs: { Attune: outputs },
     region: environment.AWS_REGION,
     credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
-    endpoint: { lambda: endpoints.lambda, sqs: endpoints.sqs },
+    endpoint: endpoints,
     embeddingDim: CATALOGUE_SETTINGS.embeddingDim,
     deadlineMs: 60_000,
   };
-  await new CatalogueWriter(running.objects, CATALOGUE_SETTINGS, { basis: null, now: Date.now }).put(items);
+  const { rank, scalingFactor, embeddingModel } = SETTINGS;
+  const basis = basisFromEmbeddings(
+    items.map((_, i) => embeddingOf(i)),
+    { rank, scalingFactor, seed: 1 },
+  );
+  await running.learning.basis.write({ basis, embeddingModel });
+  await new CatalogueWriter(running.objects, CATALOGUE_SETTINGS, { basis, now: Date.now }).put(items);
 });
 afterAll(() => running?.stop());
 
 describe('the client', () => {
   it('publishes feedback that the deployment applies, and ends with everything sent', async () => {
     const attune = createAttune(options);
-    for (let i = 0; i < 20; i++)
-      void attune.publish({
+    const published = Array.from({ length: 20 }, (_, i) =>
+      attune.publish({
         userId: 'ada',
         itemId: `item-${i}`,
         embedding: embeddingOf(i),
         reward: i % 3 === 0 ? 0.9 : 0.1,
-      });
+      }),
+    );
     expect(await attune.close()).toEqual([]);
+    const ids = new Set((await Promise.all(published)).map(({ eventId }) => eventId));
+    expect(ids.size).toBe(1);
     await running.stack.idle();
     await using reader = createAttune(options);
     const answer = await reader.score({ userId: 'ada', candidates, explain: true });
@@ -67,6 +80,110 @@ describe('the client', () => {
     const like = await attune.similar({ itemId: 'item-7', limit: 3 });
     expect(like.itemId).toBe('item-7');
     expect(like.items).toHaveLength(3);
+  });
+
+  it('searches by a query and taste, and hands back the vector that does so in any store', async () => {
+    await using attune = createAttune(options);
+    const query = embeddingOf(7);
+    const found = await attune.search({ userId: 'ada', query, limit: 3, queryVector: true });
+    expect(found.items).toHaveLength(3);
+    expect(found.queryVector).toBeInstanceOf(Float32Array);
+    expect(found.queryVector).toHaveLength(CATALOGUE_SETTINGS.embeddingDim);
+    searchAnswer.strict().parse({ ...found, queryVector: undefined });
+    expect(await attune.search({ userId: 'ada', query, limit: 3 })).not.toHaveProperty('queryVector');
+  });
+
+  it('explains what it recommends and how it scores: the parts add up to the score', async () => {
+    await using attune = createAttune(options);
+    const recommended = await attune.explain({ userId: 'ada', limit: 5 });
+    const scored = await attune.explain({ userId: 'ada', candidates });
+    expect(recommended.items).toHaveLength(5);
+    for (const { score, parts } of [...recommended.items, ...scored.items])
+      expect(parts!.base + parts!.item + parts!.user).toBeCloseTo(score, 10);
+    recommendAnswer.strict().parse(recommended);
+    scoreAnswer.strict().parse(scored);
+  });
+
+  it('scores and embeds in its own process as the function does, and sees what was learned since', async () => {
+    await using remote = createAttune(options);
+    const { endpoints } = running.stack;
+    await using local = createAttune({
+      ...options,
+      local: true,
+      // Nobody listens where the function would be.
+      endpoint: { ...endpoints, lambda: 'http://127.0.0.1:9' },
+    });
+    for (const userId of ['ada', 'nobody']) {
+      expect(await local.score({ userId, candidates, explain: true })).toEqual(
+        await remote.score({ userId, candidates, explain: true }),
+      );
+      expect(await local.embed({ userId, candidates })).toEqual(await remote.embed({ userId, candidates }));
+    }
+    const { adapterVersion } = await local.score({ userId: 'ada', candidates });
+    await remote.publish({ userId: 'ada', itemId: 'item-3', embedding: embeddingOf(3), reward: 1 });
+    await running.stack.idle();
+    const later = await local.score({ userId: 'ada', candidates });
+    expect(later.source).toBe('adapter');
+    expect(later.adapterVersion).toBe(adapterVersion + 1);
+    expect(later).toEqual(await remote.score({ userId: 'ada', candidates }));
+    const wrong = local.score({ userId: 'ada', candidates: [{ embedding: [1, 2, 3] }] });
+    await expect(wrong).rejects.toMatchObject({ field: 'candidates[0].embedding', found: '3 numbers' });
+  });
+
+  it('exports what is kept of a user, and forgets it', async () => {
+    await using attune = createAttune(options);
+    await attune.publish({ userId: 'leaving', itemId: 'item-1', embedding: embeddingOf(1), reward: 1 });
+    await running.stack.idle();
+    const files = await attune.export({ userId: 'leaving' });
+    expect(Object.keys(files).sort()).toEqual([
+      'adapter-versions.jsonl',
+      'adapter.safetensors',
+      'episodes.jsonl',
+    ]);
+    expect(Object.keys(await attune.export({ userId: 'leaving', format: 'peft' }))).toContain(
+      'adapter_config.json',
+    );
+    const receipt = await attune.forget({ userId: 'leaving', settleMs: 0 });
+    expect(receipt).toMatchObject({ removed: { episodes: 1 }, verified: true });
+    expect(await attune.export({ userId: 'leaving' })).toEqual({});
+    await expect(attune.forget({ userId: 'never-seen', settleMs: 0 })).rejects.toMatchObject({
+      code: 'not-found',
+    });
+  });
+
+  it('finds its resources by the name of the CloudFormation stack', async () => {
+    const { outputs } = running.stack;
+    const member = ([key, value]: [string, string]) =>
+      `<member><OutputKey>${key}</OutputKey><OutputValue>${escaped(value)}</OutputValue></member>`;
+    const stack = `<Outputs>${Object.entries(outputs).map(member).join('')}</Outputs>`;
+    const cloudFormation = createServer((request, response) => {
+      request.setEncoding('utf8');
+      request.on('data', (body: string) => {
+        const known = body.includes('StackName=Attune');
+        response.writeHead(known ? 200 : 400, { 'content-type': 'text/xml' });
+        response.end(
+          known
+            ? `<DescribeStacksResponse><DescribeStacksResult><Stacks><member>${stack}</member></Stacks></DescribeStacksResult></DescribeStacksResponse>`
+            : '<ErrorResponse><Error><Code>ValidationError</Code><Message>Stack with id Other does not exist</Message></Error></ErrorResponse>',
+        );
+      });
+    });
+    const endpoint = {
+      ...running.stack.endpoints,
+      cloudformation: await listen(cloudFormation, 'cloudformation', 0),
+    };
+    try {
+      const { outputs: _, ...rest } = options;
+      await using attune = createAttune({ ...rest, stackName: 'Attune', endpoint });
+      expect((await attune.recommend({ userId: 'ada', limit: 2 })).items).toHaveLength(2);
+      await using other = createAttune({ ...rest, stackName: 'Other', endpoint });
+      await expect(other.recommend({ userId: 'ada' })).rejects.toMatchObject({
+        code: 'not-found',
+        message: 'found no stack Other',
+      });
+    } finally {
+      await closeServer(cloudFormation);
+    }
   });
 
   it('throws what the function says of a wrong request: code, field, found and expected', async () => {
@@ -103,6 +220,11 @@ describe('the client', () => {
     await expect(underWay).rejects.toBe(reason);
   });
 });
+
+/** Text of an XML element. */
+function escaped(text: string): string {
+  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
+}
 
 /** A clock whose time is always up. */
 function atOnce(_: number, callback: () => void) {

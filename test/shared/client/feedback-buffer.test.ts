@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Clock } from '../../../shared/client/deadline.ts';
@@ -63,6 +65,13 @@ class ManualClock implements Clock {
     this.timers.clear();
     for (const callback of due) callback();
   }
+}
+
+/** Bytes in use after a garbage collection. */
+function heapUsed(): number {
+  setFlagsFromString('--expose-gc');
+  runInNewContext('gc')();
+  return process.memoryUsage().heapUsed;
 }
 
 function bufferOn(queue: FeedbackQueue, options: BufferOptions = {}, maxAttempts = 5) {
@@ -164,7 +173,7 @@ describe('the feedback buffer', () => {
       },
     };
     const { buffer } = bufferOn(slow, { maxBufferedBytes: 2_000 });
-    const published: Promise<void>[] = [];
+    const published: Promise<unknown>[] = [];
     let refused = 0;
     for (let i = 0; i < 10_000; i++) {
       published.push(
@@ -184,6 +193,75 @@ describe('the feedback buffer', () => {
     await Promise.all(published);
     expect(refused).toBeGreaterThan(9_900);
     expect(queue.accepted).toHaveLength(10_000 - refused);
+  });
+
+  test('keeps its memory bounded while 10,000 events a second are offered to a queue that takes 100', async () => {
+    const limit = 1024 * 1024;
+    let room = 0;
+    let waiting: (() => void)[] = [];
+    const accepted = new Set<string>();
+    const slow: FeedbackQueue = {
+      async sendBatch(entries) {
+        while (room < entries.length) await new Promise<void>((resolve) => waiting.push(resolve));
+        room -= entries.length;
+        for (const { body } of entries) accepted.add(JSON.parse(body).userId);
+        return { failed: [] };
+      },
+    };
+    const { buffer, clock } = bufferOn(slow, { maxBufferedBytes: limit });
+    const acknowledged = new Set<string>();
+    let refused = 0;
+    const heap: number[] = [];
+    for (let tenth = 0; tenth < 30; tenth++) {
+      for (let i = 0; i < 1_000; i++) {
+        const userId = `user-${tenth}-${i}`;
+        buffer.publish(click(userId, 'a')).then(
+          () => acknowledged.add(userId),
+          () => refused++,
+        );
+      }
+      clock.fire();
+      room = 10;
+      const resumed = waiting;
+      waiting = [];
+      for (const resume of resumed) resume();
+      for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
+      expect(buffer.bufferedBytes).toBeLessThanOrEqual(limit);
+      if (tenth === 9 || tenth === 29) heap.push(heapUsed());
+    }
+    expect(accepted.size).toBeGreaterThan(250);
+    expect(refused).toBeGreaterThan(20_000);
+    expect(heap[1]! - heap[0]!).toBeLessThan(4 * 1024 * 1024);
+    room = Number.POSITIVE_INFINITY;
+    for (const resume of waiting) resume();
+    expect(await buffer.close()).toEqual([]);
+    expect(acknowledged).toEqual(accepted);
+    expect(accepted.size + refused).toBe(30_000);
+  });
+
+  test('hands back the id of the event, which interactions of a user share', async () => {
+    const queue = new FaultyQueue();
+    const { buffer } = bufferOn(queue);
+    const published = [click('ada', 'a'), click('bob', 'b'), click('ada', 'c')].map((each) =>
+      buffer.publish(each),
+    );
+    await buffer.flush();
+    const [first, second, third] = await Promise.all(published);
+    expect(third).toEqual(first);
+    expect(second).not.toEqual(first);
+    const ids = queue.accepted.map(({ body }) => JSON.parse(body).eventId);
+    expect(ids).toEqual([first!.eventId, second!.eventId]);
+  });
+
+  test('makes an event of its own of an interaction with an event id, in the order of its user', async () => {
+    const queue = new FaultyQueue();
+    const { buffer } = bufferOn(queue);
+    const mine = { ...click('ada', 'b'), eventId: 'order-7' };
+    const published = [click('ada', 'a'), mine, click('ada', 'c'), mine].map((each) => buffer.publish(each));
+    await buffer.flush();
+    expect((await Promise.all(published)).filter(({ eventId }) => eventId === 'order-7')).toHaveLength(2);
+    expect(queue.items.get('ada')).toEqual(['a', 'b', 'c']);
+    await expect(buffer.publish({ ...mine, eventId: '' })).rejects.toMatchObject({ field: 'eventId' });
   });
 
   test('hands back at the end of the patience what a queue that hangs did not take', async () => {

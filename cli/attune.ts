@@ -5,6 +5,7 @@ import { Command } from 'commander';
 import { basisCommand } from './basis.ts';
 import { catalogueCommand } from './catalogue.ts';
 import { consolidateCommand } from './consolidate.ts';
+import { costCommand } from './cost.ts';
 import { dlqCommand } from './dlq.ts';
 import { doctorCommand } from './doctor.ts';
 import { exitCodeOf, oneLine, outliveReaders } from './exit.ts';
@@ -41,6 +42,7 @@ const commands = [
   upliftCommand,
   consolidateCommand,
   doctorCommand,
+  costCommand,
   policyCommand,
 ];
 

@@ -98,4 +98,4 @@ export const POLICIES: Readonly<Record<string, readonly Grant[]>> = {
 };
 
 /** Commands that call nothing of a deployment. */
-export const WITHOUT_CALLS = ['local', 'policy'] as const;
+export const WITHOUT_CALLS = ['local', 'policy', 'cost'] as const;

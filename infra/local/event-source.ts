@@ -27,6 +27,8 @@ export class EventSource {
   readonly #target: LocalFunction;
   readonly #settings: EventSourceSettings;
   readonly #queueByArn: (arn: string) => Queue | undefined;
+  /** Sees each call that Lambda makes with the function's role. */
+  readonly #onCall: (action: string) => void;
   /** Receives faults of the queue itself, such as a full disk. The messages stay in flight. */
   readonly #reportFault: (error: unknown) => void;
   readonly #batches = new Set<Promise<void>>();
@@ -39,12 +41,14 @@ export class EventSource {
     settings: EventSourceSettings,
     queueByArn: (arn: string) => Queue | undefined,
     reportFault: (error: unknown) => void,
+    onCall: (action: string) => void = () => {},
   ) {
     this.#queue = queue;
     this.#target = target;
     this.#settings = settings;
     this.#queueByArn = queueByArn;
     this.#reportFault = reportFault;
+    this.#onCall = onCall;
   }
 
   start(): void {
@@ -83,6 +87,7 @@ export class EventSource {
         await this.#queue.waitForMessages(20);
         continue;
       }
+      this.#onCall('sqs:ReceiveMessage');
       const batch = this.#process(messages)
         .catch(this.#reportFault)
         .finally(() => this.#batches.delete(batch));
@@ -94,6 +99,7 @@ export class EventSource {
     const records = messages.map((message) => recordOf(this.#queue, message));
     const result = await this.#target.invoke(JSON.stringify({ Records: records }));
     const failed = this.#failedIds(result, messages);
+    if (failed.size < messages.length) this.#onCall('sqs:DeleteMessage');
     for (const message of messages) {
       if (!failed.has(message.MessageId)) this.#queue.deleteMessage(message.ReceiptHandle);
     }

@@ -20,15 +20,13 @@ const POLLER_ACTIONS = ['sqs:ReceiveMessage', 'sqs:DeleteMessage', 'sqs:GetQueue
 export const eventSourceMapping: Provisioner = (resource, services) => {
   const properties = parseProperties(schema, resource);
   const target = functionOf(services, properties.FunctionName, resource.logicalId);
-  refusing(resource.logicalId, () => {
-    for (const action of POLLER_ACTIONS) {
-      services.permissions.authorize({
-        accessKeyId: target.configuration.role,
-        action,
-        resource: properties.EventSourceArn,
-      });
-    }
-  });
+  const poll = (action: string) =>
+    services.permissions.authorize({
+      accessKeyId: target.configuration.role,
+      action,
+      resource: properties.EventSourceArn,
+    });
+  refusing(resource.logicalId, () => POLLER_ACTIONS.forEach(poll));
   const source = new EventSource(
     queueOf(services, properties.EventSourceArn, resource.logicalId),
     target,
@@ -42,6 +40,7 @@ export const eventSourceMapping: Provisioner = (resource, services) => {
     },
     services.sqs.queueByArn,
     services.reportFault,
+    poll,
   );
   if (properties.Enabled) services.eventSources.push(source);
   const most = properties.ScalingConfig?.MaximumConcurrency;

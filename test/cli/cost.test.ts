@@ -1,0 +1,286 @@
+import { PutItemCommand, ScanCommand } from '@aws-sdk/client-dynamodb';
+import { InvokeCommand } from '@aws-sdk/client-lambda';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { billOf, totalOf } from '../../cli/cost/bill.ts';
+import { ALTERNATIVES, PRICES, type Price } from '../../cli/cost/prices.ts';
+import {
+  adapterBytes,
+  episodeBytes,
+  episodeWriteUnits,
+  METRICS,
+  MONITORING,
+  messageBytes,
+  PER_MESSAGE,
+  PER_REQUEST,
+  PER_RUN,
+  usageOf,
+} from '../../cli/cost/usage.ts';
+import type { ApiCall } from '../../infra/local/iam/policy.ts';
+import { dynamoClient } from '../../shared/config/clients/dynamodb.ts';
+import { userKey } from '../../shared/config/user-key.ts';
+import { encodeFeedbackEvent } from '../../shared/feedback/event.ts';
+import { basisFromEmbeddings } from '../../shared/lora/basis.ts';
+import { createRandom } from '../../shared/lora/random.ts';
+import { synthesizedTemplate } from '../infra/template.ts';
+import { startWholeStack } from '../stack/running-stack.ts';
+import { runAttune } from '../support/run-attune.ts';
+
+const LOAD = {
+  interactions: 1_000_000,
+  coalesced: 5,
+  users: 10_000,
+  requests: 300_000,
+  embeddingDim: 768,
+  rank: 4,
+  updateMs: 60,
+  personalizeMs: 30,
+};
+const USERS = 6;
+
+describe('what attune cost counts is what the local stack counts', () => {
+  const random = createRandom('cost');
+  const items = Array.from({ length: 60 }, () =>
+    Float32Array.from({ length: LOAD.embeddingDim }, () => random.normal()),
+  );
+  let running: Awaited<ReturnType<typeof startWholeStack>>;
+  let calls: ApiCall[] = [];
+  let lines: string[] = [];
+  let bodies: string[] = [];
+
+  beforeAll(async () => {
+    running = await startWholeStack(
+      { embeddingDim: LOAD.embeddingDim },
+      {
+        concurrency: 1,
+        recordCall: (call) => calls.push(call),
+        recordLogs: (_, line) => lines.push(line),
+      },
+    );
+    const basis = basisFromEmbeddings(items, { rank: LOAD.rank, scalingFactor: 1, seed: 1 });
+    await running.learning.basis.write({ basis, embeddingModel: 'test-model' });
+    // The first message of an instance also reads what all users share.
+    await send('first', 0);
+    await ask('first');
+    calls = [];
+    lines = [];
+    bodies = [];
+  }, 60_000);
+  afterAll(() => running?.stop());
+
+  async function send(userId: string, message: number): Promise<void> {
+    const body = encodeFeedbackEvent({
+      eventId: `${userId}-${message}-of-ordinary-length`,
+      userId,
+      occurredAt: '2026-01-01T00:00:00Z',
+      interactions: Array.from({ length: LOAD.coalesced }, (_, i) => ({
+        itemId: `item-${(message + i) % items.length}`,
+        embedding: items[(LOAD.coalesced * message + i) % items.length]!,
+        reward: ((message + i) % 10) / 10,
+      })),
+    });
+    bodies.push(body);
+    const id = `${userId}-${message}`;
+    await running.queue.sendBatch([
+      { id: '1', body, messageGroupId: userKey(userId), messageDeduplicationId: id },
+    ]);
+    await running.stack.idle();
+  }
+
+  async function ask(userId: string): Promise<void> {
+    await running.lambda.send(
+      new InvokeCommand({
+        FunctionName: running.output('personalizeFunctionName'),
+        Payload: JSON.stringify({ userId, candidates: [{ embedding: Array.from(items[0]!) }] }),
+      }),
+    );
+  }
+
+  /** Calls since the last time. A list is a call with a prefix; without one it is the check for a missing object. */
+  function counted(of: readonly [action: string, resource: RegExp][]): number {
+    return calls.filter(({ action, resource, context = {} }) =>
+      of.some(
+        ([name, pattern]) =>
+          action === name && pattern.test(resource) && (name !== 's3:ListBucket' || 's3:prefix' in context),
+      ),
+    ).length;
+  }
+
+  test('for a message, whose user is not at hand', async () => {
+    for (let user = 0; user < USERS; user++) await send(`user-${user}`, user);
+    const found = {
+      sqsReceives: counted([['sqs:ReceiveMessage', /./]]),
+      sqsDeletes: counted([['sqs:DeleteMessage', /./]]),
+      s3Reads: counted([['s3:GetObject', /./]]),
+      s3Writes: counted([
+        ['s3:PutObject', /./],
+        ['s3:ListBucket', /./],
+      ]),
+      tablePuts: counted([['dynamodb:PutItem', /./]]),
+    };
+    const expected = Object.fromEntries(
+      Object.keys(found).map((name) => [name, USERS * PER_MESSAGE[name as keyof typeof PER_MESSAGE]]),
+    );
+    expect(found).toEqual(expected);
+    expect(calls.filter(({ action }) => /^(dynamodb|s3|sqs):/.test(action)).length).toBe(
+      USERS *
+        (PER_MESSAGE.sqsReceives +
+          PER_MESSAGE.sqsDeletes +
+          PER_MESSAGE.s3Reads +
+          PER_MESSAGE.s3Writes +
+          PER_MESSAGE.tablePuts) +
+        // The check for an adapter that is missing is no call of its own.
+        USERS,
+    );
+    const metrics = new Set(
+      lines.flatMap((line) => [...line.matchAll(/"Name":"(\w+)"/g)].map(([, name]) => name)),
+    );
+    expect(metrics.size).toBe(METRICS.update);
+  });
+
+  test('for sizes of messages, adapters and episodes', async () => {
+    const bytes = Math.max(...bodies.map((body) => Buffer.byteLength(body)));
+    expect(Math.abs(bytes / messageBytes(LOAD) - 1)).toBeLessThan(0.02);
+    const stored = await running.objects.get(`adapters/${userKey('user-1')}`);
+    if (stored === undefined || stored === 'not-modified') throw new Error('there is no adapter');
+    expect(Math.abs(stored.body.byteLength / adapterBytes(LOAD) - 1)).toBeLessThan(0.05);
+
+    const credentials = { accessKeyId: 'local', secretAccessKey: 'local' };
+    const client = dynamoClient({
+      endpoint: running.stack.endpoints.dynamodb,
+      region: 'us-east-1',
+      credentials,
+    });
+    try {
+      const TableName = running.output('tableName');
+      const { Items = [] } = await client.send(new ScanCommand({ TableName }));
+      const size = (item: (typeof Items)[number]) =>
+        Object.entries(item).reduce(
+          (sum, [name, { S, N, B }]) => sum + name.length + (S ?? N ?? B ?? '').length,
+          0,
+        );
+      const largest = Items.sort((a, b) => size(b) - size(a))[0]!;
+      expect(Math.abs(size(largest) / episodeBytes(LOAD) - 1)).toBeLessThan(0.1);
+      // As DynamoDB counts it, of an episode of somebody who is no longer new.
+      delete largest.newcomer;
+      largest.sk = { S: 'again' };
+      const { ConsumedCapacity } = await client.send(
+        new PutItemCommand({ TableName, Item: largest, ReturnConsumedCapacity: 'INDEXES' }),
+      );
+      const { Table, GlobalSecondaryIndexes = {} } = ConsumedCapacity!;
+      const units = [Table, ...Object.values(GlobalSecondaryIndexes)].reduce(
+        (sum, each) => sum + (each?.CapacityUnits ?? 0),
+        0,
+      );
+      expect(units).toBe(episodeWriteUnits(LOAD));
+    } finally {
+      client.destroy();
+    }
+  });
+
+  test('for a request', async () => {
+    calls = [];
+    for (let user = 0; user < USERS; user++) await ask(`user-${user}`);
+    expect(counted([['s3:GetObject', /./]])).toBe(USERS * PER_REQUEST.s3Reads);
+    expect(calls.filter(({ action }) => /^(dynamodb|s3|sqs):/.test(action))).toHaveLength(USERS);
+  });
+
+  test('for a run of consolidation', async () => {
+    calls = [];
+    await running.stack.invoke(running.output('consolidateFunctionName'), { force: true, settleSeconds: 0 });
+    const adapters = counted([['s3:GetObject', /\/adapters\//]]);
+    expect(adapters).toBe(USERS + 1);
+    expect(counted([['s3:GetObject', /./]]) - adapters).toBe(PER_RUN.s3Reads);
+    expect(
+      counted([
+        ['s3:PutObject', /./],
+        ['s3:ListBucket', /./],
+      ]),
+    ).toBe(PER_RUN.s3Writes);
+    expect(counted([['dynamodb:PutItem', /./]])).toBe(PER_RUN.tablePuts);
+  });
+});
+
+test('the default template has the alarms and the dashboard that are counted', () => {
+  const template = synthesizedTemplate();
+  const alarms = Object.values(template.findResources('AWS::CloudWatch::Alarm'));
+  const metrics = alarms.map(({ Properties: { Metrics = [1] } }) =>
+    Metrics.filter(
+      (metric: { MetricStat?: object }) => metric.MetricStat !== undefined || Metrics.length === 1,
+    ),
+  );
+  expect(metrics.flat()).toHaveLength(MONITORING.alarmMetrics);
+  expect(Object.keys(template.findResources('AWS::CloudWatch::Dashboard'))).toHaveLength(
+    MONITORING.dashboards,
+  );
+});
+
+test('a bill is quantities times prices, and half of the messages cost half of what grows with them', () => {
+  const usage = usageOf(LOAD);
+  expect(usage.messages).toBe(200_000);
+  expect(usage.s3Writes).toBe(200_000 * PER_MESSAGE.s3Writes + 720 * PER_RUN.s3Writes);
+  const lines = billOf(usage, PRICES.us);
+  const writes = lines.find(({ per }) => per === 'PUT or LIST')!;
+  expect(writes.dollars).toBeCloseTo(usage.s3Writes * 5e-6, 10);
+  const half = billOf(usageOf({ ...LOAD, coalesced: 10 }), PRICES.us);
+  expect(totalOf(half)).toBeLessThan(totalOf(lines));
+});
+
+test('attune cost refuses a region without prices, and a number that is none', async () => {
+  const args = ['cost', '--events-per-day', '10', '--users', '1'];
+  expect(await runAttune([...args, '--region', 'sa-east-1'])).toMatchObject({
+    code: 2,
+    stderr:
+      'attune: --region: found sa-east-1, expected one of us-east-1, us-east-2, us-west-2; others cost up to a quarter more\n',
+  });
+  expect(await runAttune([...args, '--dimension', 'x'])).toMatchObject({ code: 2 });
+});
+
+test('docs/cost.md shows what attune cost prints, and where prices were read', async () => {
+  const args = ['--events-per-day', '33333.3333', '--users', '10000', '--dimension', '768'];
+  const { stdout } = await runAttune(['cost', ...args]);
+  const priced = (prices: Readonly<Record<string, unknown>>) =>
+    Object.values(prices)
+      .filter((entry): entry is Price => Object(entry).dollars !== undefined)
+      .map(
+        ({ dollars, per, source, asOf }) =>
+          `| ${dollars < 0.001 ? `${Number((dollars * 1e6).toFixed(4))} for a million` : dollars} | ${per} | ${asOf} | ${source} |`,
+      );
+  const page = `# What it costs
+
+\`attune cost\` estimates a month from what an application does. A million interactions of 10,000 users, five in a message:
+
+\`\`\`sh
+npx attune cost ${args.join(' ')}
+\`\`\`
+
+\`\`\`
+${stdout.trimEnd()}
+\`\`\`
+
+The estimate is on the safe side: every message comes alone, the instance has no user's adapter at hand, and every metric is published in every hour. What grows with
+the load is the write of the adapter, so let the publisher coalesce. What does not is monitoring: \`alarms: false\` and \`dashboard: false\` take
+most of what the idle stack costs away. Free tiers, which every account has, are left out; they cover all of an idle stack but storage and what is above ten alarms.
+
+Operations for a message, a request and a run of consolidation are counted on the local stack by \`test/cli/cost.test.ts\`, which fails when they are others than
+\`cli/cost/usage.ts\` says. Assumed are the billed times (\`--update-ms\`, \`--personalize-ms\`; look at the dashboard), one and a half seconds for a run of consolidation, 1,500
+bytes of logs for an invocation, and five long polls at the queue.
+
+## Prices
+
+US dollars, without free tiers, of ${PRICES.us.regions.join(', ')}. Look them up again before you decide by them.
+
+| price | for one | as of | source |
+| --- | --- | --- | --- |
+${priced(PRICES.us).join('\n')}
+
+## Other services
+
+For the same load, at the least that they bill. They do other things: Personalize trains models of its own of what users did, OpenSearch searches for neighbours of a vector
+and learns nothing.
+
+| price | for one | as of | source |
+| --- | --- | --- | --- |
+${priced(ALTERNATIVES).join('\n')}
+`;
+  await expect(page).toMatchFileSnapshot('../../docs/cost.md');
+});

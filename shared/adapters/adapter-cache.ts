@@ -1,11 +1,20 @@
 import type { Loaded } from './adapter-store.ts';
 
+interface Entry {
+  readonly loaded: Loaded;
+  /** Without buffers. */
+  readonly bytes: number;
+  readonly buffers: ReadonlySet<ArrayBufferLike>;
+}
+
 /**
  * Adapters of recently updated users in a warm container. The least recently used are dropped when
  * their bytes exceed the limit. A stale entry is harmless, because its commit fails on the ETag.
  */
 export class AdapterCache {
-  readonly #entries = new Map<string, { loaded: Loaded; bytes: number }>();
+  readonly #entries = new Map<string, Entry>();
+  /** How many entries hold a buffer: the basis, for one, is the same in all. */
+  readonly #holders = new Map<ArrayBufferLike, number>();
   readonly #maxBytes: number;
   #bytes = 0;
 
@@ -24,9 +33,15 @@ export class AdapterCache {
 
   set(userKey: string, loaded: Loaded): void {
     this.delete(userKey);
-    const bytes = bytesOf(loaded);
-    this.#entries.set(userKey, { loaded, bytes });
+    const buffers = new Set<ArrayBufferLike>();
+    const bytes = weigh(loaded, buffers);
+    this.#entries.set(userKey, { loaded, bytes, buffers });
     this.#bytes += bytes;
+    for (const buffer of buffers) {
+      const holders = this.#holders.get(buffer) ?? 0;
+      if (holders === 0) this.#bytes += buffer.byteLength;
+      this.#holders.set(buffer, holders + 1);
+    }
     for (const oldest of this.#entries.keys()) {
       if (this.#bytes <= this.#maxBytes) break;
       this.delete(oldest);
@@ -34,22 +49,37 @@ export class AdapterCache {
   }
 
   delete(userKey: string): void {
-    this.#bytes -= this.#entries.get(userKey)?.bytes ?? 0;
+    const entry = this.#entries.get(userKey);
+    if (entry === undefined) return;
     this.#entries.delete(userKey);
+    this.#bytes -= entry.bytes;
+    for (const buffer of entry.buffers) {
+      const holders = this.#holders.get(buffer)! - 1;
+      if (holders > 0) this.#holders.set(buffer, holders);
+      else {
+        this.#holders.delete(buffer);
+        this.#bytes -= buffer.byteLength;
+      }
+    }
   }
 }
 
-function bytesOf({ adapter }: Loaded): number {
-  const { state, weights, recentEvents, recentItems } = adapter;
-  const arrays: ArrayBufferView[] = [weights.b, recentEvents];
-  if (recentItems !== undefined) arrays.push(...Object.values(recentItems));
-  let buffered = 0;
-  if (state.learner === 'sgd') {
-    for (const { values, anchor, fisher } of [state.a, state.b]) arrays.push(values, anchor, fisher);
-  } else {
-    arrays.push(state.statistics.gram, state.statistics.moment);
-    if (state.targets !== null) arrays.push(state.targets.stz);
-    buffered = state.buffered.length * adapter.embeddingDim * 4;
+/** What V8 takes for a value beside the bytes of its buffers; measured, and rounded up. */
+const COST = { view: 240, bigint: 32, number: 16, object: 40, property: 16, character: 2 } as const;
+
+/**
+ * Bytes that a value takes in memory, without the buffers of its arrays.
+ * @param buffers gets these: views of one buffer, such as the file that an adapter was read from, keep all of it
+ */
+function weigh(value: unknown, buffers: Set<ArrayBufferLike>): number {
+  if (typeof value === 'bigint') return COST.bigint;
+  if (typeof value === 'number') return COST.number;
+  if (typeof value === 'string') return COST.object + COST.character * value.length;
+  if (typeof value !== 'object' || value === null) return 0;
+  if (ArrayBuffer.isView(value)) {
+    buffers.add(value.buffer);
+    return COST.view;
   }
-  return arrays.reduce((sum, { byteLength }) => sum + byteLength, 2_048 + buffered);
+  const parts = Object.values(value);
+  return parts.reduce((sum: number, part) => sum + COST.property + weigh(part, buffers), COST.object);
 }

@@ -5,6 +5,7 @@ import { FILTER_REFERENCE, type Filter, parseFilter } from '../catalogue/filter.
 import { InvalidInputError, shown } from '../errors.ts';
 import { decodeEmbedding } from '../feedback/embedding-codec.ts';
 import { INTERACTION_KINDS, type InteractionKind } from '../interaction-kinds.ts';
+import { lengthFirst } from '../length-first.ts';
 import { vectorNorm } from '../lora/basis.ts';
 import { parseInput } from '../validation/faults.ts';
 import { idSchema as id } from '../validation/id.ts';
@@ -71,10 +72,13 @@ const choosing = {
     .unknown()
     .optional()
     .meta({ ...FILTER_REFERENCE, description: 'Which items; all when absent.' }),
-  exclude: z
-    .array(id, { error: 'an array of item ids' })
-    .default([])
-    .meta({ maxItems: RECOMMEND_LIMITS.exclude, description: 'Ids of items to leave out.' }),
+  exclude: lengthFirst(
+    z
+      .array(id, { error: 'an array of item ids' })
+      .default([])
+      .meta({ maxItems: RECOMMEND_LIMITS.exclude, description: 'Ids of items to leave out.' }),
+    { max: RECOMMEND_LIMITS.exclude, error: `at most ${RECOMMEND_LIMITS.exclude}` },
+  ),
   excludeInteracted: flag
     .default(true)
     .describe('Whether to leave out what the user has interacted with: the last 1,024 items.'),
@@ -83,12 +87,15 @@ const choosing = {
     .positive({ error: DAYS })
     .optional()
     .describe('Of these, leave out only items met in so many days.'),
-  interactedBy: z
-    .array(z.enum(INTERACTION_KINDS, { error: KINDS }), { error: KINDS })
-    .min(1, { error: KINDS })
-    .max(INTERACTION_KINDS.length, { error: KINDS })
-    .optional()
-    .describe('Of these, leave out only items met by one of these kinds of interaction.'),
+  interactedBy: lengthFirst(
+    z
+      .array(z.enum(INTERACTION_KINDS, { error: KINDS }), { error: KINDS })
+      .min(1, { error: KINDS })
+      .max(INTERACTION_KINDS.length, { error: KINDS })
+      .optional()
+      .describe('Of these, leave out only items met by one of these kinds of interaction.'),
+    { max: INTERACTION_KINDS.length, error: KINDS },
+  ),
   diversity: z
     .number({ error: range(0, 1) })
     .min(0, { error: range(0, 1) })
@@ -168,10 +175,6 @@ export function parseCatalogueRequest(
   payload: unknown,
   settings: { readonly embeddingModel: string; readonly embeddingDim: number },
 ): RecommendRequest | SimilarRequest | SearchRequest {
-  // Checked here, because Zod checks every element of an array before its length.
-  const given: unknown = Object(payload).exclude;
-  if (Array.isArray(given) && given.length > RECOMMEND_LIMITS.exclude)
-    throw new InvalidInputError('exclude', `${given.length} items`, `at most ${RECOMMEND_LIMITS.exclude}`);
   const { embeddingModel, filter, maxPerValue, ...rest } = parseInput(schema, payload);
   const request =
     rest.action === 'recommend'

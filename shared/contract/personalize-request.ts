@@ -2,6 +2,7 @@ import * as z from 'zod';
 import { InvalidInputError, shown } from '../errors.ts';
 import { decodeEmbedding } from '../feedback/embedding-codec.ts';
 import { EMBEDDING_FORM } from '../feedback/event-schema.ts';
+import { lengthFirst } from '../length-first.ts';
 import { parseInput } from '../validation/faults.ts';
 import { idSchema as id } from '../validation/id.ts';
 
@@ -44,21 +45,20 @@ export const personalizeRequest = z
   .strictObject(
     {
       userId: id.describe('For whom.'),
-      candidates: z
-        .array(
-          z.strictObject({
-            itemId: id.optional().describe('Id of the item; the answer repeats it.'),
-            embedding: embedding.describe(
-              'base64 of little-endian float32, or an array of numbers, as many as the deployment has.',
-            ),
-          }),
-          { error: candidateCount },
-        )
-        // Not min and max: those look at the length of whatever has one, be it an array or not.
-        .refine(({ length }) => length >= 1 && length <= PERSONALIZE_LIMITS.candidates, {
-          error: candidateCount,
-        })
-        .meta({ minItems: 1, maxItems: PERSONALIZE_LIMITS.candidates, description: 'Which items.' }),
+      candidates: lengthFirst(
+        z
+          .array(
+            z.strictObject({
+              itemId: id.optional().describe('Id of the item; the answer repeats it.'),
+              embedding: embedding.describe(
+                'base64 of little-endian float32, or an array of numbers, as many as the deployment has.',
+              ),
+            }),
+            { error: candidateCount },
+          )
+          .meta({ minItems: 1, maxItems: PERSONALIZE_LIMITS.candidates, description: 'Which items.' }),
+        { min: 1, max: PERSONALIZE_LIMITS.candidates, error: candidateCount },
+      ),
       answer: z
         .enum(['scores', 'embeddings'], { error: '"scores" or "embeddings"' })
         .default('scores')
@@ -94,10 +94,6 @@ export function parsePersonalizeRequest(
   payload: unknown,
   settings: { readonly embeddingDim: number; readonly embeddingModel: string },
 ): PersonalizeRequest {
-  // Zod would look at every element of an array before its length.
-  const given: unknown = Object(payload).candidates;
-  if (Array.isArray(given) && given.length > PERSONALIZE_LIMITS.candidates)
-    throw new InvalidInputError('candidates', `${given.length} items`, candidateCount);
   const { candidates, embeddingModel, ...request } = parseInput(personalizeRequest, payload);
   if (embeddingModel !== undefined && embeddingModel !== settings.embeddingModel) {
     throw new InvalidInputError('embeddingModel', shown(embeddingModel), shown(settings.embeddingModel));

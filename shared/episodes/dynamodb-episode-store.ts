@@ -5,7 +5,7 @@ import { type BankStore, MAX_CELLS } from './bank-store.ts';
 import type { CellStrategy, PriorSummary } from './cell-strategy.ts';
 import { byNewest, DynamoTable } from './dynamodb-table.ts';
 import type { Episode } from './episode.ts';
-import { SHARDS, storedAtKey } from './episode-index.ts';
+import { neverBack, SHARDS, storedAtKey } from './episode-index.ts';
 import { fromItem, type Item, isEpisode, number, text, toItem, userOf } from './episode-item.ts';
 import type { CorruptEpisode, EpisodeOfUser, IndexedEpisode } from './episode-store.ts';
 
@@ -27,17 +27,19 @@ const MAX_BATCH_ATTEMPTS = 8;
 export class DynamoEpisodeStore implements BankStore {
   readonly #table: DynamoTable;
   readonly #ttlDays: number;
+  readonly #time: () => number;
 
   constructor(client: DynamoDBClient, { table, ttlDays, now = Date.now }: DynamoEpisodeStoreOptions) {
     this.#table = new DynamoTable(client, table, now);
     this.#ttlDays = ttlDays;
+    this.#time = neverBack(now);
   }
 
   async store(
     episode: Episode,
     { signal }: { readonly signal?: AbortSignal } = {},
   ): Promise<'stored' | 'known'> {
-    const item = toItem(episode, this.#table.now(), this.#ttlDays);
+    const item = toItem(episode, this.#time(), this.#ttlDays);
     const once = { ConditionExpression: `attribute_not_exists(${TABLE.partitionKey})`, signal };
     const stored = await this.#table.attempt('store an episode', () => this.#table.putIf(item, once));
     return stored ? 'stored' : 'known';

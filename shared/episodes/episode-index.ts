@@ -20,6 +20,20 @@ export function storedAtKey(milliseconds: number, suffix = ''): string {
 }
 
 /**
+ * A clock for positions that advances by a millisecond per call while the given clock is behind. Consolidation would
+ * never read a position before a watermark; a position ahead of time only waits.
+ * @param now epoch milliseconds
+ */
+export function neverBack(now: () => number): () => number {
+  let latest = Number.NEGATIVE_INFINITY;
+  return () => {
+    const time = now();
+    latest = time < latest ? latest + 1 : time;
+    return latest;
+  };
+}
+
+/**
  * The position of an episode in its shard. Consolidation keeps positions in objects that outlive
  * users, so the unique part is a hash of user and version, which identifies neither.
  * @param storedAt epoch milliseconds

@@ -5,6 +5,7 @@ import {
   expiryOf,
   identityOf,
   isNewcomer,
+  neverBack,
   positionOf,
   SHARDS,
   shardKey,
@@ -34,6 +35,7 @@ export class InMemoryEpisodeStore implements BankStore {
   readonly #priors = new Map<string, PriorSummary>();
   readonly #ttlDays: number;
   readonly #now: () => number;
+  readonly #time: () => number;
 
   /**
    * @param options.ttlDays days until an episode expires, default 90. `now` is in epoch
@@ -42,13 +44,14 @@ export class InMemoryEpisodeStore implements BankStore {
   constructor({ ttlDays = 90, now = Date.now }: { ttlDays?: number; now?: () => number } = {}) {
     this.#ttlDays = ttlDays;
     this.#now = now;
+    this.#time = neverBack(now);
   }
 
   async store(episode: Episode): Promise<'stored' | 'known'> {
     const key = `${episode.userKey}#${identityOf(episode)}`;
     if (this.#known.has(key)) return 'known';
     this.#known.add(key);
-    const storedAt = this.#now();
+    const storedAt = this.#time();
     const row = {
       episode,
       position: positionOf(episode, storedAt),

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { INTERACTION_KINDS } from '../interaction-kinds.ts';
+import { lengthFirst } from '../length-first.ts';
 import { ID_CHARACTERS, idSchema as id } from '../validation/id.ts';
 import type { EmbeddingInput } from './embedding-codec.ts';
 
@@ -113,18 +114,19 @@ export const eventSchema = z.strictObject(
   {
     schemaVersion: z.literal(1, 'schema version 1').describe('Version of this schema.'),
     ...header,
-    interactions: z
-      .array(interactionSchema, `an array of 1 to ${LIMITS.interactions} interactions`)
-      // Not min and max, because they accept anything with a length, not only arrays.
-      .refine(({ length }) => length >= 1 && length <= LIMITS.interactions, {
-        error: `1 to ${LIMITS.interactions} interactions`,
-        params: { reason: 'limit' },
-      })
-      .meta({
+    interactions: lengthFirst(
+      z.array(interactionSchema, `an array of 1 to ${LIMITS.interactions} interactions`).meta({
         minItems: 1,
         maxItems: LIMITS.interactions,
         description: 'What the user did, in order.',
       }),
+      {
+        min: 1,
+        max: LIMITS.interactions,
+        error: `1 to ${LIMITS.interactions} interactions`,
+        params: { reason: 'limit' },
+      },
+    ),
   },
   'an object',
 );

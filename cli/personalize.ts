@@ -44,13 +44,16 @@ async function personalize(file: string, options: PersonalizeOptions): Promise<v
   );
   const { user: userId, answer: kind, explain = false } = options;
   const answers: PersonalizeAnswer[] = [];
-  let before = 0;
-  for await (const candidates of requestsOf(file, kind)) {
+  const lines: number[] = [];
+  for await (const part of requestsOf(file, kind)) {
+    const candidates = part.map(({ candidate }) => candidate);
     const request = { userId, candidates, answer: kind, explain };
-    const answer = await invoke<PersonalizeAnswer>(functionName, request);
-    const offset = before;
+    const answer = await invoke<PersonalizeAnswer>(functionName, request).catch((error: unknown) => {
+      throw inFile(error, file, part);
+    });
+    const offset = lines.length;
     answers.push({ ...answer, items: answer.items.map((item) => ({ ...item, index: item.index + offset })) });
-    before += candidates.length;
+    lines.push(...part.map(({ line }) => line));
   }
   const answer = merged(answers, file);
   if (options.json || options.answer === 'embeddings') return printJson(answer);
@@ -60,7 +63,7 @@ async function personalize(file: string, options: PersonalizeOptions): Promise<v
   for (const item of answer.items) {
     if (!('score' in item)) continue;
     const parts = item.parts === undefined ? '' : scoreSum(item.parts);
-    printLine(`${item.score.toFixed(4)}  ${item.itemId ?? `line ${item.index + 1}`}${parts}`);
+    printLine(`${item.score.toFixed(4)}  ${item.itemId ?? `line ${lines[item.index]}`}${parts}`);
   }
 }
 
@@ -71,9 +74,30 @@ const REQUEST_LIMITS = {
   bytes: 3 * 1024 * 1024,
 } as const;
 
+interface Line {
+  readonly line: number;
+  readonly candidate: object;
+}
+
+/** What the function says of a candidate, said of its line. */
+function inFile(error: unknown, file: string, part: readonly Line[]): unknown {
+  if (!(error instanceof InvalidInputError)) return error;
+  const [, index, field = ''] = /^candidates\[(\d+)\]\.?(.*)$/.exec(error.field) ?? [];
+  const at = part[Number(index)];
+  if (at === undefined) return error;
+  return new InvalidInputError(
+    `${file} line ${at.line}${field && `, ${field}`}`,
+    error.found,
+    error.expected,
+    {
+      cause: error,
+    },
+  );
+}
+
 /** The candidates of a file, cut into requests that the function accepts. */
-async function* requestsOf(file: string, kind: PersonalizeOptions['answer']): AsyncGenerator<object[]> {
-  let candidates: object[] = [];
+async function* requestsOf(file: string, kind: PersonalizeOptions['answer']): AsyncGenerator<Line[]> {
+  let candidates: Line[] = [];
   let bytes = 0;
   const signal = interruption();
   for await (const { line, value, fault } of readJsonLines(file, signal)) {
@@ -84,7 +108,7 @@ async function* requestsOf(file: string, kind: PersonalizeOptions['answer']): As
       candidates = [];
       bytes = 0;
     }
-    candidates.push(value);
+    candidates.push({ line, candidate: value });
     bytes += size;
   }
   // What was read until Ctrl-C is not the whole file.

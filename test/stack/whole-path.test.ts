@@ -332,7 +332,7 @@ describe('the whole stack', () => {
     expect(missing.stderr).toMatch(/^attune: user nobody: found no adapter[^\n]*\n$/);
     const wrong = await command(['personalize', '-', '--user', 'ada'], '{"embedding":[1]}');
     expect(wrong.code).toBe(2);
-    expect(wrong.stderr).toBe('attune: candidates[0].embedding: found 1 numbers, expected 16 numbers\n');
+    expect(wrong.stderr).toBe('attune: - line 1, embedding: found 1 numbers, expected 16 numbers\n');
     const short = await command(['basis', 'build', '-'], '{"embedding":[1]}');
     expect(short.stderr).toBe('attune: - line 1, embedding: found 1 numbers, expected 16 numbers\n');
   });

@@ -226,6 +226,7 @@ describe('attune dlq', () => {
     );
     const shown = (await attune(MESSAGES, 'dlq', 'show', 'bad-2')).json();
     expect(shown).toMatchObject({ from: 'quarantine', body: 'body of bad-2', quarantinedAt: 2_001 });
+    expect((await attune(MESSAGES, 'dlq', 'show', 'bad-2', '--json')).json()).toEqual(shown);
     expect(await attune(MESSAGES, 'dlq', 'show', 'bad-3')).toMatchObject({ code: 2 });
   });
 

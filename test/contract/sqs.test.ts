@@ -35,6 +35,8 @@ const release = ({ ReceiptHandle }: Message) =>
   sqs.client.send(
     new ChangeMessageVisibilityCommand({ QueueUrl: queueUrl, ReceiptHandle, VisibilityTimeout: 0 }),
   );
+/** Both ends included. */
+const range = (first: number, last: number) => Array.from({ length: last - first + 1 }, (_, i) => first + i);
 const groupOf = (message: Message) => message.Attributes?.MessageGroupId;
 const bodies = (messages: readonly Message[]) => messages.map(({ Body }) => Body);
 
@@ -164,6 +166,44 @@ describe('a FIFO queue', () => {
   it('takes a message of exactly its maximum size, and refuses a larger one', async () => {
     await send('a', 'x'.repeat(262_144), 'fits');
     await expect(send('a', 'x'.repeat(262_145), 'too large')).rejects.toThrow(/262144/);
+  });
+
+  it('delivers every character that SQS documents as it was sent', async () => {
+    const all = [
+      ...[0x9, 0xa, 0xd],
+      ...range(0x20, 0xd7ff),
+      ...range(0xe000, 0xfffd),
+      ...range(0x10000, 0x10ffff),
+    ];
+    // At most four bytes each, and a message holds 262,144.
+    const sent: string[] = [];
+    for (let start = 0; start < all.length; start += 65_536) {
+      sent.push(
+        all
+          .slice(start, start + 65_536)
+          .map((code) => String.fromCodePoint(code))
+          .join(''),
+      );
+      await send('a', sent.at(-1)!, `characters-${start}`);
+    }
+    expect(sent).toHaveLength(17);
+    for (const body of sent) {
+      const [message] = await receive(sqs.client, queueUrl, 1);
+      // Not toEqual, which would print them all.
+      expect(message?.Body === body).toBe(true);
+      await remove(message!);
+    }
+  }, 60_000);
+
+  it('refuses every other character', async () => {
+    const others = [...range(0, 0x1f).filter((code) => ![0x9, 0xa, 0xd].includes(code)), 0xfffe, 0xffff];
+    expect(others).toHaveLength(31);
+    for (const code of others) {
+      await expect(send('a', `x${String.fromCodePoint(code)}`, `other-${code}`)).rejects.toThrow(
+        expect.objectContaining({ name: expect.stringMatching(/InvalidMessageContents$/) }),
+      );
+    }
+    expect(await receive(sqs.client, queueUrl)).toEqual([]);
   });
 
   it('ends a receive that waits as soon as there is a message', async () => {

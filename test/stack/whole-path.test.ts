@@ -9,7 +9,7 @@ import type { ConsolidationReport } from '../../functions/consolidate-patterns/c
 import { METRIC, PREFIX } from '../../shared/config/names.ts';
 import { userKey } from '../../shared/config/user-key.ts';
 import type { PersonalizeAnswer, ScoredItem } from '../../shared/contract/answers.ts';
-import { cellOf } from '../../shared/episodes/episode.ts';
+import { cellOf, itemKey } from '../../shared/episodes/episode.ts';
 import { encodeEmbedding } from '../../shared/feedback/embedding-codec.ts';
 import { encodeFeedbackEvent, type FeedbackEventInput } from '../../shared/feedback/event.ts';
 import type { QuarantinedMessage } from '../../shared/feedback/quarantine.ts';
@@ -324,6 +324,52 @@ describe('the whole stack', () => {
         /^(too-little-new|nothing-new): \d+ new episodes, 0 of 0 skills; skills version \d+\n$/,
       ),
     });
+  });
+
+  it('takes every character that an id may have, of users, items and events', async () => {
+    const all: string[] = [];
+    for (let code = 0xa0; code <= 0x10ffff; code++)
+      if (code < 0xd800 || code > 0xdfff) all.push(String.fromCodePoint(code));
+    for (let code = 0x20; code <= 0x7e; code++) all.push(String.fromCodePoint(code));
+    const ids = Array.from({ length: Math.ceil(all.length / 128) }, (_, i) =>
+      all.slice(i * 128, i * 128 + 128).join(''),
+    );
+    const line = (userId: string, itemId: string) =>
+      JSON.stringify({ userId, itemId, embedding: encodeEmbedding(items[0]!), reward: 1 });
+    const users = [
+      ' ',
+      '~',
+      '\u00a0',
+      '\u2028',
+      '\u2029',
+      '\ufeff',
+      '\ue000',
+      '\ufffd',
+      '\ufffe',
+      '\uffff',
+      '😀',
+      '\u{10ffff}',
+    ];
+    const file = [...ids.map((id, i) => line(`isa ${i % 10}`, id)), ...users.map((id) => line(id, id))].join(
+      '\n',
+    );
+    const sent = await command(['publish', '-', '--batch-id', '😀\u2028\uffff', '--json'], file);
+    expect(sent).toMatchObject({ code: 0, stderr: '' });
+    expect(JSON.parse(sent.stdout)).toMatchObject({ interactions: ids.length + users.length, failed: [] });
+    await running.stack.idle();
+    // An adapter knows its last 1,024 items.
+    const keysOf = async (userId: string) => [
+      ...((await running.adapters.load(userKey(userId)))?.adapter.recentItems?.keys ?? []),
+    ];
+    for (let user = 0; user < 10; user++) {
+      const own = ids.filter((_, i) => i % 10 === user);
+      expect(new Set(await keysOf(`isa ${user}`))).toEqual(new Set(own.map(itemKey)));
+    }
+    for (const id of users) {
+      expect(await keysOf(id)).toEqual([itemKey(id)]);
+      const asked = await personalize({ userId: id, candidates: [{ ...candidates[0], itemId: id }] });
+      expect(asked.answer).toMatchObject({ userId: id, adapterVersion: 1, items: [{ itemId: id }] });
+    }
   });
 
   it('answers mistakes at the command line with one line', async () => {

@@ -93,9 +93,6 @@ it('SQS refuses a port in use and names it', async () => {
     ),
   );
 });
-
-it('accepts the characters that SQS documents, and no others', async () => {
-  const sqs = await startSqs({});
   onTestFinished(() => sqs.close());
   sqs.ensureQueue('q.fifo', FIFO);
   const { send, receive } = clientOf(sqs);

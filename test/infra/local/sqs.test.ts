@@ -93,12 +93,3 @@ it('SQS refuses a port in use and names it', async () => {
     ),
   );
 });
-  onTestFinished(() => sqs.close());
-  sqs.ensureQueue('q.fifo', FIFO);
-  const { send, receive } = clientOf(sqs);
-  const edges = '\t\n\r \ud7ff\ue000\ufffd\u{10000}\u{1f600}\u{10ffff}';
-  await send(edges);
-  expect((await receive())?.Body).toBe(edges);
-  for (const invalid of ['\u0000', '\u0008', '\u001f', '\ufffe', '\uffff'])
-    await expect(send(`a${invalid}`)).rejects.toThrow('Invalid characters');
-});

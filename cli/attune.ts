@@ -23,7 +23,7 @@ import { recommendCommand } from './recommend.ts';
 import { rollbackCommand } from './rollback.ts';
 import { upliftCommand } from './uplift.ts';
 
-/** One file each; what a command needs beyond its options is imported when it runs. */
+/** Each command has one file, which imports everything beyond its options when it runs. */
 const commands = [
   initCommand,
   localCommand,

@@ -58,7 +58,7 @@ async function buildBasis(file: string, options: BuildOptions): Promise<void> {
   const replaced = await onDeployment(options, async (deployment) => {
     const { objects } = await deployment.bucket();
     const stored = learningObjects(objects, settings).basis;
-    // Adapters of other settings start anew, so nothing is carried over from a basis of theirs.
+    // Adapters of other settings start anew, so nothing is carried over from their basis.
     const current = basisFor(await stored.refresh(), settings);
     const { damage } = stored;
     if (damage !== undefined) {
@@ -80,7 +80,7 @@ async function buildBasis(file: string, options: BuildOptions): Promise<void> {
     try {
       await new CatalogueWriter(objects, settings, { basis, now: Date.now }).storeFeatures(basis);
     } catch (error) {
-      // The basis is in force; features that are missing are computed by readers.
+      // The basis is stored; readers compute missing features.
       if (!(error instanceof CorruptObjectError)) throw error;
       printProblem(`${error.message}; attune catalogue put --rewrite replaces it`);
     }
@@ -108,10 +108,10 @@ async function buildBasis(file: string, options: BuildOptions): Promise<void> {
   }
 }
 
-/** Share of the current basis that a new one may miss without being asked for twice. */
+/** Largest share of the current basis that a new one may miss without `--force`. */
 const MOST_MISSED = 0.5;
 
-/** @throws InvalidInputError where the new basis misses much of the directions of the current one */
+/** @throws InvalidInputError when the new basis misses too many directions of the current one */
 function refuseLoss(missed: number, currentId: string, items: number): void {
   if (missed <= MOST_MISSED) return;
   throw new InvalidInputError(

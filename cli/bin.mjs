@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// A clone has the TypeScript sources beside this file; the installed package has only the compiled files.
+// A clone has TypeScript sources beside this file; the installed package has only compiled files.
 import { existsSync } from 'node:fs';
 
 const source = new URL('./attune.ts', import.meta.url);

@@ -169,8 +169,8 @@ async function writing(
 }
 
 /**
- * The basis of the deployment.
- * @param items makes it of these where there is none, and puts it in force
+ * The current basis of the deployment.
+ * @param items creates the basis from these when there is none
  */
 async function currentBasis(
   objects: Objects,
@@ -184,7 +184,7 @@ async function currentBasis(
   const { embeddingDim, embeddingModel, rank, scalingFactor } = settings;
   const found = basisFor(await stored.refresh(), settings);
   if (found !== undefined) return { basis: found.basis, isNew: false };
-  // A new basis would part adapters from the one that they have learned under.
+  // A new basis would not fit the adapters that were learned under the damaged one.
   if (stored.damage !== undefined) {
     printProblem(`${stored.damage.message}; attune model rollback basis or attune basis build mends that`);
     return { basis: null, isNew: false };
@@ -213,7 +213,7 @@ async function readItems(file: string, embeddingDim: number): Promise<CatalogueI
   } finally {
     progress.stop();
   }
-  // What was read until Ctrl-C is not the whole file.
+  // After Ctrl-C only part of the file was read.
   signal.throwIfAborted();
   if (items.length === 0) throw new InvalidInputError(file, 'no item', 'at least one');
   return items;

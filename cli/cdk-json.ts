@@ -4,12 +4,12 @@ import { type DeploymentSettings, settingsFromContext } from '../shared/config/s
 import { InvalidConfigurationError, NotFoundError, shown } from '../shared/errors.ts';
 import type { GivenSettings } from './setting-options.ts';
 
-/** Where the settings live: every command of Attune and of the CDK reads them there. */
+/** The file of the settings. All commands of Attune and of the CDK read it. */
 const CDK_JSON = fileURLToPath(new URL('../cdk.json', import.meta.url));
 
 /**
- * The settings that the local stack has in common with the deployed one.
- * @param overrides those that count in place of what cdk.json says
+ * The settings that the local stack shares with the deployed one.
+ * @param overrides settings that replace those of cdk.json
  * @throws NotFoundError outside of a clone; InvalidConfigurationError naming what is wrong
  */
 export function readSettings(overrides: GivenSettings = {}): DeploymentSettings {
@@ -17,8 +17,9 @@ export function readSettings(overrides: GivenSettings = {}): DeploymentSettings 
 }
 
 /**
- * Writes settings to cdk.json; an empty value takes one out, so that its default counts.
- * @throws NotFoundError outside of a clone; InvalidConfigurationError naming what is wrong, and nothing is written
+ * Writes settings to cdk.json. An empty value removes a setting, so that its default applies.
+ * @throws NotFoundError outside of a clone; InvalidConfigurationError naming what is wrong, and
+ * nothing is written
  */
 export function writeSettings(given: GivenSettings): DeploymentSettings {
   const text = edited(readText(), given);
@@ -31,7 +32,7 @@ export function writeSettings(given: GivenSettings): DeploymentSettings {
   return settingsFromContext(attuneOf(text));
 }
 
-/** The text of cdk.json with other settings, and nothing else changed. */
+/** The text of cdk.json with other settings and no other changes. */
 export function edited(text: string, given: GivenSettings): string {
   const before = attuneOf(text);
   const after: Record<string, unknown> = { ...before };
@@ -40,7 +41,7 @@ export function edited(text: string, given: GivenSettings): string {
     else after[name] = value;
   }
   const checked: Record<string, unknown> = settingsFromContext(after);
-  // Numbers and booleans as such, though the command line gives text.
+  // Numbers and booleans as JSON values, because the command line gives text.
   for (const [name, value] of Object.entries(given)) if (value !== '') after[name] = checked[name];
   const [start, end] = placeOf(text, before);
   const indented = JSON.stringify(after, null, 2).replaceAll('\n', '\n    ');
@@ -62,7 +63,7 @@ function attuneOf(text: string): Record<string, unknown> {
   );
 }
 
-/** Where the object of settings stands in the text: from its brace to the one that closes it. */
+/** The position of the settings object in the text, from its opening to its closing brace. */
 function placeOf(text: string, settings: object): [number, number] {
   const wanted = JSON.stringify(settings);
   for (const { index } of text.matchAll(/"attune"\s*:\s*\{/g)) {
@@ -71,7 +72,7 @@ function placeOf(text: string, settings: object): [number, number] {
       try {
         if (JSON.stringify(JSON.parse(text.slice(start, end + 1))) === wanted) return [start, end + 1];
       } catch {
-        // A brace within a text; the object goes on.
+        // A brace within a string; the object continues.
       }
     }
   }

@@ -1,4 +1,4 @@
-/** What the command line uses of cli-progress, which has no declarations of its own. */
+/** The parts of cli-progress that the command line uses. The package has no declarations. */
 declare module 'cli-progress' {
   class SingleBar {
     constructor(options: {

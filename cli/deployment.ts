@@ -4,7 +4,9 @@ import { regionOfQueue } from '../shared/client/resources.ts';
 import { OUTPUT } from '../shared/config/names.ts';
 import { learningSettings, resourceName } from './stack-outputs.ts';
 
-/** The options by which a command that works on one user's records, or on messages, finds its deployment. */
+/**
+ * The options that name the deployment, for commands about one user's records or about messages.
+ */
 export interface DeploymentOptions {
   readonly outputs?: string;
   readonly bucket?: string;
@@ -22,7 +24,7 @@ const RESOURCES = {
 
 export type Resource = keyof typeof RESOURCES;
 
-/** Adds an option for each resource, and `--outputs`, which names them all. */
+/** Adds an option for each resource, and `--outputs` for all of them. */
 export function withDeployment(command: Command, ...resources: Resource[]): Command {
   for (const resource of resources) command.option(RESOURCES[resource][0], RESOURCES[resource][1]);
   return command.option(
@@ -52,7 +54,7 @@ export function openDeployment(options: DeploymentOptions): Deployment {
   });
 }
 
-/** Runs a command's work on its deployment, and closes it whatever happens. */
+/** Runs a command on its deployment, and always closes it. */
 export async function onDeployment<T>(
   options: DeploymentOptions,
   work: (deployment: Deployment) => Promise<T>,

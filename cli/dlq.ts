@@ -19,7 +19,7 @@ interface SelectionOptions extends DeploymentOptions {
   readonly json?: boolean;
 }
 
-/** `attune dlq`: messages that had no effect, to look at, to send again, or to throw away. */
+/** `attune dlq`: lists messages that had no effect, sends them again, or deletes them. */
 export function dlqCommand(): Command {
   const list = selecting(new Command('list'), 'list messages that had no effect').action(listMessages);
   const show = withDeployment(
@@ -124,11 +124,11 @@ async function act(options: SelectionOptions, done: 'redriven' | 'purged'): Prom
     const { quarantine } = await deployment.bucket();
     const damaged: string[] = [];
     const inQuarantine = await quarantinedBy(deployment, options, ({ key }) => damaged.push(key));
-    // What cannot be read cannot be sent again, but thrown away with all the rest.
+    // Unreadable messages cannot be sent again, but deleted with all the others.
     if (done === 'purged' && options.all === true) for (const key of damaged) await quarantine.remove(key);
     else for (const key of damaged) printProblem(`${key}: left where it is, because it is damaged`);
     for (const { key, message } of inQuarantine) {
-      // Under the user's own group, even where a wrong one was why it was refused.
+      // Sent under the user's own group, even if a wrong group was the reason of the refusal.
       const groupId = message.userKey ?? message.messageGroupId ?? userKey(message.messageId);
       try {
         if (queue !== undefined) await sendAgain({ ...message, groupId }, queue);
@@ -146,7 +146,7 @@ async function act(options: SelectionOptions, done: 'redriven' | 'purged'): Prom
   });
 }
 
-/** What can be received of the dead letters, left where it is. */
+/** The dead letters that can be received, left in place. */
 async function lookAt(deployment: Deployment, options: SelectionOptions): Promise<DeadLetter[]> {
   if (!wants(options, 'dead-letters')) return [];
   const letters: DeadLetter[] = [];
@@ -161,7 +161,10 @@ async function lookAt(deployment: Deployment, options: SelectionOptions): Promis
   return letters;
 }
 
-/** In the order in which they were sent. @param onDamaged told of objects that cannot be read; by default they are named */
+/**
+ * In the order in which they were sent.
+ * @param onDamaged called with unreadable objects; by default they are printed
+ */
 async function quarantinedBy(
   deployment: Deployment,
   options: SelectionOptions,

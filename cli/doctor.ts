@@ -12,7 +12,7 @@ interface DoctorOptions {
   readonly json?: boolean;
 }
 
-/** `attune doctor`: whether a deployment works, and what to do when it does not. */
+/** `attune doctor`: checks whether a deployment works, and advises what to do when it does not. */
 export function doctorCommand(): Command {
   return new Command('doctor')
     .description(

@@ -2,13 +2,13 @@ import { CommanderError } from 'commander';
 import { AttuneError, type ErrorCode } from '../shared/errors.ts';
 import { printProblem } from './output.ts';
 
-/** Exit codes: done, something failed, the user is to change something, Ctrl-C. */
+/** Exit codes: success, failure, wrong use, Ctrl-C. */
 export const EXIT = { ok: 0, failed: 1, usage: 2, interrupted: 130 } as const;
 
-/** What the person who typed the command can put right. */
+/** Errors that the user of the command can fix. */
 const USER_ERRORS: readonly ErrorCode[] = ['invalid-input', 'invalid-configuration', 'not-found'];
 
-/** A command that did its work only in part and has already said so. */
+/** Ends a command that did only part of its work and has already reported that. */
 export class ExitError extends Error {
   override readonly name = 'ExitError';
   readonly exitCode: number;
@@ -19,10 +19,13 @@ export class ExitError extends Error {
   }
 }
 
-/** Says in one line what went wrong, unless it was said; with ATTUNE_DEBUG=1 also where. Returns the exit code. */
+/**
+ * Prints the error in one line, unless it was printed already; with ATTUNE_DEBUG=1 also its stack.
+ * @returns the exit code
+ */
 export function exitCodeOf(error: unknown, env: NodeJS.ProcessEnv = process.env): number {
   if (error instanceof ExitError) return error.exitCode;
-  // Commander has written its message, or the help that was asked for.
+  // Commander has printed its message, or the requested help.
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
   if (env.ATTUNE_DEBUG === '1' && error instanceof Error) printProblem(error.stack ?? error.message);
   else printProblem(oneLine(told(error, env)));
@@ -33,7 +36,10 @@ export function exitCodeOf(error: unknown, env: NodeJS.ProcessEnv = process.env)
 const NO_CREDENTIALS = /CredentialsProviderError/;
 const REFUSED = /ECONNREFUSED (\S+:\d+)/;
 
-/** What went wrong, as a person can put it right where that is known. @param error or what was said of one */
+/**
+ * The message of an error, with advice when a known cause has one.
+ * @param error an error, or its text
+ */
 export function told(error: unknown, env: NodeJS.ProcessEnv = process.env): string {
   const words = wordsOf(error);
   if (NO_CREDENTIALS.test(words)) {
@@ -47,7 +53,7 @@ export function told(error: unknown, env: NodeJS.ProcessEnv = process.env): stri
   return error instanceof Error ? error.message || error.name : String(error);
 }
 
-/** All that an error, its causes and its parts say. */
+/** The texts of an error, its causes and its parts. */
 function wordsOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const parts: readonly unknown[] = error instanceof AggregateError ? error.errors : [];
@@ -59,10 +65,12 @@ export function oneLine(text: string): string {
   return text.trim().replace(/\s*[\r\n]+\s*/g, ' ');
 }
 
-/** What writing fails with once the reader of a pipe, or the terminal, is gone. */
+/** Errors of writing after the reader of a pipe, or the terminal, is gone. */
 const READER_GONE = ['EPIPE', 'EIO', 'ERR_STREAM_DESTROYED'];
 
-/** Lets a command finish, and clear up, although nobody reads any more what it prints, or a full disk does not take it. */
+/**
+ * Lets a command finish and clean up when nobody reads its output any more, or the disk is full.
+ */
 export function outliveReaders(): void {
   for (const [name, stream] of [
     ['stdout', process.stdout],
@@ -76,7 +84,10 @@ export function outliveReaders(): void {
   }
 }
 
-/** Aborts at the first Ctrl-C, SIGTERM or hang-up, so that a command can end in order; a second one ends the process at once. */
+/**
+ * Aborts at the first Ctrl-C, SIGTERM or hang-up, so that a command can end in order. A second one
+ * ends the process at once.
+ */
 export function interruption(): AbortSignal {
   const controller = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(name, () => controller.abort());

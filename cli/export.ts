@@ -13,7 +13,7 @@ interface ExportOptions extends DeploymentOptions {
   readonly json?: boolean;
 }
 
-/** `attune export`: all that is kept of a user, as files. */
+/** `attune export`: writes everything stored about a user into files. */
 export function exportCommand(): Command {
   const command = new Command('export')
     .description('write everything that is kept of a user into a folder')

@@ -10,7 +10,7 @@ interface ForgetCommandOptions extends DeploymentOptions {
   readonly json?: boolean;
 }
 
-/** `attune forget`: removes all that is kept of a user, and says what. */
+/** `attune forget`: removes everything stored about a user, and prints what it removed. */
 export function forgetCommand(): Command {
   const command = new Command('forget')
     .description('remove everything that is kept of a user, check that it is gone, and print a receipt')

@@ -31,7 +31,7 @@ async function history(user: string, options: DeploymentOptions & { json?: boole
         version,
         updatedAt: new Date(updatedAt).toISOString(),
         rewards: state.record.count,
-        // A rollback learns nothing: its last episode is that of the update before.
+        // A rollback applies no events: its last episode is that of an earlier update.
         events: lastEpisode?.version === version ? lastEpisode.context.events : 0,
         bytes,
       });

@@ -7,7 +7,7 @@ import { settingsAmong, withSettings } from './setting-options.ts';
 
 type SettingName = keyof DeploymentSettings;
 
-/** `attune init`: the settings of cdk.json, which all commands share. */
+/** `attune init`: writes the settings of cdk.json, which all commands share. */
 export function initCommand(): Command {
   const command = new Command('init')
     .description(

@@ -7,7 +7,7 @@ import { servedUser } from '../shared/serving/served-user.ts';
 import { type DeploymentOptions, onDeployment, withDeployment } from './deployment.ts';
 import { printJson, printLine, printProblem } from './output.ts';
 
-/** `attune inspect`: what is known of a user's adapter, without its weights. */
+/** `attune inspect`: shows a user's adapter without its weights. */
 export function inspectCommand(): Command {
   const command = new Command('inspect')
     .description(
@@ -39,7 +39,10 @@ async function inspect(user: string, options: DeploymentOptions & { json?: boole
   });
 }
 
-/** Without the outputs nobody knows the settings, which decide what is served. */
+/**
+ * The outputs hold the settings that decide what is served. Without them only the stored adapter is
+ * shown.
+ */
 async function storedAlone(user: string, deployment: Deployment) {
   const { adapters } = await deployment.bucket();
   const adapter = (await adapters.load(userKey(user)))?.adapter;

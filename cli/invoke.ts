@@ -1,6 +1,9 @@
 import { invokeFunction } from '../shared/client/invocation.ts';
 
-/** What a function of the deployment answers. @throws what {@link invokeFunction} throws */
+/**
+ * The answer of a function of the deployment.
+ * @throws what {@link invokeFunction} throws
+ */
 export async function invoke<Answer extends object>(functionName: string, request: object): Promise<Answer> {
   const { lambdaClient } = await import('../shared/config/clients/lambda.ts');
   const client = lambdaClient();

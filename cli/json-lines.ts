@@ -5,27 +5,28 @@ import { InvalidInputError, NotFoundError, shown } from '../shared/errors.ts';
 import { utf8 } from '../shared/utf8.ts';
 import { recordsOf } from './records.ts';
 
-/** Why a line holds no JSON object. */
+/** Why a line does not hold a JSON object. */
 export interface LineFault {
   readonly code: 'not-json' | 'not-utf-8' | 'too-long';
   readonly found: string;
   readonly expected: string;
 }
 
-/** A line that holds a JSON object, or why it does not. Lines are counted from 1. */
+/** A line with a JSON object, or the reason why it has none. Lines are counted from 1. */
 export type JsonLine =
   | { readonly line: number; readonly value: object; readonly fault?: undefined }
   | { readonly line: number; readonly fault: LineFault; readonly value?: undefined };
 
-/** Longest record, in bytes. A message of the queue holds 256 KiB. */
+/** Longest record, in bytes. A message of the queue holds at most 256 KiB. */
 const MAX_RECORD_BYTES = 4 * 1024 * 1024;
 const EXPECTED = 'a JSON object';
 
 /**
- * The JSON objects of a file, one per line (https://jsonlines.org). A line ends at LF or CRLF and nowhere else: JSON
- * strings may hold U+2028, U+2029 and, between tokens, CR (RFC 8259). Skips empty lines and a byte order mark.
+ * The JSON objects of a file, one per line (https://jsonlines.org). A line ends at LF or CRLF only,
+ * because JSON strings may hold U+2028, U+2029 and, between tokens, CR (RFC 8259). Skips empty
+ * lines and a byte order mark.
  * @param file path, or `-` for stdin
- * @param signal ends the reading without an error
+ * @param signal stops reading without an error
  * @throws NotFoundError, InvalidInputError when the file cannot be read
  */
 export async function* readJsonLines(file: string, signal: AbortSignal): AsyncGenerator<JsonLine> {
@@ -46,7 +47,10 @@ export async function* readJsonLines(file: string, signal: AbortSignal): AsyncGe
   }
 }
 
-/** How many lines of a file hold something, and the SHA-256 of its bytes, hex. @throws as {@link readJsonLines} */
+/**
+ * The number of lines of a file that are not blank, and the SHA-256 of its bytes, hex.
+ * @throws as {@link readJsonLines}
+ */
 export async function measureLines(
   file: string,
   signal: AbortSignal,
@@ -63,7 +67,7 @@ export async function measureLines(
   return { lines, sha256: hash.digest('hex') };
 }
 
-/** The records of an input that are not blank, with their line numbers. */
+/** The non-blank records of an input, with their line numbers. */
 async function* linesOf(chunks: AsyncIterable<Uint8Array>, signal: AbortSignal) {
   let line = 0;
   for await (const record of recordsOf(untilAborted(chunks, signal), MAX_RECORD_BYTES)) {
@@ -102,7 +106,7 @@ function objectOf(line: string): { value: object } | { fault: LineFault } {
     const value: unknown = JSON.parse(line);
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { value };
   } catch {
-    // The fault below says what was found.
+    // The fault below reports what was found.
   }
   return { fault: { code: 'not-json', found: shown(line), expected: EXPECTED } };
 }

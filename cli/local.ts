@@ -25,10 +25,10 @@ interface LocalOptions {
   empty?: boolean;
 }
 
-/** Simulated items, when there is no data set. */
+/** The simulated data set, when no data set is given. */
 const SIMULATED = { items: 1_000, interactionsPerUser: 60 };
 
-/** `attune local`: the whole stack on this machine, with feedback replayed through it. */
+/** `attune local`: runs the whole stack on this machine and replays feedback through it. */
 export function localCommand(): Command {
   const command = new Command('local')
     .description(
@@ -108,7 +108,7 @@ async function local(options: LocalOptions): Promise<void> {
   }
 }
 
-/** What runs on the stack once it is up. */
+/** The work to do on the running stack. */
 type Task = (running: Running) => Promise<void>;
 
 async function run(
@@ -118,7 +118,7 @@ async function run(
   fault: AbortController,
   onStarted: (stack: LocalStack) => void,
 ): Promise<void> {
-  // Loaded only now, so that --help and a mistyped option answer at once.
+  // Loaded here, so that --help and a mistyped option answer at once.
   const [{ readSettings }, { synthesizeAssembly }, { connect }] = await Promise.all([
     import('./cdk-json.ts'),
     import('./replay/assembly.ts'),
@@ -136,7 +136,7 @@ async function run(
     ...(options.data === undefined ? {} : { dataDir: options.data }),
     ...(options.port === undefined ? {} : { ports: portsFrom(options.port) }),
     recordLogs(name, line) {
-      // Without its disk the stack cannot go on; a function that fails is tried again.
+      // Without its disk the stack cannot continue; a failed function is retried.
       if (name === STACK_LOG)
         fault.abort(new UnavailableError(`the local stack failed: ${JSON.parse(line).message}`));
       else reportFailure(name, line);
@@ -152,7 +152,7 @@ async function run(
   }
 }
 
-/** A stack for one's own data: nothing is replayed into it. */
+/** A stack for the user's own data, without a replay. */
 async function ownData(options: LocalOptions): Promise<Task> {
   const [{ keptIn }, { claimForOwnData }] = await Promise.all([
     import('./replay/kept.ts'),
@@ -183,7 +183,7 @@ function describeKept(kept: Kept, settings: DeploymentSettings, data: string | u
   return [expects, holds, catalogue, where].join('\n');
 }
 
-/** The replay of a data set, planned before anything is started. */
+/** The replay of a data set, planned before anything starts. */
 async function replayed(options: LocalOptions, settings: DeploymentSettings): Promise<Task> {
   const [{ planReplay }, { playReplay }] = await Promise.all([
     import('./replay/plan.ts'),
@@ -219,7 +219,7 @@ function portsFrom(first: number) {
   return { sqs: first, dynamodb: first + 1, s3: first + 2, lambda: first + 3 };
 }
 
-/** Functions log JSON; what they report as errors is a person's business, and each kind only once. */
+/** Functions log JSON. Prints their errors, each kind once. */
 function failureReporter(): (functionName: string, line: string) => void {
   const reported = new Set<string>();
   return (functionName, line) => {
@@ -231,11 +231,11 @@ function failureReporter(): (functionName: string, line: string) => void {
   };
 }
 
-/** Where the stack answers, and how to look into it. */
+/** Prints the addresses of the stack and how to use it. */
 function sayWhere(stack: LocalStack, { json, empty, outputs }: LocalOptions): void {
   const print = json ? printProblem : printLine;
   print('The stack stays up until Ctrl-C. To point attune, the AWS CLI or an SDK at it:');
-  // A profile would count in place of the keys below.
+  // A profile would take precedence over the keys below.
   print('  unset AWS_PROFILE');
   for (const [name, value] of Object.entries(stack.environment)) print(`  export ${name}=${value}`);
   print('Resources:');

@@ -12,7 +12,7 @@ interface ModelOptions extends DeploymentOptions {
   readonly json?: boolean;
 }
 
-/** `attune model`: what all users share, its earlier versions, and the way back to them. */
+/** `attune model`: shows the population model and its earlier versions, and rolls back to them. */
 export function modelCommand(): Command {
   const command = (name: string, description: string) =>
     withDeployment(new Command(name).description(description), 'bucket')

@@ -1,4 +1,4 @@
-// Imported before everything else: other modules use what an older Node does not have as soon as they are loaded.
+// Imported first, because other modules use features that an older Node lacks as soon as they load.
 const OLDEST = 24;
 
 if (Number.parseInt(process.versions.node, 10) < OLDEST) {

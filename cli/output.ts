@@ -1,8 +1,8 @@
-// The package build starts from named files and would not see the declarations otherwise.
+// The package build starts from named files and would not find the declarations otherwise.
 /// <reference path="./cli-progress.d.ts" />
 import cliProgress, { type SingleBar } from 'cli-progress';
 
-/** How far a long task is, for a person: on stderr, so that stdout keeps only results. */
+/** Progress of a long task on stderr, so that stdout holds only results. */
 export interface Progress {
   /** @param total when it is known, and may still change */
   update(done: number, total?: number): void;

@@ -19,7 +19,10 @@ interface PersonalizeOptions {
   json?: boolean;
 }
 
-/** `attune personalize`: asks the personalize function for a user's scores or embeddings of candidates. */
+/**
+ * `attune personalize`: asks the personalize function for a user's scores or embeddings of
+ * candidates.
+ */
 export function personalizeCommand(): Command {
   return new Command('personalize')
     .description('rank candidate items, given as JSON lines, for a user')
@@ -116,7 +119,9 @@ async function* requestsOf(file: string, kind: PersonalizeOptions['answer']): As
   if (candidates.length > 0) yield candidates;
 }
 
-/** One answer of several to parts of the candidates. Scores do not depend on the other candidates. */
+/**
+ * One answer of several to parts of the candidates. Scores do not depend on the other candidates.
+ */
 function merged(answers: readonly PersonalizeAnswer[], file: string): PersonalizeAnswer {
   const [first] = answers;
   if (first === undefined) throw new InvalidInputError(file, 'no candidate', 'at least one');

@@ -97,5 +97,5 @@ export const POLICIES: Readonly<Record<string, readonly Grant[]>> = {
   uplift: [grant('dynamodb:Query', 'table/index/by-cell')],
 };
 
-/** Commands that call nothing of a deployment. */
+/** Commands that make no calls to a deployment. */
 export const WITHOUT_CALLS = ['local', 'policy', 'cost'] as const;

@@ -10,7 +10,7 @@ interface PolicyOptions {
   readonly outputs?: string;
 }
 
-/** `attune policy`: the rights that a command needs. */
+/** `attune policy`: prints the permissions that a command needs. */
 export function policyCommand(): Command {
   return new Command('policy')
     .description('print the IAM policy that whoever runs a command needs, as JSON')
@@ -52,7 +52,9 @@ function arnOf(target: Target, arns: Readonly<Record<Root, string>>): string {
 
 const PLACEHOLDERS = arnsFrom('<region>:<account>', 'aws', (name) => `<${name}>`);
 
-/** @throws what {@link stackOutput} throws; InvalidInputError when the outputs' queue is no queue */
+/**
+ * @throws what {@link stackOutput} throws; InvalidInputError when the outputs' queue is not a queue
+ */
 async function arnsOf(outputs: string): Promise<Readonly<Record<Root, string>>> {
   const names = new Map<string, string>();
   for (const name of RESOURCES) names.set(name, await stackOutput(outputs, name));

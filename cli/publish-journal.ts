@@ -6,8 +6,9 @@ import { dirname, join } from 'node:path';
 const KEY_BYTES = 8;
 
 /**
- * Which interactions of a batch the queue accepted, in a file of this machine. It lets a repeated `attune publish` skip
- * and count them. Without the file they are sent again, and the stack recognises unchanged events by their ids.
+ * The interactions of a batch that the queue accepted, in a file on this machine. A repeated
+ * `attune publish` skips and counts them. Without the file they are sent again, and the stack
+ * recognises unchanged events by their ids.
  */
 export class PublishJournal {
   readonly published: ReadonlySet<bigint>;
@@ -15,15 +16,16 @@ export class PublishJournal {
   #file: number | undefined;
 
   /**
-   * @param names what tells batches apart: the queue, when it was created, the batch id
-   * @param folder default: `attune/published` in the user's state folder (XDG Base Directory Specification)
+   * @param names identify a batch: the queue, its creation time, the batch id
+   * @param folder default: `attune/published` in the user's state folder (XDG Base Directory
+   * Specification)
    */
   constructor(names: readonly string[], folder = stateFolder()) {
     this.#path = join(folder, createHash('sha256').update(names.join('\0')).digest('hex'));
     this.published = readKeys(this.#path);
   }
 
-  /** Records the interactions of one accepted event. A folder that cannot be written to only costs the shortcut. */
+  /** Records the interactions of one accepted event. A read-only folder only costs the shortcut. */
   add(keys: readonly bigint[]): void {
     try {
       if (this.#file === undefined) {
@@ -49,11 +51,11 @@ function stateFolder(): string {
 function readKeys(path: string): Set<bigint> {
   let bytes: Uint8Array;
   try {
-    // Copied, because keys are read from the start of their own buffer.
+    // Copied, because BigUint64Array needs an aligned buffer.
     bytes = new Uint8Array(readFileSync(path));
   } catch {
     return new Set(); // Nothing was published yet, or nobody may read what was: both are sent again.
   }
-  // A crash may have cut the last key off.
+  // A crash may have truncated the last key.
   return new Set(new BigUint64Array(bytes.buffer, 0, Math.floor(bytes.length / KEY_BYTES)));
 }

@@ -21,7 +21,7 @@ interface PublishOptions {
   json?: boolean;
 }
 
-/** What could not be sent, by line of the file. */
+/** An interaction that could not be sent, with its line in the file. */
 interface Failure {
   readonly line: number;
   readonly interactions: number;
@@ -31,12 +31,12 @@ interface Failure {
   readonly eventId?: string;
 }
 
-/** Kinds of failure that are listed for a person; `--json` lists every failure. */
+/** Most kinds of failure that are listed; `--json` lists every failure. */
 const SHOWN_KINDS = 20;
-/** 64 bits in hex: files of one queue do not share a name by chance. */
+/** 64 bits in hex, so that files of one queue do not collide. */
 const BATCH_ID_CHARACTERS = 16;
 
-/** `attune publish`: feedback from a file into the queue. */
+/** `attune publish`: sends feedback from a file to the queue. */
 export function publishCommand(): Command {
   return new Command('publish')
     .description('publish interactions, given as JSON lines, to the feedback queue')
@@ -73,11 +73,11 @@ async function publish(file: string, options: PublishOptions): Promise<void> {
   const { embeddingDim, embeddingModel } = await embeddingOf(options);
   const signal = interruption();
   const progress = createProgress('publishing', 'interactions');
-  // stdin can be read only once, so it has no name of its own.
+  // stdin can be read only once, so it has no batch id of its own.
   const input = file === '-' ? undefined : await measureLines(file, signal);
   if (signal.aborted) throw new ExitError(EXIT.interrupted);
   const batchId = options.batchId ?? input?.sha256.slice(0, BATCH_ID_CHARACTERS) ?? randomUUID();
-  // The SDK is loaded only by commands that need it.
+  // Only commands that need the SDK load it.
   const [{ sqsClient }, { SqsFeedbackQueue }, { FeedbackPublisher }] = await Promise.all([
     import('../shared/config/clients/sqs.ts'),
     import('../shared/feedback/sqs-queue.ts'),
@@ -137,7 +137,7 @@ interface Told {
   readonly report: PublishReport;
   readonly failed: readonly Failure[];
   readonly batchId: string;
-  /** Lines that were never read; undefined where nobody knows. */
+  /** Number of lines that were not read; undefined when unknown. */
   readonly unread: number | undefined;
 }
 
@@ -158,7 +158,7 @@ function tell({ report, failed, batchId, unread }: Told, json: boolean): void {
   else printLine(`published ${interactions} interactions in ${events} events${earlier}; batch ${batchId}`);
 }
 
-/** The command that goes on where this one ended. */
+/** The command that continues this one. */
 function again(file: string, options: PublishOptions, batchId: string): string {
   const { queueUrl, outputs, embeddingDim, embeddingModel } = options;
   const given = { queueUrl, outputs, embeddingDim, embeddingModel, batchId };
@@ -170,7 +170,7 @@ function again(file: string, options: PublishOptions, batchId: string): string {
   return ['npx attune publish', quoted(file), ...flags].join(' ');
 }
 
-/** A word that a POSIX shell reads as it is. */
+/** A word quoted for a POSIX shell. */
 function quoted(word: string): string {
   return /^[\w./:@%+=,-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;
 }
@@ -187,8 +187,8 @@ async function queueUrlOf(options: PublishOptions): Promise<string> {
 }
 
 /**
- * Length and model of the embeddings, as the options and the deployment's outputs give them.
- * @throws InvalidConfigurationError where the two differ
+ * Length and model of the embeddings, from the options and the deployment's outputs.
+ * @throws InvalidConfigurationError when the two differ
  */
 async function embeddingOf({ outputs, embeddingDim, embeddingModel }: PublishOptions) {
   const deployed = outputs === undefined ? undefined : await knownLearningSettings(outputs);
@@ -205,7 +205,7 @@ async function embeddingOf({ outputs, embeddingDim, embeddingModel }: PublishOpt
   return { embeddingDim: deployed.embeddingDim, embeddingModel: deployed.embeddingModel };
 }
 
-/** Event ids of 128 characters begin with it. */
+/** The prefix of event ids of 128 characters. */
 function batchName(text: string): string {
   if (/^\P{Cc}{1,100}$/u.test(text)) return text;
   throw new InvalidArgumentError('expected 1 to 100 characters without control characters.');

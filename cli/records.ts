@@ -2,9 +2,9 @@ const LF = 0x0a;
 const CR = 0x0d;
 
 /**
- * Cuts bytes into records. A record ends at LF, an optional CR before it, or at the end of the input; the end of the
- * line is not part of the record.
- * @param maxBytes a longer record is dropped as it is read, and `too-long` takes its place
+ * Splits bytes into records. A record ends at LF with an optional CR before it, or at the end of
+ * the input, and does not include the line end.
+ * @param maxBytes a longer record is dropped while reading, and replaced by `too-long`
  */
 export async function* recordsOf(
   chunks: AsyncIterable<Uint8Array>,

@@ -4,7 +4,7 @@ import type { DeploymentSettings } from '../shared/config/settings.ts';
 
 type SettingName = keyof DeploymentSettings;
 
-/** Settings as text, by their names; they are checked when they are read. */
+/** Settings as text, by name. They are validated when they are read. */
 export type GivenSettings = Partial<Record<SettingName, string>>;
 
 const NAMES = Object.keys(SETTING_HELP) as readonly SettingName[];

@@ -6,8 +6,8 @@ import { InvalidConfigurationError, InvalidInputError } from '../shared/errors.t
 type OutputName = (typeof OUTPUT)[keyof typeof OUTPUT];
 
 /**
- * A resource of the stack: named by an option, or taken from the outputs of a deployment.
- * @param option the option that names it, for the error when there is neither
+ * A resource of the stack, from an option or from the outputs of a deployment.
+ * @param option name of the option, for the error when both are missing
  * @throws InvalidConfigurationError, and what {@link stackOutput} throws
  */
 export async function resourceName(
@@ -22,9 +22,10 @@ export async function resourceName(
 }
 
 /**
- * One output of a deployed stack, from the file that `cdk deploy --outputs-file` writes
- * (`{ "<stack>": { "<output>": "<value>" } }`), or from the inner object alone.
- * @throws NotFoundError when there is no such file; InvalidInputError when it is not that, or has not exactly one such output
+ * One output of a deployed stack, from the file of `cdk deploy --outputs-file` (`{ "<stack>": {
+ * "<output>": "<value>" } }`), or from the inner object alone.
+ * @throws NotFoundError when there is no such file; InvalidInputError when it is not of that form,
+ * or does not have exactly one such output
  */
 export async function stackOutput(file: string, name: OutputName): Promise<string> {
   const found = valuesOf(await outputsIn(file), name);
@@ -33,8 +34,9 @@ export async function stackOutput(file: string, name: OutputName): Promise<strin
 }
 
 /**
- * What the learner of a deployment is told, from its outputs.
- * @throws InvalidConfigurationError without outputs; InvalidInputError when they do not tell it, and what {@link stackOutput} throws
+ * The learner's settings of a deployment, from its outputs.
+ * @throws InvalidConfigurationError without outputs; InvalidInputError when they lack the settings,
+ * and what {@link stackOutput} throws
  */
 export async function learningSettings(outputs: string | undefined): Promise<LearningSettings> {
   if (outputs === undefined) {
@@ -44,7 +46,7 @@ export async function learningSettings(outputs: string | undefined): Promise<Lea
   return learningSettingsFrom(text, `${outputs}, ${OUTPUT.learningSettings}`);
 }
 
-/** Like {@link learningSettings}; undefined where an older deployment's outputs do not tell it. */
+/** Like {@link learningSettings}; undefined when the outputs of an older deployment lack them. */
 export async function knownLearningSettings(outputs: string): Promise<LearningSettings | undefined> {
   const known = valuesOf(await outputsIn(outputs), OUTPUT.learningSettings);
   return known.length === 0 ? undefined : learningSettings(outputs);

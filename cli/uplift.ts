@@ -15,7 +15,7 @@ interface UpliftOptions extends DeploymentOptions {
 /** Of the default settings. */
 const DEFAULT_CELL = 'bayesian-r4-d64';
 
-/** `attune uplift`: what adapters are worth in production. */
+/** `attune uplift`: the effect of adapters in production. */
 export function upliftCommand(): Command {
   const command = new Command('uplift')
     .description('tell from the newest episodes what adapters are worth')

@@ -60,14 +60,16 @@ const LIFECYCLE: LifecycleRule[] = [
   },
 ];
 
-/** What reads an object, and an earlier version where the newest is damaged. */
+/** Actions to read an object, and an earlier version when the newest is damaged. */
 export const READ_ACTIONS = ['s3:GetObject', 's3:GetObjectVersion'];
 
 export interface AdapterBucketProps {
-  /** A bucket to use in place of a new one. */
+  /** An existing bucket to use instead of a new one. */
   readonly bucket?: IBucket | Bucket | undefined;
   readonly encryptionKey?: IKey | undefined;
-  /** Default: the bucket stays when the stack goes, but not when its first deployment fails. */
+  /**
+   * Default: the bucket stays when the stack is deleted, but not when its first deployment fails.
+   */
   readonly removalPolicy: RemovalPolicy | undefined;
 }
 
@@ -107,7 +109,7 @@ export class AdapterBucket extends Construct {
   allowObjects(grantee: AttuneFunction, actions: readonly string[], prefixes: readonly string[]): void {
     const { bucketArn, node } = this.bucket;
     const created = node.defaultChild as CfnBucket | undefined;
-    // The ARN of an existing bucket can be a token, which no finding can be named by.
+    // The ARN of an existing bucket can be a token, which cannot name a finding.
     for (const prefix of created === undefined ? [] : prefixes) {
       Validations.of(grantee.role).acknowledge({
         id: `AwsSolutions-IAM5[Resource::<${Stack.of(created!).getLogicalId(created!)}.Arn>/${prefix}*]`,

@@ -80,7 +80,7 @@ export class AttuneFunction extends LambdaFunction {
   }
 }
 
-/** What a function that reads and writes needs of the key of bucket, table and queues. */
+/** Actions on the key of bucket, table and queues for a function that reads and writes. */
 export const KEY_ACTIONS = [
   'kms:Decrypt',
   'kms:DescribeKey',
@@ -90,7 +90,7 @@ export const KEY_ACTIONS = [
   'kms:ReEncryptTo',
 ];
 
-/** What Lambda does with a function's role to connect it to a VPC. */
+/** Actions with which Lambda connects a function to a VPC through its role. */
 const NETWORK_ACTIONS = [
   'ec2:CreateNetworkInterface',
   'ec2:DescribeNetworkInterfaces',
@@ -109,8 +109,8 @@ function networkOf({ vpc, vpcSubnets, securityGroups }: NetworkProps) {
 }
 
 /**
- * The code of a function. An installed package has it bundled; a clone of the repository bundles it
- * during synthesis and puts source maps beside the template, into `source-maps`.
+ * The code of a function. An installed package contains bundles. A clone bundles it during
+ * synthesis, with source maps in the folder `source-maps` beside the template.
  */
 function codeOf(folder: FunctionFolder, scope: Construct): Code {
   const bundled = fileURLToPath(new URL(`../bundles/${folder}`, import.meta.url));

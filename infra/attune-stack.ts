@@ -9,7 +9,10 @@ export interface AttuneStackProps extends StackProps {
   readonly settings: Readonly<Record<string, unknown>>;
 }
 
-/** Attune in a stack of its own. Throws InvalidConfigurationError naming every setting that is unknown or out of range. */
+/**
+ * Attune in a stack of its own.
+ * @throws InvalidConfigurationError naming every setting that is unknown or out of range
+ */
 export class AttuneStack extends Stack {
   constructor(scope: Construct, id: string, { settings, ...props }: AttuneStackProps) {
     const { stackName } = settingsFromContext(settings);
@@ -18,8 +21,8 @@ export class AttuneStack extends Stack {
       stackName,
       ...props,
     });
-    // CDK leaves the id 'Default' out of logical ids, so they are those of earlier versions, in which
-    // the stack held the resources itself.
+    // CDK leaves the id 'Default' out of logical ids, so that they equal those of earlier versions,
+    // in which the stack held the resources itself.
     const { stackName: _, ...properties } = settings;
     new Attune(this, 'Default', properties as AttuneProps).addOutputs();
   }

@@ -28,14 +28,17 @@ import { hasBudgets, hasFunctionUrls, regionOf } from './regions.ts';
 import { UPDATE_TIMEOUT, UpdateAdapters } from './update-adapters.ts';
 
 /**
- * Attune in a stack: the feedback queue, the functions that learn and answer, the bucket of adapters
- * and the table of the ReasoningBank. Several in one stack, and in one account, do not collide.
+ * Attune in a stack: the feedback queue, the functions that learn and answer, the bucket of
+ * adapters and the table of the ReasoningBank. Several in one stack or account do not collide.
  *
- * Every resource is a readonly property, and `node.defaultChild` of each is its CloudFormation
- * resource, for what the properties of Attune do not cover.
+ * Every resource is a readonly property. `node.defaultChild` of each is its CloudFormation
+ * resource, for settings that Attune's properties do not cover.
  */
 export class Attune extends Construct {
-  /** The name of this deployment: unique in its account and region, and the dimension `stack` of its metrics. */
+  /**
+   * The name of this deployment: unique in its account and region, and the dimension `stack` of its
+   * metrics.
+   */
   readonly deploymentName: string;
   /** FIFO queue of feedback events; applications send to it. */
   readonly feedbackQueue: Queue;
@@ -63,7 +66,7 @@ export class Attune extends Construct {
   readonly #metrics: AttuneMetrics;
   readonly #key: IKey | undefined;
 
-  /** @throws Error naming every property that is out of range, with what is allowed */
+  /** @throws Error naming every property that is out of range, and the valid range */
   constructor(scope: Construct, id: string, props: AttuneProps = {}) {
     super(scope, id);
     const settings = settingsOf(props);
@@ -136,7 +139,7 @@ export class Attune extends Construct {
     this.dashboard = monitoring.dashboard;
   }
 
-  /** Lets a role send feedback events: what `publish` of `attune/client` needs. */
+  /** Permits a role to send feedback events, as `publish` of `attune/client` does. */
   grantPublish(grantee: IGrantable): Grant {
     this.#key?.grant(grantee, 'kms:GenerateDataKey', 'kms:Decrypt');
     return Grant.addToPrincipal({
@@ -146,7 +149,7 @@ export class Attune extends Construct {
     });
   }
 
-  /** Lets a role ask for scores, embeddings and recommendations, by Invoke and by the URL. */
+  /** Permits a role to request scores, embeddings and recommendations, by Invoke and by the URL. */
   grantPersonalize(grantee: IGrantable): Grant {
     return Grant.addToPrincipal({
       grantee,
@@ -160,7 +163,7 @@ export class Attune extends Construct {
 
   /**
    * One of Attune's own metrics in this deployment.
-   * @param options replace statistic and period, by default what the dashboard shows over 5 minutes
+   * @param options replace statistic and period; default: those of the dashboard, over 5 minutes
    */
   metric(name: keyof AttuneMetrics, options: MetricOptions = {}): Metric {
     return this.#metrics[name].with(options);
@@ -181,14 +184,14 @@ export class Attune extends Construct {
     return this.metric('eventsQuarantined', options);
   }
 
-  /** Loss with adapters over loss without, less 1; average. */
+  /** Loss with adapters divided by the loss without, minus 1; average. */
   metricLossChange(options?: MetricOptions): Metric {
     return this.metric('lossChange', options);
   }
 
   /**
-   * Adds the stack outputs that the commands of `attune` read from `cdk deploy --outputs-file`. Only
-   * one Attune of a stack can have them.
+   * Adds the stack outputs that the commands of `attune` read from `cdk deploy --outputs-file`.
+   * Only one Attune per stack can have them.
    */
   addOutputs(): void {
     const outputs: Record<keyof typeof OUTPUT, string | undefined> = {
@@ -232,7 +235,7 @@ const RESOURCE_PROPS = [
   'securityGroups',
 ] as const satisfies (keyof AttuneProps)[];
 
-/** @throws InvalidConfigurationError for what CloudFormation does not have in this region */
+/** @throws InvalidConfigurationError for resources that CloudFormation lacks in this region */
 function checkRegion(scope: Construct, { url, monthlyBudget }: DeploymentSettings): void {
   const region = regionOf(scope);
   if (url === true && !hasFunctionUrls(region)) {

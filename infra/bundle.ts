@@ -11,8 +11,9 @@ export type FunctionFolder = (typeof FUNCTION_FOLDERS)[number];
 const PROJECT = fileURLToPath(new URL('..', import.meta.url));
 
 /**
- * How esbuild bundles a function. A bundled SDK starts faster than the runtime's copy, and it is the
- * version that the tests use. Names are kept, because Lambda logs the class of an error as its type.
+ * How esbuild bundles a function. A bundled SDK starts faster than the runtime's copy, and it is
+ * the version that the tests use. Names are kept, because Lambda logs the class of an error as its
+ * type.
  */
 export function bundleOptions(folder: FunctionFolder) {
   return {
@@ -43,7 +44,7 @@ export function bundleFunction(
   folder: FunctionFolder,
   { to, sourceMaps }: { readonly to: string; readonly sourceMaps: string },
 ): void {
-  // Loaded only here: an installed package has bundles and needs no esbuild.
+  // Loaded here, because an installed package has bundles and no esbuild.
   const { buildSync } = createRequire(import.meta.url)('esbuild') as typeof import('esbuild');
   const { outputFiles } = buildSync({
     ...bundleOptions(folder),

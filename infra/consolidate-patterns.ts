@@ -54,7 +54,8 @@ export class ConsolidatePatterns extends Construct {
     this.function.configureAsyncInvoke({
       retryAttempts: RETRY.attempts,
       maxEventAge: RETRY.maxAge,
-      // SqsDestination would also grant sqs:GetQueueUrl and sqs:GetQueueAttributes, which nobody calls.
+      // SqsDestination would also grant sqs:GetQueueUrl and sqs:GetQueueAttributes, which nobody
+      // calls.
       onFailure: { bind: () => ({ destination: this.failures.queueArn }) },
     });
     this.grantAccess(props);
@@ -75,12 +76,12 @@ export class ConsolidatePatterns extends Construct {
     bank.allowItems(this.function, ['dynamodb:PutItem']);
     bank.allowIndexQueries(this.function, [TABLE.byCell.index]);
     if (settings.learner === 'sgd') {
-      // Its strategy builds on the one before.
+      // A strategy builds on the one before.
       bank.allowItems(this.function, ['dynamodb:GetItem']);
     } else {
       adapters.allowObjects(this.function, ['s3:GetObject'], [PREFIX.adapters]);
       adapters.allowObjects(this.function, ['s3:PutObject'], [PREFIX.basis]);
-      // An earlier sample, in place of a damaged one.
+      // Reads an earlier version when the newest is damaged.
       adapters.allowObjects(this.function, ['s3:GetObjectVersion'], [PREFIX.consolidation]);
       bank.allowIndexQueries(this.function, [TABLE.newcomers.index]);
     }
@@ -119,7 +120,7 @@ export class ConsolidatePatterns extends Construct {
         },
       },
     });
-    // A schedule refers to the role only; without its policy the first run would be denied.
+    // A schedule refers to the role only; the dependency on its policy prevents a denied first run.
     schedule.node.addDependency(role);
   }
 }

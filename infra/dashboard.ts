@@ -22,7 +22,7 @@ export function addDashboard(
   const { feedback, update, consolidate, personalize, bank, metrics } = parts;
   const functions = [update, consolidate.function, personalize];
   return new Dashboard(scope, id, {
-    // Dashboards of all regions share their names.
+    // Dashboards of all regions share one namespace.
     dashboardName: Fn.join('-', [deploymentName, Stack.of(scope).region]),
     widgets: [
       alarms.length > 0 ? [new AlarmStatusWidget({ title: 'Alarms', width: 24, alarms: [...alarms] })] : [],

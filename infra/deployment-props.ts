@@ -3,7 +3,7 @@ import type { DeploymentSettings } from '../shared/config/settings.ts';
 import type { AdapterBucket } from './adapter-bucket.ts';
 import type { AttuneFunctionProps } from './attune-function.ts';
 
-/** What all functions of a deployment are made with. */
+/** Properties of all functions of a deployment. */
 export interface DeploymentProps extends Pick<AttuneFunctionProps, 'environment' | 'network'> {
   readonly settings: DeploymentSettings;
   readonly encryptionKey: IKey | undefined;

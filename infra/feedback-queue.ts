@@ -11,8 +11,9 @@ import {
 import { Construct } from 'constructs';
 
 /**
- * Attempts before a message moves to the dead-letter queue. update-adapters brings failed messages back
- * with a growing delay, so these last about eight minutes. Receives that Lambda throttles count too.
+ * Most receives before a message moves to the dead-letter queue. update-adapters redelivers failed
+ * messages with a growing delay, so these last about eight minutes. Receives that Lambda throttles
+ * count too.
  */
 const MAX_RECEIVES = 10;
 /** Bytes; the publisher and the functions have the same limit. */

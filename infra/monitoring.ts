@@ -13,7 +13,7 @@ import type { MonitoredParts } from './monitored-parts.ts';
 
 export interface MonitoringProps
   extends Pick<DeploymentSettings, 'alarms' | 'alarmEmail' | 'dashboard' | 'monthlyBudget'> {
-  /** Name of the dashboard, which has the region behind it. */
+  /** Name of the dashboard, followed by the region. */
   readonly deploymentName: string;
   /** Told in place of `alarmEmail`. */
   readonly alarmTopic: ITopic | undefined;

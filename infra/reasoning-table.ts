@@ -17,10 +17,10 @@ import type { AttuneFunction } from './attune-function.ts';
 const key = (name: string): Attribute => ({ name, type: AttributeType.STRING });
 
 export interface ReasoningTableProps {
-  /** A table to use in place of a new one. */
+  /** An existing table to use instead of a new one. */
   readonly table?: ITableV2 | TableV2 | undefined;
   readonly encryptionKey?: IKey | undefined;
-  /** Default: the table stays when the stack goes, and is protected from deletion. */
+  /** Default: the table stays when the stack is deleted, and is protected from deletion. */
   readonly removalPolicy: RemovalPolicy | undefined;
   readonly settings: DeploymentSettings;
 }

@@ -1,7 +1,10 @@
 import { Stack, Token } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 
-/** Regions in which CloudFormation has no AWS::Lambda::Url (resource specifications of November 2026). */
+/**
+ * Regions in which CloudFormation has no AWS::Lambda::Url (resource specifications of November
+ * 2026).
+ */
 const WITHOUT_FUNCTION_URL: ReadonlySet<string> = new Set([
   'ap-east-2',
   'ap-south-2',
@@ -46,8 +49,8 @@ const WITHOUT_BUDGET: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * The region that a construct will be deployed to: that of its stack, else the one that the CDK CLI
- * found in the credentials. Undefined when neither is known during synthesis.
+ * The region that a construct will be deployed to: that of its stack, otherwise the one that the
+ * CDK CLI found in the credentials. Undefined when neither is known during synthesis.
  */
 export function regionOf(scope: Construct): string | undefined {
   const { region } = Stack.of(scope);

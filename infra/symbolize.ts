@@ -3,11 +3,11 @@ import { SourceMap } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { InvalidInputError } from '../shared/errors.ts';
 
-/** A place in a bundle, as it stands in a stack trace: line and column count from 1. */
+/** A position in a bundle, as in a stack trace: line and column count from 1. */
 const PLACE = /(?:file:\/\/)?\/var\/task\/index\.mjs:(\d+):(\d+)/g;
 
 /**
- * Replaces places in a function's bundle with those in its sources.
+ * Replaces positions in a function's bundle with those in its sources.
  * @param text a stack trace, or any text around one
  * @param sourceMap JSON of the source map of that bundle
  */

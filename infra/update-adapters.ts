@@ -52,9 +52,9 @@ export class UpdateAdapters extends AttuneFunction {
       },
     );
     // No batching window: FIFO queues do not support one, and feedback should take effect
-    // immediately.
-    // SqsEventSource would also grant sqs:GetQueueUrl, which nobody calls. The id is the one that it
-    // gave: under another, the deployment would create a second mapping of the same queue and fail.
+    // immediately. SqsEventSource would also grant sqs:GetQueueUrl, which nobody calls. The id
+    // equals the one of SqsEventSource, because another id would create a second mapping of the
+    // same queue and fail.
     this.addEventSourceMapping(`SqsEventSource:${Names.nodeUniqueId(feedback.queue.node)}`, {
       eventSourceArn: feedback.queue.queueArn,
       batchSize: 10,

@@ -5,7 +5,7 @@ import type { LearningSettings } from '../../shared/config/settings.ts';
 
 /** Time passes only through this. */
 export interface Pace {
-  /** Milliseconds of a clock that never goes back. */
+  /** Milliseconds of a monotonic clock. */
   readonly now: () => number;
   readonly wait: (ms: number) => Promise<void>;
 }
@@ -23,7 +23,7 @@ export interface DoctorServices {
 export interface Finding {
   readonly status: 'ok' | 'warning' | 'failed';
   readonly found: string;
-  /** What to do about it; none where all is well. */
+  /** What to do about it; absent when the check passed. */
   readonly advice?: string;
 }
 
@@ -35,7 +35,7 @@ export const ok = (found: string): Finding => ({ status: 'ok', found });
 export const warning = (found: string, advice: string): Finding => ({ status: 'warning', found, advice });
 export const failed = (found: string, advice: string): Finding => ({ status: 'failed', found, advice });
 
-/** Runs a check; what it throws is a finding, too. */
+/** Runs a check. An exception is a finding, too. */
 export async function run(check: string, find: () => Promise<Finding>): Promise<CheckResult> {
   try {
     return { check, ...(await find()) };

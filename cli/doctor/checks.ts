@@ -16,7 +16,7 @@ import {
 } from './check.ts';
 import { makeRoundTrip } from './round-trip.ts';
 
-/** Without these there is no use in asking further. */
+/** Without these, further checks are pointless. */
 export async function checkAccess({ lambda, output }: DoctorServices): Promise<CheckResult[]> {
   const credentials = await run('credentials', async () => {
     const { accessKeyId } = await lambda.config.credentials();
@@ -32,7 +32,10 @@ export async function checkAccess({ lambda, output }: DoctorServices): Promise<C
   return [credentials, region];
 }
 
-/** The rest, one after the other. @param options.roundTrip whether to publish an event and ask for what it taught */
+/**
+ * The other checks, one after the other.
+ * @param options.roundTrip whether to publish an event and request scores that show its effect
+ */
 export async function checkDeployment(
   services: DoctorServices,
   { roundTrip }: { readonly roundTrip: boolean },
@@ -120,7 +123,7 @@ async function concurrency({ lambda, output }: DoctorServices): Promise<Finding>
   );
 }
 
-/** Whether the functions were deployed with the settings that the outputs tell. */
+/** Whether the functions were deployed with the settings in the outputs. */
 async function functionSettings(services: DoctorServices): Promise<Finding> {
   const { settings } = services;
   for (const name of FUNCTIONS) {

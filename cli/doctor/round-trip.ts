@@ -12,8 +12,8 @@ const LONGEST_MS = 60_000;
 const STEP_MS = 250;
 
 /**
- * Publishes an event of a user who exists only for this, waits for its effect, asks for scores, and
- * removes all of it.
+ * Publishes an event of a temporary user, waits for its effect, requests scores, and removes
+ * everything again.
  */
 export async function makeRoundTrip(services: DoctorServices): Promise<Finding> {
   const { deployment, lambda, settings, output, pace } = services;
@@ -26,7 +26,7 @@ export async function makeRoundTrip(services: DoctorServices): Promise<Finding> 
     eventId: userId,
     userId,
     occurredAt: new Date().toISOString(),
-    // Without an item id, no item effect is learned from it.
+    // Without an item id, so that the event teaches no item effect.
     interactions: [{ embedding, reward: 0.5 }],
   });
   const queue = await deployment.queue();

@@ -9,7 +9,10 @@ export interface PersonalizeFunction {
   readonly signal: AbortSignal;
 }
 
-/** @throws UnavailableError when the function fails or refuses the request; the signal's reason when it is aborted */
+/**
+ * @throws UnavailableError when the function fails or refuses the request; the signal's reason when
+ * it is aborted
+ */
 export async function askPersonalize<Answer extends object>(
   { client, functionName, signal }: PersonalizeFunction,
   request: object,

@@ -6,10 +6,11 @@ import type { GivenSettings } from '../setting-options.ts';
 const PROJECT = new URL('../../', import.meta.url);
 
 /**
- * Synthesizes the stack, functions bundled, as `cdk synth` does; in a process of its own, so that this one stays responsive.
+ * Synthesizes the stack with bundled functions, as `cdk synth` does, in a separate process, so that
+ * this one stays responsive.
  * @param outdir folder for the cloud assembly
  * @param overrides settings that replace those of cdk.json
- * @throws InvalidConfigurationError, UnavailableError with what the CDK app printed
+ * @throws InvalidConfigurationError, UnavailableError with the output of the CDK app
  */
 export async function synthesizeAssembly(
   outdir: string,
@@ -22,7 +23,7 @@ export async function synthesizeAssembly(
     env: {
       ...process.env,
       CDK_OUTDIR: outdir,
-      // As the CDK command line hands on its -c options.
+      // The CDK command line passes its -c options in the same way.
       CDK_CONTEXT_JSON: JSON.stringify(Object.fromEntries(context)),
       AWS_EC2_METADATA_DISABLED: 'true',
       CDK_DISABLE_CLI_TELEMETRY: 'true',

@@ -8,24 +8,30 @@ const FILE = 'replay.json';
 
 const saved = z.object({ plan: z.string(), roundsDone: z.int().min(0) });
 
-/** In place of a plan's id, in a folder of a stack that was started empty. */
+/** Replaces a plan's id in the data folder of a stack that was started empty. */
 const OWN_DATA = 'own-data';
 
-/** How many rounds of a replay are behind it, consolidation included; kept beside the data of the stack. */
+/**
+ * The number of completed rounds of a replay, consolidation included, stored beside the data of the
+ * stack.
+ */
 export interface Checkpoint {
   readonly roundsDone: number;
   save(roundsDone: number): void;
 }
 
-/** Marks a data folder that nothing was replayed into, so that nothing ever is. @param dataDir undefined: nothing is kept */
+/**
+ * Marks a data folder without a replay, so that none is ever replayed into it.
+ * @param dataDir undefined: nothing is stored
+ */
 export function claimForOwnData(dataDir: string | undefined): void {
   if (dataDir === undefined || read(join(dataDir, FILE)) !== undefined) return;
   writeFileSync(join(dataDir, FILE), JSON.stringify({ plan: OWN_DATA, roundsDone: 0 }));
 }
 
 /**
- * @param dataDir undefined: nothing is kept
- * @throws InvalidConfigurationError when the folder holds another replay, or a checkpoint that no replay wrote
+ * @param dataDir undefined: nothing is stored
+ * @throws InvalidConfigurationError when the folder holds another replay, or an invalid checkpoint
  */
 export function openCheckpoint(dataDir: string | undefined, plan: ReplayPlan): Checkpoint {
   if (dataDir === undefined) return { roundsDone: 0, save() {} };

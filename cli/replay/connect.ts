@@ -1,7 +1,7 @@
 import type { LocalStack } from '../../infra/local/local-stack.ts';
 import { OUTPUT } from '../../shared/config/names.ts';
 
-/** Clients of the stack's endpoints, as an application would make them. */
+/** Clients of the stack's endpoints, as an application would create them. */
 export async function connect(
   stack: LocalStack,
   settings: { learner: string; rank: number; embeddingDim: number },

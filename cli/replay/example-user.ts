@@ -2,23 +2,24 @@ import type { RecommendAnswer } from '../../shared/contract/answers.ts';
 import { askPersonalize, type PersonalizeFunction } from './ask-personalize.ts';
 import type { ReplayPlan } from './plan.ts';
 
-/** One user, and what the catalogue has for that user: titles, best first. */
+/** One user and the recommendations for that user: titles, best first. */
 export interface ExampleUser {
   readonly userId: string;
-  /** Published interactions, and the items of the best of them. */
+  /** Number of published interactions, and the items of the best of them. */
   readonly interactions: number;
   readonly liked: readonly string[];
   /** As for somebody new. */
   readonly before: readonly string[];
-  /** By the user's own adapter as well. */
+  /** Including the user's own adapter. */
   readonly after: readonly string[];
 }
 
 const SHOWN = 5;
 
 /**
- * The first user of a replay, with recommendations as for somebody new and for the user. Neither holds what the user has met.
- * @param somebodyNew an id that nobody has
+ * The first user of a replay, with recommendations for a new user and for this user. Both exclude
+ * items that the user has met.
+ * @param somebodyNew an id without a user
  */
 export async function exampleUser(
   plan: ReplayPlan,

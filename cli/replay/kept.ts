@@ -7,7 +7,7 @@ import type { LearnerState } from '../../shared/lora/learner.ts';
 import { type LearningObjects, readSharedLearning } from '../../shared/population/shared-learning.ts';
 import type { Objects } from '../../shared/storage/objects.ts';
 
-/** What a stack holds when it starts. */
+/** The content of a stack when it starts. */
 export interface Kept {
   readonly users: number;
   readonly interactions: number;
@@ -19,7 +19,7 @@ export interface Kept {
   readonly basis: string | null;
 }
 
-/** Interactions that a user's adapter has learned, or keeps until there is a basis. */
+/** Interactions that a user's adapter has learned or buffered. */
 export function interactionsIn(state: LearnerState): number {
   if (state.learner === 'sgd') return state.count;
   const waitingTargets = state.buffered.filter((interaction) => 'target' in interaction).length;

@@ -12,21 +12,21 @@ import { interactionsIn } from './kept.ts';
 import type { HeldOutUser, ReplayPlan } from './plan.ts';
 
 /**
- * How well held-out items are ranked; means over users. Who liked all held-out items, or none, has no AUC; where that is
- * everybody, there is none at all: null.
+ * Ranking quality on held-out items; means over users. A user who liked all held-out items, or
+ * none, has no AUC; null when that is the case for all.
  */
 export interface Ranking {
   /** Users with liked and disliked held-out items. */
   readonly users: number;
   /** By the embeddings alone. */
   readonly aucBase: number | null;
-  /** As for somebody new, by what all users taught: item effects and the population prior. */
+  /** For a new user, from item effects and the prior. */
   readonly aucShared: number | null;
-  /** By the user's own adapter as well. */
+  /** Including the user's own adapter. */
   readonly aucAdapted: number | null;
   /** 95 % bootstrap interval over users. */
   readonly aucAdaptedInterval: Interval | null;
-  /** What the own adapter adds to what all users taught, with its interval. */
+  /** Gain of the own adapter over a new user's ranking, with its interval. */
   readonly aucGain: number | null;
   readonly aucGainInterval: Interval | null;
   readonly ndcgBase: number | null;
@@ -39,15 +39,15 @@ export interface Interval {
   readonly high: number;
 }
 
-/** A held-out item is liked from this reward on: 4 of 5 stars. */
+/** Least reward of a liked item: 4 of 5 stars. */
 const LIKED = 7 / 9 - 1e-9;
 
-/** Nobody has this id, so that it is answered as a new user is. */
+/** An id without a user, so that it is answered like a new user. */
 export const SOMEBODY_NEW = 'attune-local-somebody-new';
 
 /**
- * Ranks every user's held-out items by the embeddings alone, as for somebody new, and for the user: the latter two as
- * personalize answers.
+ * Ranks every user's held-out items by the embeddings alone, as for a new user, and for the user;
+ * the latter two through personalize.
  * @throws UnavailableError when personalize fails; the signal's reason when it is aborted
  */
 export async function rankHeldOut(
@@ -121,7 +121,10 @@ export interface LearnedState {
   readonly interactions: number;
   /** Commits, the adapters' versions added up. */
   readonly updates: number;
-  /** SHA-256 of every adapter's sums, applied events, and B solved under the skills in force; equal for equal learning. */
+  /**
+   * SHA-256 of every adapter's sums, applied events, and B solved under the current population
+   * model. Equal learning gives equal hashes.
+   */
   readonly digest: string;
 }
 
@@ -154,7 +157,7 @@ export async function readLearnedState(
   return { adapters, interactions, updates, digest: hash.digest('hex') };
 }
 
-/** What a state consists of, as far as equal learning makes it equal. */
+/** The parts of a state that equal learning makes equal. */
 function sumsOf(state: LearnerState) {
   if (state.learner === 'sgd') {
     const { steps, count, rewardSum, a } = state;

@@ -3,24 +3,25 @@ import type { EpisodeStore } from '../../shared/episodes/episode-store.ts';
 import { mean } from './datasets/ranking-metrics.ts';
 import { INTERACTIONS_PER_EVENT, type ReplayPlan } from './plan.ts';
 
-/** How it went for users who came when the bank had learned from others. */
+/** Prediction quality for users who came after the bank had learned from others. */
 export interface NewcomersLoss {
   /** Those who gave rewards. */
   readonly users: number;
-  /** Mean of their losses; null of nobody. */
+  /** Mean of their losses; null without users. */
   readonly loss: number | null;
-  /** The same of their mean rewards alone. */
+  /** The same for their mean rewards alone. */
   readonly lossWithoutAdapter: number | null;
   /**
-   * Mean squared error of predicted reward over the first ten events of each of the second half of the users, in the order in which
-   * they came, so that runs of the same users can be compared user by user; null of a user without rewards.
+   * Mean squared error of predicted reward over the first ten events of each of the newer half of
+   * the users, in the order of arrival, so that runs with the same users can be compared user by
+   * user; null for a user without rewards.
    */
   readonly losses: readonly (number | null)[];
 }
 
 const FIRST_REWARDS = 10 * INTERACTIONS_PER_EVENT;
 
-/** The losses of the second half of the users, in the order in which they came, as their episodes have them. */
+/** The losses of the newer half of the users, in the order of arrival, from their episodes. */
 export async function newcomersLoss(
   plan: Pick<ReplayPlan, 'rounds'>,
   episodes: Pick<EpisodeStore, 'ofUser'>,
@@ -32,7 +33,7 @@ export async function newcomersLoss(
     const outcomes = [];
     for await (const { episode } of episodes.ofUser(userKey(userId)))
       if (episode !== undefined) outcomes.push({ version: episode.version, ...episode.outcome });
-    // How many events went into an update is a matter of chance, so that rewards are counted instead.
+    // Rewards are counted, because the number of events per update is random.
     let rewards = 0;
     let loss = 0;
     let lossWithoutAdapter = 0;

@@ -3,7 +3,7 @@ import { userKey } from '../../shared/config/user-key.ts';
 import type { FeedbackEventInput } from '../../shared/feedback/event.ts';
 import { type DatasetInteraction, type FeedbackDataset, holdOut } from './datasets/dataset.ts';
 
-/** What is published when, and what is kept back to rank at the end. */
+/** What to publish when, and what to hold out for ranking at the end. */
 export interface ReplayPlan {
   readonly dataset: string;
   readonly items: ReadonlyMap<string, Float32Array>;
@@ -13,7 +13,7 @@ export interface ReplayPlan {
   readonly heldOut: readonly HeldOutUser[];
   readonly interactions: number;
   readonly events: number;
-  /** Equal for equal plans: a data folder continues only the replay that it began. */
+  /** Equal for equal plans. A data folder continues only the replay that started it. */
   readonly id: string;
 }
 
@@ -27,9 +27,9 @@ const FIRST_ROUND = 40;
 const ROUND_GROWTH = 1.5;
 
 /**
- * All users' feedback in order of time, as events of up to five interactions of one user. The last fifth of every user's
- * interactions is held out. Rounds grow with what is known, so that there are few.
- * @param eventsPerUser later events of a user are left out
+ * All users' feedback in the order of time, as events of up to five interactions of one user. The
+ * last fifth of every user's interactions is held out. Rounds grow, so that there are few.
+ * @param eventsPerUser later events of a user are dropped
  */
 export function planReplay(dataset: FeedbackDataset, eventsPerUser = Number.POSITIVE_INFINITY): ReplayPlan {
   const heldOut: HeldOutUser[] = [];
@@ -67,7 +67,7 @@ function eventOf(
   items: FeedbackDataset['items'],
 ): FeedbackEventInput {
   return {
-    // Of the user's key, because a user id may be as long as an event id.
+    // From the user's key, because a user id may be as long as an event id.
     eventId: `${userKey(userId).slice(0, 32)}-${String(index).padStart(4, '0')}`,
     userId,
     occurredAt: new Date(at).toISOString(),

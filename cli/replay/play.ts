@@ -20,8 +20,9 @@ export interface Running {
 }
 
 /**
- * Replays a plan, ranks what it held out, and says how it went.
- * @throws InvalidConfigurationError when the data folder holds something else, and what {@link replay} throws
+ * Replays a plan, ranks what it held out, and summarises the result.
+ * @throws InvalidConfigurationError when the data folder holds something else, and what {@link
+ * replay} throws
  */
 export async function playReplay(
   plan: ReplayPlan,

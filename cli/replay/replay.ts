@@ -29,23 +29,25 @@ export interface ReplayServices {
   readonly onProgress: (events: number, phase: string) => void;
 }
 
-/** What was published in this process; less than the plan when the replay continued an earlier one. */
+/** What this process published; less than the plan when the replay continued an earlier one. */
 export interface Published {
   readonly interactions: number;
   readonly events: number;
-  /** Events that were sent a second time on purpose. */
+  /** Events that were sent twice on purpose. */
   readonly sentTwice: number;
-  /** Seconds of publishing until everything had taken effect, without consolidation. */
+  /** Seconds from publishing until everything had taken effect, without consolidation. */
   readonly seconds: number;
   readonly consolidations: number;
 }
 
-/** Events under way at most: a steady load, so that delays are those of the path and not of a backlog. */
+/**
+ * Most events in flight: a steady load, so that delays are those of the path and not of a backlog.
+ */
 const WAVE = 32;
-/** One event in so many is sent twice. */
+/** One of so many events is sent twice. */
 const SENT_TWICE = 50;
 
-/** Puts the catalogue and its basis beside the adapters, unless the deployment has them. */
+/** Stores the catalogue and its basis, unless the deployment has them. */
 export async function provideCatalogue(
   {
     learning,
@@ -71,9 +73,10 @@ export async function provideCatalogue(
 }
 
 /**
- * Publishes the rounds that the checkpoint has not seen, each followed by consolidation once the queue is empty.
- * Doing a round again after a crash changes nothing: its events bear the same ids.
- * @throws UnavailableError when events could not be published or a function failed; the signal's reason when it is aborted
+ * Publishes the rounds after the checkpoint, each followed by consolidation once the queue is
+ * empty. Repeating a round after a crash changes nothing, because its events have the same ids.
+ * @throws UnavailableError when events could not be published or a function failed; the signal's
+ * reason when it is aborted
  */
 export async function replay(plan: ReplayPlan, services: ReplayServices): Promise<Published> {
   const { stack } = services;
@@ -100,7 +103,8 @@ async function replayRounds(plan: ReplayPlan, services: ReplayServices): Promise
     const consolidate = stack.outputs[OUTPUT.consolidateFunctionName]!;
     await orAborted(stack.invoke(consolidate, { force: true, settleSeconds: 0 }), signal);
     total.consolidations += 1;
-    // Warm functions would use the skills they know for some seconds more; a replay is to be the same every time.
+    // Warm functions would use their cached population model for some seconds, and a replay must be
+    // reproducible.
     await stack.recycle();
     checkpoint.save(index + 1);
   }
@@ -134,7 +138,10 @@ async function publishRound(
   return { interactions, events };
 }
 
-/** As a producer does that never saw the answer and tries again after SQS has forgotten: a new message, the same event. */
+/**
+ * Like a producer that lost the answer and retries after SQS's deduplication interval: a new
+ * message with the same event.
+ */
 async function sendAgain(round: readonly FeedbackEventInput[], queue: FeedbackQueue): Promise<number> {
   const again = round.filter((_, index) => index % SENT_TWICE === 0);
   for (const [index, event] of again.entries()) {

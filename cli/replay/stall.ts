@@ -1,6 +1,6 @@
 const STALLED_AFTER_S = 60;
 
-/** What tells whether a replay goes on. */
+/** Signs of progress of a replay. */
 export interface Advance {
   /** Anything that changes with progress. */
   readonly progress: () => number;
@@ -9,8 +9,9 @@ export interface Advance {
 }
 
 /**
- * Says once when nothing has changed for a minute: the replay waits on, but a person may want to look into it.
- * @returns ends the watch
+ * Reports once when nothing has changed for a minute. The replay keeps waiting, but the user may
+ * want to look into it.
+ * @returns stops watching
  */
 export function watchForStall({ progress, inFlight }: Advance, say: (text: string) => void): () => void {
   let last = progress();

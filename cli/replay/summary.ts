@@ -18,20 +18,23 @@ export interface ReplaySummary extends Omit<Ranking, 'users'> {
   readonly deadLettered: number;
   readonly adapters: number;
   readonly updates: number;
-  /** Over the time from publishing until everything had taken effect; null when this run published nothing. */
+  /**
+   * Per second from publishing until everything had taken effect; null when this run published
+   * nothing.
+   */
   readonly eventsPerSecond: number | null;
   /** From sending an event to the commit of its update, milliseconds. */
   readonly eventToEffectMs: { readonly p50: number | null; readonly p95: number | null };
-  /** Skills in force: the population prior, and the item effects. */
+  /** Parts of the current population model: prior and item effects. */
   readonly skills: number;
   readonly itemEffects: number;
   readonly consolidations: number;
-  /** Loading the code of update-adapters in a new container, median, milliseconds. */
+  /** Median time to load the code of update-adapters in a new container, milliseconds. */
   readonly coldStartMs: number | null;
   readonly learnedState: string;
-  /** Whether users profited from what others taught. */
+  /** Whether users profited from others. */
   readonly transfer: 'on' | 'off';
-  /** The second half of the users, who came when others had taught the bank. */
+  /** The newer half of the users, who came after the bank had learned from others. */
   readonly newcomers: NewcomersLoss;
   /** One user's history and recommendations. */
   readonly example: ExampleUser | null;
@@ -83,7 +86,7 @@ export function summarize(
   };
 }
 
-/** The summary as a person reads it. */
+/** The summary as text. */
 export function describe(
   summary: ReplaySummary,
   plan: ReplayPlan,

@@ -106,8 +106,8 @@ export async function startDynamoDb(options: {
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
 /**
- * Gives dynalite only requests that arrived as a whole and that the caller may make: when a client
- * disconnects during a request, as a function does at its timeout, dynalite would end this process.
+ * Gives dynalite only complete and permitted requests. When a client disconnects during a request,
+ * as a function does at its timeout, dynalite would end this process.
  */
 function readWholeRequests(server: Server, authorize: Authorize): void {
   const [handle] = server.listeners('request') as [Handler];

@@ -84,7 +84,7 @@ export async function startSqs(options: {
   };
 }
 
-/** Refuses what the caller may not do, before fauxqs handles the request. */
+/** Refuses calls without permission before fauxqs handles them. */
 function checkCalls(app: ReturnType<typeof buildApp>, authorize: Authorize): void {
   app.addHook('preHandler', (request, reply, done) => {
     const action = /^AmazonSQS\.(\w+?)(Batch)?$/.exec(String(request.headers['x-amz-target']))?.[1];
@@ -153,7 +153,10 @@ async function acceptAllCharacters(): Promise<void> {
   invalid.test = (body) => Array.from(body, (character) => character.codePointAt(0)!).some(isInvalid);
 }
 
-/** The characters that SQS documents: #x9 | #xA | #xD | #x20-#xD7FF | #xE000-#xFFFD | #x10000-#x10FFFF. */
+/**
+ * The characters that SQS documents: #x9 | #xA | #xD | #x20-#xD7FF | #xE000-#xFFFD |
+ * #x10000-#x10FFFF.
+ */
 function isInvalid(code: number): boolean {
   if (code < 0x20) return code !== 0x9 && code !== 0xa && code !== 0xd;
   return (code >= 0xd800 && code <= 0xdfff) || code === 0xfffe || code === 0xffff;

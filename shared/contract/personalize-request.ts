@@ -74,21 +74,21 @@ export const personalizeRequest = z
   .meta({ id: 'PersonalizeRequest', description: 'Scores or embeddings of candidates for a user.' });
 
 /**
- * Lambda refuses answers of more than 6 MiB (6,291,556 bytes); the rest is for what surrounds the
- * items.
+ * Lambda refuses answers of more than 6 MiB (6,291,556 bytes). The rest is for everything around
+ * the items.
  */
 const ANSWER_BYTES = 6_200_000;
 /** An item's index, id (128 characters, each escaped at worst) and field names in JSON. */
 const ITEM_BYTES = 900;
 
-/** How many embeddings of a length fit into one answer, each as base64 of float32. */
+/** Most embeddings of a length that fit into one answer, each as base64 of float32. */
 function mostEmbeddings(embeddingDim: number): number {
   return Math.floor(ANSWER_BYTES / (4 * Math.ceil((4 * embeddingDim) / 3) + ITEM_BYTES));
 }
 
 /**
  * @param settings the deployment's embedding length and model
- * @throws InvalidInputError naming the first field that is wrong
+ * @throws InvalidInputError naming the first invalid field
  */
 export function parsePersonalizeRequest(
   payload: unknown,

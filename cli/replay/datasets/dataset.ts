@@ -4,12 +4,12 @@ import { createRandom } from '../../../shared/lora/random.ts';
 import { type EmbeddingKind, itemEmbeddings } from './item-embeddings.ts';
 import { loadRatings, type Movie, type Rating } from './ratings.ts';
 
-/** What one user thought of one item. */
+/** One user's interaction with one item. */
 export interface DatasetInteraction {
   readonly itemId: string;
   /** In [0, 1]. */
   readonly reward: number;
-  /** The stars that the reward comes from, 0.5 to 5. */
+  /** The stars that give the reward, 0.5 to 5. */
   readonly rating?: number;
   /** Epoch milliseconds. */
   readonly at: number;
@@ -25,7 +25,7 @@ export interface DatasetUser {
 export interface FeedbackDataset {
   readonly name: string;
   readonly items: ReadonlyMap<string, Float32Array>;
-  /** What a person calls an item, where that is known. */
+  /** Titles of items, if known. */
   readonly titles: ReadonlyMap<string, string>;
   readonly users: readonly DatasetUser[];
 }
@@ -33,7 +33,7 @@ export interface FeedbackDataset {
 export interface MovielensOptions {
   /** How many users to replay. */
   readonly users: number;
-  /** A user's interactions beyond these are left out; 300 unless given. */
+  /** Most interactions per user; default 300. */
   readonly interactionsPerUser?: number;
   /** 64 unless given. */
   readonly embeddingDim?: number;
@@ -42,14 +42,15 @@ export interface MovielensOptions {
   readonly seed: number | string;
 }
 
-/** Users with fewer ratings are not replayed: too little would be left to learn from and to rank. */
+/** Least ratings of a replayed user, so that enough is left to learn from and to rank. */
 const MINIMUM_RATINGS = 20;
 
 /**
- * A data set in the file format of MovieLens as feedback. The seed chooses the users to replay; item embeddings are made
- * of movies and of the ratings and tags of everyone else, so that nothing of a replayed user is known beforehand.
- * More users under the same seed include the fewer.
- * @throws InvalidInputError when fewer users with 20 ratings exist than asked for, or a file is malformed
+ * Reads a data set in MovieLens format as feedback. The seed chooses the users to replay. Item
+ * embeddings come from movies and from the ratings and tags of all other users, so that they reveal
+ * nothing about a replayed user. A larger number of users with the same seed includes the smaller
+ * one.
+ * @throws InvalidInputError when too few users have 20 ratings, or a file is malformed
  * @throws NotFoundError when the folder or a file is missing
  */
 export function movielensDataset(folder: string, options: MovielensOptions): FeedbackDataset {
@@ -92,8 +93,8 @@ export function rewardOfRating(rating: number): number {
 }
 
 /**
- * Parts a user's interactions by time: the last `fraction` of them, but at least `minimum`, are the test set. With
- * `minimum` interactions or fewer, nothing is left to train on.
+ * Splits a user's interactions by time: the last `fraction` of them, but at least `minimum`, are
+ * the test set. With `minimum` interactions or fewer, no training set is left.
  */
 export function holdOut<T extends { readonly at: number }>(
   interactions: readonly T[],
@@ -112,7 +113,7 @@ function interaction({ itemId, rating, timestamp }: Rating): DatasetInteraction 
   return { itemId, rating, reward: rewardOfRating(rating), at: timestamp * 1000 };
 }
 
-/** Many ratings bear the same second, so the item decides then. */
+/** Many ratings have the same second; the item breaks ties. */
 function byTime(a: DatasetInteraction, b: DatasetInteraction): number {
   return a.at - b.at || (a.itemId < b.itemId ? -1 : a.itemId > b.itemId ? 1 : 0);
 }

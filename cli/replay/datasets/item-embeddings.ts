@@ -4,24 +4,28 @@ import { contentMatrix, ratingMatrix } from './item-features.ts';
 import type { RatingsData } from './ratings.ts';
 import { truncatedSvdScores } from './truncated-svd.ts';
 
-/** `content`: what items are about. `hybrid`: half that, half who liked them. */
+/** `content`: from the items' content. `hybrid`: half content, half the users who liked them. */
 export type EmbeddingKind = 'hybrid' | 'content';
 
 export interface ItemEmbeddingOptions {
-  /** Length of the embeddings, at least 16; 64 unless given. */
+  /** Length of the embeddings, at least 16; default 64. */
   readonly dim?: number;
   readonly kind: EmbeddingKind;
   readonly seed: number | string;
 }
 
-/** Square of the first coordinate, which is the same for every item, so that a linear learner can lift all items at once. */
+/**
+ * Square of the first coordinate, which is the same for every item, so that a linear learner can
+ * raise the scores of all items at once.
+ */
 const CONSTANT_SQUARE = 0.25;
 
 /**
- * Embeddings of unit length for every item in `movies` or `ratings`: a constant coordinate (.5), then content (31 of 64
- * dimensions; for `content` all 63), then co-ratings (32). An item of which nothing is known gets the mean direction.
- * @param data ratings and tags only of users who may be known beforehand: never of those to be predicted
- * @throws InvalidInputError when `dim` is no integer from 16 to 4096
+ * Embeddings of unit length for every item in `movies` or `ratings`: a constant coordinate (.5),
+ * then content (31 of 64 dimensions; for `content` all 63), then co-ratings (32). An unknown item
+ * gets the mean direction.
+ * @param data ratings and tags of users who are not predicted
+ * @throws InvalidInputError when `dim` is not an integer from 16 to 4096
  */
 export function itemEmbeddings(
   { movies, ratings, tags }: RatingsData,
@@ -70,7 +74,7 @@ export function itemEmbeddings(
   );
 }
 
-/** Scales a vector to a length, in place; false when it has no direction. */
+/** Scales a vector to a length, in place; false when it is zero. */
 function scaleTo(length: number, vector: Float64Array): boolean {
   const norm = Math.sqrt(vector.reduce((sum, value) => sum + value * value, 0));
   if (norm < 1e-9) {

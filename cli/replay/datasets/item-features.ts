@@ -2,13 +2,14 @@ import type { Movie, Rating, Tag } from './ratings.ts';
 import { type SparseMatrix, sparseMatrix } from './truncated-svd.ts';
 
 const WEIGHT = { genre: 1, decade: 0.7, threeYears: 0.4, titleWord: 0.35, tag: 0.5 } as const;
-/** A feature of fewer items says too little to be kept. */
+/** Features of fewer items are dropped, because they carry too little information. */
 const MINIMUM_ITEMS = 3;
 
 /**
- * What items are about, items × features: genres, decade, three-year bucket, title words of more than three letters and
- * tags, each weighted by its kind and by ln(number of items / items that have it); rows are scaled to length 1.
- * @param itemIds the rows, in order; an item without a movie has tags at most
+ * Content features, items × features: genres, decade, three-year bucket, title words of more than
+ * three letters and tags, each weighted by its kind and by ln(number of items / items that have
+ * it); rows have length 1.
+ * @param itemIds the rows, in order; an item without a movie has only tags
  */
 export function contentMatrix(
   itemIds: readonly string[],
@@ -61,8 +62,9 @@ function movieFeatures(movie: Movie | undefined): Map<string, number> {
 }
 
 /**
- * Who liked items more than usual, items × users: a rating less its user's mean (shrunken towards everyone's by five
- * ratings), damped by 1/√(ratings of the item + 3) so that much-rated items do not fill every direction.
+ * Co-rating features, items × users: a rating minus its user's mean (shrunken towards the overall
+ * mean by five ratings), damped by 1/√(ratings of the item + 3), so that much-rated items do not
+ * dominate every direction.
  */
 export function ratingMatrix(itemIds: readonly string[], ratings: readonly Rating[]): SparseMatrix {
   const overall = ratings.reduce((sum, { rating }) => sum + rating, 0) / Math.max(1, ratings.length);

@@ -2,7 +2,7 @@ import { InvalidInputError, shown } from '../../../shared/errors.ts';
 import { createRandom } from '../../../shared/lora/random.ts';
 
 /**
- * The chance that a liked item scores above one that is not; a tie counts half.
+ * The probability that a liked item scores above a disliked one; a tie counts half.
  * @returns undefined when all items are of one kind
  */
 export function aucByThreshold(scores: readonly number[], liked: readonly boolean[]): number | undefined {
@@ -10,7 +10,8 @@ export function aucByThreshold(scores: readonly number[], liked: readonly boolea
 }
 
 /**
- * The share of pairs of items with different ratings that the scores put in the right order; a tied score counts half.
+ * The share of pairs of items with different ratings that the scores order correctly; a tie counts
+ * half.
  * @returns undefined when all ratings are the same
  */
 export function pairwiseAuc(scores: readonly number[], ratings: readonly number[]): number | undefined {
@@ -29,9 +30,10 @@ export function pairwiseAuc(scores: readonly number[], ratings: readonly number[
 }
 
 /**
- * Normalised discounted cumulative gain of the first k places, discount 1/log₂(place + 1). Items that score the same share
- * the places they fill equally, which is the mean over all their orders (McSherry & Najork, ECIR 2008).
- * @param gains what each item is worth, not negative; usually 2^rating − 1
+ * Normalised discounted cumulative gain of the first k positions, discount 1/log₂(position + 1).
+ * Items with equal scores share their positions equally, which is the mean over all their orders
+ * (McSherry & Najork, ECIR 2008).
+ * @param gains gain of each item, not negative; usually 2^rating − 1
  * @returns undefined when no item has a gain
  */
 export function ndcg(scores: readonly number[], gains: readonly number[], k = 10): number | undefined {
@@ -62,7 +64,7 @@ function discountedGain(scores: readonly number[], gains: readonly number[], k: 
   return total;
 }
 
-/** The mean of the values that are defined; undefined when none is. */
+/** The mean of the defined values; undefined when there is none. */
 export function mean(values: readonly (number | undefined)[]): number | undefined {
   const defined = values.filter((value) => value !== undefined);
   return defined.length === 0 ? undefined : defined.reduce((sum, value) => sum + value, 0) / defined.length;
@@ -75,8 +77,8 @@ export interface BootstrapOptions {
 }
 
 /**
- * 95 % percentile bootstrap interval of the mean (Efron 1979): users are drawn with replacement, since one user's
- * interactions are not independent of each other.
+ * 95 % percentile bootstrap interval of the mean (Efron 1979). Resamples users, because one user's
+ * interactions are not independent.
  * @param valuesPerUser one value for each user
  * @throws InvalidInputError when there is no value
  */

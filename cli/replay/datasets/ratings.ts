@@ -27,7 +27,7 @@ export interface Tag {
 }
 
 export interface Movie {
-  /** With the year in parentheses at the end, where it is known. */
+  /** With the year in parentheses at the end, if known. */
   readonly title: string;
   /** Empty when none are listed. */
   readonly genres: readonly string[];
@@ -40,7 +40,8 @@ export interface RatingsData {
 }
 
 /**
- * Reads a data set in the file format of MovieLens (ml-latest): ratings.csv, movies.csv and, where there is one, tags.csv.
+ * Reads a data set in MovieLens format (ml-latest): ratings.csv, movies.csv and optionally
+ * tags.csv.
  * @throws NotFoundError when the folder, ratings.csv or movies.csv is missing
  * @throws InvalidInputError naming file and line when a line is malformed
  */
@@ -86,7 +87,10 @@ export function loadRatings(folder: string): RatingsData {
 
 type Fields<Columns extends readonly string[]> = { [Index in keyof Columns]: string };
 
-/** Calls `onRecord` for every record below the header, with the place (`<path> line <n>`) for error messages. */
+/**
+ * Calls `onRecord` for every record below the header, with the place (`<path> line <n>`) for error
+ * messages.
+ */
 function readCsv<const Columns extends readonly string[]>(
   folder: string,
   file: string,
@@ -99,7 +103,7 @@ function readCsv<const Columns extends readonly string[]>(
   const header = columns.join(',');
   let records = 0;
   try {
-    // The parser counts CRLF within quotes as two ends of a line.
+    // The parser counts CRLF within quotes as two line ends.
     parse(content.replace(/\r\n?/g, '\n'), {
       bom: true,
       skip_empty_lines: true,
@@ -133,7 +137,7 @@ function readCsv<const Columns extends readonly string[]>(
   if (records === 0) throw new InvalidInputError(path, 'an empty file', `the header ${header}`);
 }
 
-/** The text of a file; undefined when the folder has no such file and can do without. */
+/** The text of a file; undefined when an optional file is missing. */
 function readContent(folder: string, file: string): string | undefined {
   try {
     const bytes = readFileSync(join(folder, file));

@@ -5,7 +5,7 @@ import { type DatasetInteraction, type FeedbackDataset, rewardOfRating } from '.
 export interface SimulatorOptions {
   readonly users: number;
   readonly items: number;
-  /** At most `items`: nobody meets an item twice. */
+  /** At most `items`, because a user never meets an item twice. */
   readonly interactionsPerUser: number;
   /** 16 to 4096. */
   readonly embeddingDim: number;
@@ -30,15 +30,15 @@ interface Item {
   readonly embedding: Float32Array;
   /** Its id and genres. */
   readonly title: string;
-  /** What everyone thinks of it beyond its genres. */
+  /** Its effect on everyone's reward, beyond its genres. */
   readonly quality: number;
   /** Relative chance to be met. */
   readonly popularity: number;
 }
 
 /**
- * Users with tastes, from a seed alone: see docs/simulator.md. The first users, and each user's first
- * interactions, stay the same when more are asked for.
+ * Simulated users with tastes, from a seed: see docs/simulator.md. A larger number of users, or of
+ * interactions per user, keeps the first ones.
  * @throws InvalidInputError when an option is out of range
  */
 export function simulate(options: SimulatorOptions): FeedbackDataset {
@@ -98,8 +98,8 @@ function createItem(index: number, genres: readonly Float64Array[], random: Rand
 }
 
 /**
- * A user meets items by popularity, none twice: the first of exponential arrival times with the popularities as rates
- * (Efraimidis & Spirakis 2006). Hours pass between them.
+ * A user meets items by popularity, none twice: ordered by exponential arrival times with the
+ * popularities as rates (Efraimidis & Spirakis 2006). Hours pass between them.
  */
 function meet(
   catalogue: readonly Item[],
@@ -120,7 +120,7 @@ function meet(
     });
 }
 
-/** How much more or less than usual each genre is liked. */
+/** How much more or less than average each genre is liked. */
 function genreTaste(deviation: number, random: Random): number[] {
   return Array.from({ length: GENRES }, () => deviation * random.normal());
 }

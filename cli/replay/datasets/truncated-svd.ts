@@ -1,7 +1,10 @@
 import { leadingEigenvectors } from '../../../shared/lora/eigen.ts';
 import type { Random } from '../../../shared/lora/random.ts';
 
-/** Compressed sparse rows: row i holds `values[k]` in column `indices[k]` for k from `starts[i]` to `starts[i + 1] − 1`. */
+/**
+ * Compressed sparse rows: row i holds `values[k]` in column `indices[k]` for k from `starts[i]` to
+ * `starts[i + 1] − 1`.
+ */
 export interface SparseMatrix {
   readonly rows: number;
   readonly columns: number;
@@ -30,8 +33,9 @@ export function sparseMatrix(
 }
 
 /**
- * U·S of the truncated singular value decomposition M ≈ U·S·Vᵀ: where each row of M lies in the `dims` directions that
- * keep most of M. V comes from MᵀM by randomized subspace iteration (Halko, Martinsson & Tropp 2011), and U·S = M·V.
+ * U·S of the truncated singular value decomposition M ≈ U·S·Vᵀ: the rows of M in the `dims`
+ * directions that preserve most of M. V comes from MᵀM by randomized subspace iteration (Halko,
+ * Martinsson & Tropp 2011), and U·S = M·V.
  * @returns row-major, matrix.rows × dims; columns beyond the rank of M are zero
  */
 export function truncatedSvdScores(matrix: SparseMatrix, dims: number, random: Random): Float64Array {

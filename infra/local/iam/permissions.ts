@@ -1,12 +1,12 @@
 import { ACCOUNT_ID } from '../environment.ts';
 import { type ApiCall, decide, parsePolicy, type Statement } from './policy.ts';
 
-/** A call that policies deny; the message is the one of AWS. */
+/** A call that policies deny, with AWS's message. */
 export class AccessDenied extends Error {
   override readonly name = 'AccessDenied';
 }
 
-/** The caller of a request to a local service, and what it wants. */
+/** The caller of a request to a local service, and the requested action. */
 export type ServiceCall = Omit<ApiCall, 'principal'> & {
   /** Access key id of the request's signature; undefined without one. */
   readonly accessKeyId: string | undefined;
@@ -16,13 +16,13 @@ export type ServiceCall = Omit<ApiCall, 'principal'> & {
 export type Authorize = (call: ServiceCall) => void;
 
 export interface PermissionsOptions {
-  /** Receives every call of a role or user that has policies. */
+  /** Receives every call of a role or user with policies. */
   readonly onCall?: ((call: ApiCall) => void) | undefined;
-  /** Receives what a role of the template was denied. */
+  /** Receives every denied call of a role of the template. */
   readonly onDenied?: ((error: AccessDenied) => void) | undefined;
 }
 
-/** The loopback interface counts as TLS: nothing on it can be read from outside. */
+/** The loopback interface counts as TLS, because nobody outside can read it. */
 const REQUEST_CONTEXT = {
   'aws:SecureTransport': 'true',
   's3:TlsVersion': '1.3',
@@ -31,7 +31,8 @@ const REQUEST_CONTEXT = {
 
 /**
  * The identity policies and resource policies of the local account. The access key id of a role or
- * user is its name; every other key belongs to the administrator, whom only a denial stops.
+ * user is its name. Every other key belongs to the administrator, whom only an explicit denial
+ * stops.
  */
 export class Permissions {
   readonly #identities = new Map<string, Statement[]>();
@@ -43,13 +44,19 @@ export class Permissions {
     this.#options = options;
   }
 
-  /** Adds a role, without permissions yet. @param trustPolicy resolved policy document */
+  /**
+   * Adds a role without permissions.
+   * @param trustPolicy resolved policy document
+   */
   addRole(name: string, trustPolicy: unknown): void {
     this.#identities.set(name, []);
     this.#trust.set(name, parsePolicy(trustPolicy, name));
   }
 
-  /** Adds statements to a role, or a user with them. @param document resolved policy document */
+  /**
+   * Adds statements to a role, or a new user with them.
+   * @param document resolved policy document
+   */
   permit(name: string, document: unknown): void {
     const statements = parsePolicy(document, name);
     this.#identities.set(name, [...(this.#identities.get(name) ?? []), ...statements]);
@@ -60,7 +67,7 @@ export class Permissions {
     this.#resources.push(...parsePolicy(document, at));
   }
 
-  /** All that the policies of a role or user say. */
+  /** All statements of the policies of a role or user. */
   statementsOf(name: string): readonly Statement[] {
     return this.#identities.get(name) ?? [];
   }

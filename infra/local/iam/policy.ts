@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { parseConfiguration } from '../../../shared/validation/faults.ts';
 
-/** A call of an AWS API, as policies see it. */
+/** A call of an AWS API, as policies evaluate it. */
 export interface ApiCall {
   /** Name of a role or user, or a service such as `lambda.amazonaws.com`. */
   readonly principal: string;
@@ -9,7 +9,7 @@ export interface ApiCall {
   readonly action: string;
   /** ARN, or `*` for an action without resources. */
   readonly resource: string;
-  /** Values of condition keys; a key that is missing is absent from the request. */
+  /** Values of condition keys; a missing key is absent from the request. */
   readonly context?: Readonly<Record<string, string>>;
 }
 
@@ -58,17 +58,20 @@ const documentSchema = z.strictObject({
 export type Statement = z.output<typeof statementSchema>;
 
 /**
- * The statements of a policy document whose references are resolved.
- * @param at the resource that has it, for error messages
+ * The statements of a policy document with resolved references.
+ * @param at the resource of the policy, for error messages
  * @throws InvalidConfigurationError for an element, operator or principal that the local stack does
- *   not evaluate, so that it never permits what AWS would deny
+ * not evaluate, so that it never permits what AWS would deny
  */
 export function parsePolicy(document: unknown, at: string): readonly Statement[] {
   const source = `${at}: found a policy that the local stack cannot evaluate`;
   return parseConfiguration(documentSchema, document, { source }).Statement;
 }
 
-/** What statements say to a call: a denial wins, and what nothing allows is denied. */
+/**
+ * The decision of statements on a call: a denial wins, and a call without an allowing statement is
+ * denied.
+ */
 export function decide(
   statements: readonly Statement[],
   call: ApiCall,

@@ -1,7 +1,7 @@
 /** The configuration of a function in the template. */
 export interface FunctionConfiguration {
   readonly name: string;
-  /** The role that it runs with; undefined for one that may do everything. */
+  /** Its role; undefined for a function that may do everything. */
   readonly role?: string | undefined;
   readonly arn: string;
   /** Folder with the bundled code. */

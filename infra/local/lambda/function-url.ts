@@ -49,7 +49,7 @@ async function respond(
   const signed = request.headers.authorization?.startsWith('AWS4-HMAC-SHA256 ') ?? false;
   if (authType === 'AWS_IAM' && !signed) return answer(response, 403, 'Forbidden');
   if (authType === 'AWS_IAM') {
-    // Since October 2025, AWS asks for both.
+    // AWS requires both since October 2025.
     for (const action of ['lambda:InvokeFunctionUrl', 'lambda:InvokeFunction']) {
       authorize({
         accessKeyId: accessKeyOf(request.headers.authorization),

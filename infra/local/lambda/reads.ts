@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { type Authorize, accessKeyOf } from '../iam/permissions.ts';
 import type { LocalFunction } from './function.ts';
 
-/** What Lambda tells of an event source mapping. */
+/** The part of an event source mapping that Lambda's API returns. */
 export interface EventSourceMapping {
   readonly UUID: string;
   readonly EventSourceArn: string;
@@ -18,7 +18,7 @@ export interface LambdaState {
   readonly mappings: readonly EventSourceMapping[];
 }
 
-/** The limits of a new account, so that what is too much there is too much here. */
+/** The limits of a new account, so that the local stack shows the same limits. */
 const NEW_ACCOUNT = { ConcurrentExecutions: 10, UnreservedConcurrentExecutions: 10 };
 
 const CONFIGURATION = /^\/2015-03-31\/functions\/([^/]+)\/configuration$/;
@@ -63,7 +63,9 @@ export function answerRead(
   };
 }
 
-/** Lambda accepts a name, an ARN or a partial ARN, each with an optional version or alias suffix. */
+/**
+ * Lambda accepts a name, an ARN or a partial ARN, each with an optional version or alias suffix.
+ */
 export function functionName(reference: string): string {
   return reference.replace(/^.*function:/, '').split(':')[0] ?? '';
 }

@@ -13,7 +13,10 @@ const schema = z.strictObject({
   Tags: ignored,
 });
 
-/** What Lambda polls with, by the role of the function; it refuses to create a mapping without. */
+/**
+ * Permissions of the function's role that Lambda needs for polling; without them it refuses to
+ * create a mapping.
+ */
 const POLLER_ACTIONS = ['sqs:ReceiveMessage', 'sqs:DeleteMessage', 'sqs:GetQueueAttributes'];
 
 /** AWS::Lambda::EventSourceMapping of a queue. */

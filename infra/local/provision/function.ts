@@ -51,7 +51,7 @@ export const lambdaFunction: Provisioner = (resource, services) => {
     _HANDLER: properties.Handler,
     TZ: ':UTC',
   };
-  /** What Lambda does with the role on the function's behalf; without permission it leaves it. */
+  /** Actions of Lambda with the function's role; it skips those without permission. */
   const may = (action: string, on: string): boolean => {
     try {
       services.permissions.authorize({ accessKeyId: role, action, resource: on });

@@ -55,7 +55,7 @@ const logGroupSchema = z.strictObject({
   Tags: ignored,
 });
 
-/** AWS::Logs::LogGroup: a name, because lines go to whoever started the stack. */
+/** AWS::Logs::LogGroup: only a name, because the caller of the stack receives the lines. */
 export const logGroup: Provisioner = (resource, services) => {
   const { LogGroupName } = parseProperties(logGroupSchema, resource);
   const name = LogGroupName ?? physicalName(services, resource.logicalId, 512);
@@ -67,9 +67,9 @@ export function logGroupArn(name: string): string {
 }
 
 /**
- * The name of a role that a service assumes; undefined for a role that is not of the template, which
- * may do everything.
- * @throws InvalidConfigurationError when its trust policy does not let the service
+ * The name of the role that a service assumes; undefined for a role outside the template, which may
+ * do everything.
+ * @throws InvalidConfigurationError when its trust policy does not let the service assume it
  */
 export function assumedRole(
   { permissions }: Pick<Services, 'permissions'>,
@@ -85,7 +85,10 @@ export function assumedRole(
   });
 }
 
-/** Runs a check that AWS makes when it creates a resource. @throws InvalidConfigurationError in place of AccessDenied */
+/**
+ * Runs a check that AWS makes when it creates a resource.
+ * @throws InvalidConfigurationError instead of AccessDenied
+ */
 export function refusing<T>(logicalId: string, check: () => T): T {
   try {
     return check();

@@ -15,7 +15,7 @@ const schema = z.strictObject({
   Target: z.strictObject({
     Arn: z.string(),
     Input: z.string().optional(),
-    // A denied run is not tried again; EventInvokeConfig governs failures of the function itself.
+    // A denied run is not retried; EventInvokeConfig governs failures of the function itself.
     RetryPolicy: ignored,
     DeadLetterConfig: z.strictObject({ Arn: z.string() }).optional(),
     RoleArn: z.unknown().optional(),

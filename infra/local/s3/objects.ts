@@ -133,7 +133,7 @@ function matches(condition: string, { etag }: ObjectVersion): boolean {
   return condition === etag || `"${condition}"` === etag;
 }
 
-/** Who removes a version needs another permission than who removes the newest. */
+/** Removing a version needs another permission than removing the newest one. */
 export function authorizeDeletion(
   { authorize }: Pick<S3Call, 'authorize'>,
   key: string,
@@ -147,7 +147,7 @@ function findObject({ table, bucket, key, query, authorize }: S3Call): ObjectVer
   authorize(versionId === null ? 's3:GetObject' : 's3:GetObjectVersion', key);
   if (versionId === null) {
     const latest = table.latest(bucket, key);
-    // Who may not list the bucket does not learn that a key is missing.
+    // A caller without permission to list the bucket does not learn that a key is missing.
     if (latest === undefined || latest.deleteMarker) authorize('s3:ListBucket');
     if (latest === undefined) throw noSuchKey();
     if (latest.deleteMarker) throw noSuchKey(versionHeaders({ bucket }, latest));

@@ -12,7 +12,7 @@ export interface S3Call extends S3Request {
   readonly now: number;
   /**
    * @param key without it, the resource is the bucket
-   * @throws S3Error AccessDenied when the caller may not do this
+   * @throws S3Error AccessDenied when the caller has no permission
    */
   readonly authorize: (action: string, key?: string, context?: Readonly<Record<string, string>>) => void;
 }

@@ -1,3 +1,6 @@
+/// <reference types="node" preserve="true" />
+/// <reference lib="esnext.float16" preserve="true" />
+/// <reference lib="esnext.disposable" preserve="true" />
 /**
  * Attune as a library: the engine that creates, applies and trains adapters in-process, its
  * mathematics, a ReasoningBank in memory, and the publisher of feedback events for a deployed

@@ -3,6 +3,8 @@ import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { type Analysis, checkPackage, createPackageFromTarballData } from '@arethetypeswrong/core';
+import { publint } from 'publint';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { apiDocument } from '../docs/generate-api.ts';
@@ -14,6 +16,7 @@ const root = join(import.meta.dirname, '..');
 describe('the packed package', () => {
   let folder: string;
   let installed: string;
+  let tarball: string;
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'attune-package-'));
@@ -22,7 +25,8 @@ describe('the packed package', () => {
     const [{ filename }] = JSON.parse(stdout.slice(stdout.indexOf('[\n')));
     installed = join(folder, 'node_modules', 'attune');
     await mkdir(installed, { recursive: true });
-    await run('tar', ['-xzf', join(folder, filename), '--strip-components=1', '-C', installed]);
+    tarball = join(folder, filename);
+    await run('tar', ['-xzf', tarball, '--strip-components=1', '-C', installed]);
     // What npm would have fetched from the registry.
     await symlink(join(root, 'node_modules'), join(installed, 'node_modules'));
     await symlink(join(root, 'node_modules', '@types'), join(folder, 'node_modules', '@types'));
@@ -85,30 +89,55 @@ describe('the packed package', () => {
     expect(aws).toEqual([]);
   });
 
-  it('type-checks in an application that is strict', async () => {
-    await writeFile(
-      join(folder, 'app.ts'),
-      `import { createLoRAPersonalizationEngine, type UserLoRAAdapter } from 'attune';
+  it.each([
+    // Without the DOM, and with none of the types that happen to be installed.
+    { module: 'NodeNext', moduleResolution: 'NodeNext', lib: ['ES2022'], types: [] },
+    { module: 'ESNext', moduleResolution: 'Bundler' },
+  ])(
+    'type-checks in a strict application of ES2022, declarations included: $moduleResolution',
+    async (settings) => {
+      await writeFile(
+        join(folder, 'app.ts'),
+        `import { createLoRAPersonalizationEngine, type UserLoRAAdapter } from 'attune';
+       import { createAttune, type RecommendAnswer, UnsentFeedbackError } from 'attune/client';
+       import { DynamoEpisodeStore } from 'attune/dynamodb';
        const adapter: UserLoRAAdapter = createLoRAPersonalizationEngine().createAdapter('user');
-       const rank: number = adapter.rank;
+       const attune = createAttune({ outputs: 'outputs.json' });
+       const { eventId } = await attune.publish({ userId: 'ada', itemId: 'a', reward: 0.9 });
+       const answer: RecommendAnswer = await attune.recommend({ userId: 'ada', limit: 20 });
+       const because = (await attune.explain({ userId: 'ada' })).items[0]?.parts.user;
        // @ts-expect-error: a rank is no text
        const wrong: string = adapter.rank;
-       export { rank, wrong };`,
+       // @ts-expect-error: an answer has no such field
+       answer.nothing;
+       export { because, DynamoEpisodeStore, eventId, UnsentFeedbackError, wrong };`,
+      );
+      const compilerOptions = {
+        ...settings,
+        target: 'ES2022',
+        strict: true,
+        skipLibCheck: false,
+        exactOptionalPropertyTypes: true,
+        noEmit: true,
+      };
+      await writeFile(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['app.ts'] }));
+      await run(join(root, 'node_modules', '.bin', 'tsc'), ['-p', folder], { cwd: folder });
+    },
+  );
+
+  it('has entry points and types that publint and are-the-types-wrong have nothing to say of', async () => {
+    const { messages } = await publint({ pkgDir: installed, pack: false, strict: true });
+    expect(messages).toEqual([]);
+    const { problems } = (await checkPackage(
+      createPackageFromTarballData(new Uint8Array(await readFile(tarball))),
+    )) as Analysis;
+    // The package is of ES modules alone: what they say of `require` and of resolution before them does not apply.
+    const ofModules = problems.filter(
+      (problem) =>
+        !('resolutionKind' in problem && ['node10', 'node16-cjs'].includes(problem.resolutionKind)),
     );
-    const settings = {
-      strict: true,
-      module: 'nodenext',
-      target: 'esnext',
-      lib: ['esnext'],
-      types: ['node'],
-      noEmit: true,
-      exactOptionalPropertyTypes: true,
-    };
-    await writeFile(
-      join(folder, 'tsconfig.json'),
-      JSON.stringify({ compilerOptions: settings, files: ['app.ts'] }),
-    );
-    await run(join(root, 'node_modules', '.bin', 'tsc'), ['-p', folder], { cwd: folder });
+    expect(ofModules).toEqual([]);
+    expect(problems.length).toBeGreaterThan(0);
   });
 
   describe('in the app of examples/cdk-app', () => {

@@ -1,3 +1,6 @@
+/// <reference types="node" preserve="true" />
+/// <reference lib="esnext.float16" preserve="true" />
+/// <reference lib="esnext.disposable" preserve="true" />
 /**
  * A client for applications: publishes feedback to a deployment, and reads scores, embeddings and
  * recommendations.

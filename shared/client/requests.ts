@@ -1,6 +1,9 @@
 import type {
   EmbedAnswer as EmbedAnswerOnTheWire,
   EmbeddedItem,
+  RecommendAnswer,
+  ScoreAnswer,
+  ScoreParts,
   SearchAnswer as SearchAnswerOnTheWire,
 } from '../contract/answers.ts';
 import type { EmbeddingInput } from '../feedback/embedding-codec.ts';
@@ -89,9 +92,6 @@ export interface SearchAnswer extends Omit<SearchAnswerOnTheWire, 'queryVector'>
 }
 
 /** An answer whose scores have their parts. */
-export type Explained<Answer extends { readonly items: readonly { readonly parts?: unknown }[] }> = Omit<
-  Answer,
-  'items'
-> & {
-  readonly items: readonly (Answer['items'][number] & Required<Pick<Answer['items'][number], 'parts'>>)[];
+export type Explained<Answer extends ScoreAnswer | RecommendAnswer> = Omit<Answer, 'items'> & {
+  readonly items: readonly (Answer['items'][number] & { readonly parts: ScoreParts })[];
 };

@@ -99,7 +99,7 @@ describe('the client', () => {
     const scored = await attune.explain({ userId: 'ada', candidates });
     expect(recommended.items).toHaveLength(5);
     for (const { score, parts } of [...recommended.items, ...scored.items])
-      expect(parts!.base + parts!.item + parts!.user).toBeCloseTo(score, 10);
+      expect(parts.base + parts.popularity + parts.item + parts.user).toBeCloseTo(score, 10);
     recommendAnswer.strict().parse(recommended);
     scoreAnswer.strict().parse(scored);
   });

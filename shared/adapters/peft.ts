@@ -31,11 +31,11 @@ const HARMLESS: ReadonlySet<string> = new Set([
   'task_type',
 ]);
 /** Options with their values that are plain LoRA. */
-const ALLOWED: Readonly<Record<string, readonly unknown[]>> = {
-  bias: ['none'],
-  init_lora_weights: [true, false, 'gaussian'],
-  megatron_core: ['megatron.core'],
-};
+const ALLOWED: ReadonlyMap<string, readonly unknown[]> = new Map<string, readonly unknown[]>([
+  ['bias', ['none']],
+  ['init_lora_weights', [true, false, 'gaussian']],
+  ['megatron_core', ['megatron.core']],
+]);
 const MAX_RANK = 64;
 
 const config = z.looseObject({
@@ -125,12 +125,12 @@ function readConfig(text: string): z.output<typeof config> {
   }
   const parsed = parseStored(config, json, key);
   for (const [option, value] of Object.entries(parsed)) {
-    if (option in config.shape && option !== 'use_dora' && option !== 'fan_in_fan_out') continue;
-    if (HARMLESS.has(option) || isOff(value) || ALLOWED[option]?.includes(value)) continue;
+    if (Object.hasOwn(config.shape, option) && option !== 'use_dora' && option !== 'fan_in_fan_out') continue;
+    if (HARMLESS.has(option) || isOff(value) || ALLOWED.get(option)?.includes(value)) continue;
     throw new InvalidInputError(
       `${key}: ${option}`,
       shown(value),
-      ALLOWED[option]?.map(shown).join(' or ') ?? 'false',
+      ALLOWED.get(option)?.map(shown).join(' or ') ?? 'false',
     );
   }
   if (parsed.r > MAX_RANK) throw new InvalidInputError(`${key}: r`, String(parsed.r), `at most ${MAX_RANK}`);

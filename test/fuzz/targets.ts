@@ -10,6 +10,7 @@ import { processBatch } from '../../functions/update-adapters/process-batch.ts';
 import { readAssembly } from '../../infra/local/assembly.ts';
 import { encodeAdapter } from '../../shared/adapters/adapter-object.ts';
 import { decodePlace } from '../../shared/adapters/adapter-store.ts';
+import { importPeft } from '../../shared/adapters/peft.ts';
 import { encodeTombstone } from '../../shared/adapters/tombstone.ts';
 import { parseItem } from '../../shared/catalogue/item.ts';
 import { decodeManifest, encodeManifest } from '../../shared/catalogue/manifest.ts';
@@ -32,6 +33,7 @@ import {
 import { decodeTensors, encodeTensors, readTensors } from '../../shared/storage/safetensors.ts';
 import { createWorkload, poisonOfEveryKind } from '../chaos/workload.ts';
 import { Container, createWorld, SETTINGS } from '../support/container.ts';
+import { decode, frame, importConfiguration, inEnvelopes, openEnvelopes, PEFT } from './reading-targets.ts';
 
 /** Something that takes bytes from outside. */
 export interface Target {
@@ -169,7 +171,7 @@ function csvFile(name: keyof typeof csv): Target['run'] {
 
 export const TARGETS: Readonly<Record<string, Target>> = {
   handler: {
-    share: 300,
+    share: 240,
     seeds: [
       ...valid,
       ...poisonOfEveryKind('user 0 of seed fuzz', { seed: 1, events: 1, ...SETTINGS }).map(
@@ -179,7 +181,7 @@ export const TARGETS: Readonly<Record<string, Target>> = {
     run: handle,
   },
   personalize: {
-    share: 250,
+    share: 200,
     seeds: [
       json(request),
       json({ userId: 'u', candidates: [{ embedding: [...workload.items[0]!] }] }),
@@ -255,6 +257,53 @@ export const TARGETS: Readonly<Record<string, Target>> = {
     run: file('lines.jsonl', async (path) => {
       for await (const line of readJsonLines(path, AbortSignal.timeout(60_000))) void line;
     }),
+  },
+  'record framing': {
+    share: 30,
+    seeds: ['a\u2028b\r\n\rc\r\r\n\n\u0085\u2029', '{"userId":"😀"}\r\n{}'].map((text) => Buffer.from(text)),
+    run: frame,
+  },
+  encodings: {
+    share: 30,
+    seeds: [
+      Buffer.from('Jän', 'latin1'),
+      Buffer.from('Jän 😀 \ufffd'),
+      Buffer.from('eda080f09f98f4908080c0af', 'hex'),
+    ],
+    run: (bytes) =>
+      decode(bytes, (content) => {
+        writeFileSync(join(folder, 'ids.jsonl'), content);
+        return join(folder, 'ids.jsonl');
+      }),
+  },
+  'peft configuration': {
+    share: 30,
+    seeds: [
+      Buffer.from(PEFT['adapter_config.json']),
+      json({
+        peft_type: 'LORA',
+        r: 2,
+        lora_alpha: 4,
+        use_rslora: true,
+        alpha_pattern: { '^embed.*': 4 },
+        rank_pattern: { x: 1 },
+        use_dora: false,
+        init_lora_weights: 'gaussian',
+        lora_bias: false,
+        layer_replication: null,
+      }),
+    ],
+    run: (bytes) => refusing(() => importConfiguration(bytes)),
+  },
+  'peft model': {
+    share: 20,
+    seeds: [PEFT['adapter_model.safetensors']],
+    run: (bytes) => refusing(() => importPeft({ ...PEFT, 'adapter_model.safetensors': bytes })),
+  },
+  envelopes: {
+    share: 20,
+    seeds: [...valid, ...inEnvelopes(valid[0]!)].map((body) => Buffer.from(body)),
+    run: openEnvelopes,
   },
   'stack outputs': {
     share: 10,

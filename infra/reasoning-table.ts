@@ -20,7 +20,7 @@ export interface ReasoningTableProps {
   /** An existing table to use instead of a new one. */
   readonly table?: ITableV2 | TableV2 | undefined;
   readonly encryptionKey?: IKey | undefined;
-  /** Default: the table stays when the stack is deleted, and is protected from deletion. */
+  /** Default: the table stays when the stack is deleted, but not when its first deployment fails. */
   readonly removalPolicy: RemovalPolicy | undefined;
   readonly settings: DeploymentSettings;
 }
@@ -67,8 +67,9 @@ export class ReasoningTable extends Construct {
       ...(encryptionKey !== undefined && {
         encryption: TableEncryptionV2.customerManagedKey(encryptionKey),
       }),
-      deletionProtection: removalPolicy !== RemovalPolicy.DESTROY,
-      removalPolicy: removalPolicy ?? RemovalPolicy.RETAIN,
+      // Protected from deletion, the table of a first deployment that fails could not be removed.
+      // Of a table that is deleted by mistake, point-in-time recovery keeps a backup for 35 days.
+      removalPolicy: removalPolicy ?? RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
     });
   }
 

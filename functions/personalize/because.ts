@@ -1,5 +1,6 @@
 import { NO_RECENT_ITEMS, type RecentItems } from '../../shared/adapters/recent-items.ts';
 import { type Catalogue, type Place, placeOf } from '../../shared/catalogue/catalogue-reader.ts';
+import { psiOf } from '../../shared/catalogue/loaded-features.ts';
 import { itemIdAt } from '../../shared/catalogue/shard.ts';
 import type { Because } from '../../shared/contract/answers.ts';
 import { pullsFor } from '../../shared/lora/learner.ts';
@@ -25,7 +26,7 @@ export function becauseFor(
   if (pulls === null) return undefined;
   const past = pastOf(adapter.recentItems ?? NO_RECENT_ITEMS, catalogue);
   return (place, user) => {
-    const { prior, of } = pulls(featuresAt(catalogue, place));
+    const { prior, of } = pulls(psiAt(catalogue, place));
     const pulled = past.map(({ itemId, rewards }) => ({ itemId, pull: of(rewards) }));
     const items = pulled.sort((a, b) => Math.abs(b.pull) - Math.abs(a.pull)).slice(0, MOST_NAMED);
     return { prior, items, rest: items.reduce((left, { pull }) => left - pull, user - prior) };
@@ -39,17 +40,11 @@ function pastOf({ keys, sums }: RecentItems, catalogue: Catalogue) {
     const place = count === 0 ? undefined : placeOf(catalogue, key);
     if (place === undefined) return;
     const itemId = itemIdAt(catalogue.shards[place.shard]!, place.row);
-    past.push({ itemId, rewards: { psi: featuresAt(catalogue, place), count, rewards, effects } });
+    past.push({ itemId, rewards: { psi: psiAt(catalogue, place), count, rewards, effects } });
   });
   return past;
 }
 
-/** ψ of an item from the catalogue, with the offset. */
-function featuresAt(catalogue: Catalogue, { shard, row }: Place): Float64Array {
-  const { values, scales } = catalogue.shards[shard]!.features!;
-  const p = scales.length;
-  const psi = new Float64Array(p + 1);
-  for (let j = 0; j < p; j++) psi[j] = values[row * p + j]! * scales[j]!;
-  psi[p] = 1;
-  return psi;
+function psiAt(catalogue: Catalogue, { shard, row }: Place): Float64Array {
+  return psiOf(catalogue.shards[shard]!.features!, row);
 }

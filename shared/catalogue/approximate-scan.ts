@@ -1,46 +1,132 @@
-import type { ShardFeatures } from './features.ts';
-import { KERNEL_COLUMNS, MAX_WEIGHT_SUM, type ScanKernel } from './scan-kernel.ts';
+import type { Candidates } from './candidates.ts';
+import {
+  HEAD_COLUMNS,
+  KERNEL_COLUMNS,
+  MAX_BLOCK_ROWS,
+  type PackedFeatures,
+  type ScanKernel,
+} from './scan-kernel.ts';
 
-const LARGEST_VALUE = 32_767;
+const MIN_BLOCK_ROWS = 128;
+const LARGEST_WEIGHT = 32_767;
+/** The largest magnitude of h, and how far l is from its middle, 128. */
+const HIGH = 128;
+const LOW = 128;
+/** More than float32 loses in the kernel's few operations, relative to what they are done with. */
+const FLOAT32_ERROR = 1e-6;
 
-/**
- * Approximate ψ·m of every row of a shard: value[row]·step, with an absolute error of at most
- * `error`.
- */
-export interface Approximation {
-  /** Valid until the next scan. */
-  readonly values: Int32Array;
-  readonly step: number;
+interface Part {
+  /** What the sum of some columns is off by on average, since the kernel does not read l. */
+  readonly middle: number;
+  /** By how much more it may be off. */
   readonly error: number;
 }
 
 /**
- * Rounds the weights to integers whose sum of magnitudes is 65,000, so that sums of products fit
- * into 32 bits. The rounding of a weight changes a score by at most 32,767 times its error, which
- * gives a guaranteed bound.
- * @param weights of the stored values: coefficient times scale of the column
- * @returns undefined when the kernel cannot scan these features, or all weights are 0
+ * How the kernel's sums stand for scores: ψ·m = step·Σq·h + middle = step·Σq·(h + l/256), each up
+ * to its error.
  */
-export function approximate(
-  kernel: ScanKernel | null,
-  { values }: ShardFeatures,
-  weights: Float64Array,
-): Approximation | undefined {
-  if (kernel === null || weights.length !== KERNEL_COLUMNS || !kernel.holds(values)) return undefined;
-  let magnitude = 0;
-  for (const weight of weights) magnitude += Math.abs(weight);
-  // Rounding may add half a step to each weight.
-  const step = magnitude / (MAX_WEIGHT_SUM - KERNEL_COLUMNS);
-  if (!(step > 0 && Number.isFinite(step))) return undefined;
-  const rounded = Int16Array.from(weights, (weight) => Math.round(weight / step));
-  let error = 0;
-  weights.forEach((weight, j) => {
-    error += Math.abs(weight - rounded[j]! * step);
-  });
-  return {
-    values: kernel.dots(values, rounded),
-    step,
-    // The second term is far above the float64 error of the exact score.
-    error: LARGEST_VALUE * (error + 1e-12 * magnitude),
-  };
+export interface Approximation {
+  readonly rounded: Int16Array;
+  readonly step: number;
+  readonly first: Part;
+  readonly high: Part;
+  /** By how much step·Σq·(h + l/256) may be off. */
+  readonly error: number;
+  /** The largest |step·Σq·h|. */
+  readonly largest: number;
+}
+
+/**
+ * Rounds the weights to 16 bits. What that and what the kernel does not read can change in a score
+ * is bounded; so the bound is certain, not a guess.
+ * @param weights of the stored values: coefficient times scale of the column
+ * @returns undefined where numbers are too large or too small for float64
+ */
+export function approximate(weights: Float64Array): Approximation | undefined {
+  let most = 0;
+  for (let j = 0; j < KERNEL_COLUMNS; j++) most = Math.max(most, Math.abs(weights[j]!));
+  const step = (256 * most) / LARGEST_WEIGHT;
+  if (!(step > 1e-300 && Number.isFinite(step * LARGEST_WEIGHT * KERNEL_COLUMNS * HIGH))) return undefined;
+  const rounded = new Int16Array(KERNEL_COLUMNS);
+  let [middle, ofLow, error, magnitude] = [0, 0, 0, 0];
+  let first: Part = { middle, error };
+  for (let j = 0; j < KERNEL_COLUMNS; j++) {
+    const weight = weights[j]!;
+    const q = Math.round((256 * weight) / step);
+    rounded[j] = q;
+    magnitude += Math.abs(q);
+    middle += LOW * weight;
+    // The last summand is far more than what float64 loses in the exact score.
+    error += HIGH * Math.abs(256 * weight - q * step) + 1e-6 * Math.abs(weight);
+    ofLow += LOW * Math.abs(weight);
+    if (j === HEAD_COLUMNS - 1) first = { middle, error: error + ofLow };
+  }
+  const high = { middle, error: error + ofLow };
+  return { rounded, step, first, high, error, largest: step * magnitude * HIGH };
+}
+
+/** Length of m without the first columns, for {@link ScannedShard.tail}. */
+export function tailOf(coefficients: Float64Array): number {
+  let square = 0;
+  for (let j = HEAD_COLUMNS; j < coefficients.length; j++) square += coefficients[j]! ** 2;
+  return Math.sqrt(square) * (1 + 1e-12);
+}
+
+/** One shard of a scan. */
+export interface ScannedShard {
+  readonly shard: number;
+  readonly features: PackedFeatures;
+  /** Length of m without the first columns. */
+  readonly tail: number;
+  readonly base: number;
+  readonly effects: Float64Array | null;
+  readonly selected: Uint8Array | null;
+}
+
+/** Offers the rows of a shard that may be among the best. */
+export function scanShard(
+  kernel: ScanKernel,
+  { rounded, step, first, high, error, largest }: Approximation,
+  { shard, features, tail, base, effects, selected }: ScannedShard,
+  candidates: Candidates,
+): void {
+  const { rows, lengthUnit } = features;
+  kernel.setWeights(rounded);
+  kernel.setEffects(effects);
+  kernel.setSelection(selected);
+  const unit = tail * lengthUnit;
+  const middles = Math.abs(first.middle) + Math.abs(high.middle);
+  const margin = FLOAT32_ERROR * (largest + 255 * unit + largestOf(effects) + Math.abs(base) + middles);
+  for (let from = 0, to = 0; from < rows; from = to) {
+    // After every block the floor may have risen: fast at first.
+    to = from + Math.min(MAX_BLOCK_ROWS, Math.max(MIN_BLOCK_ROWS, candidates.scanned));
+    const floor = candidates.floor - base;
+    const slack = margin + (Number.isFinite(floor) ? FLOAT32_ERROR * Math.abs(floor) : 0);
+    const floors = [
+      floor - first.middle - first.error - slack,
+      floor - high.middle - high.error - slack,
+      floor - error - slack,
+    ] as const;
+    const count = kernel.scan(features, from, to, { step, unit, floors });
+    candidates.scanned += Math.min(rows, to) - from;
+    for (let i = 0, at = 0; i < count; i++, at += 3) {
+      const row = kernel.found[at]!;
+      const own = step * (kernel.found[at + 1]! + kernel.found[at + 2]! / 256);
+      candidates.offer(shard, row, base + own + (effects === null ? 0 : effects[row]!), error);
+    }
+  }
+}
+
+/** Effects belong to a catalogue and change with it, so this is done once for many queries. */
+const knownLargest = new WeakMap<Float64Array, number>();
+
+function largestOf(effects: Float64Array | null): number {
+  if (effects === null) return 0;
+  let largest = knownLargest.get(effects);
+  if (largest === undefined) {
+    largest = effects.reduce((most, effect) => Math.max(most, Math.abs(effect)), 0);
+    knownLargest.set(effects, largest);
+  }
+  return largest;
 }

@@ -6,8 +6,8 @@ import { SharedObject, type SharedObjectOptions } from '../storage/shared-object
 import { embeddingsKey, featuresKey, itemsKey, MANIFEST_KEY } from './catalogue-keys.ts';
 import type { CatalogueSettings } from './catalogue-writer.ts';
 import { decodeFeatures, featuresOf, type ShardFeatures } from './features.ts';
+import { type LoadedFeatures, loadedFeatures } from './loaded-features.ts';
 import { bucketOf, decodeManifest, encodeManifest, itemCount, type Manifest } from './manifest.ts';
-import { KERNEL_COLUMNS, scanKernel } from './scan-kernel.ts';
 import { decodeEmbeddings, decodeShard, rowOf, type Shard } from './shard.ts';
 
 /** One consistent version of the catalogue, ready for a scan. */
@@ -23,7 +23,7 @@ export interface Catalogue {
 export interface LoadedShard extends Shard {
   readonly bucket: number;
   /** Null without a basis. */
-  readonly features: ShardFeatures | null;
+  readonly features: LoadedFeatures | null;
 }
 
 /** The place of an item in a catalogue. */
@@ -203,7 +203,7 @@ export class CatalogueReader {
     const stored =
       typeof features === 'object' ? this.#decodedFeatures(features.body, shard, basis) : undefined;
     const used = stored ?? featuresOf(basis, await this.#embeddingsOf(name));
-    return { ...shard, bucket, features: adopted(used) };
+    return { ...shard, bucket, features: loadedFeatures(used) };
   }
 
   /** Features can be computed anew, so damage only costs time. */
@@ -242,12 +242,6 @@ export class CatalogueReader {
     if (found === undefined || found === 'not-modified') throw new MissingShard(key, 'a shard is missing');
     return found.body;
   }
-}
-
-/** Moves the features into the memory of the scan's kernel. */
-function adopted({ values, scales }: ShardFeatures): ShardFeatures {
-  if (scanKernel === null || scales.length !== KERNEL_COLUMNS) return { values, scales };
-  return { values: scanKernel.adopt(values), scales };
 }
 
 class MissingShard extends CorruptObjectError {}

@@ -1,167 +1,308 @@
+import { type Code, instantiate, op, PAGE, type WasmFunction } from '../wasm-module.ts';
+import type { ShardFeatures } from './features.ts';
+import { KernelMemory } from './kernel-memory.ts';
+
 /**
- * The scan's inner loop in WebAssembly SIMD: integer dot products of rows of 64 int16 with 64 int16
- * weights. The module is assembled here, because it is one loop. Where WebAssembly SIMD is missing,
- * {@link scanKernel} is null, and the scan runs without it.
- *
- * Features live in the module's memory, so that queries do not copy them. The memory is shared,
- * because growing unshared memory would detach the arrays of earlier calls.
+ * The scan's inner loop in WebAssembly SIMD. A feature of 16 bits, v = 256·h + l, is kept in two
+ * parts. Of every item the kernel reads h of the first columns, which are those that differ most
+ * between items; h of the others only where the item can still be among the best, by the
+ * Cauchy–Schwarz inequality on the length of its other part; and l where it can still be after
+ * that. Where the module cannot run, {@link scanKernel} is null, and the scan does without it.
  */
 export interface ScanKernel {
+  /** The features where the kernel reads them; undefined where it cannot hold them. */
+  adopt(features: ShardFeatures): PackedFeatures | undefined;
   /**
-   * A copy of the values in the kernel's memory. Its space is reused when the array is no longer
-   * referenced.
+   * Those of some rows of a shard whose products with the weights may reach the floors, in {@link
+   * ScanKernel.found}. Effects and selection of the shard must be in place.
+   * @param from a multiple of 8
+   * @param to not included; at most {@link MAX_BLOCK_ROWS} later
+   * @returns how many there are
    */
-  adopt(values: Int16Array): Int16Array;
-  /** Whether {@link dots} can read this array. */
-  holds(values: Int16Array): boolean;
+  scan(features: PackedFeatures, from: number, to: number, query: KernelQuery): number;
+  /** Weights q for {@link scan}, until others are set. */
+  setWeights(weights: Int16Array): void;
   /**
-   * Σ weights[j]·values[i·64 + j] of every row. The sums are exact while Σ|weights| ≤ {@link
-   * MAX_WEIGHT_SUM}.
-   * @returns one number per row, valid until the next call
+   * What items bring beside their features, row by row; null where all bring nothing. For the next
+   * scans of a shard.
    */
-  dots(values: Int16Array, weights: Int16Array): Int32Array;
+  setEffects(effects: Float64Array | null): void;
+  /** A byte per row, 0 for those to leave out; null admits all. For the next scans of a shard. */
+  setSelection(selected: Uint8Array | null): void;
+  /** Of each row found its number, Σq·h and Σq·l; valid until the next scan. */
+  readonly found: Int32Array;
+}
+
+/** What an item must reach, in units of scores without the base. */
+export interface KernelQuery {
+  /** What one unit of Σq·h is worth. */
+  readonly step: number;
+  /** What one unit of a length of the other columns can be worth. */
+  readonly unit: number;
+  /** For sums of h of the first columns, of h of all, and of h and l. */
+  readonly floors: readonly [number, number, number];
+}
+
+/** Features of a shard, where the kernel reads them. */
+export interface PackedFeatures {
+  readonly rows: number;
+  /** ψ[i][j] = (256·h + l)·scales[j]; length 64. */
+  readonly scales: Float64Array;
+  /**
+   * In the kernel's memory: h of the first columns, h of the others, l, and the lengths of the
+   * others.
+   */
+  readonly bytes: Uint8Array;
+  /** What one unit of a stored length is. */
+  readonly lengthUnit: number;
 }
 
 export const KERNEL_COLUMNS = 64;
-/** Times the largest value, 32,767, it still fits into an int32. */
-export const MAX_WEIGHT_SUM = 65_000;
+/** Rows of one call at most. */
+export const MAX_BLOCK_ROWS = 1_024;
+/** Columns that are read of every item. */
+export const HEAD_COLUMNS = 48;
+const TAIL_COLUMNS = KERNEL_COLUMNS - HEAD_COLUMNS;
+/** Rows that are computed side by side. */
+const LANES = 8;
+const LARGEST_LENGTH = 255;
+/** A larger shard is scanned without the kernel. */
+const MAX_ROWS = 65_536;
 
-const PAGE = 65_536;
-/** Weights start at 0; the results of dots() fill the rest of the reserved pages. */
-const OUT = 1_024;
-const RESERVED_PAGES = 8;
-const MAX_PAGES = 65_536;
-/** Rows of the largest shard that fits. Larger ones are scanned without the kernel. */
-const MAX_ROWS = (RESERVED_PAGES * PAGE - OUT) / 4;
+/**
+ * Bytes: weights of the first columns, each pair four times; all weights in order; sums of eight
+ * rows.
+ */
+const WEIGHTS = 8 * HEAD_COLUMNS;
+const SUMS = WEIGHTS + 2 * KERNEL_COLUMNS;
+const FOUND = PAGE;
+const FOUND_BYTES = 12;
+const SELECTION = 2 * PAGE;
+const EFFECTS = 3 * PAGE;
+const RESERVED_PAGES = 3 + (4 * MAX_ROWS) / PAGE;
 
-/** The used part of the WebAssembly JavaScript interface, which Node's types do not declare. */
-interface WebAssemblyInterface {
-  Memory: new (limits: {
-    initial: number;
-    maximum: number;
-    shared: true;
-  }) => {
-    readonly buffer: SharedArrayBuffer;
-    grow(pages: number): number;
-  };
-  Module: new (bytes: Uint8Array) => object;
-  Instance: new (module: object, imports: object) => { readonly exports: object };
-}
+type Scan = (
+  head: number,
+  tail: number,
+  low: number,
+  lengths: number,
+  row: number,
+  end: number,
+  step: number,
+  stepOfLow: number,
+  unit: number,
+  ...floors: readonly [number, number, number]
+) => number;
 
 function createKernel(): ScanKernel | null {
-  const { WebAssembly } = globalThis as unknown as { WebAssembly: WebAssemblyInterface };
-  let memory: InstanceType<WebAssemblyInterface['Memory']>;
-  let run: (values: number, out: number, end: number) => void;
-  try {
-    memory = new WebAssembly.Memory({ initial: RESERVED_PAGES, maximum: MAX_PAGES, shared: true });
-    const module = new WebAssembly.Module(assemble());
-    ({ run } = new WebAssembly.Instance(module, { m: { m: memory } }).exports as { run: typeof run });
-  } catch {
-    return null;
-  }
-  const free: { page: number; pages: number }[] = [];
-  const released = new FinalizationRegistry<{ page: number; pages: number }>((place) => free.push(place));
-  const allocate = (pages: number): number => {
-    const index = free.findIndex((place) => place.pages >= pages);
-    if (index === -1) return memory.grow(pages);
-    const [place] = free.splice(index, 1);
-    if (place!.pages > pages) free.push({ page: place!.page + pages, pages: place!.pages - pages });
-    return place!.page;
-  };
+  const instance = instantiate<{ readonly scan: Scan }>(RESERVED_PAGES, [scanFunction()]);
+  if (instance === null) return null;
+  const { memory, run } = instance;
+  const places = new KernelMemory(memory, RESERVED_PAGES * PAGE);
+  const view = <T>(type: new (buffer: SharedArrayBuffer, offset: number, length: number) => T) => type;
+  const headWeights = new (view(Int16Array))(memory.buffer, 0, WEIGHTS / 2);
+  const allWeights = new (view(Int16Array))(memory.buffer, WEIGHTS, KERNEL_COLUMNS);
+  const found = new (view(Int32Array))(memory.buffer, FOUND, 3 * MAX_BLOCK_ROWS);
+  const selection = new (view(Uint8Array))(memory.buffer, SELECTION, MAX_ROWS);
+  const effectsOfRows = new (view(Float32Array))(memory.buffer, EFFECTS, MAX_ROWS);
+  let areZero = true;
+  let admitsAll = false;
   return {
-    adopt(values) {
-      const pages = Math.ceil(values.byteLength / PAGE);
-      let page: number;
-      try {
-        page = allocate(pages);
-      } catch {
-        // The memory has reached its limit, so this shard is scanned without the kernel.
-        return values;
-      }
-      const adopted = new Int16Array(memory.buffer, page * PAGE, values.length);
-      adopted.set(values);
-      released.register(adopted, { page, pages });
-      return adopted;
+    found,
+    adopt: (features) => pack(features, places),
+    setWeights(weights) {
+      for (let j = 0; j < HEAD_COLUMNS; j++)
+        for (let row = 0; row < 4; row++) headWeights[8 * (j >> 1) + 2 * row + (j & 1)] = weights[j]!;
+      allWeights.set(weights);
     },
-    holds: (values) =>
-      values.length / KERNEL_COLUMNS <= MAX_ROWS &&
-      values.buffer instanceof SharedArrayBuffer &&
-      values.byteOffset >= RESERVED_PAGES * PAGE,
-    dots(values, weights) {
-      const rows = values.length / KERNEL_COLUMNS;
-      new Int16Array(memory.buffer, 0, KERNEL_COLUMNS).set(weights);
-      if (rows > 0) run(values.byteOffset, OUT, OUT + 4 * rows);
-      return new Int32Array(memory.buffer, OUT, rows);
+    setEffects(effects) {
+      if (effects !== null) effectsOfRows.set(effects);
+      else if (!areZero) effectsOfRows.fill(0);
+      areZero = effects === null;
+    },
+    setSelection(selected) {
+      if (selected !== null) selection.set(selected);
+      else if (!admitsAll) selection.fill(1);
+      admitsAll = selected === null;
+    },
+    scan({ bytes, rows }, row, to, { step, unit, floors }) {
+      const { tail, low, lengths } = partsOf(rows);
+      const start = bytes.byteOffset;
+      const end = run.scan(
+        start + row * HEAD_COLUMNS,
+        start + tail + row * TAIL_COLUMNS,
+        start + low + row * KERNEL_COLUMNS,
+        start + lengths + row,
+        row,
+        Math.min(rows, to),
+        step,
+        step / 256,
+        unit,
+        ...floors,
+      );
+      return (end - FOUND) / FOUND_BYTES;
     },
   };
+}
+
+function padded(rows: number): number {
+  return LANES * Math.ceil(rows / LANES);
+}
+
+/** Where h of the other columns, l and the lengths begin. */
+function partsOf(rows: number) {
+  const tail = padded(rows) * HEAD_COLUMNS;
+  const low = padded(rows) * KERNEL_COLUMNS;
+  return { tail, low, lengths: low + padded(rows) * KERNEL_COLUMNS };
 }
 
 /**
- * Locals: address of the next row, of its result, and of the end of the results, then the eight
- * vectors of weights.
+ * Where h of the first columns stands: eight rows by pairs of columns, so that a vector holds one
+ * pair of four rows.
  */
-const [ROW, RESULT, END, WEIGHTS, SUM] = [0, 1, 2, 3, 11];
-const VECTORS = KERNEL_COLUMNS / 8;
-
-function assemble(): Uint8Array<ArrayBuffer> {
-  const get = (local: number) => [0x20, local];
-  const set = (local: number) => [0x21, local];
-  const constant = (value: number) => [0x41, ...leb(value, true)];
-  const load = (offset: number) => [0xfd, 0x00, 0x00, ...leb(offset)];
-  const DOT = [0xfd, 0xba, 0x01];
-  const ADD_VECTORS = [0xfd, 0xae, 0x01];
-  const ADD = 0x6a;
-  const lane = (index: number) => [...get(SUM), 0xfd, 0x1b, index];
-  const each = (emit: (vector: number) => number[]) =>
-    Array.from({ length: VECTORS }, (_, i) => emit(i)).flat();
-  const advance = (local: number, by: number) => [...get(local), ...constant(by), ADD, ...set(local)];
-
-  const code = [
-    ...each((i) => [...constant(0), ...load(16 * i), ...set(WEIGHTS + i)]),
-    ...[0x03, 0x40], // loop
-    ...each((i) => [
-      ...get(ROW),
-      ...load(16 * i),
-      ...get(WEIGHTS + i),
-      ...DOT,
-      ...(i === 0 ? [] : ADD_VECTORS),
-    ]),
-    ...set(SUM),
-    ...get(RESULT),
-    ...[...lane(0), ...lane(1), ADD, ...lane(2), ...lane(3), ADD, ADD],
-    ...[0x36, 0x02, 0x00], // i32.store
-    ...advance(ROW, 2 * KERNEL_COLUMNS),
-    ...advance(RESULT, 4),
-    ...[...get(RESULT), ...get(END), 0x49, 0x0d, 0x00], // again while RESULT < END
-    ...[0x0b, 0x0b], // end of the loop, of the function
-  ];
-  const body = [0x01, VECTORS + 1, 0x7b, ...code];
-  return Uint8Array.from([
-    ...[0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00],
-    ...section(1, [0x01, 0x60, 0x03, 0x7f, 0x7f, 0x7f, 0x00]),
-    ...section(2, [0x01, ...text('m'), ...text('m'), 0x02, 0x03, ...leb(RESERVED_PAGES), ...leb(MAX_PAGES)]),
-    ...section(3, [0x01, 0x00]),
-    ...section(7, [0x01, ...text('run'), 0x00, 0x00]),
-    ...section(10, [0x01, ...leb(body.length), ...body]),
-  ]);
+function headAt(row: number, column: number): number {
+  const inBlock = row % LANES;
+  return (row - inBlock) * HEAD_COLUMNS + 16 * (column >> 1) + 2 * inBlock + (column & 1);
 }
 
-function section(id: number, content: readonly number[]): number[] {
-  return [id, ...leb(content.length), ...content];
-}
-
-function text(value: string): number[] {
-  return [value.length, ...Buffer.from(value, 'latin1')];
-}
-
-/** LEB128, WebAssembly's integer encoding. A signed integer needs its sign bit free. */
-function leb(value: number, isSigned = false): number[] {
-  const bytes: number[] = [];
-  for (let rest = value; ; rest >>>= 7) {
-    const isLast = rest < (isSigned ? 0x40 : 0x80);
-    bytes.push((rest & 0x7f) | (isLast ? 0 : 0x80));
-    if (isLast) return bytes;
+function pack({ values, scales }: ShardFeatures, places: KernelMemory): PackedFeatures | undefined {
+  const rows = values.length / KERNEL_COLUMNS;
+  if (scales.length !== KERNEL_COLUMNS || rows > MAX_ROWS || rows === 0) return undefined;
+  const bytes = places.allocate(padded(rows) * (2 * KERNEL_COLUMNS + 1));
+  if (bytes === undefined) return undefined;
+  bytes.fill(0);
+  const { tail, low, lengths } = partsOf(rows);
+  const ofRows = new Float64Array(rows);
+  for (let row = 0, at = 0; row < rows; row++) {
+    let square = 0;
+    for (let j = 0; j < KERNEL_COLUMNS; j++, at++) {
+      const value = values[at]!;
+      bytes[low + at] = value & 255;
+      bytes[j < HEAD_COLUMNS ? headAt(row, j) : tail + row * TAIL_COLUMNS + j - HEAD_COLUMNS] = value >> 8;
+      if (j >= HEAD_COLUMNS) square += (value * scales[j]!) ** 2;
+    }
+    ofRows[row] = Math.sqrt(square);
   }
+  // A little more, for what rounding does.
+  const lengthUnit =
+    (ofRows.reduce((most, length) => Math.max(most, length), 0) / LARGEST_LENGTH) * (1 + 1e-9);
+  if (lengthUnit > 0)
+    for (let row = 0; row < rows; row++) bytes[lengths + row] = Math.ceil(ofRows[row]! / lengthUnit);
+  return { rows, scales, bytes, lengthUnit };
+}
+
+/** The stored numbers of a row, v = 256·h + l, into `out`. */
+export function unpackRow({ bytes, rows }: PackedFeatures, row: number, out: Float64Array): void {
+  const { tail, low } = partsOf(rows);
+  const ofTail = tail + row * TAIL_COLUMNS - HEAD_COLUMNS;
+  for (let j = 0, at = low + row * KERNEL_COLUMNS; j < KERNEL_COLUMNS; j++, at++) {
+    const high = bytes[j < HEAD_COLUMNS ? headAt(row, j) : ofTail + j]!;
+    out[j] = ((high << 24) >> 16) + bytes[at]!;
+  }
+}
+
+function scanFunction(): WasmFunction {
+  const [HEAD, TAIL, LOW, LENGTHS, ROW, END, STEP, LOW_STEP, UNIT] = [0, 1, 2, 3, 4, 5, 6, 7, 8];
+  const [FLOOR, FLOOR_OF_HIGH, FLOOR_OF_ALL] = [9, 10, 11];
+  const [OUT, MASK, LANE, ADDRESS, SUM, LOW_SUM, VALUE] = [12, 13, 14, 15, 16, 17, 18];
+  const [ACC, VECTOR] = [19, 21];
+  const { get, set, tee, i32, i32Add } = op;
+  const advance = (local: number, by: number): Code[] => [get(local), i32(by), i32Add, set(local)];
+  /** A bit for each of four rows that may reach the floor by its first columns. */
+  const hopeful = (four: number): Code[] => [
+    get(ACC + four),
+    op.f32x4FromI32x4,
+    ...[get(STEP), op.f32x4Splat, op.f32x4Mul],
+    ...[get(LENGTHS), op.load32Zero(4 * four), op.widenU8, op.widenU16, op.f32x4FromI32x4],
+    ...[get(UNIT), op.f32x4Splat, op.f32x4Mul, op.f32x4Add],
+    ...[get(ROW), i32(2), op.i32Shl, op.load(EFFECTS + 16 * four), op.f32x4Add],
+    ...[get(FLOOR), op.f32x4Splat, op.f32x4GreaterOrEqual, op.i32x4Bitmask],
+  ];
+  const heads = Array.from({ length: HEAD_COLUMNS / 2 }, (_, pair) => [
+    ...[i32(0), op.load(16 * pair), set(VECTOR)],
+    ...[0, 1].flatMap((four) => [
+      ...[get(HEAD), op.load8x8(16 * pair + 8 * four), get(VECTOR), op.i16x8Dot],
+      ...(pair === 0 ? [] : [get(ACC + four), op.i32x4Add]),
+      set(ACC + four),
+    ]),
+  ]).flat();
+  /** Σq·(the numbers at ADDRESS), as i32. */
+  const sumOf = (numbers: number, loading: (offset: number) => Code, weights: number): Code[] => [
+    ...Array.from({ length: numbers / 8 }, (_, i) => [
+      ...[get(ADDRESS), loading(8 * i), i32(0), op.load(weights + 16 * i), op.i16x8Dot],
+      ...(i === 0 ? [] : [op.i32x4Add]),
+    ]).flat(),
+    set(VECTOR),
+    ...[0, 1, 2, 3].flatMap((lane) => [
+      ...[get(VECTOR), op.i32x4Lane(lane)],
+      ...(lane === 0 ? [] : [i32Add]),
+    ]),
+  ];
+  const address = (start: number, bytesOfRow: number): Code[] => [
+    ...[get(start), get(LANE), i32(bytesOfRow), op.i32Mul, i32Add, set(ADDRESS)],
+  ];
+  const reaches = (floor: number): Code[] => [get(floor), op.f32Less, op.i32Zero];
+  const offer: Code[] = [
+    ...[...address(TAIL, TAIL_COLUMNS), ...sumOf(TAIL_COLUMNS, op.load8x8, WEIGHTS + 2 * HEAD_COLUMNS)],
+    ...[get(LANE), i32(2), op.i32Shl, op.i32Load(SUMS), i32Add, tee(SUM)],
+    ...[op.f32FromI32, get(STEP), op.f32Mul],
+    ...[get(ROW), get(LANE), i32Add, i32(2), op.i32Shl, op.f32Load(EFFECTS), op.f32Add, tee(VALUE)],
+    op.when(reaches(FLOOR_OF_HIGH), [
+      ...[
+        ...address(LOW, KERNEL_COLUMNS),
+        ...sumOf(KERNEL_COLUMNS, op.load8x8Unsigned, WEIGHTS),
+        tee(LOW_SUM),
+      ],
+      ...[op.f32FromI32, get(LOW_STEP), op.f32Mul, get(VALUE), op.f32Add],
+      op.when(reaches(FLOOR_OF_ALL), [
+        ...[get(OUT), get(ROW), get(LANE), i32Add, op.i32Store(0)],
+        ...[get(OUT), get(SUM), op.i32Store(4)],
+        ...[get(OUT), get(LOW_SUM), op.i32Store(8)],
+        ...advance(OUT, FOUND_BYTES),
+      ]),
+    ]),
+  ];
+  const eachHopeful = op.doWhile(
+    [
+      ...[get(MASK), op.i32Ctz, set(LANE)],
+      ...[get(MASK), get(MASK), i32(1), op.i32Sub, op.i32And, set(MASK)],
+      // Of the eight rows, the last may be none.
+      op.when(
+        [
+          ...[get(ROW), get(LANE), i32Add, op.i32Load8(SELECTION)],
+          ...[get(ROW), get(LANE), i32Add, get(END), op.i32Less, op.i32And],
+        ],
+        offer,
+      ),
+    ],
+    [get(MASK)],
+  );
+  return {
+    name: 'scan',
+    params: [...new Array<'i32'>(6).fill('i32'), ...new Array<'f32'>(6).fill('f32')],
+    result: 'i32',
+    locals: [...new Array<'i32'>(6).fill('i32'), 'f32', 'v128', 'v128', 'v128'],
+    code: [
+      ...[i32(FOUND), set(OUT)],
+      op.doWhile(
+        [
+          ...heads,
+          ...[...hopeful(0), ...hopeful(1), i32(4), op.i32Shl, op.i32Or, tee(MASK)],
+          op.when(
+            [],
+            [...[i32(0), get(ACC), op.store(SUMS), i32(0), get(ACC + 1), op.store(SUMS + 16)], eachHopeful],
+          ),
+          ...advance(HEAD, LANES * HEAD_COLUMNS),
+          ...advance(TAIL, LANES * TAIL_COLUMNS),
+          ...advance(LOW, LANES * KERNEL_COLUMNS),
+          ...advance(LENGTHS, LANES),
+          ...advance(ROW, LANES),
+        ],
+        [get(ROW), get(END), op.i32Less],
+      ),
+      get(OUT),
+    ],
+  };
 }
 
 export const scanKernel: ScanKernel | null = createKernel();

@@ -1,6 +1,8 @@
-import { approximate } from './approximate-scan.ts';
+import { MAX_PROJECTION_DIM } from '../lora/basis.ts';
+import { approximate, scanShard, tailOf } from './approximate-scan.ts';
 import { Candidates } from './candidates.ts';
 import type { Catalogue, Place } from './catalogue-reader.ts';
+import { type LoadedFeatures, storedRow } from './loaded-features.ts';
 import { type ScanKernel, scanKernel } from './scan-kernel.ts';
 import { itemIdAt } from './shard.ts';
 
@@ -42,53 +44,78 @@ export function topItems(
   const best = new BestItems(catalogue, limit);
   if (limit === 0) return [];
   const candidates = new Candidates(limit);
+  const { base } = scorer;
+  // Taste without a say makes all scores equal, of which bounds leave none out.
+  const coefficients = scorer.coefficients?.some((m) => m !== 0) ? scorer.coefficients : null;
+  const tail = coefficients === null ? 0 : tailOf(coefficients);
   catalogue.shards.forEach(({ keys, features }, shard) => {
-    const { coefficients } = scorer;
-    const effects = scorer.effects?.[shard];
+    const effects = scorer.effects?.[shard] ?? null;
     const selected = selection[shard] ?? null;
-    if (coefficients !== null && features !== null) {
-      const approximation = approximate(kernel, features, weightsOf(coefficients, features.scales));
+    const weights =
+      coefficients === null || features === null ? null : weightsOf(coefficients, features.scales);
+    if (kernel !== null && weights !== null && features !== null && 'bytes' in features) {
+      const approximation = approximate(weights);
       if (approximation !== undefined) {
-        candidates.offer(shard, approximation, scorer.base, effects, selected);
+        scanShard(kernel, approximation, { shard, features, tail, base, effects, selected }, candidates);
         return;
       }
     }
     const scores = new Float64Array(keys.length);
-    if (effects === undefined) scores.fill(scorer.base);
-    else for (let row = 0; row < scores.length; row++) scores[row] = scorer.base + effects[row]!;
-    if (coefficients !== null && features !== null)
-      addProducts(features.values, weightsOf(coefficients, features.scales), scores);
+    if (effects === null) scores.fill(base);
+    else for (let row = 0; row < scores.length; row++) scores[row] = base + effects[row]!;
+    if (weights !== null) addProducts(features!, weights, scores);
     best.offer(shard, scores, selected);
   });
-  for (const place of candidates.left()) best.add({ ...place, score: scoreAt(catalogue, scorer, place) });
-  return best.ranked();
+  const exactly = exactScores(catalogue, scorer);
+  return best.ranked(candidates.left().map(({ shard, row }) => ({ shard, row, score: exactly(shard, row) })));
 }
 
-/** The score of one item, bit-identical to {@link topItems}. */
-export function scoreAt(
+/** The scores of single items: the same numbers as in {@link topItems}, to the bit. */
+export function exactScores(
   catalogue: Pick<Catalogue, 'shards'>,
-  scorer: LinearScorer,
-  { shard, row }: Place,
-): number {
-  const { features } = catalogue.shards[shard]!;
-  const scores = Float64Array.of(scorer.base + (scorer.effects?.[shard]?.[row] ?? 0));
-  if (scorer.coefficients !== null && features !== null) {
-    const p = features.scales.length;
-    const values = features.values.subarray(row * p, (row + 1) * p);
-    addProducts(values, weightsOf(scorer.coefficients, features.scales), scores);
-  }
-  return scores[0]!;
+  { base, coefficients, effects }: LinearScorer,
+): (shard: number, row: number) => number {
+  const weights: (Float64Array | undefined)[] = [];
+  const stored = new Float64Array(MAX_PROJECTION_DIM);
+  return (shard, row) => {
+    const { features } = catalogue.shards[shard]!;
+    const own = base + (effects?.[shard]?.[row] ?? 0);
+    if (coefficients === null || features === null) return own;
+    weights[shard] ??= weightsOf(coefficients, features.scales);
+    storedRow(features, row, stored);
+    return own + product(weights[shard], stored);
+  };
 }
 
 function weightsOf(coefficients: Float64Array, scales: Float64Array): Float64Array {
-  return scales.map((scale, j) => scale * coefficients[j]!);
+  const weights = new Float64Array(scales.length);
+  for (let j = 0; j < weights.length; j++) weights[j] = scales[j]! * coefficients[j]!;
+  return weights;
+}
+
+/** In the order of the columns. */
+function product(w: Float64Array, values: ArrayLike<number>): number {
+  let sum = 0;
+  for (let j = 0; j < w.length; j++) sum += w[j]! * values[j]!;
+  return sum;
+}
+
+/** scores[i] += values[i]·w. */
+function addProducts(features: LoadedFeatures, w: Float64Array, scores: Float64Array): void {
+  if ('bytes' in features) {
+    const stored = new Float64Array(w.length);
+    for (let row = 0; row < scores.length; row++) {
+      storedRow(features, row, stored);
+      scores[row]! += product(w, stored);
+    }
+  } else addProductsByFours(features.values, w, scores);
 }
 
 /**
- * scores[i] += values[i]·w, four rows at a time, which share the loads of w. Each row keeps one sum
- * in the order of its columns, so that its result does not depend on the other rows.
+ * Four rows at a time share the loads of w. Each row keeps one sum in the order of its columns, so
+ * its result does not depend on the rows beside it.
  */
-function addProducts(values: Int16Array, w: Float64Array, scores: Float64Array): void {
+function addProductsByFours(values: Int16Array, w: Float64Array, scores: Float64Array): void {
   const p = w.length;
   const fours = scores.length - (scores.length % 4);
   let row = 0;
@@ -109,11 +136,7 @@ function addProducts(values: Int16Array, w: Float64Array, scores: Float64Array):
     scores[row + 2]! += s2;
     scores[row + 3]! += s3;
   }
-  for (; row < scores.length; row++) {
-    let sum = 0;
-    for (let j = 0, at = row * p; j < p; j++, at++) sum += w[j]! * values[at]!;
-    scores[row]! += sum;
-  }
+  for (; row < scores.length; row++) scores[row]! += product(w, values.subarray(row * p, (row + 1) * p));
 }
 
 /** The best items so far, as a heap with the worst on top. */
@@ -132,18 +155,20 @@ class BestItems {
     for (let row = 0; row < scores.length; row++) {
       const score = scores[row]!;
       if (score < floor || (selected !== null && selected[row] === 0)) continue;
-      this.add({ shard, row, score });
+      this.#add({ shard, row, score });
       if (this.#heap.length === this.#limit) floor = this.#heap[0]!.score;
     }
   }
 
-  ranked(): Ranked[] {
-    return this.#heap
-      .toSorted((a, b) => this.#compare(a, b))
+  /** @param others items that were not offered */
+  ranked(others: readonly (Place & { readonly score: number })[]): Ranked[] {
+    return [...this.#heap, ...others]
+      .sort((a, b) => this.#compare(a, b))
+      .slice(0, this.#limit)
       .map((item) => ({ ...item, itemId: itemIdAt(this.#catalogue.shards[item.shard]!, item.row) }));
   }
 
-  add(item: Place & { readonly score: number }): void {
+  #add(item: Place & { readonly score: number }): void {
     const heap = this.#heap;
     if (heap.length < this.#limit) {
       heap.push(item);

@@ -37,10 +37,17 @@ export function select(
     if (rows === null) count += catalogue.shards[i]!.keys.length;
     else for (let row = 0; row < rows.length; row++) count += rows[row]!;
   });
+  // One array for all shards that only lack some items: memory is touched where it is used.
+  const largest = catalogue.shards.reduce((most, { keys }) => Math.max(most, keys.length), 0);
+  let slab: Uint8Array | undefined;
   for (const key of exclude) {
     const place = placeOf(catalogue, key);
     if (place === undefined) continue;
-    selection[place.shard] ??= new Uint8Array(catalogue.shards[place.shard]!.keys.length).fill(1);
+    if (selection[place.shard] === null) {
+      slab ??= new Uint8Array(catalogue.shards.length * largest);
+      const { length } = catalogue.shards[place.shard]!.keys;
+      selection[place.shard] = slab.subarray(place.shard * largest, place.shard * largest + length).fill(1);
+    }
     const rows = selection[place.shard]!;
     count -= rows[place.row]!;
     rows[place.row] = 0;

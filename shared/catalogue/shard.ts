@@ -5,6 +5,7 @@ import { CorruptObjectError } from '../errors.ts';
 import { decodeDocument, encodeDocument, TensorReader } from '../storage/tensor-document.ts';
 import { utf8 } from '../utf8.ts';
 import type { Attributes, CatalogueItem } from './item.ts';
+import { highHalf } from './manifest.ts';
 
 /**
  * A part of the catalogue, in two objects with one name: what every scan needs (ids, attributes),
@@ -136,8 +137,10 @@ export function checkName(
   if (found !== name) throw new CorruptObjectError(key, `content of shard ${found}, expected ${name}`);
 }
 
-export function itemIdAt({ idBytes, idEnds }: Shard, row: number): string {
-  return utf8(idBytes.subarray(row === 0 ? 0 : idEnds[row - 1]!, idEnds[row]!)) ?? '';
+export function itemIdAt({ idBytes, idEnds }: Pick<Shard, 'idBytes' | 'idEnds'>, row: number): string {
+  const start = row === 0 ? 0 : idEnds[row - 1]!;
+  const { buffer, byteOffset } = idBytes;
+  return Buffer.from(buffer, byteOffset + start, idEnds[row]! - start).toString('utf8');
 }
 
 /** @throws CorruptObjectError when the attributes are not one JSON object per item */
@@ -155,15 +158,18 @@ export function attributesOf(shard: Shard, key: string): Attributes[] {
 
 /** Row of an item; −1 when the shard does not have it. */
 export function rowOf({ keys }: Pick<Shard, 'keys'>, key: bigint): number {
+  // Little-endian: the second half of a key is its higher one. The first row that reaches it is
+  // looked for.
+  const halves = new Uint32Array(keys.buffer, keys.byteOffset, 2 * keys.length);
+  const wanted = highHalf(key);
   let low = 0;
-  let high = keys.length - 1;
-  while (low <= high) {
+  for (let high = keys.length; low < high; ) {
     const middle = (low + high) >>> 1;
-    const found = keys[middle]!;
-    if (found === key) return middle;
-    if (found < key) low = middle + 1;
-    else high = middle - 1;
+    if (halves[2 * middle + 1]! < wanted) low = middle + 1;
+    else high = middle;
   }
+  for (let row = low; row < keys.length && halves[2 * row + 1] === wanted; row++)
+    if (keys[row] === key) return row;
   return -1;
 }
 

@@ -7,6 +7,7 @@ import { embeddingsKey, featuresKey, itemsKey, MANIFEST_KEY } from '../../shared
 import { type Catalogue, CatalogueReader } from '../../shared/catalogue/catalogue-reader.ts';
 import { encodeFeatures, quantise } from '../../shared/catalogue/features.ts';
 import type { Filter } from '../../shared/catalogue/filter.ts';
+import type { LoadedFeatures } from '../../shared/catalogue/loaded-features.ts';
 import { bucketOf, encodeManifest, type ManifestShard } from '../../shared/catalogue/manifest.ts';
 import { type LinearScorer, topItems } from '../../shared/catalogue/scan.ts';
 import { select } from '../../shared/catalogue/selection.ts';
@@ -207,9 +208,14 @@ function bytesOf({ shards }: Catalogue): number {
       idBytes.byteLength +
       idEnds.byteLength +
       attributeBytes.byteLength +
-      features!.values.byteLength,
+      bytesOfFeatures(features!),
     0,
   );
+}
+
+function bytesOfFeatures(features: LoadedFeatures): number {
+  if ('values' in features) return features.values.byteLength;
+  return features.bytes.byteLength;
 }
 
 /** Median time of the queries after the warm-up, and the results of all. Each kind of query has the caches to itself. */

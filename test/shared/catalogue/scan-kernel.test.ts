@@ -3,7 +3,12 @@ import { describe, expect, test } from 'vitest';
 import type { LoadedShard } from '../../../shared/catalogue/catalogue-reader.ts';
 import { quantise } from '../../../shared/catalogue/features.ts';
 import { type LinearScorer, topItems } from '../../../shared/catalogue/scan.ts';
-import { KERNEL_COLUMNS, scanKernel } from '../../../shared/catalogue/scan-kernel.ts';
+import {
+  HEAD_COLUMNS,
+  KERNEL_COLUMNS,
+  scanKernel,
+  unpackRow,
+} from '../../../shared/catalogue/scan-kernel.ts';
 import { createRandom } from '../../../shared/lora/random.ts';
 
 const kernel = scanKernel!;
@@ -12,41 +17,107 @@ test('the kernel runs where the tests run', () => {
   expect(scanKernel).not.toBeNull();
 });
 
-test('the kernel gives the integer dot product of every row', () => {
-  const int16 = fc.integer({ min: -32_767, max: 32_767 });
-  const small = fc.integer({ min: -1_015, max: 1_015 });
+/** Σ over some columns of weight·⌊v/256⌋ and of weight·(v mod 256), of which the kernel makes its sums. */
+function sumsOf(values: ArrayLike<number>, row: number, weights: ArrayLike<number>, columns: number) {
+  let [high, low] = [0, 0];
+  for (let j = 0; j < columns; j++) {
+    const value = values[row * KERNEL_COLUMNS + j]!;
+    high += weights[j]! * Math.floor(value / 256);
+    low += weights[j]! * (value & 255);
+  }
+  return { high, low };
+}
+
+const int16 = fc.integer({ min: -32_767, max: 32_767 });
+const ofRows = (rows: number, number: fc.Arbitrary<number>) =>
+  fc.array(number, { minLength: rows * KERNEL_COLUMNS, maxLength: rows * KERNEL_COLUMNS });
+const shardOf = fc
+  .integer({ min: 1, max: 21 })
+  .chain((rows) => fc.record({ rows: fc.constant(rows), numbers: ofRows(rows, int16) }));
+const scales = Float64Array.from({ length: KERNEL_COLUMNS }, (_, j) => 1 / (1 + j));
+
+test('the kernel finds the rows that may reach the floor, with their sums', () => {
   fc.assert(
     fc.property(
-      fc.integer({ min: 0, max: 5 }).chain((rows) => {
-        const length = rows * KERNEL_COLUMNS;
-        return fc.array(int16, { minLength: length, maxLength: length });
-      }),
-      fc.array(small, { minLength: KERNEL_COLUMNS, maxLength: KERNEL_COLUMNS }),
-      (numbers, weights) => {
-        const values = kernel.adopt(Int16Array.from(numbers));
-        const expected = Array.from({ length: numbers.length / KERNEL_COLUMNS }, (_, row) =>
-          weights.reduce((sum, weight, j) => sum + weight * numbers[row * KERNEL_COLUMNS + j]!, 0),
-        );
-        expect([...kernel.dots(values, Int16Array.from(weights))]).toEqual(expected);
+      shardOf,
+      ofRows(1, int16),
+      fc.double({ min: -1e9, max: 1e9, noNaN: true }),
+      fc.boolean(),
+      fc.integer({ min: 1, max: 5 }),
+      ({ rows, numbers }, weights, floor, withEffects, every) => {
+        const values = Int16Array.from(numbers);
+        const features = kernel.adopt({ values, scales })!;
+        const effects = withEffects ? Float64Array.from({ length: rows }, (_, i) => i * 1e7) : null;
+        const selected =
+          every === 1 ? null : Uint8Array.from({ length: rows }, (_, i) => Number(i % every > 0));
+        kernel.setWeights(Int16Array.from(weights));
+        kernel.setEffects(effects);
+        kernel.setSelection(selected);
+        const unit = 1_000;
+        const floors = [floor, floor, floor + 1e6] as const;
+        const count = kernel.scan(features, 0, rows, { step: 1, unit, floors });
+        const found = new Map<number, object>();
+        for (let i = 0; i < count; i++) {
+          const [row, high, low] = kernel.found.subarray(3 * i);
+          found.set(row!, { high, low });
+        }
+        for (let row = 0; row < rows; row++) {
+          const effect = effects?.[row] ?? 0;
+          const sums = sumsOf(values, row, weights, KERNEL_COLUMNS);
+          const tail = values.subarray(row * KERNEL_COLUMNS + HEAD_COLUMNS, (row + 1) * KERNEL_COLUMNS);
+          const length = Math.hypot(...Array.from(tail, (value, j) => value * scales[HEAD_COLUMNS + j]!));
+          const reached = [
+            sumsOf(values, row, weights, HEAD_COLUMNS).high + effect + unit * (length / features.lengthUnit),
+            sums.high + effect,
+            sums.high + sums.low / 256 + effect,
+          ];
+          // Near a floor, float32 may decide either way.
+          const slack = (value: number) => 1e-5 * (1e9 + Math.abs(value)) + 2 * unit;
+          if (reached.some((value, i) => Math.abs(value - floors[i]!) < slack(value))) continue;
+          const expected = selected?.[row] !== 0 && reached.every((value, i) => value >= floors[i]!);
+          expect(found.get(row)).toEqual(expected ? sums : undefined);
+        }
       },
     ),
+    { numRuns: 300 },
   );
 });
 
-test('the largest sum that the weights allow fits', () => {
-  const values = kernel.adopt(new Int16Array(KERNEL_COLUMNS).fill(32_767));
-  const weights = new Int16Array(KERNEL_COLUMNS);
-  weights[0] = 32_500;
-  weights[1] = 32_500;
-  expect([...kernel.dots(values, weights)]).toEqual([65_000 * 32_767]);
+test('the largest sums fit', () => {
+  for (const sign of [1, -1]) {
+    const values = new Int16Array(KERNEL_COLUMNS).fill(sign * 32_767);
+    const features = kernel.adopt({ values, scales })!;
+    const weights = new Int16Array(KERNEL_COLUMNS).fill(32_767);
+    kernel.setWeights(weights);
+    kernel.setEffects(null);
+    kernel.setSelection(null);
+    const floor = Number.NEGATIVE_INFINITY;
+    const floors = [floor, floor, floor] as const;
+    expect(kernel.scan(features, 0, 1, { step: 1, unit: 1, floors })).toBe(1);
+    const { high, low } = sumsOf(values, 0, weights, KERNEL_COLUMNS);
+    expect([...kernel.found.subarray(1, 3)]).toEqual([high, low]);
+  }
 });
 
-test('adopted arrays keep their values while others are adopted and the memory grows', () => {
-  const first = kernel.adopt(new Int16Array(KERNEL_COLUMNS * 3_000).fill(7));
-  for (let i = 0; i < 20; i++) kernel.adopt(new Int16Array(KERNEL_COLUMNS * 3_000).fill(i));
-  expect(first.every((value) => value === 7)).toBe(true);
-  expect(kernel.holds(first)).toBe(true);
-  expect(kernel.holds(new Int16Array(KERNEL_COLUMNS))).toBe(false);
+test('what was adopted keeps its numbers while other shards are adopted and the memory grows', () => {
+  const random = createRandom('adopt');
+  const valuesOf = (rows: number) =>
+    Int16Array.from({ length: rows * KERNEL_COLUMNS }, () => random.integer(65_535) - 32_767);
+  const all = Array.from({ length: 12 }, (_, i) => valuesOf(1 + 331 * i));
+  const adopted = all.map((values) => kernel.adopt({ values, scales })!);
+  const out = new Float64Array(KERNEL_COLUMNS);
+  adopted.forEach((features, i) => {
+    for (let row = 0; row < features.rows; row++) {
+      unpackRow(features, row, out);
+      const expected = all[i]!.subarray(row * KERNEL_COLUMNS, (row + 1) * KERNEL_COLUMNS);
+      expect([...out]).toEqual([...expected]);
+    }
+  });
+});
+
+test('features of fewer columns, and shards without items, are not for the kernel', () => {
+  expect(kernel.adopt({ values: new Int16Array(64), scales: new Float64Array(32) })).toBeUndefined();
+  expect(kernel.adopt({ values: new Int16Array(0), scales })).toBeUndefined();
 });
 
 describe('the scan with the kernel', () => {
@@ -73,13 +144,13 @@ describe('the scan with the kernel', () => {
         idEnds: ends,
         attributeBytes: new Uint8Array(),
         available: null,
-        features: { values: kernel.adopt(values), scales },
+        features: kernel.adopt({ values, scales })!,
       };
     });
   }
 
   test('gives the same items, numbers and order as without it, whatever the user, effects and selection', () => {
-    const catalogues = [0.05, 1e-4, 0].map((spread) => ({ shards: shards([700, 3, 450], spread) }));
+    const catalogues = [0.05, 1e-4, 0].map((spread) => ({ shards: shards([2_100, 3, 450], spread) }));
     const coefficient = fc.oneof(
       fc.double({ min: -5, max: 5, noNaN: true }),
       fc.constantFrom(0, 1e-12, -1e-12, 1e6),

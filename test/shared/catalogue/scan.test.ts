@@ -4,7 +4,7 @@ import { type Catalogue, CatalogueReader, placeOfItem } from '../../../shared/ca
 import { CatalogueWriter } from '../../../shared/catalogue/catalogue-writer.ts';
 import { parseFilter } from '../../../shared/catalogue/filter.ts';
 import type { CatalogueItem } from '../../../shared/catalogue/item.ts';
-import { type LinearScorer, scoreAt, topItems } from '../../../shared/catalogue/scan.ts';
+import { exactScores, type LinearScorer, topItems } from '../../../shared/catalogue/scan.ts';
 import { select } from '../../../shared/catalogue/selection.ts';
 import { itemKey } from '../../../shared/episodes/episode.ts';
 import { features } from '../../../shared/lora/basis.ts';
@@ -40,6 +40,10 @@ function bruteForce(
   return new Map(scored.sort(([, a], [, b]) => b - a));
 }
 
+const placeIn = (itemId: string): [number, number] => {
+  const { shard, row } = placeOfItem(catalogue, itemId)!;
+  return [shard, row];
+};
 const coefficient = fc.double({ min: -5, max: 5, noNaN: true });
 
 describe('the scan', () => {
@@ -101,10 +105,11 @@ describe('the scan', () => {
               Float64Array.from(keys, (key) => Number(key % 7n) / 7),
             ),
           };
+          const exactly = exactScores(catalogue, scorer);
           const all = items
             .map(({ itemId }) => ({
               itemId,
-              score: scoreAt(catalogue, scorer, placeOfItem(catalogue, itemId)!),
+              score: exactly(...placeIn(itemId)),
             }))
             .sort((a, b) => b.score - a.score || (a.itemId < b.itemId ? -1 : 1));
           const found = topItems(catalogue, scorer, [], limit).map(({ itemId, score }) => ({

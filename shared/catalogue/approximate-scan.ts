@@ -1,11 +1,6 @@
 import type { Candidates } from './candidates.ts';
-import {
-  HEAD_COLUMNS,
-  KERNEL_COLUMNS,
-  MAX_BLOCK_ROWS,
-  type PackedFeatures,
-  type ScanKernel,
-} from './scan-kernel.ts';
+import { HEAD_COLUMNS, KERNEL_COLUMNS, MAX_BLOCK_ROWS } from './scan-code.ts';
+import type { PackedFeatures, ScanKernel } from './scan-kernel.ts';
 
 const MIN_BLOCK_ROWS = 128;
 const LARGEST_WEIGHT = 32_767;

@@ -3,12 +3,8 @@ import { describe, expect, test } from 'vitest';
 import type { LoadedShard } from '../../../shared/catalogue/catalogue-reader.ts';
 import { quantise } from '../../../shared/catalogue/features.ts';
 import { type LinearScorer, topItems } from '../../../shared/catalogue/scan.ts';
-import {
-  HEAD_COLUMNS,
-  KERNEL_COLUMNS,
-  scanKernel,
-  unpackRow,
-} from '../../../shared/catalogue/scan-kernel.ts';
+import { HEAD_COLUMNS, KERNEL_COLUMNS } from '../../../shared/catalogue/scan-code.ts';
+import { scanKernel, unpackRow } from '../../../shared/catalogue/scan-kernel.ts';
 import { createRandom } from '../../../shared/lora/random.ts';
 
 const kernel = scanKernel!;

@@ -39,7 +39,8 @@ async function forget(user: string, options: ForgetCommandOptions): Promise<void
     for (const [what, count] of Object.entries(receipt.removed)) {
       printLine(`  ${String(count).padStart(6)} ${LABELS[what as keyof typeof LABELS]} removed`);
     }
-    printLine('  read again: nothing is left but a tombstone');
+    printLine('  read again: nothing is left but a tombstone, which expires');
+    printLine('  logs of the functions may name the user key until they expire (logRetentionDays)');
     printLine(`  events of this user are dropped until ${receipt.eventsAreDroppedUntil}`);
   });
 }

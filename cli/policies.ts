@@ -36,6 +36,10 @@ const READ_VERSIONS = [
   grant('s3:ListBucketVersions', 'bucket'),
   grant('s3:GetObjectVersion', 'bucket/adapters/*'),
 ];
+const READ_MODEL = [
+  grant('s3:ListBucketVersions', 'bucket'),
+  grant('s3:GetObjectVersion', 'bucket/basis/*', 'bucket/skills/*'),
+];
 const LOOK_AT_DEAD_LETTERS = grant(['sqs:ReceiveMessage', 'sqs:ChangeMessageVisibility'], 'deadLetterQueue');
 const LOOK_AT_MESSAGES = [FIND, LOOK_AT_DEAD_LETTERS, grant('s3:GetObject', 'bucket/quarantine/*')];
 const REMOVE_MESSAGES = [
@@ -58,9 +62,22 @@ export const POLICIES: Readonly<Record<string, readonly Grant[]>> = {
   'catalogue update': CHANGE_CATALOGUE,
   'catalogue remove': CHANGE_CATALOGUE,
   'catalogue stats': READ_CATALOGUE,
+  'model history': READ_MODEL,
+  'model show': READ_MODEL,
+  'model rollback': [
+    FIND,
+    ...READ_MODEL,
+    grant(['s3:GetObject', 's3:PutObject'], 'bucket/basis/*', 'bucket/skills/*'),
+  ],
   inspect: SERVE,
   history: READ_VERSIONS,
-  rollback: [...READ_VERSIONS, ...SERVE, grant('s3:PutObject', 'bucket/adapters/*')],
+  rollback: [
+    ...READ_VERSIONS,
+    ...SERVE,
+    grant('s3:PutObject', 'bucket/adapters/*'),
+    // For --to 0.
+    grant('s3:DeleteObject', 'bucket/adapters/*'),
+  ],
   export: [
     ...READ_VERSIONS,
     ...LOOK_AT_MESSAGES,
@@ -71,11 +88,12 @@ export const POLICIES: Readonly<Record<string, readonly Grant[]>> = {
   forget: [
     FIND,
     grant('s3:ListBucketVersions', 'bucket'),
-    grant(['s3:GetObject', 's3:PutObject'], 'bucket/adapters/*'),
+    grant(['s3:GetObject', 's3:PutObject', 's3:PutObjectTagging'], 'bucket/adapters/*'),
+    grant('s3:GetObjectVersion', 'bucket/quarantine/*'),
     grant('s3:DeleteObjectVersion', 'bucket/adapters/*', 'bucket/pending/*', 'bucket/quarantine/*'),
     grant(['dynamodb:Query', 'dynamodb:BatchWriteItem'], 'table'),
     LOOK_AT_DEAD_LETTERS,
-    grant('sqs:DeleteMessage', 'deadLetterQueue'),
+    grant(['sqs:DeleteMessage', 'sqs:GetQueueAttributes'], 'deadLetterQueue'),
   ],
   'dlq list': LOOK_AT_MESSAGES,
   'dlq show': LOOK_AT_MESSAGES,

@@ -11,7 +11,8 @@ import {
   ObjectOwnership,
 } from 'aws-cdk-lib/aws-s3';
 import { Construct } from 'constructs';
-import { PREFIX } from '../shared/config/names.ts';
+import { TOMBSTONE_DAYS } from '../shared/adapters/tombstone.ts';
+import { PREFIX, TOMBSTONE_TAG } from '../shared/config/names.ts';
 import type { AttuneFunction } from './attune-function.ts';
 
 /**
@@ -22,8 +23,7 @@ const NONCURRENT_VERSIONS = { days: 30, alwaysKept: 10 };
 const QUARANTINE_DAYS = 14;
 
 /**
- * At most one rule expires the versions of an object, so the result does not depend on S3's
- * conflict rules.
+ * At most one rule expires the versions of an object, except a tombstone's.
  */
 const LIFECYCLE: LifecycleRule[] = [
   {
@@ -37,6 +37,15 @@ const LIFECYCLE: LifecycleRule[] = [
     noncurrentVersionExpiration: Duration.days(NONCURRENT_VERSIONS.days),
     noncurrentVersionsToRetain: NONCURRENT_VERSIONS.alwaysKept,
   })),
+  {
+    // Longer than the tombstone counts. A noncurrent one expires by this rule or the one above: by
+    // the first, as S3 does where both apply.
+    id: 'tombstones of forgotten users',
+    prefix: PREFIX.adapters,
+    tagFilters: { [TOMBSTONE_TAG.key]: TOMBSTONE_TAG.value },
+    expiration: Duration.days(TOMBSTONE_DAYS + 1),
+    noncurrentVersionExpiration: Duration.days(1),
+  },
   {
     id: 'quarantine',
     prefix: PREFIX.quarantine,

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { type BuildAppOptions, buildApp } from 'fauxqs';
 import { ACCOUNT_ID, REGION } from './environment.ts';
+import { eraseRemains } from './erase-remains.ts';
 import { AccessDenied, type Authorize, accessKeyOf } from './iam/permissions.ts';
 import { portError } from './listen.ts';
 
@@ -120,7 +121,11 @@ async function openDisk(dataDir: string) {
     'PersistenceManager',
   );
   const persistence = new Persistence(dataDir);
+  // Of the connection that deletes messages: what is deleted is overwritten.
+  const { db } = persistence as unknown as { readonly db: DatabaseSync };
+  db.exec('PRAGMA secure_delete = ON');
   const database = new DatabaseSync(join(dataDir, 'fauxqs.db'));
+  eraseRemains(database);
   const release = 'UPDATE sqs_messages SET receipt_handle = NULL, visibility_deadline = NULL';
   const releaseOne = database.prepare(`${release} WHERE message_id = ?`);
   // fauxqs 2.4 sets the receive count to NULL here. Its own schema forbids that, and the message is

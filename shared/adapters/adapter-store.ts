@@ -1,4 +1,4 @@
-import { PREFIX } from '../config/names.ts';
+import { PREFIX, TOMBSTONE_TAG } from '../config/names.ts';
 import { CorruptObjectError } from '../errors.ts';
 import type { Objects } from '../storage/objects.ts';
 import { readableBefore } from '../storage/readable.ts';
@@ -94,7 +94,13 @@ export class AdapterStore {
    * @throws ConflictError when another writer was first, UnavailableError
    */
   async bury(tombstone: Tombstone, replaces: string | undefined): Promise<void> {
-    await this.#objects.put(adapterKey(tombstone.userKey), encodeTombstone(tombstone), conditionOf(replaces));
+    const { userKey } = tombstone;
+    await this.#objects.put(
+      adapterKey(userKey),
+      encodeTombstone(tombstone),
+      conditionOf(replaces),
+      TOMBSTONE_TAG,
+    );
   }
 }
 

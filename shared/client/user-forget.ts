@@ -1,8 +1,11 @@
 import { buryUser, type Removed, remainsOf, removeUser, type UserRecords } from '../adapters/forgetting.ts';
 import { userKey } from '../config/user-key.ts';
-import { CorruptObjectError, NotFoundError, UnavailableError } from '../errors.ts';
+import { NotFoundError, UnavailableError } from '../errors.ts';
 import type { DeadLetters } from '../feedback/dead-letters.ts';
+import { isMessageOf } from '../feedback/ownership.ts';
 import { drainDeadLetters } from '../feedback/redrive.ts';
+import { removeUnattributed, unattributedTo } from '../feedback/unattributed.ts';
+import type { ObjectStore } from '../storage/objects.ts';
 import type { Deployment } from './deployment.ts';
 
 /** The time limit of the function that updates adapters, and a little more. */
@@ -19,6 +22,10 @@ export interface ForgetReceipt {
   readonly removed: Removed & { readonly deadLetters: number };
   /** Everything was read again, and nothing but the tombstone was there. */
   readonly verified: true;
+}
+
+interface ForgettingRecords extends UserRecords {
+  readonly objects: ObjectStore;
 }
 
 export interface ForgetOptions {
@@ -39,41 +46,86 @@ export async function forgetUser(
   deployment: Deployment,
   { settle, now, tombstone: always }: ForgetOptions,
 ): Promise<ForgetReceipt> {
-  const records: UserRecords = { ...(await deployment.bucket()), episodes: await deployment.episodes() };
+  const { objects, adapters } = await deployment.bucket();
+  const records = { objects, adapters, episodes: await deployment.episodes() };
   const deadLetters = await deployment.deadLetters();
   const key = userKey(userId);
-  if (!always) await refuseUnknown(key, records, deadLetters);
+  if (!always) await refuseUnknown(userId, records, deadLetters);
   const tombstone = await buryUser(key, records, now());
   const atOnce = await removeUser(key, records);
   await settle();
   const removed = sum(atOnce, await removeUser(key, records));
-  const drained = await drainDeadLetters(
-    deadLetters,
-    ({ groupId }) => groupId === key,
-    async () => {},
-  );
-  const [error] = drained.errors;
-  if (error !== undefined) throw error;
-  const remains = await remainsOf(key, records);
+  const unattributed = await removeUnattributed(userId, objects);
+  const letters = await removeDeadLetters(userId, deadLetters);
+  const remains = [...(await remainsOf(key, records)), ...letters.remains];
+  if ((await unattributedTo(userId, objects)).length > 0)
+    remains.push('quarantined messages of an unknown user');
   if (remains.length > 0)
     throw new UnavailableError(`still there: ${remains.join(', ')}; forget the user again`);
   return {
     userKey: key,
     forgottenAt: new Date(tombstone.forgottenAt).toISOString(),
     eventsAreDroppedUntil: new Date(tombstone.expiresAt).toISOString(),
-    removed: { ...removed, deadLetters: drained.handled },
+    removed: {
+      ...removed,
+      quarantined: removed.quarantined + unattributed,
+      deadLetters: letters.removed,
+    },
     verified: true,
   };
 }
 
+/**
+ * Removes the user's messages from the dead-letter queue, and looks again. What nobody can look at now remains: messages that another
+ * consumer has received, and those behind others of their group, which a FIFO queue does not hand out.
+ */
+async function removeDeadLetters(
+  userId: string,
+  deadLetters: DeadLetters,
+): Promise<{ removed: number; remains: string[] }> {
+  let removed = 0;
+  for (;;) {
+    let others = 0;
+    const drained = await drainDeadLetters(
+      deadLetters,
+      (letter) => {
+        const isTheirs = isMessageOf(userId, letter);
+        if (!isTheirs) others += 1;
+        return isTheirs;
+      },
+      async () => {},
+    );
+    const [error] = drained.errors;
+    if (error !== undefined) throw error;
+    removed += drained.handled;
+    // Behind one that was removed another one may have stood.
+    if (drained.handled > 0) continue;
+    const { visible, inFlight } = await deadLetters.count();
+    const remains: string[] = [];
+    if (inFlight > 0) remains.push(`perhaps some of ${inFlight} dead letters that another consumer holds`);
+    if (visible > others) {
+      remains.push(
+        `perhaps some of ${visible - others} dead letters behind others of their group; ` +
+          'attune dlq redrive or purge takes these away',
+      );
+    }
+    return { removed, remains };
+  }
+}
+
 /** @throws NotFoundError where nothing is known of a user: a mistyped id must not drop events of somebody else */
-async function refuseUnknown(key: string, records: UserRecords, deadLetters: DeadLetters): Promise<void> {
-  if (await isKnown(key, records)) return;
+async function refuseUnknown(
+  userId: string,
+  records: ForgettingRecords,
+  deadLetters: DeadLetters,
+): Promise<void> {
+  const key = userKey(userId);
+  if (await isKnown(userId, records)) return;
   let letters = 0;
   await drainDeadLetters(
     deadLetters,
-    ({ groupId }) => {
-      if (groupId === key) letters++;
+    (letter) => {
+      if (isMessageOf(userId, letter)) letters++;
       return false;
     },
     async () => {},
@@ -85,14 +137,11 @@ async function refuseUnknown(key: string, records: UserRecords, deadLetters: Dea
   );
 }
 
-async function isKnown(key: string, records: UserRecords): Promise<boolean> {
-  try {
-    if ((await records.adapters.find(key)).tombstone !== undefined) return true;
-    return (await remainsOf(key, records)).length > 0;
-  } catch (error) {
-    if (error instanceof CorruptObjectError) return true;
-    throw error;
-  }
+async function isKnown(userId: string, records: ForgettingRecords): Promise<boolean> {
+  const key = userKey(userId);
+  if ((await records.adapters.find(key)).tombstone !== undefined) return true;
+  if ((await remainsOf(key, records)).length > 0) return true;
+  return (await unattributedTo(userId, records.objects)).length > 0;
 }
 
 function sum(a: Removed, b: Removed): Removed {

@@ -39,6 +39,9 @@ export const PREFIX = {
   pending: 'pending/',
 } as const;
 
+/** Tag of tombstones, by which the bucket expires them. */
+export const TOMBSTONE_TAG = { key: 'attune', value: 'tombstone' } as const;
+
 /**
  * The table and its indexes; see docs/reasoning-bank.md. Every key attribute is a string.
  * `storedAt` begins with epoch milliseconds in 13 digits, which sort by time. An item without

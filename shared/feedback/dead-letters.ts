@@ -1,6 +1,7 @@
 import {
   ChangeMessageVisibilityCommand,
   DeleteMessageCommand,
+  GetQueueAttributesCommand,
   ReceiveMessageCommand,
   type SQSClient,
 } from '@aws-sdk/client-sqs';
@@ -64,6 +65,26 @@ export class DeadLetters {
         };
       }
     }
+  }
+
+  /**
+   * How many messages the queue has that can be received, and how many some consumer has received and not deleted. SQS
+   * counts approximately: for up to a minute after a change the numbers can be old.
+   * @throws UnavailableError
+   */
+  async count(): Promise<{ readonly visible: number; readonly inFlight: number }> {
+    const { Attributes = {} } = await this.#try('count', () =>
+      this.#client.send(
+        new GetQueueAttributesCommand({
+          QueueUrl: this.#queueUrl,
+          AttributeNames: ['ApproximateNumberOfMessages', 'ApproximateNumberOfMessagesNotVisible'],
+        }),
+      ),
+    );
+    return {
+      visible: Number(Attributes.ApproximateNumberOfMessages ?? 0),
+      inFlight: Number(Attributes.ApproximateNumberOfMessagesNotVisible ?? 0),
+    };
   }
 
   /** @throws UnavailableError */

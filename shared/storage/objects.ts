@@ -29,6 +29,12 @@ export type WriteCondition =
   | { readonly ifNoneMatch: true; readonly ifMatch?: never }
   | { readonly ifMatch?: never; readonly ifNoneMatch?: never };
 
+/** Letters and hyphens. */
+export interface ObjectTag {
+  readonly key: string;
+  readonly value: string;
+}
+
 export interface ListedObject {
   readonly key: string;
   readonly etag: string;
@@ -101,15 +107,22 @@ export class ObjectStore {
    * Writes an object. When an answer is lost, the SDK repeats the write, so that a conditional
    * write that succeeded can still end in a conflict. After a conflict, callers read the object
    * before they decide anything.
+   * @param tag by which a lifecycle rule of the bucket knows the object
    * @throws ConflictError when the condition does not hold
    */
-  async put(key: string, body: Uint8Array, condition: WriteCondition = {}): Promise<StoredVersion> {
+  async put(
+    key: string,
+    body: Uint8Array,
+    condition: WriteCondition = {},
+    tag?: ObjectTag,
+  ): Promise<StoredVersion> {
     const command = new PutObjectCommand({
       Bucket: this.#bucket,
       Key: key,
       Body: body,
       IfMatch: condition.ifMatch,
       IfNoneMatch: condition.ifNoneMatch ? '*' : undefined,
+      Tagging: tag === undefined ? undefined : `${tag.key}=${tag.value}`,
     });
     try {
       return storedVersion(await this.#sendWrite(command));

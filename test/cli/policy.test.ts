@@ -68,6 +68,11 @@ async function leaveTraces(n: number): Promise<void> {
   );
 }
 
+/** Versions of the basis or the skills. */
+const versionsOf = (part: string) => Array.fromAsync(running.objects.versionsUnder(`${part}/`));
+const newestOf = async (part: string) => (await versionsOf(part))[0]!;
+const oldestOf = async (part: string) => (await versionsOf(part)).at(-1)!;
+
 interface Run {
   readonly args: readonly string[];
   readonly input?: string;
@@ -106,6 +111,11 @@ const RUNS: Readonly<Record<string, readonly Run[]>> = {
       },
     },
     { args: ['nobody', '--to', '1'], ...missing },
+    {
+      args: ['eve', '--to', '0'],
+      before: () =>
+        running.objects.put(`adapters/${userKey('eve')}`, new Uint8Array(8), { ifNoneMatch: true }),
+    },
   ],
   uplift: [{ args: [] }],
   doctor: [{ args: [] }],
@@ -121,6 +131,15 @@ const RUNS: Readonly<Record<string, readonly Run[]>> = {
   forget: [
     { args: ['nobody', '--settle', '0'], ...missing, ...traces(3) },
     { args: ['ada', '--settle', '0'] },
+  ],
+  'model history': [{ args: ['basis'] }, { args: ['skills'] }],
+  'model show': [{ args: ['basis'] }, { args: ['skills'] }],
+  'model rollback': [
+    { args: ['basis', '--to', '', '--force'] },
+    {
+      args: ['skills', '--to', ''],
+      before: async () => running.objects.delete((await newestOf('skills')).key),
+    },
   ],
 };
 
@@ -147,8 +166,12 @@ test.each(Object.keys(RUNS))(
     calls = [];
     for (const { args, input = '', code = 0, before } of RUNS[name]!) {
       await before?.();
-      const at = args.indexOf('--to');
-      const placed = name === 'export' ? args.with(at + 1, join(folder, args[at + 1]!)) : args;
+      const at = args.indexOf('--to') + 1;
+      const place = async () => {
+        if (name === 'export') return args.with(at, join(folder, args[at]!));
+        return name === 'model rollback' ? args.with(at, (await oldestOf(args[0]!)).versionId) : args;
+      };
+      const placed = await place();
       const ended = await runAttune([...command, ...placed, '--outputs', outputs], {
         env: { ...running.stack.environment, AWS_ACCESS_KEY_ID: operator },
         input,

@@ -5,6 +5,7 @@ const rule = z.strictObject({
   Id: ignored,
   Status: z.enum(['Enabled', 'Disabled']),
   Prefix: z.string().default(''),
+  TagFilters: z.tuple([z.strictObject({ Key: z.string(), Value: z.string() })]).optional(),
   ExpirationInDays: count.optional(),
   NoncurrentVersionExpiration: z
     .strictObject({ NoncurrentDays: count, NewerNoncurrentVersions: count.optional() })
@@ -31,17 +32,26 @@ export const bucket: Provisioner = (resource, services) => {
   const rules = (properties.LifecycleConfiguration?.Rules ?? []).filter(({ Status }) => Status === 'Enabled');
   services.s3.createBucket(name, {
     versioned: properties.VersioningConfiguration?.Status === 'Enabled',
-    expirations: rules.flatMap(({ Prefix: prefix, ExpirationInDays: days }) =>
-      days === undefined ? [] : [{ prefix, days }],
+    expirations: rules.flatMap(({ ExpirationInDays: days, ...rule }) =>
+      days === undefined ? [] : [{ ...scopeOf(rule), days }],
     ),
-    noncurrentExpirations: rules.flatMap(({ Prefix: prefix, NoncurrentVersionExpiration: expiration }) => {
+    noncurrentExpirations: rules.flatMap(({ NoncurrentVersionExpiration: expiration, ...rule }) => {
       if (expiration === undefined) return [];
       const keepNewest = expiration.NewerNoncurrentVersions;
       return [
-        { prefix, days: expiration.NoncurrentDays, ...(keepNewest === undefined ? {} : { keepNewest }) },
+        {
+          ...scopeOf(rule),
+          days: expiration.NoncurrentDays,
+          ...(keepNewest === undefined ? {} : { keepNewest }),
+        },
       ];
     }),
   });
   const domain = `${name}.s3.amazonaws.com`;
   return { ref: name, attributes: { Arn: `arn:aws:s3:::${name}`, DomainName: domain } };
 };
+
+function scopeOf({ Prefix: prefix, TagFilters }: Pick<z.output<typeof rule>, 'Prefix' | 'TagFilters'>) {
+  const [tag] = TagFilters ?? [];
+  return { prefix, ...(tag === undefined ? {} : { tag: `${tag.Key}=${tag.Value}` }) };
+}

@@ -2,6 +2,8 @@
 interface Expiration {
   readonly prefix: string;
   readonly days: number;
+  /** Only versions with this tag, as `key=value`. */
+  readonly tag?: string;
 }
 
 /**

@@ -1,5 +1,6 @@
 import type { Bucket } from './bucket.ts';
 import type { ObjectTable } from './object-table.ts';
+import { type ObjectVersion, TAGGING } from './object-version.ts';
 
 const DAY_MS = 86_400_000;
 
@@ -20,16 +21,21 @@ export const utcDay = (now: number) => Math.floor(now / DAY_MS);
 export function applyExpirations(table: ObjectTable, bucket: Bucket, now: number): void {
   const cutoff = (days: number) => (utcDay(now) - days) * DAY_MS;
   table.transaction(() => {
-    for (const { prefix, days } of bucket.expirations) {
-      for (const object of table.latestBefore(bucket, prefix, cutoff(days))) {
+    for (const { prefix, days, tag } of bucket.expirations) {
+      for (const object of table.latestBefore(bucket, prefix, cutoff(days)).filter(hasTag(tag))) {
         if (bucket.versioned) table.putDeleteMarker(bucket, object.key, now);
         else table.remove(bucket, object);
       }
     }
-    for (const { prefix, days, keepNewest = 0 } of bucket.noncurrentExpirations) {
-      for (const version of table.replacedBefore(bucket, prefix, cutoff(days), keepNewest)) {
+    for (const { prefix, days, tag, keepNewest = 0 } of bucket.noncurrentExpirations) {
+      const replaced = table.replacedBefore(bucket, prefix, cutoff(days), keepNewest);
+      for (const version of replaced.filter(hasTag(tag))) {
         table.remove(bucket, version);
       }
     }
   });
+}
+
+function hasTag(tag: string | undefined) {
+  return ({ headers }: ObjectVersion) => tag === undefined || headers[TAGGING] === tag;
 }

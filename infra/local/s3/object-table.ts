@@ -1,5 +1,6 @@
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { InvalidConfigurationError } from '../../../shared/errors.ts';
+import { eraseRemains } from '../erase-remains.ts';
 import type { Bucket, BucketSettings } from './bucket.ts';
 import { endOfPrefix, type NewObject, type ObjectVersion, seqOf, toVersion } from './object-version.ts';
 
@@ -27,13 +28,15 @@ const SCHEMA = `
     bytes BLOB NOT NULL
   ) STRICT;`;
 
+// What is deleted is overwritten, so that a forgotten user leaves no bytes in the file (secure_delete).
 // One process owns the file (EXCLUSIVE). The operating system has a commit before it is
 // acknowledged (WAL, NORMAL), so every acknowledged commit survives a kill of the process. A power
 // failure can lose the last commits.
 const DURABLE = `
   PRAGMA locking_mode = EXCLUSIVE;
   PRAGMA journal_mode = WAL;
-  PRAGMA synchronous = NORMAL;`;
+  PRAGMA synchronous = NORMAL;
+  PRAGMA secure_delete = ON;`;
 
 // An unnamed database is in memory, with a temporary file that SQLite deletes when the process
 // ends.
@@ -62,6 +65,7 @@ export class ObjectTable {
       this.#database = new DatabaseSync(file ?? '');
       this.#database.exec(file === undefined ? TEMPORARY : DURABLE);
       this.#database.exec(SCHEMA);
+      if (file !== undefined) eraseRemains(this.#database);
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
       throw new InvalidConfigurationError(

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { ObjectVersion } from './object-version.ts';
+import { type ObjectVersion, TAGGING } from './object-version.ts';
 import type { Operation, Reply, S3Call } from './operation.ts';
 import { checkedVersionId } from './request.ts';
 import { noSuchKey, notImplemented, preconditionFailed, S3Error } from './s3-error.ts';
@@ -29,6 +29,7 @@ export const putObject: Operation = {
     'x-amz-checksum-*',
     'x-amz-decoded-content-length',
     'x-amz-trailer',
+    TAGGING,
   ],
   run({ table, bucket, key, headers, body, now, authorize }) {
     const ifMatch = headers.get('if-match');
@@ -38,6 +39,7 @@ export const putObject: Operation = {
       ...(ifMatch !== undefined && { 's3:if-match': ifMatch }),
       ...(ifNoneMatch !== undefined && { 's3:if-none-match': ifNoneMatch }),
     });
+    if (headers.has(TAGGING)) authorize('s3:PutObjectTagging', key);
     const current = unlessDeleted(table.latest(bucket, key));
     if (ifMatch !== undefined) {
       if (ifMatch === '*' || ifNoneMatch !== undefined) {
@@ -175,8 +177,10 @@ function unmetCondition({ bucket, headers }: S3Call, object: ObjectVersion): Rep
 }
 
 function objectHeaders({ bucket, headers }: S3Call, object: ObjectVersion): Record<string, string> {
+  const { [TAGGING]: tags, ...stored } = object.headers;
   return {
-    ...object.headers,
+    ...stored,
+    ...(tags === undefined ? {} : { 'x-amz-tagging-count': String(tags.split('&').length) }),
     'content-length': String(object.size),
     'last-modified': new Date(object.modified).toUTCString(),
     etag: object.etag,
@@ -208,7 +212,7 @@ function storedHeaders(headers: ReadonlyMap<string, string>): Record<string, str
     if (name.startsWith('x-amz-meta-')) {
       metadataBytes += name.length - 'x-amz-meta-'.length + value.length;
       stored[name] = value;
-    } else if (STORED_HEADERS.includes(name)) {
+    } else if (STORED_HEADERS.includes(name) || name === TAGGING) {
       stored[name] = value;
     }
   }

@@ -58,7 +58,6 @@ describe('an unsupported request', () => {
     ['GET', 'range', 'bytes=0-1', 'GetObject with the header range'],
     ['GET', 'if-modified-since', 'x', 'GetObject with the header if-modified-since'],
     ['PUT', 'x-amz-copy-source', '/b/x', 'PutObject with the header x-amz-copy-source'],
-    ['PUT', 'x-amz-tagging', 'a=b', 'PutObject with the header x-amz-tagging'],
     ['PUT', 'x-amz-checksum-crc64nvme', 'x', 'the header x-amz-checksum-crc64nvme'],
     ['PUT', 'if-none-match', '"x"', 'PutObject with If-None-Match other than *'],
     ['DELETE', 'if-none-match', '*', 'DeleteObject with the header if-none-match'],

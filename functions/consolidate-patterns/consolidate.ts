@@ -12,6 +12,7 @@ import type { Lease } from '../../shared/storage/lease.ts';
 import { SKIPPED_AFTER_DAMAGE } from '../../shared/storage/readable.ts';
 import { learnLearningRate, type StrategyStore } from './learning-rate.ts';
 import type { LearnedReport, NewFeedback, Rejected } from './learning-step.ts';
+import { learnNeighbours } from './neighbours.ts';
 import { keepPrior, learnPrior } from './population-prior.ts';
 
 export interface ConsolidationServices {
@@ -214,6 +215,7 @@ async function learn(
   };
   await learning.population.write(next);
   await episodes.recordPrior(cell, summaryOf(next));
+  if (learned.fitted && choice !== null) await learnNeighbours(services);
   const noItem = found.every(({ episode }) => episode.residuals.length === 0);
   const why = `no item is named in ${found.length} episodes`;
   const rejected: Rejected[] = [

@@ -27,19 +27,29 @@ export async function loadStates(
   settings: FunctionSettings,
   onCorrupt: (error: CorruptObjectError) => void,
 ): Promise<SampledState[]> {
+  const states: SampledState[] = [];
+  for await (const adapter of loadAll(userKeys, adapters, onCorrupt))
+    states.push(...stateOf(adapter, settings));
+  return states;
+}
+
+/** The adapters of users, in the order of their keys, without those of forgotten users. */
+export async function* loadAll(
+  userKeys: readonly string[],
+  adapters: Pick<AdapterStore, 'find'>,
+  onCorrupt: (error: CorruptObjectError) => void,
+): AsyncGenerator<StoredAdapter, void, undefined> {
   const load = async (userKey: string) => {
     const { adapter, damage } = await adapters.find(userKey);
     if (damage !== undefined) onCorrupt(damage);
     return adapter;
   };
-  const states: SampledState[] = [];
   const inOrder = userKeys.toSorted();
   for (let at = 0; at < inOrder.length; at += PARALLEL_READS) {
     for (const adapter of await Promise.all(inOrder.slice(at, at + PARALLEL_READS).map(load))) {
-      if (adapter !== undefined) states.push(...stateOf(adapter, settings));
+      if (adapter !== undefined) yield adapter;
     }
   }
-  return states;
 }
 
 function stateOf(adapter: StoredAdapter, settings: FunctionSettings): SampledState[] {

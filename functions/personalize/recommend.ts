@@ -205,11 +205,12 @@ function answered(
   const { itemId, score } = item;
   if (explain === undefined) return { itemId, score };
   const part = scorer.itemParts?.[item.shard]?.[item.row] ?? 0;
-  const user = score - scorer.meanReward - part;
+  const together = scorer.gainAt(item);
+  const user = score - scorer.meanReward - part - together;
   return {
     itemId,
     score,
-    parts: scoreParts(explain.user.shared.model, scorer.meanReward, part, user),
+    parts: scoreParts(explain.user.shared.model, { base: scorer.meanReward, item: part, together, user }),
     ...(explain.because === undefined ? {} : { because: explain.because(item, user) }),
   };
 }

@@ -23,6 +23,7 @@ export function createServices(
     cache: new AdapterCache(),
     catalogue: new CatalogueReader(objects, settings, { onDamage }),
     learning: () => readSharedLearning(shared, settings),
+    neighbours: () => shared.neighbours.read(),
     freshLearning: () => readSharedLearning(shared, settings, 'refresh'),
     now: Date.now,
   };

@@ -1,7 +1,14 @@
-import { type Catalogue, type CatalogueReader, placeOf } from '../../shared/catalogue/catalogue-reader.ts';
+import {
+  type Catalogue,
+  type CatalogueReader,
+  type Place,
+  placeOf,
+} from '../../shared/catalogue/catalogue-reader.ts';
 import type { LinearScorer } from '../../shared/catalogue/scan.ts';
 import { userPart } from '../../shared/lora/forward.ts';
 import { coefficientsFor, drawsFor } from '../../shared/lora/learner.ts';
+import type { Neighbours } from '../../shared/lora/neighbours.ts';
+import { type Gains, gainOf } from '../../shared/population/gains.ts';
 import { itemPartOfKey, type PopulationModel } from '../../shared/population/population-model.ts';
 import type { ServedUser } from '../../shared/serving/served-user.ts';
 
@@ -12,6 +19,8 @@ import type { ServedUser } from '../../shared/serving/served-user.ts';
 export interface UserScorer extends LinearScorer {
   /** The items' own part of `effects`. */
   readonly itemParts: readonly Float64Array[] | null;
+  /** What an item gains from the user's picks. */
+  gainAt(place: Place): number;
   /** The mean reward. `base` adds the user's offset to it. */
   readonly meanReward: number;
   /** The same with coefficients drawn from their posterior, when scores are linear in ψ. */
@@ -30,22 +39,24 @@ const knownItemParts = new WeakMap<Catalogue, { population: PopulationModel; par
  * @throws UnavailableError, CorruptObjectError
  */
 export async function userScorer(
-  { source, lora, shared, adapter }: ServedUser,
+  { source, lora, gains, shared, adapter }: ServedUser,
   catalogue: Catalogue,
   reader: CatalogueReader,
 ): Promise<UserScorer> {
   const { population, model } = shared;
   const meanReward = model.choice ? 0 : model.prior.meanReward;
   const itemParts = itemPartsOf(catalogue, population);
-  const known = { meanReward, itemParts };
+  const gainAt = (place: Place) => (gains === null ? 0 : gainOf(gains, keyAt(catalogue, place)));
+  const known = { meanReward, itemParts, gainAt };
+  const own = gains === null ? itemParts : withGains(catalogue, itemParts, gains);
   if (lora.basis === null)
-    return { ...known, base: meanReward + lora.offset, coefficients: null, effects: itemParts };
+    return { ...known, base: meanReward + lora.offset, coefficients: null, effects: own };
   const state = source === 'adapter' ? adapter?.state : undefined;
   const m = coefficientsFor(state, model);
   if (m !== null) {
     const linear = (drawn: Float64Array): UserScorer => {
       const base = meanReward + drawn.at(-1)!;
-      return { ...known, base, coefficients: drawn.subarray(0, -1), effects: itemParts };
+      return { ...known, base, coefficients: drawn.subarray(0, -1), effects: own };
     };
     let draws: ReturnType<typeof drawsFor>;
     return {
@@ -63,11 +74,39 @@ export async function userScorer(
       Float64Array.from(
         rows,
         (embedding, row) =>
-          (itemParts?.[shard]?.[row] ?? 0) + userPart(lora, Float32Array.from(embedding)) - lora.offset,
+          (own?.[shard]?.[row] ?? 0) + userPart(lora, Float32Array.from(embedding)) - lora.offset,
       ),
     );
   }
   return { ...known, base: meanReward + lora.offset, coefficients: null, effects };
+}
+
+/** Places of the items of lists in a catalogue, kept while neither changes. */
+const knownPlaces = new WeakMap<Neighbours, { catalogue: Catalogue; places: (Place | undefined)[] }>();
+
+/** The items' own parts and what they gain from a user's picks, in arrays of their own where anything is gained. */
+function withGains(
+  catalogue: Catalogue,
+  itemParts: readonly Float64Array[] | null,
+  { neighbours, values }: Gains,
+): readonly Float64Array[] {
+  const known = knownPlaces.get(neighbours);
+  const places =
+    known?.catalogue === catalogue
+      ? known.places
+      : Array.from(neighbours.keys, (key) => placeOf(catalogue, key));
+  knownPlaces.set(neighbours, { catalogue, places });
+  const sums = catalogue.shards.map(
+    ({ keys }, shard) => itemParts?.[shard]?.slice() ?? new Float64Array(keys.length),
+  );
+  places.forEach((place, position) => {
+    if (place !== undefined) sums[place.shard]![place.row]! += values[position]!;
+  });
+  return sums;
+}
+
+function keyAt(catalogue: Catalogue, { shard, row }: Place): bigint {
+  return catalogue.shards[shard]!.keys[row]!;
 }
 
 function itemPartsOf(catalogue: Catalogue, population: PopulationModel): readonly Float64Array[] | null {

@@ -30,6 +30,9 @@ type Sound = { readonly damage?: undefined } & (
   | { readonly etag?: undefined; readonly adapter?: undefined; readonly tombstone?: undefined }
 );
 
+/** Twenty list requests. */
+const MOST_LISTED = 20_000;
+
 /** Adapters in S3, one object per user. A commit is one conditional PUT. */
 export class AdapterStore {
   readonly #objects: Objects;
@@ -87,6 +90,22 @@ export class AdapterStore {
       conditionOf(replaces),
     );
     return { adapter, etag };
+  }
+
+  /**
+   * The keys of the users whose objects are largest, which are the users who met most items. Looks at
+   * 20,000 adapters at most, the first by key. Keys are hashes, so these are a random sample.
+   * @throws UnavailableError
+   */
+  async largest(count: number): Promise<string[]> {
+    const listed: { readonly key: string; readonly size: number }[] = [];
+    for await (const { key, size } of this.#objects.list(PREFIX.adapters)) {
+      listed.push({ key, size });
+      if (listed.length === MOST_LISTED) break;
+    }
+    // Keys are in order, and a stable sort keeps that order among equal sizes.
+    const bySize = listed.sort((a, b) => b.size - a.size).slice(0, count);
+    return bySize.map(({ key }) => key.slice(PREFIX.adapters.length));
   }
 
   /**

@@ -50,6 +50,8 @@ export function recentItemsOf(keys: BigUint64Array): RecentItems {
 
 export const NO_RECENT_ITEMS = recentItemsOf(new BigUint64Array(0));
 const LATEST = 2 ** 32 - 1;
+/** Means of equal rewards, kept in float32, differ by less. */
+const ROUNDING = 1e-6;
 
 interface Met {
   lastAt: number;
@@ -92,6 +94,26 @@ export function addRecentItems(recent: RecentItems, added: readonly Meeting[]): 
     kinds: Uint8Array.from(kept, ({ kinds }) => kinds),
     sums: Float32Array.from(kept.flatMap(({ sums }) => sums)),
   };
+}
+
+/**
+ * The keys of the items that a user picked, oldest first: those that brought some reward, and at least what the user's
+ * interactions bring on average. An item of which only the key is known counts as picked.
+ */
+export function pickedItems({ keys, kinds, sums }: RecentItems): BigUint64Array {
+  let rewards = 0;
+  let total = 0;
+  for (let i = 0; i < sums.length; i += 3) {
+    rewards += sums[i]!;
+    total += sums[i + 1]!;
+  }
+  const least = rewards === 0 ? 0 : total / rewards - ROUNDING;
+  return keys.filter((_, i) => {
+    const count = sums[3 * i]!;
+    if (count === 0) return kinds[i] === 0;
+    const mean = sums[3 * i + 1]! / count;
+    return mean > 0 && mean >= least;
+  });
 }
 
 /**

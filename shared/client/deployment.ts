@@ -79,6 +79,7 @@ export class Deployment {
       cache: new AdapterCache(),
       learning: () => readSharedLearning(learning, settings),
       freshLearning: () => readSharedLearning(learning, settings, 'refresh'),
+      neighbours: () => learning.neighbours.read(),
     };
   }
 

@@ -36,6 +36,11 @@ const scoreParts = z
     item: z
       .number()
       .describe('What everyone thinks of the item beyond prediction; 0 where users only pick items.'),
+    together: z
+      .number()
+      .describe(
+        "Where users only pick items, what is added because others picked the item together with this user's picks; else 0.",
+      ),
     user: z.number().describe("What the user's taste adds."),
   })
   .describe("The score's summands, when asked for.");

@@ -4,6 +4,7 @@ import { cellOf } from '../episodes/episode.ts';
 import { CorruptObjectError } from '../errors.ts';
 import type { Basis } from '../lora/basis.ts';
 import type { ReplacedBasis } from '../lora/carry-over.ts';
+import type { Neighbours } from '../lora/neighbours.ts';
 import { initialPriorOf } from '../lora/prior.ts';
 import type { Model } from '../lora/training.ts';
 import type { Objects } from '../storage/objects.ts';
@@ -11,6 +12,7 @@ import { SharedObject, type SharedObjectOptions } from '../storage/shared-object
 import { decodeBasis, encodeBasis, type StoredBasis } from './basis-object.ts';
 import { type BasisSample, decodeBasisSample, encodeBasisSample } from './basis-sample-object.ts';
 import { embeddingsWanted } from './embedding-sample.ts';
+import { decodeNeighbours, encodeNeighbours } from './neighbours-object.ts';
 import { initialPopulationModel, type PopulationModel } from './population-model.ts';
 import { decodePopulationModel, encodePopulationModel } from './population-model-object.ts';
 
@@ -28,6 +30,8 @@ export interface SharedLearning {
 export interface LearningObjects {
   readonly basis: SharedObject<StoredBasis>;
   readonly population: SharedObject<PopulationModel>;
+  /** Lists of items that are picked together. Only readers of scores need them. */
+  readonly neighbours: SharedObject<Neighbours>;
   /** The sample that a basis is learned from. Only consolidation reads it. */
   readonly basisSample: SharedObject<BasisSample>;
 }
@@ -49,6 +53,12 @@ export function learningObjects(
       objects,
       population,
       { encode: encodePopulationModel, decode: decodePopulationModel },
+      cache,
+    ),
+    neighbours: new SharedObject(
+      objects,
+      `${PREFIX.skills}${cell}.neighbours`,
+      { encode: encodeNeighbours, decode: decodeNeighbours },
       cache,
     ),
     basisSample: new SharedObject(

@@ -1,7 +1,9 @@
 import type { EmbeddedItem, PersonalizeAnswer, ScoredItem } from '../contract/answers.ts';
 import type { Candidate, PersonalizeRequest } from '../contract/personalize-request.ts';
+import { itemKey } from '../episodes/episode.ts';
 import { encodeEmbedding } from '../feedback/embedding-codec.ts';
 import { forward, userPart } from '../lora/forward.ts';
+import { gainOf } from '../population/gains.ts';
 import { itemPart } from '../population/population-model.ts';
 import { scoreParts } from './score-parts.ts';
 import { type ServingServices, servedUser } from './served-user.ts';
@@ -14,7 +16,7 @@ export async function personalize(
   { userId, candidates, answer, explain }: PersonalizeRequest,
   services: ServingServices,
 ): Promise<PersonalizeAnswer> {
-  const { source, lora, adapter, shared } = await servedUser(userId, services);
+  const { source, lora, gains, adapter, shared } = await servedUser(userId, services);
   const { population, model } = shared;
 
   const scored = ({ itemId, embedding }: Candidate, index: number): ScoredItem => {
@@ -22,12 +24,13 @@ export async function personalize(
     // A held-out user is served as without Attune: all scores are equal, and candidates keep their
     // order.
     const item = source === 'holdout' ? 0 : itemPart(population, itemId);
+    const together = gains === null || itemId === undefined ? 0 : gainOf(gains, itemKey(itemId));
     const user = userPart(lora, embedding);
     return {
       index,
       ...(itemId === undefined ? {} : { itemId }),
-      score: base + item + user,
-      ...(explain ? { parts: scoreParts(model, base, item, user) } : {}),
+      score: base + item + together + user,
+      ...(explain ? { parts: scoreParts(model, { base, item, together, user }) } : {}),
     };
   };
   const embedded = ({ itemId, embedding }: Candidate, index: number): EmbeddedItem => ({

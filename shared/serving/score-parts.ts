@@ -1,7 +1,17 @@
 import type { ScoreParts } from '../contract/answers.ts';
 import type { Model } from '../lora/training.ts';
 
-/** @param own the item's own part: its popularity under the choice model, otherwise its effect */
-export function scoreParts({ choice }: Model, base: number, own: number, user: number): ScoreParts {
-  return choice ? { base, popularity: own, item: 0, user } : { base, popularity: 0, item: own, user };
+export interface Summands {
+  readonly base: number;
+  /** The item's own part: its popularity under the choice model, else its effect. */
+  readonly item: number;
+  /** What it gains from the user's picks. */
+  readonly together: number;
+  readonly user: number;
+}
+
+export function scoreParts({ choice }: Model, { base, item, together, user }: Summands): ScoreParts {
+  return choice
+    ? { base, popularity: item, item: 0, together, user }
+    : { base, popularity: 0, item, together, user };
 }

@@ -2,11 +2,14 @@ import type { AdapterCache } from '../adapters/adapter-cache.ts';
 import { loraOf, type StoredAdapter } from '../adapters/adapter-object.ts';
 import type { AdapterStore } from '../adapters/adapter-store.ts';
 import { canContinue, learningFor } from '../adapters/compatibility.ts';
+import { pickedItems } from '../adapters/recent-items.ts';
 import type { LearningSettings } from '../config/settings.ts';
 import { userKey } from '../config/user-key.ts';
 import type { Source } from '../contract/answers.ts';
 import type { LoraAdapter } from '../lora/forward.ts';
 import { isSolvedFor, learnerOf, servingModeOf, userMeanAlone, warmStart } from '../lora/learner.ts';
+import type { Neighbours } from '../lora/neighbours.ts';
+import { type Gains, gainsOf } from '../population/gains.ts';
 import { isHeldOut } from '../population/holdout.ts';
 import type { SharedLearning } from '../population/shared-learning.ts';
 
@@ -15,6 +18,8 @@ export interface ServingServices {
   readonly adapters: AdapterStore;
   readonly cache: AdapterCache;
   readonly learning: () => Promise<SharedLearning>;
+  /** Undefined where consolidation has made none. */
+  readonly neighbours: () => Promise<Neighbours | undefined>;
   /** As it stands in S3 now. */
   readonly freshLearning: () => Promise<SharedLearning>;
 }
@@ -22,6 +27,8 @@ export interface ServingServices {
 export interface ServedUser {
   readonly source: Source;
   readonly lora: LoraAdapter;
+  /** What items gain from the user's picks; null where nothing does. */
+  readonly gains: Gains | null;
   readonly shared: SharedLearning;
   /** The stored adapter if it fits the deployment. */
   readonly adapter: StoredAdapter | undefined;
@@ -47,7 +54,17 @@ export async function servedUser(userId: string, services: ServingServices): Pro
   const served = isHeldOut(key, settings.holdout)
     ? { source: 'holdout' as const, lora: baseFor(adapter, shared) }
     : servedWith(adapter, shared);
-  return { ...served, shared, adapter, stored: loaded?.adapter };
+  const usesPicks = served.source === 'adapter' && shared.model.choice;
+  const gains = usesPicks ? gainsFrom(adapter?.recentItems, await services.neighbours()) : null;
+  return { ...served, gains, shared, adapter, stored: loaded?.adapter };
+}
+
+function gainsFrom(
+  recentItems: StoredAdapter['recentItems'],
+  neighbours: Neighbours | undefined,
+): Gains | null {
+  if (recentItems === undefined || neighbours === undefined) return null;
+  return gainsOf(neighbours, pickedItems(recentItems));
 }
 
 /**

@@ -48,6 +48,7 @@ function reader(objects: Objects, maxAgeMs = -1) {
     cache: new AdapterCache(),
     learning: () => readSharedLearning(shared, SETTINGS),
     freshLearning: () => readSharedLearning(shared, SETTINGS, 'refresh'),
+    neighbours: () => shared.neighbours.read(),
   };
   const ask = (userId: string) =>
     personalize({ userId, candidates, answer: 'scores', explain: false }, services);

@@ -94,7 +94,14 @@ async function compare({ bucket, settings, adapters, learning }: Deployed) {
       answer: 'embeddings',
       explain: false,
     },
-    { settings, adapters, cache: new AdapterCache(), learning: shared, freshLearning: shared },
+    {
+      settings,
+      adapters,
+      cache: new AdapterCache(),
+      learning: shared,
+      freshLearning: shared,
+      neighbours: async () => undefined,
+    },
   );
   const outputs = join(folder, `${bucket}.json`);
   const stack = {

@@ -196,6 +196,7 @@ export class MemoryDeployment {
         adapters,
         cache: this.#cache,
         learning: () => readSharedLearning(learning, this.settings),
+        neighbours: () => learning.neighbours.read(),
         freshLearning: () => readSharedLearning(learning, this.settings, 'refresh'),
       },
     );

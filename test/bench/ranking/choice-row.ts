@@ -1,6 +1,12 @@
 import { userKey } from '../../../shared/config/user-key.ts';
 import { basisFromEmbeddings, coefficientCount, features } from '../../../shared/lora/basis.ts';
 import { choiceMean, type PreparedChoice } from '../../../shared/lora/choice.ts';
+import {
+  fitNeighbours,
+  mostTelling,
+  type Neighbours,
+  neighbourGains,
+} from '../../../shared/lora/neighbours.ts';
 import { addPick, emptyPicks, pickSums } from '../../../shared/lora/picks.ts';
 import { initialPriorOf, posteriorMean } from '../../../shared/lora/prior.ts';
 import { addReward, emptyStatistics } from '../../../shared/lora/statistics.ts';
@@ -28,6 +34,7 @@ export function choiceRow({ basis, psi }: FeatureTable): Row {
   const users = new Map<string, SampledPicks>();
   const initial = initialPriorOf(basis);
   let choice: PreparedChoice | null = null;
+  let neighbours: Neighbours | undefined;
   let popularity = new Float64Array(psi.length);
   return {
     learn({ user, items }) {
@@ -43,15 +50,18 @@ export function choiceRow({ basis, psi }: FeatureTable): Row {
       users.delete(key);
       users.set(key, { userKey: key, statistics, picks });
     },
-    train({ counts }) {
+    train({ counts, picks }) {
       const sample = sampleOf([...users.keys()].reverse()).map((key) => users.get(key)!);
       choice = fitChoice(sample, basis.moments, choice);
+      neighbours = fitNeighbours(
+        mostTelling([...picks.values()].map((items) => BigUint64Array.from(items, BigInt))),
+      );
       popularity = counts.slice();
     },
     count({ counts }) {
       popularity = counts.slice();
     },
-    scores(user, _, out) {
+    scores(user, history, out) {
       const known = users.get(userKey(`${user}`));
       const m = coefficients(known);
       for (let item = 0; item < out.length; item++) {
@@ -60,6 +70,11 @@ export function choiceRow({ basis, psi }: FeatureTable): Row {
         for (let i = 0; i < size - 1; i++) sum += row[i]! * m[i]!;
         out[item] = sum;
       }
+      if (choice === null || neighbours === undefined) return;
+      const gains = neighbourGains(neighbours, history.of(user).map(BigInt));
+      gains?.forEach((gain, position) => {
+        out[Number(neighbours!.keys[position]!)]! += gain;
+      });
     },
   };
 

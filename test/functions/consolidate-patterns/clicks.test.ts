@@ -91,6 +91,7 @@ async function clicked({ zeros = false, users = 40 }: { zeros?: boolean; users?:
         cache: new AdapterCache(),
         learning: () => readSharedLearning(learning, settings),
         freshLearning: () => readSharedLearning(learning, settings, 'refresh'),
+        neighbours: () => learning.neighbours.refresh(),
       },
     );
   const run = () => {
@@ -146,6 +147,26 @@ describe('feedback that holds only clicks', () => {
     expect(unseen.parts!.base).toBe(0);
   });
 
+  test('teaches which items go together, beyond what embeddings say', async () => {
+    const { ask, click, run, learning } = await clicked();
+    // Everybody who likes cluster 1 also picks five items of cluster 6, which nobody else picks.
+    for (let user = 0; user < 40; user++)
+      if (user % CLUSTERS === 1) await click(`user ${user}`, 6, 5, undefined, 35);
+    await run();
+    expect((await learning.neighbours.refresh())!.keys.length).toBeGreaterThan(100);
+    await click('somebody new', 1, 5);
+    const { items: scored } = await ask('somebody new');
+    const together = (index: number) =>
+      (scored.find((item) => item.index === index) as ScoredItem).parts!.together;
+    for (let n = 35; n < 40; n++) expect(together(pickOf(6, n))).toBeGreaterThan(0.2);
+    expect(together(pickOf(6, 0))).toBeLessThan(0.05);
+    expect(together(pickOf(1, 30))).toBe(0);
+    for (const { score, parts } of scored as readonly ScoredItem[]) {
+      const { base, popularity, item, together, user } = parts!;
+      expect(base + popularity + item + together + user).toBeCloseTo(score, 9);
+    }
+  });
+
   test('that turns into ratings is learned from as ratings again, with nothing lost', async () => {
     const { ask, click, run, learning } = await clicked();
     await run();
@@ -154,6 +175,8 @@ describe('feedback that holds only clicks', () => {
       await click(`user ${user}`, user % CLUSTERS, 5, [1, 0.8, 0.9, 0.7, 1, 0.2, 0.3, 0.1, 0.2, 0], 20);
     await run();
     expect((await learning.population.refresh())!.choice).toBeNull();
+    const { items: scored } = await ask('user 0');
+    expect(scored.every((item) => (item as ScoredItem).parts!.together === 0)).toBe(true);
     expect(auc(await ask('user 0'), 0, 25)).toBeGreaterThan(0.95);
   });
 

@@ -108,6 +108,7 @@ async function services(
     cache: new AdapterCache(),
     learning: async () => learning,
     freshLearning: async () => learning,
+    neighbours: async () => undefined,
     catalogue: new CatalogueReader(objects, CATALOGUE_SETTINGS),
     now: () => 0,
   };
@@ -146,6 +147,36 @@ describe('recommend', () => {
     });
     const others = await recommend(asks({ userId: 'new', limit: 25 }), from);
     expect(idsOf(answer.items)).not.toEqual(idsOf(others.items));
+  });
+
+  test('adds what others picked together with the items that the user picked, as personalize does', async () => {
+    const [first, second, third] = ['item-41', 'item-90', 'item-7'].map(itemKey);
+    const picked = itemKey(items.slice(0, 40).find(({ itemId }) => liked(embeddingOf.get(itemId)!))!.itemId);
+    const keys = BigUint64Array.of(first!, second!, third!, picked).sort();
+    const lists = Array.from(keys, (key) =>
+      key === picked ? [first!, second!].map((other) => keys.indexOf(other)) : [],
+    );
+    let end = 0;
+    const neighbours = {
+      keys,
+      ends: Uint32Array.from(lists, ({ length }) => (end += length)),
+      neighbours: Uint32Array.from(lists.flat()),
+      weights: Float16Array.of(50, 40),
+    };
+    const from = { ...(await services(undefined, fromPicks)), neighbours: async () => neighbours };
+    const answer = await recommend(asks({ limit: 100, explain: true }), from);
+    expect(idsOf(answer.items.slice(0, 2))).toEqual(['item-41', 'item-90']);
+    expect(answer.items.slice(0, 3).map(({ parts }) => parts!.together)).toEqual([50, 40, 0]);
+    const expected = new Map((await byPersonalize(from)).map((item) => [item.itemId, item]));
+    for (const { itemId, score, parts } of answer.items) {
+      const same = expected.get(itemId)!;
+      expect(score).toBeCloseTo(same.score, 3);
+      expect(parts!.together).toBe(same.parts!.together);
+      expect(parts!.user).toBeCloseTo(same.parts!.user, 3);
+    }
+    const heldOut = await services(undefined, fromPicks, { holdout: 1 });
+    const without = await recommend(asks({ limit: 2 }), { ...heldOut, neighbours: from.neighbours });
+    expect(idsOf(without.items)).not.toContain('item-41');
   });
 
   test.each([

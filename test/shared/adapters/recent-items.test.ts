@@ -5,6 +5,7 @@ import {
   type Meeting,
   metItems,
   NO_RECENT_ITEMS,
+  pickedItems,
   RECENT_ITEMS_KEPT,
   recentItemsOf,
 } from '../../../shared/adapters/recent-items.ts';
@@ -73,4 +74,19 @@ test('items are told apart by when and how they were met', () => {
 test('an item of which neither time nor kind is known counts as met', () => {
   const older = recentItemsOf(BigUint64Array.of(7n));
   expect([...metItems(older, { since: 1e9, kinds: ['watch'] })]).toEqual([7n]);
+});
+
+test('picked are the items that brought a reward, of ratings those that brought at least what is usual for the user', () => {
+  const clicks = addRecentItems(NO_RECENT_ITEMS, [met(1n, { reward: 1 }), met(2n, { reward: 1 })]);
+  expect([...pickedItems(clicks)]).toEqual([1n, 2n]);
+  const shown = addRecentItems(clicks, [met(3n, { reward: 0 }), met(4n, { reward: 0 })]);
+  expect([...pickedItems(shown)]).toEqual([1n, 2n]);
+  const ratings = [0.9, 0.3, 0.7, 0.5, 0.6].map((reward, i) => met(BigInt(i), { reward }));
+  expect([...pickedItems(addRecentItems(NO_RECENT_ITEMS, ratings))]).toEqual([0n, 2n, 4n]);
+  const thirds = Array.from({ length: 30 }, (_, i) => met(BigInt(i), { reward: 1 / 3 }));
+  expect(pickedItems(addRecentItems(NO_RECENT_ITEMS, thirds))).toHaveLength(30);
+  const target = met(9n, { kind: 'target', reward: null });
+  expect([...pickedItems(addRecentItems(clicks, [target]))]).toEqual([1n, 2n]);
+  expect([...pickedItems(recentItemsOf(BigUint64Array.of(7n)))]).toEqual([7n]);
+  expect(pickedItems(NO_RECENT_ITEMS)).toHaveLength(0);
 });

@@ -74,6 +74,7 @@ function services(adapter: StoredAdapter | undefined, learning = combine({ basis
     cache: new AdapterCache(),
     learning: async () => learning,
     freshLearning: async () => learning,
+    neighbours: async () => undefined,
   };
 }
 

@@ -17,6 +17,8 @@ export interface Neighbours {
 /** Strength of the prior of an item-to-item weight, and how much a unit of it moves a score: measured by `npm run bench:ranking`. */
 const REGULARIZATION = 50;
 const STRENGTH = 8;
+/** Smaller weights change no ranking. */
+const SMALLEST = 1e-4;
 /** Longer lists rank no better. */
 const LONGEST_LIST = 64;
 /** An item that one user picked says nothing of others, and its list would show what that user picked. */
@@ -48,36 +50,87 @@ export function fitNeighbours(picks: readonly BigUint64Array[]): Neighbours | un
   const keys = itemsOf(picks);
   const at = new Map(Array.from(keys, (key, i) => [key, i]));
   const users = picks
-    .map((list) => [...new Set(list)].flatMap((key) => at.get(key) ?? []))
+    .map((list) => Int32Array.from([...new Set(list)].flatMap((key) => at.get(key) ?? [])))
     .filter((list) => list.length > 1);
   if (users.length === 0) return undefined;
-  const pickers: number[][] = Array.from(keys, () => []);
+  const pickers = pickersOf(users, keys.length);
+  const inverse = inverseGram(pickers, users.length);
+  const rest = pickers.map((row) => 1 - sumOver(row, rowSum(inverse, row, users.length)));
+  const lists = new ListBuilder(keys.length);
+  pickers.forEach((row, item) => {
+    const query = rowSum(inverse, row, users.length);
+    for (const other of lists.pickedWith(item, row, users))
+      lists.offer(other, (STRENGTH * sumOver(pickers[other]!, query)) / rest[other]!);
+    lists.close();
+  });
+  return { keys, ...lists.finish() };
+}
+
+/** Keeps the strongest neighbours of one item after another, in buffers that all items share. */
+class ListBuilder {
+  readonly #seenFor: Int32Array;
+  readonly #others: Uint32Array;
+  readonly #weights: Float64Array;
+  readonly #ends: number[] = [];
+  readonly #neighbours: number[] = [];
+  readonly #kept: number[] = [];
+  #size = 0;
+
+  constructor(items: number) {
+    this.#seenFor = new Int32Array(items).fill(-1);
+    this.#others = new Uint32Array(items);
+    this.#weights = new Float64Array(items);
+  }
+
+  /** The other items that the pickers of an item picked, each once. */
+  *pickedWith(item: number, pickers: Int32Array, users: readonly Int32Array[]): Generator<number> {
+    this.#seenFor[item] = item;
+    for (const user of pickers)
+      for (const other of users[user]!) {
+        if (this.#seenFor[other] === item) continue;
+        this.#seenFor[other] = item;
+        yield other;
+      }
+  }
+
+  offer(other: number, weight: number): void {
+    if (Math.abs(weight) < SMALLEST) return;
+    this.#others[this.#size] = other;
+    this.#weights[this.#size++] = weight;
+  }
+
+  /** Ends the list of an item. */
+  close(): void {
+    const weights = this.#weights.subarray(0, this.#size);
+    const least = weights.slice().sort().at(-LONGEST_LIST) ?? Number.NEGATIVE_INFINITY;
+    const strongest: number[] = [];
+    for (let i = 0; i < weights.length; i++) if (weights[i]! >= least) strongest.push(i);
+    const others = this.#others;
+    strongest.sort((a, b) => weights[b]! - weights[a]! || others[a]! - others[b]!);
+    for (const i of strongest.slice(0, LONGEST_LIST)) {
+      this.#neighbours.push(others[i]!);
+      this.#kept.push(weights[i]!);
+    }
+    this.#ends.push(this.#kept.length);
+    this.#size = 0;
+  }
+
+  finish(): Omit<Neighbours, 'keys'> {
+    return {
+      ends: Uint32Array.from(this.#ends),
+      neighbours: Uint32Array.from(this.#neighbours),
+      weights: Float16Array.from(this.#kept),
+    };
+  }
+}
+
+function pickersOf(users: readonly Int32Array[], items: number): Int32Array[] {
+  const pickers: number[][] = Array.from({ length: items }, () => []);
   users.forEach((list, user) => {
     for (const item of list) pickers[item]!.push(user);
   });
-  const inverse = inverseGram(pickers, users.length);
-  const rest = pickers.map((row) => 1 - sumOver(row, rowSum(inverse, row, users.length)));
-  const lists = pickers.map((row, item) => {
-    const query = rowSum(inverse, row, users.length);
-    const together = new Set(row.flatMap((user) => users[user]!));
-    together.delete(item);
-    return [...together]
-      .map((other) => ({ other, weight: (STRENGTH * sumOver(pickers[other]!, query)) / rest[other]! }))
-      .filter(({ weight }) => Math.abs(weight) >= SMALLEST)
-      .sort((a, b) => b.weight - a.weight || a.other - b.other)
-      .slice(0, LONGEST_LIST);
-  });
-  let end = 0;
-  return {
-    keys,
-    ends: Uint32Array.from(lists, (list) => (end += list.length)),
-    neighbours: Uint32Array.from(lists.flatMap((list) => list.map(({ other }) => other))),
-    weights: Float16Array.from(lists.flatMap((list) => list.map(({ weight }) => weight))),
-  };
+  return pickers.map((row) => Int32Array.from(row));
 }
-
-/** Smaller weights change no ranking. */
-const SMALLEST = 1e-4;
 
 /**
  * What the items gain from a user's picks, by their positions in `keys`; undefined where that is nothing. What a user picked gains
@@ -122,7 +175,7 @@ function itemsOf(picks: readonly BigUint64Array[]): BigUint64Array {
 }
 
 /** (XXᵀ + λI)⁻¹ in full, order `users`. */
-function inverseGram(pickers: readonly number[][], users: number): Float64Array {
+function inverseGram(pickers: readonly Int32Array[], users: number): Float64Array {
   const gram = new Float64Array(packedLength(users));
   for (const row of pickers)
     for (const a of row) for (const b of row) if (b <= a) gram[packedLength(a) + b]! += 1;
@@ -137,7 +190,7 @@ function inverseGram(pickers: readonly number[][], users: number): Float64Array 
   return inverse;
 }
 
-function rowSum(matrix: Float64Array, rows: readonly number[], length: number): Float64Array {
+function rowSum(matrix: Float64Array, rows: Int32Array, length: number): Float64Array {
   const sum = new Float64Array(length);
   for (const row of rows) {
     const at = row * length;
@@ -146,8 +199,8 @@ function rowSum(matrix: Float64Array, rows: readonly number[], length: number): 
   return sum;
 }
 
-function sumOver(places: readonly number[], values: Float64Array): number {
+function sumOver(places: Int32Array, values: Float64Array): number {
   let sum = 0;
-  for (const place of places) sum += values[place]!;
+  for (let i = 0; i < places.length; i++) sum += values[places[i]!]!;
   return sum;
 }

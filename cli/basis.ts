@@ -126,7 +126,7 @@ async function unlessChanged(write: () => Promise<void>): Promise<void> {
     await write();
   } catch (error) {
     if (!(error instanceof ConflictError)) throw error;
-    throw new InvalidConfigurationError('another basis was put there at the same time', { cause: error });
+    throw new InvalidConfigurationError('another basis was stored at the same time: nothing was changed, run the command again', { cause: error });
   }
 }
 

@@ -160,7 +160,7 @@ async function writing(
     );
   } catch (error) {
     if (!(error instanceof ConflictError)) throw error;
-    throw new ConflictError('the catalogue was changed at the same time: nothing was changed, run it again', {
+    throw new ConflictError('the catalogue was changed at the same time: nothing was changed, run the command again', {
       cause: error,
     });
   } finally {

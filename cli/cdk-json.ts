@@ -27,7 +27,7 @@ export function writeSettings(given: GivenSettings): DeploymentSettings {
     writeFileSync(`${CDK_JSON}.new`, text);
     renameSync(`${CDK_JSON}.new`, CDK_JSON);
   } catch (cause) {
-    throw new InvalidConfigurationError(`${CDK_JSON}: found no file that can be written`, { cause });
+    throw new InvalidConfigurationError(`${CDK_JSON}: found no writable file`, { cause });
   }
   return settingsFromContext(attuneOf(text));
 }

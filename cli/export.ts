@@ -43,7 +43,7 @@ async function exportUser(user: string, options: ExportOptions): Promise<void> {
       for (const [name, content] of Object.entries(files)) await writeFile(join(options.to, name), content);
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
-      throw new InvalidConfigurationError(`--to ${options.to}: cannot be written (${reason})`, { cause });
+      throw new InvalidConfigurationError(`--to ${options.to}: found no writable folder (${reason})`, { cause });
     }
     if (options.json) printJson({ folder: options.to, files: Object.keys(files) });
     else for (const name of Object.keys(files)) printLine(join(options.to, name));

@@ -211,7 +211,7 @@ function writeOutputs(file: string, outputs: object): void {
   try {
     writeFileSync(file, `${JSON.stringify(outputs, null, 2)}\n`);
   } catch (cause) {
-    throw new InvalidConfigurationError(`--outputs ${file}: found no file that can be written`, { cause });
+    throw new InvalidConfigurationError(`--outputs ${file}: found no writable file`, { cause });
   }
 }
 

@@ -39,12 +39,12 @@ export function openCheckpoint(dataDir: string | undefined, plan: ReplayPlan): C
   const found = read(file);
   if (found?.plan === OWN_DATA) {
     throw new InvalidConfigurationError(
-      `--data ${dataDir}: found data of your own, which no replay is mixed into; expected --empty, or another folder`,
+      `--data ${dataDir}: found data of your own, expected --empty or another folder, because a replay would mix with it`,
     );
   }
   if (found !== undefined && found.plan !== plan.id) {
     throw new InvalidConfigurationError(
-      `--data ${dataDir}: found a replay of other events, expected an empty folder or the options it was begun with`,
+      `--data ${dataDir}: found a replay of other events, expected an empty folder or the options that it was started with`,
     );
   }
   const roundsDone = found?.roundsDone ?? 0;

@@ -129,5 +129,5 @@ async function versionOf(
   for await (const { adapter } of adapterHistory(userKey, objects)) {
     if (adapter.version === version) return adapter;
   }
-  throw new NotFoundError(`version ${version} of the adapter is not kept any more, or never was`);
+  throw new NotFoundError(`found no version ${version} of the adapter: it has expired, or never existed`);
 }

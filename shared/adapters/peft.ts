@@ -58,7 +58,7 @@ const config = z.looseObject({
  */
 export function exportPeft({ basis, b }: LoraAdapter): PeftFiles {
   if (basis === null)
-    throw new InvalidInputError('adapter', 'an adapter that has no basis yet', 'matrices A and B');
+    throw new InvalidInputError('adapter', 'an adapter without a basis', 'matrices A and B');
   const { embeddingDim: d, rank: r, scale, a } = basis;
   const model = layOutTensors({
     tensors: {
@@ -121,7 +121,7 @@ function readConfig(text: string): z.output<typeof config> {
   try {
     json = JSON.parse(text);
   } catch (cause) {
-    throw new CorruptObjectError(key, 'it is not JSON', { cause });
+    throw new CorruptObjectError(key, 'found text that is not JSON, expected JSON', { cause });
   }
   const parsed = parseStored(config, json, key);
   for (const [option, value] of Object.entries(parsed)) {
@@ -162,7 +162,7 @@ function findModule({ tensors }: TensorFile): { a: Float32Tensor; b: Float32Tens
     if (shape.length !== 2 || !floats.every(Number.isFinite)) {
       throw new CorruptObjectError(
         'adapter_model.safetensors',
-        `tensor ${name} is no matrix of finite numbers`,
+        `tensor ${name}, which is not a matrix of finite numbers`,
       );
     }
     found.set(module, { ...found.get(module), [side]: { shape, values: floats } });

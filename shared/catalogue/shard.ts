@@ -149,10 +149,10 @@ export function attributesOf(shard: Shard, key: string): Attributes[] {
   try {
     values = JSON.parse(utf8(shard.attributeBytes) ?? '');
   } catch (cause) {
-    throw new CorruptObjectError(key, 'the attributes are not JSON', { cause });
+    throw new CorruptObjectError(key, 'attributes: found text that is not JSON, expected JSON', { cause });
   }
   if (!Array.isArray(values) || values.length !== shard.keys.length)
-    throw new CorruptObjectError(key, 'the attributes are not one object an item');
+    throw new CorruptObjectError(key, 'attributes: found another value, expected one object per item');
   return values;
 }
 

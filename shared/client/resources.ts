@@ -21,7 +21,7 @@ export async function outputsIn(file: string): Promise<unknown> {
   try {
     text = await readFile(file, 'utf8');
   } catch (cause) {
-    throw new NotFoundError(`${file}: cannot be read; expected the file of cdk deploy --outputs-file`, {
+    throw new NotFoundError(`${file}: found no readable file, expected the file of cdk deploy --outputs-file`, {
       cause,
     });
   }

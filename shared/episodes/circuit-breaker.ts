@@ -58,7 +58,7 @@ export class CircuitBreaker {
   async call<T>(kind: 'read' | 'write', call: () => Promise<T>): Promise<T> {
     const { state } = this;
     if (state === 'open' || (state === 'half-open' && this.#probing)) {
-      throw new UnavailableError('the ReasoningBank failed repeatedly and is left alone for a while');
+      throw new UnavailableError('the ReasoningBank failed repeatedly, no calls for a while');
     }
     const probe = state === 'half-open';
     if (probe) this.#probing = true;

@@ -83,13 +83,13 @@ export function fromItem(item: Item): Episode {
   const read = (name: string): number => {
     const value = Number(item[name]?.N);
     if (Number.isFinite(value)) return value;
-    throw new CorruptObjectError(key, `attribute ${name} is not a number`);
+    throw new CorruptObjectError(key, `attribute ${name}: found no number, expected a number`);
   };
   const unpack = <T>(name: string, value: () => T): T => {
     try {
       return value();
     } catch (cause) {
-      throw new CorruptObjectError(key, `attribute ${name} cannot be read`, { cause });
+      throw new CorruptObjectError(key, `attribute ${name}: found an unreadable value`, { cause });
     }
   };
   const parse = <T extends object>(name: string) => unpack(name, () => JSON.parse(text(item, name)) as T);
@@ -149,7 +149,7 @@ const DYNAMODB_NUMBER = { smallest: 1e-130, largest: 9.9e125 } as const;
  * @throws RangeError when the value is not finite, because DynamoDB has no such numbers
  */
 export function number(value: number): AttributeValue {
-  if (!Number.isFinite(value)) throw new RangeError(`${value} is not a DynamoDB number`);
+  if (!Number.isFinite(value)) throw new RangeError(`found ${value}, expected a finite number, because DynamoDB has no others`);
   const { smallest, largest } = DYNAMODB_NUMBER;
   const stored = Math.abs(value) < smallest ? 0 : Math.min(largest, Math.max(-largest, value));
   return { N: String(stored) };

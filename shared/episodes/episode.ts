@@ -154,7 +154,7 @@ export function packResiduals(residuals: readonly ItemResidual[]): Uint8Array {
 /** @throws RangeError when the length is not a multiple of 12 */
 export function unpackResiduals(packed: Uint8Array): ItemResidual[] {
   if (packed.length % RESIDUAL_BYTES !== 0) {
-    throw new RangeError(`${packed.length} bytes of residuals, expected a multiple of ${RESIDUAL_BYTES}`);
+    throw new RangeError(`residuals: found ${packed.length} bytes, expected a multiple of ${RESIDUAL_BYTES}`);
   }
   const bytes = Buffer.from(packed.buffer, packed.byteOffset, packed.byteLength);
   return Array.from({ length: bytes.length / RESIDUAL_BYTES }, (_, i) => ({
@@ -176,7 +176,7 @@ export function packEmbedding(embedding: Float16Array): Uint8Array {
 /** @throws RangeError when the length is odd */
 export function unpackEmbedding(packed: Uint8Array): Float16Array {
   if (packed.length % 2 !== 0)
-    throw new RangeError(`${packed.length} bytes of float16, expected an even number`);
+    throw new RangeError(`float16: found ${packed.length} bytes, expected an even number`);
   const view = new DataView(packed.buffer, packed.byteOffset, packed.byteLength);
   return Float16Array.from({ length: packed.length / 2 }, (_, i) => view.getFloat16(i * 2, true));
 }

@@ -35,7 +35,7 @@ describe('the command line', () => {
     [['publish', '/', ...queue], '/: found a folder, expected a file of JSON lines'],
     [
       ['publish', 'x', '--outputs', '/nowhere'],
-      '/nowhere: cannot be read; expected the file of cdk deploy --outputs-file',
+      '/nowhere: found no readable file, expected the file of cdk deploy --outputs-file',
     ],
   ])('answers a mistake with one line and exit code 2: %j', async (args, line) => {
     expect(await runAttune(args)).toEqual({ code: 2, stdout: '', stderr: `attune: ${line}\n` });

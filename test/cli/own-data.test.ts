@@ -183,7 +183,7 @@ describe('attune local --empty', () => {
     expect(again).toMatchObject({ users: 1, interactions: 120, startAnew: 0, basis: expect.any(String) });
     const replay = await run(['local', '--users', '5', '--data', data]);
     expect(replay.code).toBe(2);
-    expect(replay.stderr).toContain('found data of your own, which no replay is mixed into');
+    expect(replay.stderr).toContain('found data of your own, expected --empty or another folder');
   });
 
   it.each([

@@ -58,7 +58,7 @@ describe('exportPeft', () => {
 
   it('refuses an adapter without a basis', () => {
     expect(() => exportPeft({ basis: null, b: new Float32Array(0), offset: 0 })).toThrow(
-      'adapter: found an adapter that has no basis yet',
+      'adapter: found an adapter without a basis',
     );
   });
 });
@@ -94,7 +94,7 @@ describe('importPeft', () => {
   });
 
   it.each<[string, PeftFiles]>([
-    ['adapter_config.json: it is not JSON', { ...files(matrices()), 'adapter_config.json': '{' }],
+    ['adapter_config.json: found text that is not JSON', { ...files(matrices()), 'adapter_config.json': '{' }],
     ['adapter_config.json: peft_type', files(matrices(), { peft_type: 'IA3' })],
     ['adapter_config.json: lora_alpha', files(matrices(), { lora_alpha: 0 })],
     [
@@ -102,10 +102,10 @@ describe('importPeft', () => {
       { ...files(matrices()), 'adapter_model.safetensors': new Uint8Array(3) },
     ],
     [
-      'is no matrix of finite numbers',
+      'which is not a matrix of finite numbers',
       files({ ...matrices(), [A]: { shape: [2, 6], values: normals(12).fill(Number.NaN) } }),
     ],
-    ['is no matrix of finite numbers', files({ ...matrices(), [A]: { shape: [12], values: normals(12) } })],
+    ['which is not a matrix of finite numbers', files({ ...matrices(), [A]: { shape: [12], values: normals(12) } })],
   ])('takes for corrupt: %s', (message, wrong) => {
     expect(() => importPeft(wrong)).toThrow(CorruptObjectError);
     expect(() => importPeft(wrong)).toThrow(message);

@@ -24,14 +24,11 @@ export function basisCommand(): Command {
   const build = withDeployment(
     new Command('build')
       .description(
-        'make the basis of a catalogue and put it beside the adapters, best before the first feedback; adapters are carried over from the basis before',
+        'compute the basis from a catalogue and store it, best before the first feedback; adapters are carried over from the previous basis',
       )
-      .argument(
-        '<items.jsonl>',
-        'lines of {"embedding"}, one for each item, other fields are passed over; - is stdin',
-      )
-      .option('--seed <text>', 'of the randomized eigenvectors', '1')
-      .option('--force', 'replace the current basis even where the new one misses most of what it sees')
+      .argument('<items.jsonl>', 'lines of {"embedding"}, one per item, other fields are ignored; - is stdin')
+      .option('--seed <text>', 'seed of the randomized eigenvectors', '1')
+      .option('--force', 'replace the current basis even if the new one covers little of it')
       .option('--json', 'print the result as one line of JSON')
       .action(buildBasis),
     'bucket',
@@ -65,7 +62,7 @@ async function buildBasis(file: string, options: BuildOptions): Promise<void> {
       printProblem(`${damage.message}; it is replaced`);
       if (current?.basis.id !== basis.id)
         printProblem(
-          'adapters that have learned under the damaged basis start anew, unless this is the same one',
+          'adapters that were learned under the damaged basis start anew, unless this is the same basis',
         );
     }
     if (current?.basis.id === basis.id) {
@@ -97,13 +94,13 @@ async function buildBasis(file: string, options: BuildOptions): Promise<void> {
     });
   }
   printLine(
-    `basis ${basis.id} of ${embeddings.length} items, rank ${rank}, ${basis.projectionDim} coefficients per user`,
+    `basis ${basis.id} from ${embeddings.length} items, rank ${rank}, ${basis.projectionDim} coefficients per user`,
   );
   if (replaced !== undefined) {
     const { fromBasisId, loss } = replaced;
     const seen = ((1 - loss) * 100).toFixed(1);
     printLine(
-      `replaces ${fromBasisId}; adapters are carried over, which saw ${seen} % of what the new one sees`,
+      `replaces ${fromBasisId}; adapters are carried over; the earlier basis covers ${seen} % of the new one`,
     );
   }
 }
@@ -126,7 +123,10 @@ async function unlessChanged(write: () => Promise<void>): Promise<void> {
     await write();
   } catch (error) {
     if (!(error instanceof ConflictError)) throw error;
-    throw new InvalidConfigurationError('another basis was stored at the same time: nothing was changed, run the command again', { cause: error });
+    throw new InvalidConfigurationError(
+      'another basis was stored at the same time: nothing was changed, run the command again',
+      { cause: error },
+    );
   }
 }
 

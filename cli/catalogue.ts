@@ -28,18 +28,18 @@ export function catalogueCommand(): Command {
       '--json',
       'print the result as one line of JSON',
     );
-  const put = command('put', 'replace the whole catalogue; makes the basis of it where there is none')
+  const put = command('put', 'replace the whole catalogue; computes the basis from it if there is none')
     .argument('<items.jsonl>', LINES)
-    .option('--seed <text>', 'of the basis, where it is made', '1')
-    .option('--rewrite', 'write every shard, also those that are there: they may be damaged')
+    .option('--seed <text>', 'seed of the basis, if it is computed', '1')
+    .option('--rewrite', 'write every shard, also existing ones, because they may be damaged')
     .action(putItems);
-  const update = command('update', 'add items, and change those with the same id')
+  const update = command('update', 'add items, or replace those with the same id')
     .argument('<items.jsonl>', LINES)
     .action(updateItems);
   const remove = command('remove', 'remove items')
     .argument('<itemId...>', 'ids of the items')
     .action(removeItems);
-  const stats = command('stats', 'what the catalogue holds').action(showStats);
+  const stats = command('stats', 'show the content of the catalogue').action(showStats);
   return [put, update, remove, stats].reduce(
     (parent, child) => parent.addCommand(child),
     new Command('catalogue').description('the items that attune recommend chooses from'),
@@ -61,7 +61,7 @@ async function putItems(file: string, options: CatalogueOptions): Promise<void> 
       options.rewrite,
     );
     report(written, options, { basis: basis?.id ?? null });
-    if (isNew && options.json !== true) printLine(`made the basis ${basis?.id} of them`);
+    if (isNew && options.json !== true) printLine(`computed the basis ${basis?.id} from them`);
   });
 }
 
@@ -125,7 +125,7 @@ async function showStats(options: CatalogueOptions): Promise<void> {
     );
     printLine(
       basis === null
-        ? 'no basis yet: items are ranked by what everybody likes'
+        ? 'no basis yet: items are ranked by their popularity'
         : `${stats.shardsWithFeatures} of ${stats.shards} shards have features under the basis ${basis.id}`,
     );
   });
@@ -160,9 +160,12 @@ async function writing(
     );
   } catch (error) {
     if (!(error instanceof ConflictError)) throw error;
-    throw new ConflictError('the catalogue was changed at the same time: nothing was changed, run the command again', {
-      cause: error,
-    });
+    throw new ConflictError(
+      'the catalogue was changed at the same time: nothing was changed, run the command again',
+      {
+        cause: error,
+      },
+    );
   } finally {
     progress.stop();
   }
@@ -186,7 +189,7 @@ async function currentBasis(
   if (found !== undefined) return { basis: found.basis, isNew: false };
   // A new basis would not fit the adapters that were learned under the damaged one.
   if (stored.damage !== undefined) {
-    printProblem(`${stored.damage.message}; attune model rollback basis or attune basis build mends that`);
+    printProblem(`${stored.damage.message}; attune model rollback basis or attune basis build repairs it`);
     return { basis: null, isNew: false };
   }
   const sample = sampleEvenly(items, MAX_SAMPLE).map(({ embedding }) => Float32Array.from(embedding));

@@ -16,7 +16,7 @@ interface ConsolidateOptions {
 export function consolidateCommand(): Command {
   return new Command('consolidate')
     .description(
-      'make skills of what was learned since the last consolidation until ten seconds ago, without waiting for the schedule',
+      'consolidate now: turn the episodes since the last consolidation, up to ten seconds ago, into the population model',
     )
     .option('--function-name <name>', 'the consolidation function')
     .option('--outputs <file>', 'take the function from the file of cdk deploy --outputs-file')
@@ -38,6 +38,6 @@ async function consolidate(options: ConsolidateOptions): Promise<void> {
     `${report.status}: ${report.newEpisodes} new episodes, ${report.skillsCreated} of ${report.considered} skills; ` +
       `skills version ${report.skillsVersion}`,
   );
-  if (report.basisLearned) printLine('a basis was learned of the feedback');
+  if (report.basisLearned) printLine('a basis was learned from the feedback');
   for (const { what, why } of report.rejected) printLine(`no new ${what}: ${why}`);
 }

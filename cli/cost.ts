@@ -31,7 +31,7 @@ interface Estimate {
 export function costCommand(): Command {
   return new Command('cost')
     .description(
-      'estimate what AWS bills for a load in a month, beside other services; docs/cost.md has the sources',
+      'estimate the monthly AWS bill of a load, next to other services; docs/cost.md lists the sources',
     )
     .requiredOption('--events-per-day <n>', 'interactions that the application publishes', count)
     .requiredOption('--users <n>', 'users who have an adapter', count)
@@ -41,7 +41,7 @@ export function costCommand(): Command {
     .option('--requests-per-day <n>', 'requests to personalize; default: one for each user', count)
     .option('--update-ms <ms>', 'billed time of an update', count, 60)
     .option('--personalize-ms <ms>', 'billed time of a request', count, 30)
-    .option('--region <name>', 'one whose prices are known', 'us-east-1')
+    .option('--region <name>', 'region, among those with known prices', 'us-east-1')
     .option('--json', 'print the estimate as one line of JSON')
     .action(cost);
 }
@@ -91,7 +91,7 @@ function show(load: Load, { region, messages, lines, total: sum, idle, alternati
   printLine('');
   for (const line of lines) printLine(row(line));
   printLine(total('in all', sum));
-  printLine(total('the same stack when nothing happens', idle));
+  printLine(total('the same stack without traffic', idle));
   printLine('');
   for (const { name, dollars } of alternatives) printLine(total(name, dollars));
 }

@@ -29,7 +29,7 @@ export function withDeployment(command: Command, ...resources: Resource[]): Comm
   for (const resource of resources) command.option(RESOURCES[resource][0], RESOURCES[resource][1]);
   return command.option(
     '--outputs <file>',
-    'take what is not named from the file of cdk deploy --outputs-file',
+    'take missing resources from the file of cdk deploy --outputs-file',
   );
 }
 

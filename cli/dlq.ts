@@ -24,9 +24,9 @@ export function dlqCommand(): Command {
   const list = selecting(new Command('list'), 'list messages that had no effect').action(listMessages);
   const show = withDeployment(
     new Command('show')
-      .description('print one message with all that is known of it')
+      .description('print one message in full')
       .argument('<message id>', 'see attune dlq list')
-      .option('--json', 'print one line of JSON, as without it')
+      .option('--json', 'print one line of JSON (the default)')
       .action(showMessage),
     'bucket',
     'deadLetterQueueUrl',
@@ -40,7 +40,7 @@ export function dlqCommand(): Command {
   const purge = selecting(new Command('purge'), 'remove messages for good').action(
     (options: SelectionOptions) => act(options, 'purged'),
   );
-  for (const command of [redrive, purge]) command.option('--all', 'all that --from names, of every user');
+  for (const command of [redrive, purge]) command.option('--all', 'all messages of --from, of every user');
   const command = new Command('dlq').description(
     'handle messages that had no effect: dead letters and quarantine',
   );
@@ -126,7 +126,7 @@ async function act(options: SelectionOptions, done: 'redriven' | 'purged'): Prom
     const inQuarantine = await quarantinedBy(deployment, options, ({ key }) => damaged.push(key));
     // Unreadable messages cannot be sent again, but deleted with all the others.
     if (done === 'purged' && options.all === true) for (const key of damaged) await quarantine.remove(key);
-    else for (const key of damaged) printProblem(`${key}: left where it is, because it is damaged`);
+    else for (const key of damaged) printProblem(`${key}: damaged, left in place`);
     for (const { key, message } of inQuarantine) {
       // Sent under the user's own group, even if a wrong group was the reason of the refusal.
       const groupId = message.userKey ?? message.messageGroupId ?? userKey(message.messageId);

@@ -16,13 +16,13 @@ interface ExportOptions extends DeploymentOptions {
 /** `attune export`: writes everything stored about a user into files. */
 export function exportCommand(): Command {
   const command = new Command('export')
-    .description('write everything that is kept of a user into a folder')
+    .description('write everything stored about a user into a folder')
     .argument('<user>', 'the user id')
-    .requiredOption('--to <folder>', 'the folder; created when it is missing')
+    .requiredOption('--to <folder>', 'the folder; created if it is missing')
     .addOption(
       new Option(
         '--format <format>',
-        'all: everything, as it is stored; peft: the adapter alone, as it is served now and as Hugging Face PEFT reads it (needs --outputs)',
+        'all: everything, as stored; peft: only the adapter, as served now and as Hugging Face PEFT reads it (needs --outputs)',
       )
         .choices(['all', 'peft'])
         .default('all'),
@@ -43,7 +43,9 @@ async function exportUser(user: string, options: ExportOptions): Promise<void> {
       for (const [name, content] of Object.entries(files)) await writeFile(join(options.to, name), content);
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
-      throw new InvalidConfigurationError(`--to ${options.to}: found no writable folder (${reason})`, { cause });
+      throw new InvalidConfigurationError(`--to ${options.to}: found no writable folder (${reason})`, {
+        cause,
+      });
     }
     if (options.json) printJson({ folder: options.to, files: Object.keys(files) });
     else for (const name of Object.keys(files)) printLine(join(options.to, name));

@@ -8,7 +8,7 @@ import { printJson, printLine, printProblem } from './output.ts';
 /** `attune history`: the versions of a user's adapter that can be rolled back to. */
 export function historyCommand(): Command {
   const command = new Command('history')
-    .description("list the versions of a user's adapter that are kept, newest first")
+    .description("list the stored versions of a user's adapter, newest first")
     .argument('<user>', 'the user id')
     .option('--json', 'print them as one line of JSON')
     .action(history);
@@ -37,7 +37,7 @@ async function history(user: string, options: DeploymentOptions & { json?: boole
       });
     }
     for (const { versionId, damaged: reason } of damaged)
-      printProblem(`version ${versionId} is damaged and cannot be gone back to: ${reason}`);
+      printProblem(`version ${versionId} is damaged and cannot be restored: ${reason}`);
     if (versions.length + damaged.length === 0) throw new NotFoundError(`user ${user}: found no adapter`);
     if (options.json) return printJson([...versions, ...damaged]);
     printLine('version  updated                   events  rewards so far     bytes');

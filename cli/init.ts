@@ -11,10 +11,10 @@ type SettingName = keyof DeploymentSettings;
 export function initCommand(): Command {
   const command = new Command('init')
     .description(
-      'write settings to cdk.json, where the local stack and every cdk command read them; without any, show them all',
+      'write settings to cdk.json, for the local stack and every cdk command; without options, show all settings',
     )
     .option('--json', 'print the settings as one line of JSON')
-    .addHelpText('after', '\nAn empty value goes back to the default.')
+    .addHelpText('after', '\nAn empty value resets a setting to its default.')
     .action(init);
   return withSettings(command);
 }
@@ -45,7 +45,7 @@ function showChanged(
     show(name, settings, same ? ' (as before)' : ` (was ${before[name] ?? 'not set'})`);
   }
   printLine(
-    'Written to cdk.json. It counts from the next start of the local stack, and the next npx cdk deploy.',
+    'Written to cdk.json. It applies from the next start of the local stack, and the next npx cdk deploy.',
   );
 }
 

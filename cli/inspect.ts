@@ -11,7 +11,7 @@ import { printJson, printLine, printProblem } from './output.ts';
 export function inspectCommand(): Command {
   const command = new Command('inspect')
     .description(
-      "show a user's adapter: its version, what it has learned from, whether that helped, and with --outputs what is served",
+      "show a user's adapter: version, feedback learned, prediction losses, and with --outputs what is served",
     )
     .argument('<user>', 'the user id')
     .option('--json', 'print it as one line of JSON')

@@ -32,10 +32,10 @@ const SIMULATED = { items: 1_000, interactionsPerUser: 60 };
 export function localCommand(): Command {
   const command = new Command('local')
     .description(
-      'run the whole stack on this machine; replay feedback through it and rank what was held out, or leave it empty for your own data',
+      'run the whole stack on this machine; replay feedback through it and rank held-out items, or leave it empty for your own data',
     )
     .addOption(
-      new Option('--empty', 'replay nothing: for your own data; stays up until Ctrl-C').conflicts([
+      new Option('--empty', 'replay nothing, for your own data; stays up until Ctrl-C').conflicts([
         'movielens',
         'users',
         'eventsPerUser',
@@ -45,19 +45,15 @@ export function localCommand(): Command {
     .addOption(
       new Option(
         '--movielens <folder>',
-        'replay ratings.csv, movies.csv and tags.csv of this folder; without it, simulated users',
+        'replay ratings.csv, movies.csv and tags.csv of this folder; default: simulated users',
       ),
     )
     .option('--users <n>', 'users to replay', wholeNumber(100_000), 100)
-    .option(
-      '--events-per-user <n>',
-      'publish no more events of a user (5 interactions each)',
-      wholeNumber(10_000),
-    )
-    .option('--seed <n>', 'chooses the users, and all else that is random', seedNumber, 1)
+    .option('--events-per-user <n>', 'most events per user (5 interactions each)', wholeNumber(10_000))
+    .option('--seed <n>', 'seed of the choice of users and of everything else random', seedNumber, 1)
     .option(
       '--data <folder>',
-      'keep everything in this folder, and continue there after a stop; default: in memory',
+      'keep all data in this folder, and continue from it after a stop; default: in memory',
     )
     .option(
       '--port <n>',
@@ -70,10 +66,7 @@ export function localCommand(): Command {
       'write the names of the resources, as cdk deploy --outputs-file does, for the other commands',
     )
     .option('--json', 'print the result as one line of JSON, the last on stdout')
-    .addHelpText(
-      'after',
-      '\nA setting counts for this start, in place of what cdk.json says; attune init writes it there.',
-    )
+    .addHelpText('after', '\nA setting here overrides cdk.json for this start; attune init writes it there.')
     .action(local);
   return withSettings(command);
 }
@@ -227,7 +220,7 @@ function failureReporter(): (functionName: string, line: string) => void {
     const kind = `${functionName} ${/"(?:errorMessage|message)":"[^"]*"/.exec(line)?.[0]}`;
     if (reported.has(kind)) return;
     reported.add(kind);
-    printProblem(`${functionName} failed; what it was doing is tried again: ${line}`);
+    printProblem(`${functionName} failed and will be retried: ${line}`);
   };
 }
 

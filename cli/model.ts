@@ -18,22 +18,20 @@ export function modelCommand(): Command {
     withDeployment(new Command(name).description(description), 'bucket')
       .addArgument(new Argument('<part>', 'what of it').choices(['basis', 'skills']))
       .option('--json', 'print the result as one line of JSON');
-  const history = command('history', 'list the versions that are kept, newest first').action(showHistory);
-  const show = command('show', 'show what a version holds')
+  const history = command('history', 'list the stored versions, newest first').action(showHistory);
+  const show = command('show', 'show the content of a version')
     .option('--version <id>', 'see attune model history; default: the newest')
     .action(showVersion);
   const rollback = command(
     'rollback',
-    'put an earlier version in force, also over one that is damaged or deleted',
+    'make an earlier version the current one, also over a damaged or deleted one',
   )
     .requiredOption('--to <id>', 'the earlier version; see attune model history')
-    .option('--force', 'also where users under the current basis then start anew')
+    .option('--force', 'also if users under the current basis then start anew')
     .action(rollBack);
   return [history, show, rollback].reduce(
     (parent, child) => parent.addCommand(child),
-    new Command('model').description(
-      'what all users share: the basis, and the skills that consolidation made',
-    ),
+    new Command('model').description('what all users share: the basis and the population model'),
   );
 }
 
@@ -66,9 +64,7 @@ async function rollBack(part: ModelPart, options: ModelOptions): Promise<void> {
     return rollBackModel(part, options.to, settings, objects, options.force === true);
   });
   if (options.json) return printJson({ part, ...summaryOf(version) });
-  printLine(
-    `${part}: ${summaryOf(version).what} is in force again; containers take it up within half a minute`,
-  );
+  printLine(`${part}: ${summaryOf(version).what} is current again; containers use it within half a minute`);
 }
 
 async function versionsOf(part: ModelPart, options: ModelOptions): Promise<ModelVersion[]> {

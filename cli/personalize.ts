@@ -31,7 +31,7 @@ export function personalizeCommand(): Command {
     .option('--function-name <name>', 'the personalize function')
     .option('--outputs <file>', 'take the function from the file of cdk deploy --outputs-file')
     .addOption(
-      new Option('--answer <kind>', 'what to answer').choices(['scores', 'embeddings']).default('scores'),
+      new Option('--answer <kind>', 'kind of answer').choices(['scores', 'embeddings']).default('scores'),
     )
     .option('--explain', 'show the base, item and user parts of every score')
     .option('--json', 'print the answer as one line of JSON')

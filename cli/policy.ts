@@ -13,9 +13,9 @@ interface PolicyOptions {
 /** `attune policy`: prints the permissions that a command needs. */
 export function policyCommand(): Command {
   return new Command('policy')
-    .description('print the IAM policy that whoever runs a command needs, as JSON')
-    .argument('<command...>', `such as forget, or dlq redrive`)
-    .option('--outputs <file>', 'name the resources of the file of cdk deploy --outputs-file')
+    .description('print the IAM policy that a command needs, as JSON')
+    .argument('<command...>', `a command, such as forget, or dlq redrive`)
+    .option('--outputs <file>', 'use the resource names in the file of cdk deploy --outputs-file')
     .action(printPolicy);
 }
 

@@ -52,17 +52,17 @@ export function publishCommand(): Command {
     .option('--embedding-dim <n>', 'refuse embeddings of another length before they are sent', wholeNumber)
     .option(
       '--embedding-model <name>',
-      'name the model, so that a deployment with another one refuses the events',
+      'name of the embedding model; a deployment with another one refuses the events',
     )
     .option(
       '--batch-id <id>',
-      'name the input, so that publishing it again under the same id repeats nothing, also after lines were corrected; ' +
+      'names the input, so that publishing it again sends nothing twice, also after corrections; ' +
         'default: a hash of the file',
       batchName,
     )
     .option(
       '--resend',
-      'send also what was published before, for a stack that lost it; a stack that did not knows the events',
+      'also send interactions that were published before, for a stack that lost them; others recognise duplicates',
     )
     .option('--json', 'print the report as one line of JSON')
     .action(publish);
@@ -127,8 +127,7 @@ async function publish(file: string, options: PublishOptions): Promise<void> {
     journal.close();
     client.destroy();
   }
-  if (signal.aborted || failed.length > 0)
-    printProblem(`publish the same again with: ${again(file, options, batchId)}`);
+  if (signal.aborted || failed.length > 0) printProblem(`to continue, run: ${again(file, options, batchId)}`);
   if (signal.aborted) throw new ExitError(EXIT.interrupted);
   if (failed.length > 0) throw new ExitError(EXIT.failed);
 }

@@ -30,25 +30,25 @@ interface RecommendOptions {
 /** `attune recommend`: asks the personalize function for the best items of the catalogue. */
 export function recommendCommand(): Command {
   return new Command('recommend')
-    .description('the best items of the catalogue for a user, or items like an item')
+    .description('show the best items of the catalogue for a user, or items similar to an item')
     .option('--user <id>', 'the user')
-    .option('--similar-to <itemId>', 'items like this one; with --user, ordered by the user’s taste')
+    .option('--similar-to <itemId>', 'items similar to this one; with --user, ordered by the user’s taste')
     .option('--function-name <name>', 'the personalize function')
     .option('--outputs <file>', 'take the function from the file of cdk deploy --outputs-file')
-    .option('--limit <n>', 'how many items', wholeNumber(RECOMMEND_LIMITS.items), 20)
-    .option('--filter <json>', 'which items, such as {"attribute":"genre","in":["comedy"]}', json)
-    .option('--exclude <itemId...>', 'leave these items out')
-    .option('--again', 'also items that the user has interacted with')
-    .option('--met-within <days>', 'leave out only items met in so many days', days)
-    .option('--met-by <kind...>', 'leave out only items met by reward, watch or target')
-    .option('--diversity <0..1>', '0 is by score alone, 1 as unlike each other as possible', Number)
+    .option('--limit <n>', 'number of items', wholeNumber(RECOMMEND_LIMITS.items), 20)
+    .option('--filter <json>', 'filter of items, such as {"attribute":"genre","in":["comedy"]}', json)
+    .option('--exclude <itemId...>', 'exclude these items')
+    .option('--again', 'include items that the user has interacted with')
+    .option('--met-within <days>', 'exclude only items that the user met in the last so many days', days)
+    .option('--met-by <kind...>', 'exclude only items that the user met by reward, watch or target')
+    .option('--diversity <0..1>', '0: by score alone; 1: as different from each other as possible', Number)
     .option('--max-per-value <attribute=n>', 'at most n items with the same value of an attribute', cap)
     .option(
       '--explore',
-      'draw the user’s taste from what is known of it, for items that may be better than they look',
+      'draw the user’s taste from its posterior, to try items that may be better than expected',
     )
     .option('--request-id <id>', 'names the answer in feedback; the same id repeats a draw')
-    .option('--explain', 'show the parts of every score, and which past items pulled most')
+    .option('--explain', 'show the parts of every score, and the past items with the largest pull')
     .option('--json', 'print the answer as one line of JSON')
     .action(recommend);
 }

@@ -9,12 +9,12 @@ import { printJson, printLine, printProblem } from './output.ts';
 export function rollbackCommand(): Command {
   const command = new Command('rollback')
     .description(
-      "make a new version of a user's adapter that has learned what an earlier one had; with --outputs, say what is served then",
+      "make a new version of a user's adapter from an earlier one; with --outputs, show what is served then",
     )
     .argument('<user>', 'the user id')
     .requiredOption(
       '--to <version>',
-      'the earlier version; see attune history. 0: start anew, where no version can be read',
+      'the earlier version; see attune history. 0: start anew, if no version is readable',
       versionNumber,
     )
     .option('--json', 'print the result as one line of JSON')
@@ -41,7 +41,7 @@ async function rollback(
     else {
       const now = served === undefined ? '' : `; served now: ${served.source}`;
       printLine(
-        `version ${version} has learned what version ${options.to} had; later events go on from it${now}`,
+        `version ${version} has the learned state of version ${options.to}; later events continue from it${now}`,
       );
     }
     if (served !== undefined && served.adapter === undefined) {

@@ -18,12 +18,12 @@ const DEFAULT_CELL = 'bayesian-r4-d64';
 /** `attune uplift`: the effect of adapters in production. */
 export function upliftCommand(): Command {
   const command = new Command('uplift')
-    .description('tell from the newest episodes what adapters are worth')
+    .description('measure the effect of adapters on the newest episodes')
     .option(
       '--cell <name>',
-      `learner, rank and embedding length; default: what --outputs says, else ${DEFAULT_CELL}`,
+      `learner, rank and embedding length; default: from --outputs, otherwise ${DEFAULT_CELL}`,
     )
-    .option('--episodes <n>', 'read so many at most, the newest', wholeNumber, 5_000)
+    .option('--episodes <n>', 'most episodes to read, the newest', wholeNumber, 5_000)
     .option('--json', 'print the result as one line of JSON')
     .action(uplift);
   return withDeployment(command, 'table');
@@ -39,7 +39,7 @@ async function uplift(options: UpliftOptions): Promise<void> {
     if (options.json) return printJson({ episodes: episodes.length, ...found });
     printLine(`${episodes.length} episodes of ${found.users} users, ${found.heldOutUsers} of them held out`);
     printLine(`loss of predicted reward, adapters against none: ${percent(found.loss)}`);
-    printLine(`mean reward, served with adapters less held out:  ${plain(found.reward)}`);
+    printLine(`mean reward, served with adapters minus held out: ${plain(found.reward)}`);
   });
 }
 

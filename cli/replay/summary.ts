@@ -108,7 +108,7 @@ export function describe(
     beyond === 0
       ? 'every one exactly once'
       : beyond > 0
-        ? `${n(beyond)} of them of feedback that was no part of this replay`
+        ? `${n(beyond)} of them from feedback outside this replay`
         : `${n(-beyond)} fewer than were published`;
   return [
     '',
@@ -117,17 +117,17 @@ export function describe(
     `  published     ${n(s.interactionsPublished)} interactions in ${n(s.eventsPublished)} events`,
     `  applied       ${n(s.interactionsApplied)} interactions, ${applied}; ${n(s.duplicates)} duplicate events recognised`,
     `  refused       ${n(s.quarantined)} in quarantine, ${n(s.deadLettered)} dead letters`,
-    `  adapters      ${n(s.adapters)} in S3 after ${n(s.updates)} updates, each remembered as an episode in DynamoDB`,
+    `  adapters      ${n(s.adapters)} in S3 after ${n(s.updates)} updates, each recorded as an episode in DynamoDB`,
     `  skills        ${prior}; effects of ${n(s.itemEffects)} items${s.transfer === 'on' ? '' : '; none is used, transfer is off'}`,
-    `  newcomers     the ${n(s.newcomers.users)} users who came last were predicted with a squared error of ${n(s.newcomers.loss, 4)} over their first ten events (${n(s.newcomers.lossWithoutAdapter, 4)} without adapters)`,
+    `  new users     the newest ${n(s.newcomers.users)} users were predicted with a squared error of ${n(s.newcomers.loss, 4)} over their first ten events (${n(s.newcomers.lossWithoutAdapter, 4)} without adapters)`,
     `  speed         ${n(s.eventsPerSecond)} events/s; from sending to effect ${n(s.eventToEffectMs.p50)} ms (median), ${n(s.eventToEffectMs.p95)} ms (95 %); cold start ${n(s.coldStartMs)} ms`,
     '',
     "  Each user's last interactions, never published, ranked by the personalize function:",
     '',
-    '                embeddings alone   as for somebody new   with the own adapter',
+    '                embeddings alone   as for a new user     with the own adapter',
     `  AUC           ${n(s.aucBase, 3)}              ${n(s.aucShared, 3)}                 ${n(s.aucAdapted, 3)}  ${range(s.aucAdaptedInterval)}`,
     `  NDCG@10       ${n(s.ndcgBase, 3)}              ${n(s.ndcgShared, 3)}                 ${n(s.ndcgAdapted, 3)}`,
-    `  The own adapter adds ${n(s.aucGain, 3)} ${range(s.aucGainInterval)} of AUC ${s.transfer === 'on' ? 'to what all users taught' : 'to the embeddings alone'} (95 % interval over ${n(s.users)} users).`,
+    `  The own adapter adds ${n(s.aucGain, 3)} ${range(s.aucGainInterval)} of AUC ${s.transfer === 'on' ? 'to what all users share' : 'to the embeddings alone'} (95 % interval over ${n(s.users)} users).`,
     '',
     ...(s.example === null ? [] : exampleLines(s.example)),
   ].join('\n');
@@ -136,7 +136,7 @@ export function describe(
 /** The lists beside each other. */
 function exampleLines({ userId, interactions, liked, before, after }: ExampleUser): string[] {
   const rows = [
-    ['liked best so far', 'for somebody new', `for ${userId}`],
+    ['liked best so far', 'for a new user', `for ${userId}`],
     ...liked.map((title, i) => [title, before[i] ?? '', after[i] ?? '']),
   ].map((row) => row.map((cell) => (cell.length > 36 ? `${cell.slice(0, 35)}…` : cell).padEnd(38)));
   return [

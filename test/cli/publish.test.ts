@@ -78,7 +78,7 @@ test('lines that cannot be published are named, the others are, and the exit cod
     'attune: 1 not sent, line 4: limit: reward: found 1.5, expected a number in [0, 1]',
     'attune: 1 not sent, line 5: dimension: embedding: found 1 numbers, expected 16 numbers',
     expect.stringMatching(
-      /^attune: publish the same again with: npx attune publish - --queue-url .* --batch-id \S+$/,
+      /^attune: to continue, run: npx attune publish - --queue-url .* --batch-id \S+$/,
     ),
   ]);
   const report = JSON.parse(stdout);
@@ -101,7 +101,7 @@ test('a queue that does not exist is said once, however many lines there are', a
   });
   expect(code).toBe(1);
   expect(stderr).toMatch(
-    /^attune: 500 not sent, from line 1: not-found: .*QueueDoesNotExist.*\nattune: publish the same again with: .*\n$/,
+    /^attune: 500 not sent, from line 1: not-found: .*QueueDoesNotExist.*\nattune: to continue, run: .*\n$/,
   );
 });
 
@@ -115,7 +115,7 @@ test('Ctrl-C ends the reading, reports, and exits with 130', async () => {
   expect(code).toBe(130);
   expect(stdout).toMatch(/^published 0 interactions in 0 events; batch \S+\n$/);
   expect(stderr).toMatch(
-    /^attune: \d+ not sent, from line 1: aborted: publishing was stopped\nattune: the rest of the input was not read\nattune: publish the same again with: .*\n$/,
+    /^attune: \d+ not sent, from line 1: aborted: publishing was stopped\nattune: the rest of the input was not read\nattune: to continue, run: .*\n$/,
   );
 });
 

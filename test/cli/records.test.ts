@@ -190,7 +190,7 @@ describe('attune history and rollback', () => {
     const { code, stdout } = await attune(BUCKET, 'rollback', 'hal', '--to', '1');
     expect({ code, stdout }).toEqual({
       code: 0,
-      stdout: 'version 4 has learned what version 1 had; later events go on from it\n',
+      stdout: 'version 4 has the learned state of version 1; later events continue from it\n',
     });
     const history = (await attune(BUCKET, 'history', 'hal')).stdout.split('\n');
     expect(history[1]).toMatch(/^ {6}4 {2}\S+ {2}rollback +1 /);

@@ -317,7 +317,7 @@ describe('rollback', () => {
     const { run } = await compare(deployment);
     const back = await run('rollback', 'ada', '--to', '1');
     expect(back).toMatchObject({ code: 0, stderr: '' });
-    expect(back.stdout).toContain('version 4 has learned what version 1 had');
+    expect(back.stdout).toContain('version 4 has the learned state of version 1');
     expect(back.stdout).toContain('served now: adapter');
     expect((await compare(deployment)).exportedDiffersBy).toBeLessThan(1e-6);
     const other = await run('rollback', 'ada', '--to', '3', '--json');

@@ -53,7 +53,7 @@ test('the summary shows a dash for what could not be measured', () => {
 
 test.each([
   [64, '64 interactions, every one exactly once'],
-  [70, '70 interactions, 6 of them of feedback that was no part of this replay'],
+  [70, '70 interactions, 6 of them from feedback outside this replay'],
   [60, '60 interactions, 4 fewer than were published'],
 ])('the summary says of %i interactions applied of 64 published what is true', (interactions, applied) => {
   expect(describe(summaryOf(interactions), plan, undefined)).toContain(`  applied       ${applied};`);

@@ -13,15 +13,15 @@ interface ForgetCommandOptions extends DeploymentOptions {
 /** `attune forget`: removes everything stored about a user, and prints what it removed. */
 export function forgetCommand(): Command {
   const command = new Command('forget')
-    .description('remove everything that is kept of a user, check that it is gone, and print a receipt')
+    .description('remove everything stored about a user, check that it is gone, and print a receipt')
     .argument('<user>', 'the user id')
     .option(
       '--settle <seconds>',
-      'let updates finish that are under way, before removing what they wrote',
+      'time for running updates to finish, before their results are removed',
       seconds,
       SETTLE_SECONDS,
     )
-    .option('--tombstone', 'drop later events of the user even where nothing is known of the user')
+    .option('--tombstone', 'drop later events of the user even if nothing is known about the user')
     .option('--json', 'print the receipt as one line of JSON')
     .action(forget);
   return withDeployment(command, 'bucket', 'table', 'deadLetterQueueUrl');
@@ -39,7 +39,7 @@ async function forget(user: string, options: ForgetCommandOptions): Promise<void
     for (const [what, count] of Object.entries(receipt.removed)) {
       printLine(`  ${String(count).padStart(6)} ${LABELS[what as keyof typeof LABELS]} removed`);
     }
-    printLine('  read again: nothing is left but a tombstone, which expires');
+    printLine('  checked: only a tombstone is left, which expires');
     printLine('  logs of the functions may name the user key until they expire (logRetentionDays)');
     printLine(`  events of this user are dropped until ${receipt.eventsAreDroppedUntil}`);
   });

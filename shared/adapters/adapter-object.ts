@@ -228,7 +228,9 @@ function readAttributions(reader: TensorReader, key: string): Episode['attributi
   try {
     return unpackAttributions(Buffer.from(bytes).toString('utf8'));
   } catch (cause) {
-    throw new CorruptObjectError(key, `${LAST_ATTRIBUTIONS}: found unreadable text, expected attributions`, { cause });
+    throw new CorruptObjectError(key, `${LAST_ATTRIBUTIONS}: found unreadable text, expected attributions`, {
+      cause,
+    });
   }
 }
 
@@ -239,6 +241,10 @@ function readResiduals(reader: TensorReader, key: string): Episode['residuals'] 
     return unpackResiduals(reader.read('last_episode.residuals', Uint8Array, [length]));
   } catch (cause) {
     if (cause instanceof CorruptObjectError) throw cause;
-    throw new CorruptObjectError(key, 'last_episode.residuals: found a truncated tensor, expected whole residuals', { cause });
+    throw new CorruptObjectError(
+      key,
+      'last_episode.residuals: found a truncated tensor, expected whole residuals',
+      { cause },
+    );
   }
 }

@@ -135,7 +135,10 @@ export function decodePlace(body: Uint8Array, etag: string, key: string): Sound 
     : { adapter: decodeAdapter(file, key), etag };
   const owner = (place.adapter ?? place.tombstone)?.userKey;
   if (owner !== undefined && adapterKey(owner) !== key)
-    throw new CorruptObjectError(key, `found an object of user ${owner}, expected one of the user in the key`);
+    throw new CorruptObjectError(
+      key,
+      `found an object of user ${owner}, expected one of the user in the key`,
+    );
   return place;
 }
 

@@ -121,7 +121,10 @@ function decodeBayesian(
 ): BayesianState {
   const size = reader.rows('statistics.moment');
   if (size < 1 || (content.basisId === null && size !== 1)) {
-    throw new CorruptObjectError(key, `found ${size} coefficients, expected at least 1, and 1 without a basis`);
+    throw new CorruptObjectError(
+      key,
+      `found ${size} coefficients, expected at least 1, and 1 without a basis`,
+    );
   }
   const { waiting, ...rest } = content;
   return {

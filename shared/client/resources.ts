@@ -21,9 +21,12 @@ export async function outputsIn(file: string): Promise<unknown> {
   try {
     text = await readFile(file, 'utf8');
   } catch (cause) {
-    throw new NotFoundError(`${file}: found no readable file, expected the file of cdk deploy --outputs-file`, {
-      cause,
-    });
+    throw new NotFoundError(
+      `${file}: found no readable file, expected the file of cdk deploy --outputs-file`,
+      {
+        cause,
+      },
+    );
   }
   try {
     return JSON.parse(text);

@@ -63,7 +63,8 @@ export function decodeUserAdapter(bytes: Uint8Array): UserLoRAAdapter {
   const key = 'adapter';
   const stored = decodeAdapter(bytes, key);
   const { state, a, weights, rank } = stored;
-  if (a.length === 0) throw new CorruptObjectError(key, 'found an adapter without a basis, expected matrices A and B');
+  if (a.length === 0)
+    throw new CorruptObjectError(key, 'found an adapter without a basis, expected matrices A and B');
   const kept = readAnnotation(stored, key);
   const matrices = { matrixA: a, matrixB: weights.b };
   return {
@@ -104,6 +105,10 @@ function readAnnotation(
   try {
     return annotation.parse(JSON.parse(text));
   } catch (cause) {
-    throw new CorruptObjectError(key, `annotation ${NAME}: found invalid content, expected what Attune wrote`, { cause });
+    throw new CorruptObjectError(
+      key,
+      `annotation ${NAME}: found invalid content, expected what Attune wrote`,
+      { cause },
+    );
   }
 }

@@ -262,7 +262,9 @@ export class LoRAPersonalizationEngine {
     const answer = await this.#bank.consolidate(minUses, minSuccessRate, lookbackDays);
     const skillsCreated = recordOf(answer)?.skillsCreated;
     if (typeof skillsCreated !== 'number') {
-      throw new UnavailableError('autoConsolidate of the ReasoningBank: found no skillsCreated, expected a number');
+      throw new UnavailableError(
+        'autoConsolidate of the ReasoningBank: found no skillsCreated, expected a number',
+      );
     }
     return { skillsCreated };
   }

@@ -173,7 +173,8 @@ export class DynamoEpisodeStore implements BankStore {
     await this.#table.attempt('remove episodes', async () => {
       let requests = keys.map((key) => ({ DeleteRequest: { Key: key } }));
       for (let attempt = 1; requests.length > 0; attempt++) {
-        if (attempt > MAX_BATCH_ATTEMPTS) throw new Error(`DynamoDB left ${requests.length} items unprocessed`);
+        if (attempt > MAX_BATCH_ATTEMPTS)
+          throw new Error(`DynamoDB left ${requests.length} items unprocessed`);
         const batch = new BatchWriteItemCommand({ RequestItems: { [name]: requests } });
         const { UnprocessedItems = {} } = await client.send(batch);
         requests = (UnprocessedItems[name] ?? []).flatMap(({ DeleteRequest }) =>

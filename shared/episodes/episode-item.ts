@@ -149,7 +149,8 @@ const DYNAMODB_NUMBER = { smallest: 1e-130, largest: 9.9e125 } as const;
  * @throws RangeError when the value is not finite, because DynamoDB has no such numbers
  */
 export function number(value: number): AttributeValue {
-  if (!Number.isFinite(value)) throw new RangeError(`found ${value}, expected a finite number, because DynamoDB has no others`);
+  if (!Number.isFinite(value))
+    throw new RangeError(`found ${value}, expected a finite number, because DynamoDB has no others`);
   const { smallest, largest } = DYNAMODB_NUMBER;
   const stored = Math.abs(value) < smallest ? 0 : Math.min(largest, Math.max(-largest, value));
   return { N: String(stored) };

@@ -97,9 +97,12 @@ const pendingEpisode = z.object({
 function decode(body: Uint8Array, key: string): { episode: Episode } | { error: CorruptObjectError } {
   try {
     const episode = pendingEpisode.parse(JSON.parse(Buffer.from(body).toString('utf8')));
-    if (keyOf(episode) !== key) throw new Error(`found an episode of ${keyOf(episode)}, expected one of ${key}`);
+    if (keyOf(episode) !== key)
+      throw new Error(`found an episode of ${keyOf(episode)}, expected one of ${key}`);
     return { episode };
   } catch (cause) {
-    return { error: new CorruptObjectError(key, 'found unreadable content, expected a pending episode', { cause }) };
+    return {
+      error: new CorruptObjectError(key, 'found unreadable content, expected a pending episode', { cause }),
+    };
   }
 }

@@ -20,7 +20,9 @@ export async function sendAgain({ messageId, groupId, body }: Redriven, queue: F
   ]);
   const [refusal] = failed;
   if (refusal !== undefined) {
-    throw new UnavailableError(`message ${messageId}: the queue did not accept it: ${refusal.code}: ${refusal.message}`);
+    throw new UnavailableError(
+      `message ${messageId}: the queue did not accept it: ${refusal.code}: ${refusal.message}`,
+    );
   }
 }
 

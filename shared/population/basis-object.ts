@@ -80,7 +80,8 @@ export function decodeBasis(bytes: Uint8Array, key: string): StoredBasis {
     projection: reader.read('projection', Float32Array, [c.embeddingDim * c.rank, c.projectionDim]),
     moments: readMoments(reader, 'moments', c.projectionDim),
   });
-  if (basis.id !== c.id) throw new CorruptObjectError(key, `found the content of basis ${basis.id}, expected ${c.id}`);
+  if (basis.id !== c.id)
+    throw new CorruptObjectError(key, `found the content of basis ${basis.id}, expected ${c.id}`);
   return {
     basis,
     embeddingModel: c.embeddingModel,

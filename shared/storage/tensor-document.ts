@@ -51,7 +51,9 @@ export function decodeDocument<T>(
   try {
     content = JSON.parse(metadata.attune ?? '');
   } catch (cause) {
-    throw new CorruptObjectError(key, 'metadata entry attune: found text that is not JSON, expected JSON', { cause });
+    throw new CorruptObjectError(key, 'metadata entry attune: found text that is not JSON, expected JSON', {
+      cause,
+    });
   }
   return { tensors, content: parseStored(schema, content, key) };
 }
@@ -80,7 +82,8 @@ export class TensorReader {
     shape: readonly number[],
   ): T {
     const tensor = this.has(name) ? this.#tensors[name] : undefined;
-    if (tensor === undefined) throw new CorruptObjectError(this.#key, `tensor ${name}: found nothing, expected a tensor`);
+    if (tensor === undefined)
+      throw new CorruptObjectError(this.#key, `tensor ${name}: found nothing, expected a tensor`);
     if (!(tensor.values instanceof type) || tensor.shape.join() !== shape.join()) {
       const found = `${tensor.values.constructor.name} [${tensor.shape.join(', ')}]`;
       throw new CorruptObjectError(
@@ -89,7 +92,10 @@ export class TensorReader {
       );
     }
     if (holdsFractions(tensor.values) && !tensor.values.every(Number.isFinite)) {
-      throw new CorruptObjectError(this.#key, `tensor ${name}: found a number that is not finite, expected finite numbers`);
+      throw new CorruptObjectError(
+        this.#key,
+        `tensor ${name}: found a number that is not finite, expected finite numbers`,
+      );
     }
     return tensor.values;
   }

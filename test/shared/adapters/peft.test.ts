@@ -94,7 +94,10 @@ describe('importPeft', () => {
   });
 
   it.each<[string, PeftFiles]>([
-    ['adapter_config.json: found text that is not JSON', { ...files(matrices()), 'adapter_config.json': '{' }],
+    [
+      'adapter_config.json: found text that is not JSON',
+      { ...files(matrices()), 'adapter_config.json': '{' },
+    ],
     ['adapter_config.json: peft_type', files(matrices(), { peft_type: 'IA3' })],
     ['adapter_config.json: lora_alpha', files(matrices(), { lora_alpha: 0 })],
     [
@@ -105,7 +108,10 @@ describe('importPeft', () => {
       'which is not a matrix of finite numbers',
       files({ ...matrices(), [A]: { shape: [2, 6], values: normals(12).fill(Number.NaN) } }),
     ],
-    ['which is not a matrix of finite numbers', files({ ...matrices(), [A]: { shape: [12], values: normals(12) } })],
+    [
+      'which is not a matrix of finite numbers',
+      files({ ...matrices(), [A]: { shape: [12], values: normals(12) } }),
+    ],
   ])('takes for corrupt: %s', (message, wrong) => {
     expect(() => importPeft(wrong)).toThrow(CorruptObjectError);
     expect(() => importPeft(wrong)).toThrow(message);

@@ -1,11 +1,18 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { basename, join } from 'node:path';
+import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { BuildOptions } from 'esbuild';
+import { leaveOutUnused } from './bundle-plugin.ts';
 
 /** The folders below functions/, each with a handler.ts that exports `handler`. */
 export const FUNCTION_FOLDERS = ['update-adapters', 'consolidate-patterns', 'personalize'] as const;
+/** KB (1024 bytes) that a bundle may have, because every one makes a cold start slower. */
+export const BUNDLE_BUDGET_KB = {
+  'update-adapters': 560,
+  'consolidate-patterns': 620,
+  personalize: 480,
+} as const satisfies Record<FunctionFolder, number>;
+
 export type FunctionFolder = (typeof FUNCTION_FOLDERS)[number];
 
 const PROJECT = fileURLToPath(new URL('..', import.meta.url));
@@ -29,6 +36,7 @@ export function bundleOptions(folder: FunctionFolder) {
     legalComments: 'none',
     alias: { '@aws-sdk/credential-provider-node': join(PROJECT, 'infra', 'environment-credentials.ts') },
     keepNames: true,
+    plugins: [leaveOutUnused],
     logLevel: 'error',
   } satisfies BuildOptions;
 }
@@ -44,18 +52,8 @@ export function bundleFunction(
   folder: FunctionFolder,
   { to, sourceMaps }: { readonly to: string; readonly sourceMaps: string },
 ): void {
-  // Loaded here, because an installed package has bundles and no esbuild.
-  const { buildSync } = createRequire(import.meta.url)('esbuild') as typeof import('esbuild');
-  const { outputFiles } = buildSync({
-    ...bundleOptions(folder),
-    sourcemap: 'external',
-    sourcesContent: false,
-    write: false,
+  const script = join(PROJECT, 'infra', 'bundle-function.ts');
+  execFileSync(process.execPath, [script, folder, to, sourceMaps], {
+    stdio: ['ignore', 'inherit', 'inherit'],
   });
-  mkdirSync(to, { recursive: true });
-  mkdirSync(sourceMaps, { recursive: true });
-  for (const { path, contents } of outputFiles) {
-    const file = path.endsWith('.map') ? join(sourceMaps, `${folder}.mjs.map`) : join(to, basename(path));
-    writeFileSync(file, contents);
-  }
 }

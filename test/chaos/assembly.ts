@@ -61,9 +61,6 @@ function shorten(template: Template): string {
 }
 
 async function bundleWithout(safeguard: Safeguard, outfile: string): Promise<void> {
-  await build({
-    ...bundleOptions('update-adapters'),
-    outfile,
-    plugins: [sabotage(safeguard)],
-  });
+  const options = bundleOptions('update-adapters');
+  await build({ ...options, outfile, plugins: [...options.plugins, sabotage(safeguard)] });
 }

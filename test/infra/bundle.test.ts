@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { bundleFunction } from '../../infra/bundle.ts';
+import { BUNDLE_BUDGET_KB, bundleFunction, FUNCTION_FOLDERS } from '../../infra/bundle.ts';
 import { symbolize } from '../../infra/symbolize.ts';
 
 let folder: string;
@@ -33,13 +33,24 @@ test('the source map that is left out of the bundle leads from a stack trace to 
   const asOnLambda = stack.replaceAll(join(folder, 'index.mjs'), '/var/task/index.mjs');
   expect(asOnLambda).toMatch(/file:\/\/\/var\/task\/index\.mjs:\d+:\d+/);
   const symbolized = symbolize(asOnLambda, readFileSync(join(folder, 'personalize.mjs.map'), 'utf8'));
-  const source = readFileSync(new URL('../../shared/config/settings.ts', import.meta.url), 'utf8').split(
-    '\n',
-  );
-  const [, line = ''] = /shared\/config\/settings\.ts:(\d+):\d+/.exec(symbolized) ?? [];
+  const [, file = '', line = ''] = /\((shared\/\S+\.ts):(\d+):\d+\)/.exec(symbolized) ?? [];
+  const source = readFileSync(join(import.meta.dirname, '..', '..', file), 'utf8').split('\n');
   expect(source[Number(line) - 1]).toContain('throw new InvalidConfigurationError');
   expect(symbolized).not.toContain('/var/task');
 });
+
+test.each(FUNCTION_FOLDERS)(
+  'the bundle of %s keeps to its budget, and has no part that the plugin leaves out',
+  (name) => {
+    const to = join(folder, name);
+    bundleFunction(name, { to, sourceMaps: to });
+    const code = readFileSync(join(to, 'index.mjs'), 'utf8');
+    expect(Buffer.byteLength(code) / 1024).toBeLessThanOrEqual(BUNDLE_BUDGET_KB[name]);
+    expect(code).toContain('GetObjectRequest');
+    for (const unused of ['GetObjectAclRequest', 'event stream union', 'draft-2020-12'])
+      expect(code).not.toContain(unused);
+  },
+);
 
 test('the command symbolizes what it reads from its input', () => {
   const { stack } = failedLoad();
@@ -50,5 +61,5 @@ test('the command symbolizes what it reads from its input', () => {
     ['infra/symbolize.ts', join(folder, 'personalize.mjs.map')],
     { encoding: 'utf8', input: readFileSync(trace), cwd: join(import.meta.dirname, '..', '..') },
   );
-  expect(stdout).toMatch(/shared\/config\/settings\.ts:\d+:\d+/);
+  expect(stdout).toMatch(/\(shared\/\S+\.ts:\d+:\d+\)/);
 });

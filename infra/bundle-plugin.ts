@@ -1,0 +1,58 @@
+import { readFile } from 'node:fs/promises';
+import type { Plugin } from 'esbuild';
+
+/**
+ * Leaves out of a bundle what no function uses and esbuild alone would keep:
+ *
+ * - schemas of operations that are not called. Their objects have computed keys, which could have an
+ *   effect, so they are marked as what they are: free of effects;
+ * - event streams, which the protocol of every client loads for operations such as SelectObjectContent;
+ * - JSON schemas of zod's types.
+ */
+export const leaveOutUnused: Plugin = {
+  name: 'leave-out-unused',
+  setup(build) {
+    build.onLoad({ filter: /client-[a-z0-9]+\/dist-es\/schemas\/schemas_0\.js$/ }, async ({ path }) => ({
+      contents: markPure(await readFile(path, 'utf8')),
+    }));
+    const unused =
+      /@smithy\/core\/dist-es\/submodules\/event-streams\/index\.js$|zod\/v4\/core\/(to-json-schema|json-schema-processors)\.js$/;
+    build.onLoad({ filter: unused }, async ({ path }) => ({
+      contents: withoutBodies(await readFile(path, 'utf8')),
+    }));
+  },
+};
+
+/** The exports of a module without what they do: makers and settings do nothing, all else throws. */
+function withoutBodies(source: string): string {
+  const declared = [...source.matchAll(/^export (?:async )?(?:function|const|class) (\w+)/gm)].map(
+    ([, name]) => name!,
+  );
+  const listed = [...source.matchAll(/^export \{([^}]*)\}/gm)].flatMap(([, names]) =>
+    names!.split(',').flatMap((name) => name.trim().split(' as ').at(-1) || []),
+  );
+  const isMaker = (name: string) => /^(create|resolve)|Provider$/.test(name);
+  const missing = (name: string) => `throw new Error('${name}: left out of this bundle');`;
+  return [...declared, ...listed]
+    .map((name) => {
+      if (/^[A-Z]/.test(name)) return `export class ${name} { constructor() { ${missing(name)} } }`;
+      if (!isMaker(name)) return `export const ${name} = () => { ${missing(name)} };`;
+      return name.startsWith('resolve')
+        ? `export const ${name} = (config) => config;`
+        : `export const ${name} = () => () => { ${missing(name)} };`;
+    })
+    .join('\n');
+}
+
+/** Makes the value of every variable of a module the result of a call that esbuild may leave out. */
+function markPure(source: string): string {
+  return source
+    .split(/\n(?=[A-Za-z_])/)
+    .map((statement) =>
+      statement.replace(
+        /^((?:export )?var \w+\$? = )([[{][\s\S]*);\s*$/,
+        '$1/* @__PURE__ */ (() => ($2))();',
+      ),
+    )
+    .join('\n');
+}

@@ -145,6 +145,8 @@ export const op = {
   /** Two float32 as the lower half. */
   load64Zero: (offset = 0) => memory(simd(0x5d), offset),
   load32Zero: (offset = 0) => memory(simd(0x5c), offset),
+  /** One float32 in all lanes. */
+  load32Splat: (offset = 0) => memory(simd(0x09), offset),
   /** One float64 in both lanes. */
   load64Splat: (offset = 0) => memory(simd(0x0a), offset),
   store: (offset = 0) => memory(simd(0x0b), offset),
@@ -163,4 +165,6 @@ export const op = {
   f64x2Add: simd(0xf0),
   f64x2Mul: simd(0xf2),
   f32x4FromI32x4: simd(0xfa),
+  /** The two lower float32 as float64. */
+  promote: simd(0x5f),
 } as const;

@@ -30,7 +30,7 @@ export function featuresOf(basis: Basis, embeddings: Float16Array): ShardFeature
   const row = new Float64Array(d);
   for (let i = 0; i < count; i++) {
     row.set(embeddings.subarray(i * d, (i + 1) * d));
-    features(basis, row, psi);
+    features(basis, row, psi, 'float32');
     exact.set(psi.subarray(0, p), i * p);
   }
   return quantise(exact, p);

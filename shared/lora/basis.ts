@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { InvalidInputError, shown } from '../errors.ts';
 import { leadingEigenvectors, orthonormalizeRows } from './eigen.ts';
 import { type FeatureMoments, momentsOfItems } from './feature-moments.ts';
+import { type Precision, phiOf, projectPhi } from './features-kernel.ts';
 import { createRandom } from './random.ts';
 
 /** The down-projection of a LoRA adapter: z = s·A·x. */
@@ -195,8 +196,15 @@ export function createBasis(parts: Omit<Basis, 'id' | 'projectionDim'>): Basis {
  * Writes ψ = [Πᵀφ ; 1] of an item into `out`.
  * @param embedding x, length d; it is scaled to unit length
  * @param out length P = p + 1, overwritten; for a zero vector everything but the offset is zero
+ * @param precision what sums are added in; default float64, which learned states need. In float32
+ * they are off by about a millionth, and take half the time
  */
-export function features(basis: Basis | null, embedding: ArrayLike<number>, out: Float64Array): void {
+export function features(
+  basis: Basis | null,
+  embedding: ArrayLike<number>,
+  out: Float64Array,
+  precision: Precision = 'float64',
+): void {
   out.fill(0);
   out[out.length - 1] = 1;
   if (basis === null) return;
@@ -205,64 +213,35 @@ export function features(basis: Basis | null, embedding: ArrayLike<number>, out:
   if (norm === 0) return;
   const z = project(basis.a, embedding, r);
   for (let k = 0; k < r; k++) z[k]! *= basis.scale / norm;
-  if (phi.length < d * r) phi = new Float64Array(d * r);
+  const phi = phiOf(p, d * r);
   for (let i = 0, at = 0; i < d; i++) {
     const xi = embedding[i]! / norm;
     for (let k = 0; k < r; k++, at++) phi[at] = xi * z[k]!;
   }
-  addProjection(projection, p, d * r, out);
-}
-
-/** φ of the current item; allocated once, not per call. */
-let phi = new Float64Array(0);
-
-/**
- * out += Πᵀφ, eight columns at a time, whose sums stay in registers. Each column adds its products
- * in the order of the rows, so that the sums are bit-identical to a loop over rows outside.
- */
-function addProjection(projection: Float32Array, p: number, rows: number, out: Float64Array): void {
-  let j = 0;
-  for (; j + 8 <= p; j += 8) {
-    let s0 = 0;
-    let s1 = 0;
-    let s2 = 0;
-    let s3 = 0;
-    let s4 = 0;
-    let s5 = 0;
-    let s6 = 0;
-    let s7 = 0;
-    for (let row = 0, at = j; row < rows; row++, at += p) {
-      const weight = phi[row]!;
-      s0 += weight * projection[at]!;
-      s1 += weight * projection[at + 1]!;
-      s2 += weight * projection[at + 2]!;
-      s3 += weight * projection[at + 3]!;
-      s4 += weight * projection[at + 4]!;
-      s5 += weight * projection[at + 5]!;
-      s6 += weight * projection[at + 6]!;
-      s7 += weight * projection[at + 7]!;
-    }
-    out[j] = s0;
-    out[j + 1] = s1;
-    out[j + 2] = s2;
-    out[j + 3] = s3;
-    out[j + 4] = s4;
-    out[j + 5] = s5;
-    out[j + 6] = s6;
-    out[j + 7] = s7;
-  }
-  for (; j < p; j++) {
-    let sum = 0;
-    for (let row = 0, at = j; row < rows; row++, at += p) sum += phi[row]! * projection[at]!;
-    out[j] = sum;
-  }
+  projectPhi(projection, p, d * r, out, precision);
 }
 
 /** z = A·x, length r. */
 export function project(a: Float32Array, x: ArrayLike<number>, rank: number): Float64Array {
   const d = x.length;
   const z = new Float64Array(rank);
-  for (let k = 0; k < rank; k++) {
+  let k = 0;
+  // Four sums do not wait for each other; each adds its products in the order of x.
+  for (; k + 4 <= rank; k += 4) {
+    let s0 = 0;
+    let s1 = 0;
+    let s2 = 0;
+    let s3 = 0;
+    for (let i = 0, at = k * d; i < d; i++, at++) {
+      const xi = x[i]!;
+      s0 += a[at]! * xi;
+      s1 += a[at + d]! * xi;
+      s2 += a[at + 2 * d]! * xi;
+      s3 += a[at + 3 * d]! * xi;
+    }
+    z.set([s0, s1, s2, s3], k);
+  }
+  for (; k < rank; k++) {
     let sum = 0;
     for (let i = 0, at = k * d; i < d; i++, at++) sum += a[at]! * x[i]!;
     z[k] = sum;

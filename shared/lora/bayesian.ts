@@ -176,11 +176,7 @@ export function solveWeights(state: BayesianState, model: Model): LoraWeights {
   const { projection, projectionDim: p, rank } = model.basis;
   const c = targets === null ? null : solveTargets(targets, model.basis);
   const b = new Float32Array(model.basis.embeddingDim * rank);
-  for (let row = 0; row < b.length; row++) {
-    let sum = c === null ? 0 : c[row]!;
-    for (let j = 0, at = row * p; j < p; j++, at++) sum += projection[at]! * mean[j]!;
-    b[row] = sum;
-  }
+  addTaste(projection, p, mean, c, b);
   return { b, offset };
 }
 
@@ -318,5 +314,42 @@ function dimensionOf(
 function checkModel({ basis, prior }: Model): void {
   if (prior.basisId !== (basis?.id ?? null)) {
     throw new InvalidInputError('model.prior.basisId', shown(prior.basisId), shown(basis?.id ?? null));
+  }
+}
+
+/**
+ * B = Π·m + C. Four rows at a time do not wait for each other; each adds its products in the order
+ * of the columns.
+ */
+export function addTaste(
+  projection: Float32Array,
+  p: number,
+  m: Float64Array,
+  c: Float64Array | null,
+  b: Float32Array,
+): void {
+  const fours = b.length - (b.length % 4);
+  let row = 0;
+  for (; row < fours; row += 4) {
+    let s0 = c === null ? 0 : c[row]!;
+    let s1 = c === null ? 0 : c[row + 1]!;
+    let s2 = c === null ? 0 : c[row + 2]!;
+    let s3 = c === null ? 0 : c[row + 3]!;
+    for (let j = 0, at = row * p; j < p; j++, at++) {
+      const mj = m[j]!;
+      s0 += projection[at]! * mj;
+      s1 += projection[at + p]! * mj;
+      s2 += projection[at + 2 * p]! * mj;
+      s3 += projection[at + 3 * p]! * mj;
+    }
+    b[row] = s0;
+    b[row + 1] = s1;
+    b[row + 2] = s2;
+    b[row + 3] = s3;
+  }
+  for (; row < b.length; row++) {
+    let sum = c === null ? 0 : c[row]!;
+    for (let j = 0, at = row * p; j < p; j++, at++) sum += projection[at]! * m[j]!;
+    b[row] = sum;
   }
 }

@@ -1,5 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { parseArgs } from 'node:util';
+import { features, MAX_FEATURES, randomBasis } from '../../shared/lora/basis.ts';
+import { addTaste } from '../../shared/lora/bayesian.ts';
 import { batchForward, forward, queryScores, userPart } from '../../shared/lora/forward.ts';
 import { initialPrior } from '../../shared/lora/prior.ts';
 import { createRandom, type Random } from '../../shared/lora/random.ts';
@@ -13,9 +15,11 @@ import {
 import {
   referenceBatch,
   referenceEncode,
+  referenceFeatures,
   referenceForward,
   referenceRank,
   referenceScores,
+  referenceTaste,
   referenceUpdate,
 } from './reference.ts';
 
@@ -26,11 +30,12 @@ import {
 const DIMS = [64, 128, 384, 768, 1536];
 const RANKS = [4, 8, 16];
 const CANDIDATES = 500;
-const BATCH = 10;
+/** Rewards of an update: as many as one step takes. */
+const BATCH = 5;
 /** Items of one size that a benchmark goes through in turn, so that not one stays in the nearest cache. */
 const POOL = 32;
 
-const OPERATIONS = ['forward', 'batch', 'update', 'rank', 'score', 'encode'] as const;
+const OPERATIONS = ['forward', 'batch', 'update', 'rank', 'score', 'encode', 'features', 'solve'] as const;
 type Operation = (typeof OPERATIONS)[number];
 
 interface Row {
@@ -107,7 +112,8 @@ function measure(d: number, r: number): Row[] {
 
   const tensors = { lora_A: { shape: [r, d], values: a }, lora_B: { shape: [d, r], values: b } };
   const update = updates(random, d, r, scale);
-  const pairs: Record<Operation, [() => unknown, () => unknown]> = {
+  const pairs: Partial<Record<Operation, [() => unknown, () => unknown]>> = {
+    ...basisOperations(d, r, xs),
     forward: [() => forward(adapter, next(), out), () => referenceForward(a, b, scale, r, next())],
     batch: [() => batchForward(adapter, xs), () => referenceBatch(a, b, scale, r, xs)],
     update,
@@ -115,18 +121,46 @@ function measure(d: number, r: number): Row[] {
     score: [() => xs.map((x) => userPart(adapter, x)), () => referenceScores(a, b, scale, r, xs)],
     encode: [() => layOutTensors({ tensors, metadata: { format: 'pt' } }), () => referenceEncode(a, b, r)],
   };
-  return OPERATIONS.map((operation) => {
-    const [ours, reference] = pairs[operation];
+  return OPERATIONS.flatMap((operation) => {
+    const pair = pairs[operation];
+    if (pair === undefined) return [];
+    const [ours, reference] = pair;
     turn = 0;
     const found = ours();
     turn = 0;
     requireAgreement(`${operation} d=${d} r=${r}`, found, reference());
     const [us, referenceUs] = medians(ours, reference);
-    return { operation, d, r, us, referenceUs, ratio: rounded(referenceUs / us) };
+    return [{ operation, d, r, us, referenceUs, ratio: rounded(referenceUs / us) }];
   });
 }
 
-/** An update of ten rewards by the learner 'sgd', and by the reference. */
+/** ψ of an item, and B = Π·m, for sizes that have a basis. */
+function basisOperations(d: number, r: number, xs: readonly Float32Array[]) {
+  if (d * r > MAX_FEATURES) return {};
+  const basis = randomBasis(d, { rank: r, scalingFactor: 1, seed: 1 });
+  const { projection, projectionDim: p } = basis;
+  const m = Float64Array.from(normals(createRandom('m'), p));
+  const of = (write: (psi: Float64Array) => void) => {
+    const psi = new Float64Array(p + 1);
+    return () => {
+      write(psi);
+      return psi;
+    };
+  };
+  return {
+    features: [of((psi) => features(basis, xs[0]!, psi)), of((psi) => referenceFeatures(basis, xs[0]!, psi))],
+    solve: [
+      () => {
+        const b = new Float32Array(d * r);
+        addTaste(projection, p, m, null, b);
+        return b;
+      },
+      () => referenceTaste(projection, p, m),
+    ],
+  } satisfies Partial<Record<Operation, [() => unknown, () => unknown]>>;
+}
+
+/** An update of five rewards by the learner 'sgd', and by the reference. */
 function updates(random: Random, d: number, r: number, scale: number): [() => unknown, () => unknown] {
   const model = { basis: null, prior: initialPrior(null, 1) };
   const state = sgdStateFrom(

@@ -159,6 +159,17 @@ function dotProduct(u: Float32Array, v: Float32Array): number {
   return sum;
 }
 
+/** B = Π·m, a number at a time. */
+export function referenceTaste(projection: Float32Array, p: number, m: Float64Array): Float32Array {
+  const b = new Float32Array(projection.length / p);
+  for (let row = 0; row < b.length; row++) {
+    let sum = 0;
+    for (let j = 0; j < p; j++) sum += projection[row * p + j]! * m[j]!;
+    b[row] = sum;
+  }
+  return b;
+}
+
 /** ψ of an item with one loop over the rows of Π, as it was written first. */
 export function referenceFeatures(basis: Basis, embedding: ArrayLike<number>, out: Float64Array): void {
   const { embeddingDim: d, rank: r, projection, projectionDim: p, scale, a } = basis;

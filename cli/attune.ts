@@ -8,7 +8,7 @@ import { consolidateCommand } from './consolidate.ts';
 import { costCommand } from './cost.ts';
 import { dlqCommand } from './dlq.ts';
 import { doctorCommand } from './doctor.ts';
-import { exitCodeOf, oneLine, outliveReaders } from './exit.ts';
+import { checkArguments, exitCodeOf, oneLine, outliveReaders } from './exit.ts';
 import { exportCommand } from './export.ts';
 import { forgetCommand } from './forget.ts';
 import { historyCommand } from './history.ts';
@@ -64,6 +64,7 @@ for (const command of [program, ...program.commands.flatMap((command) => [comman
 
 outliveReaders();
 try {
+  checkArguments();
   await program.parseAsync();
 } catch (error) {
   process.exitCode = exitCodeOf(error);

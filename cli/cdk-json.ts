@@ -2,6 +2,7 @@ import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { type DeploymentSettings, settingsFromContext } from '../shared/config/settings.ts';
 import { InvalidConfigurationError, NotFoundError, shown } from '../shared/errors.ts';
+import { utf8 } from '../shared/utf8.ts';
 import type { GivenSettings } from './setting-options.ts';
 
 /** The file of the settings. All commands of Attune and of the CDK read it. */
@@ -80,9 +81,13 @@ function placeOf(text: string, settings: object): [number, number] {
 }
 
 function readText(): string {
+  let bytes: Uint8Array;
   try {
-    return readFileSync(CDK_JSON, 'utf8');
+    bytes = readFileSync(CDK_JSON);
   } catch (cause) {
     throw new NotFoundError('found no cdk.json, expected to run in a clone of the repository', { cause });
   }
+  const text = utf8(bytes);
+  if (text !== undefined) return text;
+  throw new InvalidConfigurationError(`${CDK_JSON}: found bytes that are not UTF-8, expected UTF-8`);
 }

@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs';
 import { CommanderError } from 'commander';
-import { AttuneError, type ErrorCode } from '../shared/errors.ts';
+import { AttuneError, type ErrorCode, InvalidInputError } from '../shared/errors.ts';
+import { utf8 } from '../shared/utf8.ts';
 import { printProblem } from './output.ts';
 
 /** Exit codes: success, failure, wrong use, Ctrl-C. */
@@ -82,6 +84,22 @@ export function outliveReaders(): void {
       if (name === 'stdout') printProblem(`${name} cannot be written: ${error.message}`);
     });
   }
+}
+
+/**
+ * Node puts replacement characters for arguments that are not UTF-8, so that two user ids become one.
+ * @throws InvalidInputError where the system tells the bytes (Linux)
+ */
+export function checkArguments(argv: readonly string[] = process.argv): void {
+  if (!argv.some((word) => word.includes('\ufffd'))) return;
+  let bytes: Uint8Array;
+  try {
+    bytes = readFileSync('/proc/self/cmdline');
+  } catch {
+    return;
+  }
+  if (utf8(bytes) === undefined)
+    throw new InvalidInputError('arguments', 'bytes that are not UTF-8', 'a terminal that writes UTF-8');
 }
 
 /**

@@ -128,6 +128,28 @@ describe('the command line', () => {
     expect(published.stderr).toContain(`attune: 1 not sent, line 1: ${line}`);
   });
 
+  test.skipIf(!existsSync('/proc/self/cmdline'))(
+    'refuses a user id in the arguments that is not UTF-8, and takes U+FFFD',
+    async () => {
+      const inspect = (user: string) =>
+        new Promise((resolve) => {
+          const attune = fileURLToPath(new URL('../../cli/attune.ts', import.meta.url));
+          const command = `"$0" "$1" inspect "$(printf '${user}')" --outputs /nowhere`;
+          execFile('sh', ['-c', command, process.execPath, attune], (error, _, stderr) =>
+            resolve({ code: error?.code ?? 0, stderr }),
+          );
+        });
+      expect(await inspect(String.raw`J\344n`)).toEqual({
+        code: 2,
+        stderr: 'attune: arguments: found bytes that are not UTF-8, expected a terminal that writes UTF-8\n',
+      });
+      for (const valid of ['J\ufffdn', 'Jän'])
+        expect(await inspect(valid)).toMatchObject({
+          stderr: expect.stringMatching(/^attune: \/nowhere: cannot be/),
+        });
+    },
+  );
+
   test('shows where an error came from when debugging', async () => {
     const { code, stderr } = await runAttune(['publish', '/nowhere.jsonl', ...queue], {
       env: { ATTUNE_DEBUG: '1' },

@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { utf8 } from '../../../shared/utf8.ts';
 import { AccessDenied, type Authorize, accessKeyOf } from '../iam/permissions.ts';
 import { closeServer, listen } from '../listen.ts';
 import type { AsyncEvents } from './async-events.ts';
@@ -72,8 +73,8 @@ async function respond(
     const message = `Request must be smaller than ${PAYLOAD_LIMIT_BYTES} bytes for the InvokeFunction operation`;
     return fail(response, 413, 'RequestTooLargeException', message);
   }
-  const payload = body.length === 0 ? '{}' : body.toString('utf8');
-  if (!isJson(payload)) {
+  const payload = body.length === 0 ? '{}' : utf8(body);
+  if (payload === undefined || !isJson(payload)) {
     return fail(response, 400, 'InvalidRequestContentException', 'Could not parse request body into json');
   }
   const type = request.headers['x-amz-invocation-type'] ?? 'RequestResponse';

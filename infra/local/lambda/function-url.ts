@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { utf8 } from '../../../shared/utf8.ts';
 import { ACCOUNT_ID } from '../environment.ts';
 import { AccessDenied, type Authorize, accessKeyOf } from '../iam/permissions.ts';
 import { closeServer, listen } from '../listen.ts';
@@ -79,6 +80,7 @@ function eventOf(request: IncomingMessage, body: Buffer, requestId: string, auth
     query.set(name, query.has(name) ? `${query.get(name)},${value}` : value);
   }
   const isText = /^(text\/|application\/(json|javascript|xml))/.test(headers['content-type'] ?? '');
+  const text = isText ? utf8(body) : undefined;
   const now = new Date();
   const iam = {
     accessKey: 'local',
@@ -113,8 +115,8 @@ function eventOf(request: IncomingMessage, body: Buffer, requestId: string, auth
       time: now.toISOString(),
       timeEpoch: now.getTime(),
     },
-    ...(body.length === 0 ? {} : { body: body.toString(isText ? 'utf8' : 'base64') }),
-    isBase64Encoded: body.length > 0 && !isText,
+    ...(body.length === 0 ? {} : { body: text ?? body.toString('base64') }),
+    isBase64Encoded: body.length > 0 && text === undefined,
   };
 }
 

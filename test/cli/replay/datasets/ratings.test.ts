@@ -52,6 +52,16 @@ describe('loadRatings', () => {
     },
   );
 
+  it('refuses bytes that are not UTF-8, and names file and line', () => {
+    const rows = ['userId,movieId,rating,timestamp', '7,1,4.5,964982703', 'J\xe4n,1,4.5,964982703', ''].join(
+      '\r\n',
+    );
+    writeFileSync(join(folder, 'ratings.csv'), Buffer.from(rows, 'latin1'));
+    expect(() => loadRatings(folder)).toThrow(
+      'ratings.csv line 3: found bytes that are not UTF-8, expected UTF-8',
+    );
+  });
+
   it('keeps ids as they are written', () => {
     write({ 'movies.csv': 'movieId,title,genres\n0012,A,Drama\n12,B,Drama\n' });
     expect([...loadRatings(folder).movies.keys()]).toEqual(['0012', '12']);

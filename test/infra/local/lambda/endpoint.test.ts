@@ -93,6 +93,9 @@ describe('the Lambda endpoint', () => {
     await expect(invoke({ Payload: '{' })).rejects.toThrow(
       expect.objectContaining({ name: 'InvalidRequestContentException' }),
     );
+    await expect(invoke({ Payload: Buffer.from('"J\xe4n"', 'latin1') })).rejects.toThrow(
+      expect.objectContaining({ name: 'InvalidRequestContentException' }),
+    );
     await expect(invoke({ Payload: `"${'x'.repeat(6 * 1024 * 1024)}"` })).rejects.toThrow(
       expect.objectContaining({ name: 'RequestTooLargeException' }),
     );

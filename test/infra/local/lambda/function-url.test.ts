@@ -45,12 +45,15 @@ it('a Function URL passes a request in payload format 2.0', async () => {
   expect(events[0]?.headers).not.toHaveProperty('cookie');
 });
 
-it('a Function URL passes a binary body as base64', async () => {
-  const { url, events } = await urlOf({});
-  const headers = { 'content-type': 'application/octet-stream' };
-  await fetch(url, { method: 'POST', body: new Uint8Array([0, 255, 1]), headers });
-  expect(events).toMatchObject([{ body: 'AP8B', isBase64Encoded: true }]);
-});
+it.each(['application/octet-stream', 'application/json'])(
+  'a Function URL passes a body of %s that is not UTF-8 as base64',
+  async (type) => {
+    const { url, events } = await urlOf({});
+    const headers = { 'content-type': type };
+    await fetch(url, { method: 'POST', body: new Uint8Array([0, 255, 1]), headers });
+    expect(events).toMatchObject([{ body: 'AP8B', isBase64Encoded: true }]);
+  },
+);
 
 it('a Function URL responds with the status, headers, cookies and body of the function’s result', async () => {
   const { url } = await urlOf({

@@ -215,14 +215,16 @@ async function learn(
   };
   await learning.population.write(next);
   await episodes.recordPrior(cell, summaryOf(next));
-  if (learned.fitted && choice !== null) await learnNeighbours(services);
+  const findsNeighbours = learned.fitted && choice !== null;
+  const objection = findsNeighbours ? await learnNeighbours(services) : undefined;
   const noItem = found.every(({ episode }) => episode.residuals.length === 0);
   const why = `no item is named in ${found.length} episodes`;
   const rejected: Rejected[] = [
     ...learned.rejected,
     ...(noItem ? [{ what: 'item effects', why } as const] : []),
+    ...(objection === undefined ? [] : [{ what: 'neighbours', why: objection } as const]),
   ];
-  const considered = learned.considered + 1;
+  const considered = learned.considered + (findsNeighbours ? 2 : 1);
   return {
     status: 'consolidated',
     skillsCreated: considered - rejected.length,

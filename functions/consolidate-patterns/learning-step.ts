@@ -42,7 +42,7 @@ export interface Learned {
 }
 
 export interface Rejected {
-  readonly what: 'population prior' | 'learning rate' | 'item effects';
+  readonly what: 'population prior' | 'learning rate' | 'item effects' | 'neighbours';
   readonly why: string;
 }
 

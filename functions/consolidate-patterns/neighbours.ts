@@ -2,6 +2,7 @@ import type { AdapterStore } from '../../shared/adapters/adapter-store.ts';
 import { NO_RECENT_ITEMS, pickedItems } from '../../shared/adapters/recent-items.ts';
 import type { CorruptObjectError } from '../../shared/errors.ts';
 import { fitNeighbours, mostTelling } from '../../shared/lora/neighbours.ts';
+import { tryNeighbours, type UserPicks } from '../../shared/population/neighbour-gate.ts';
 import type { LearningObjects } from '../../shared/population/shared-learning.ts';
 import { loadAll } from './sample.ts';
 
@@ -9,8 +10,9 @@ import { loadAll } from './sample.ts';
 const USERS_READ = 2_000;
 
 /**
- * Learns what users who picked an item also picked, and replaces the lists of the last run.
- * @returns the number of items with lists
+ * Learns which items are picked together, and replaces the lists of the last run unless they would
+ * rank the picks of validation users worse than popularity alone.
+ * @returns why the lists of the last run stay; undefined when they were replaced
  * @throws ConflictError when another run wrote first, UnavailableError
  */
 export async function learnNeighbours({
@@ -21,13 +23,20 @@ export async function learnNeighbours({
   readonly adapters: AdapterStore;
   readonly learning: Pick<LearningObjects, 'neighbours'>;
   readonly onCorrupt: (error: CorruptObjectError) => void;
-}): Promise<number> {
-  const picks: BigUint64Array[] = [];
-  for await (const adapter of loadAll(await adapters.largest(USERS_READ), adapters, onCorrupt))
-    picks.push(pickedItems(adapter.recentItems ?? NO_RECENT_ITEMS));
-  const neighbours = fitNeighbours(mostTelling(picks));
-  if (neighbours === undefined) return 0;
+}): Promise<string | undefined> {
+  const users: UserPicks[] = [];
+  for await (const { userKey, recentItems } of loadAll(
+    await adapters.largest(USERS_READ),
+    adapters,
+    onCorrupt,
+  ))
+    users.push({ userKey, picks: pickedItems(recentItems ?? NO_RECENT_ITEMS) });
+  const { harmful, percentile, users: tried } = tryNeighbours(users);
+  if (harmful)
+    return `${tried} validation users' later picks ranked at ${percentile!.toFixed(3)}, expected 0.5 or more`;
+  const neighbours = fitNeighbours(mostTelling(users.map(({ picks }) => picks)));
+  if (neighbours === undefined) return 'no two items were picked together by two users';
   await learning.neighbours.refresh();
   await learning.neighbours.write(neighbours);
-  return neighbours.keys.length;
+  return undefined;
 }

@@ -33,9 +33,10 @@ const MAX_PICKS = 256;
 /**
  * The picks to learn lists from: those of the users with most of them, who tell most of what goes together.
  * @param picks by user, each oldest first
+ * @param users most users to keep; default 1,000
  */
-export function mostTelling(picks: readonly BigUint64Array[]): BigUint64Array[] {
-  const most = picks.toSorted((a, b) => b.length - a.length).slice(0, MAX_USERS);
+export function mostTelling(picks: readonly BigUint64Array[], users = MAX_USERS): BigUint64Array[] {
+  const most = picks.toSorted((a, b) => b.length - a.length).slice(0, users);
   return most.map((list) => list.slice(-MAX_PICKS));
 }
 

@@ -11,6 +11,7 @@ import { addPick, emptyPicks, pickSums } from '../../../shared/lora/picks.ts';
 import { initialPriorOf, posteriorMean } from '../../../shared/lora/prior.ts';
 import { addReward, emptyStatistics } from '../../../shared/lora/statistics.ts';
 import { fitChoice, type SampledPicks } from '../../../shared/population/choice-fit.ts';
+import { tryNeighbours } from '../../../shared/population/neighbour-gate.ts';
 import { sampleOf } from '../../../shared/population/validation-fold.ts';
 import type { Split } from './protocol.ts';
 import type { Row } from './rows.ts';
@@ -53,9 +54,12 @@ export function choiceRow({ basis, psi }: FeatureTable): Row {
     train({ counts, picks }) {
       const sample = sampleOf([...users.keys()].reverse()).map((key) => users.get(key)!);
       choice = fitChoice(sample, basis.moments, choice);
-      neighbours = fitNeighbours(
-        mostTelling([...picks.values()].map((items) => BigUint64Array.from(items, BigInt))),
-      );
+      const pickers = [...picks].map(([user, items]) => ({
+        userKey: userKey(`${user}`),
+        picks: BigUint64Array.from(items, BigInt),
+      }));
+      if (!tryNeighbours(pickers).harmful)
+        neighbours = fitNeighbours(mostTelling(pickers.map((user) => user.picks))) ?? neighbours;
       popularity = counts.slice();
     },
     count({ counts }) {

@@ -181,8 +181,10 @@ describe('feedback that holds only clicks', () => {
   });
 
   test('of a single user keeps the taste of that user', async () => {
-    const { ask, run } = await clicked({ users: 1 });
-    await run();
+    const { ask, run, learning } = await clicked({ users: 1 });
+    const why = 'no two items were picked together by two users';
+    expect((await run()).rejected).toContainEqual({ what: 'neighbours', why });
+    expect(await learning.neighbours.refresh()).toBeUndefined();
     expect(auc(await ask('user 0'), 0, 20)).toBeGreaterThan(0.99);
   });
 });

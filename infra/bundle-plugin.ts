@@ -7,7 +7,8 @@ import type { Plugin } from 'esbuild';
  * - schemas of operations that are not called. Their objects have computed keys, which could have an
  *   effect, so they are marked as what they are: free of effects;
  * - event streams, which the protocol of every client loads for operations such as SelectObjectContent;
- * - JSON schemas of zod's types.
+ * - JSON schemas of zod's types;
+ * - all of a client's package.json but the version, which it puts into the user agent.
  */
 export const leaveOutUnused: Plugin = {
   name: 'leave-out-unused',
@@ -15,6 +16,10 @@ export const leaveOutUnused: Plugin = {
     build.onLoad({ filter: /client-[a-z0-9]+\/dist-es\/schemas\/schemas_0\.js$/ }, async ({ path }) => ({
       contents: markPure(await readFile(path, 'utf8')),
     }));
+    build.onLoad({ filter: /client-[a-z0-9]+\/package\.json$/ }, async ({ path }) => {
+      const { version } = JSON.parse(await readFile(path, 'utf8')) as { readonly version: string };
+      return { contents: JSON.stringify({ version }), loader: 'json' };
+    });
     const unused =
       /@smithy\/core\/dist-es\/submodules\/event-streams\/index\.js$|zod\/v4\/core\/(to-json-schema|json-schema-processors)\.js$/;
     build.onLoad({ filter: unused }, async ({ path }) => ({

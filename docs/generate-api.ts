@@ -1,47 +1,43 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 
+/** What one can import, and the declarations of its entry file. */
+const ENTRY_POINTS = [
+  ['attune', 'shared/index.d.ts'],
+  ['attune/client', 'shared/client/index.d.ts'],
+  ['attune/cdk', 'infra/index.d.ts'],
+] as const;
+
 /**
- * Writes docs/api.md from the doc comments of what the package root exports: `npm run docs`. It reads the built declarations, which
+ * Writes docs/api.md from the doc comments of what the package exports: `npm run docs`. It reads the built declarations, which
  * hold nothing but declarations and their comments.
  */
 export function apiDocument(dist: string): string {
-  const root = join(dist, 'shared', 'index.d.ts');
+  const lines = ['# API', '', 'Generated from the doc comments by `npm run docs`; do not edit.', ''];
+  for (const [specifier, file] of ENTRY_POINTS) lines.push(...entryPoint(specifier, join(dist, file), dist));
+  return `${lines.join('\n').trimEnd()}\n`;
+}
+
+/** All that `import … from` a specifier gives. */
+function entryPoint(specifier: string, root: string, dist: string): string[] {
   const { comment, code } = firstComment(readFileSync(root, 'utf8'));
-  const sections = [...code.matchAll(/export (type )?\{([^}]*)\} from '([^']+)';/g)].map(
-    ([, allTypes, names = '', from = '']) => {
-      const file = join(dirname(root), from.replace(/\.ts$/, '.d.ts'));
-      const declarations = declarationsOf(readFileSync(file, 'utf8'));
-      const wanted = names
-        .split(',')
-        .map((name) => name.trim())
-        .filter((name) => name !== '');
-      const entries = wanted.map((name) => {
-        const bare = name.replace(/^type /, '');
-        const declaration = declarations.get(bare);
-        if (declaration === undefined) throw new Error(`${file} declares no ${bare}`);
-        return { name: bare, isType: allTypes !== undefined || name.startsWith('type '), ...declaration };
-      });
-      return { source: relative(dist, file).replace(/\.d\.ts$/, '.ts'), entries };
-    },
-  );
-  const lines = [
-    '# API',
-    '',
-    "What `import … from 'attune'` gives. Generated from the doc comments by `npm run docs`; do not edit.",
-    '',
-    textOf(comment),
-    '',
-  ];
-  for (const { source, entries } of sections) {
-    lines.push(`## ${source}`, '');
-    for (const { name, comment: doc, code: declaration } of entries) {
-      lines.push(`### ${name}`, '');
-      if (doc !== '') lines.push(textOf(doc), '');
-      lines.push('```ts', declaration, '```', '');
+  const lines = [`## import … from '${specifier}'`, ''];
+  if (comment !== '') lines.push(textOf(comment), '');
+  for (const [, , names = '', from = ''] of code.matchAll(/export (type )?\{([^}]*)\} from '([^']+)';/g)) {
+    const file = join(dirname(root), from.replace(/\.ts$/, '.d.ts'));
+    const declarations = declarationsOf(readFileSync(file, 'utf8'));
+    lines.push(`### ${relative(dist, file).replace(/\.d\.ts$/, '.ts')}`, '');
+    for (const listed of names.split(',').map((name) => name.trim())) {
+      if (listed === '') continue;
+      const name = listed.replace(/^type /, '');
+      const declaration = declarations.get(name);
+      if (declaration === undefined) throw new Error(`${file} declares no ${name}`);
+      lines.push(`#### ${name}`, '');
+      if (declaration.comment !== '') lines.push(textOf(declaration.comment), '');
+      lines.push('```ts', declaration.code, '```', '');
     }
   }
-  return `${lines.join('\n').trimEnd()}\n`;
+  return lines;
 }
 
 interface Declaration {

@@ -16,11 +16,18 @@ const FIVE_MINUTES = Duration.minutes(5);
 /** CloudWatch evaluates at most seven days, and the alarm needs two intervals of the schedule. */
 const LONGEST_WATCHED_GAP = Duration.hours(84);
 
+/** Fewer events than this say nothing of a publisher. */
+const REFUSED = { least: 5, period: Duration.minutes(15) };
+/** A fit is due when episodes have grown by a quarter: three in a week mean that they have doubled. */
+const PRIORS = { least: 3, period: Duration.days(7) };
+
 interface AlarmCase {
   readonly metric: IMetric;
   readonly threshold: number;
   /** What happened and what to check first. */
   readonly runbook: string;
+  /** Article of docs/runbook.md; default: the name of the alarm. */
+  readonly article?: string;
   /** Consecutive periods; default 1. */
   readonly periods?: number;
   readonly comparison?: ComparisonOperator;
@@ -38,6 +45,7 @@ export class Alarms extends Construct {
     super(scope, id);
     this.#action = action;
     this.watchFeedback(parts);
+    this.watchObjects(parts);
     this.watchConsolidation(parts);
     this.watchFunction('UpdateAdapters', parts.update);
     this.watchFunction('ConsolidatePatterns', parts.consolidate.function);
@@ -60,6 +68,30 @@ export class Alarms extends Construct {
         'Feedback waits for more than 10 minutes. Check update-adapters for throttles and errors. If there are none, ' +
         'the load is too high: raise the setting maxConcurrency.',
     });
+    this.add('FeedbackRefused', {
+      metric: new MathExpression({
+        label: 'Most events are refused',
+        expression: `IF(refused >= ${REFUSED.least} AND refused >= applied + known, 1, 0)`,
+        usingMetrics: {
+          refused: metrics.eventsQuarantined.with({ period: REFUSED.period }),
+          applied: metrics.eventsApplied.with({ period: REFUSED.period }),
+          known: metrics.eventsDuplicate.with({ period: REFUSED.period }),
+        },
+        period: REFUSED.period,
+      }),
+      threshold: 1,
+      runbook:
+        'At least half of the feedback events of 15 minutes went to quarantine, so nobody learns from them. List them with ' +
+        'attune dlq list: the code says what is wrong, most often the embeddings of another model. Mend the publisher, then redrive.',
+    });
+    this.add('FeedbackGivenBack', {
+      metric: metrics.eventsGivenBack,
+      threshold: 1,
+      periods: 2,
+      runbook:
+        'For 10 minutes update-adapters has given events back, which Lambda does not count as errors. Filter its log for level ' +
+        'ERROR: access denied, a damaged object or a missing basis. Events go to the dead-letter queue after ten attempts.',
+    });
     this.add('BankDegraded', {
       metric: metrics.episodesPending,
       threshold: 1,
@@ -70,7 +102,24 @@ export class Alarms extends Construct {
     });
   }
 
-  private watchConsolidation({ consolidate, schedule }: MonitoredParts): void {
+  private watchObjects({ metrics }: MonitoredParts): void {
+    this.add('CorruptObjects', {
+      metric: metrics.corruptObjects,
+      threshold: 1,
+      runbook:
+        'An object in the bucket cannot be read. Readers use the version before it, or do without. The logs name its key ' +
+        '(an object is damaged); go back with attune model rollback or attune rollback.',
+    });
+    this.add('RequestsFailed', {
+      metric: metrics.requestsFailed,
+      threshold: 1,
+      runbook:
+        'Personalize answered its URL with 500 or 503, which Lambda does not count as errors, or failed an Invoke. Filter its ' +
+        'log for level ERROR.',
+    });
+  }
+
+  private watchConsolidation({ consolidate, schedule, metrics }: MonitoredParts): void {
     this.add('ConsolidationFailures', {
       metric: consolidate.failures.metricApproximateNumberOfMessagesVisible({ period: FIVE_MINUTES }),
       threshold: 1,
@@ -78,8 +127,40 @@ export class Alarms extends Construct {
         'A consolidation failed every retry. The message in the failure queue contains the error. The next run does ' +
         'the same work, so purge the queue after a run has succeeded.',
     });
+    this.add('PriorsRefused', {
+      metric: new MathExpression({
+        label: 'Priors refused, and none accepted',
+        expression: `IF(refused >= ${PRIORS.least} AND FILL(accepted, 0) < 1, 1, 0)`,
+        usingMetrics: {
+          refused: metrics.priorsRefused.with({ period: PRIORS.period }),
+          accepted: metrics.priorsAccepted.with({ period: PRIORS.period }),
+        },
+        period: PRIORS.period,
+      }),
+      threshold: 1,
+      runbook:
+        'In a week every new prior was refused, although episodes doubled, so new users start from an old one. Read why with ' +
+        'attune consolidate. Users who answer at random, or whose rewards mean something else, are the usual cause.',
+    });
     const gap = longestGap(schedule);
     if (gap === undefined || gap.toMinutes() > LONGEST_WATCHED_GAP.toMinutes()) return;
+    const days = Math.max(1, gap.toDays({ integral: false }));
+    this.add('ConsolidationIdle', {
+      metric: new MathExpression({
+        label: 'Feedback without consolidation',
+        expression: 'IF(applied > 0 AND FILL(effective, 0) < 1, 1, 0)',
+        usingMetrics: {
+          applied: metrics.eventsApplied.with({ period: Duration.days(1) }),
+          effective: metrics.consolidationsEffective.with({ period: Duration.days(1) }),
+        },
+        period: Duration.days(1),
+      }),
+      threshold: 1,
+      periods: Math.ceil(2 * days),
+      runbook:
+        'Feedback is applied, but runs of consolidation only answer running or nothing-new, so nothing is shared among users. ' +
+        'Run attune consolidate: a lease that is held, a table without new episodes or a bank that is down says why.',
+    });
     const period = gap.toMinutes() < 60 ? FIVE_MINUTES : Duration.hours(1);
     this.add('ConsolidationMissed', {
       metric: new MathExpression({
@@ -105,29 +186,35 @@ export class Alarms extends Construct {
     this.add(`${name}Errors`, {
       metric: fn.metricErrors({ period: FIVE_MINUTES }),
       threshold: 1,
+      article: 'Errors',
       runbook: `${name} threw an error, or ran out of time or memory. Filter its log group for level ERROR.`,
     });
     this.add(`${name}Throttles`, {
       metric: fn.metricThrottles({ period: FIVE_MINUTES }),
       threshold: 1,
+      article: 'Throttles',
       runbook: `Lambda throttled ${name}. Compare the account's concurrency quota with the concurrent executions.`,
     });
     this.add(`${name}Duration`, {
       metric: fn.metricDuration({ period: FIVE_MINUTES, statistic: 'p99' }),
       threshold: 0.8 * fn.maxDuration.toMilliseconds(),
       comparison: ComparisonOperator.GREATER_THAN_THRESHOLD,
+      article: 'Duration',
       runbook: `${name} is close to its timeout. Its traces show which call is slow.`,
     });
   }
 
-  private add(id: string, { metric, threshold, runbook, periods = 1, comparison, missing }: AlarmCase): void {
+  private add(
+    id: string,
+    { metric, threshold, runbook, article = id, periods = 1, comparison, missing }: AlarmCase,
+  ): void {
     const alarm = new Alarm(this, id, {
       metric,
       threshold,
       evaluationPeriods: periods,
       comparisonOperator: comparison ?? ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
       treatMissingData: missing ?? TreatMissingData.NOT_BREACHING,
-      alarmDescription: runbook,
+      alarmDescription: `${runbook} Runbook: docs/runbook.md#${article.toLowerCase()}.`,
     });
     if (this.#action) {
       alarm.addAlarmAction(this.#action);

@@ -36,7 +36,15 @@ export function addDashboard(
         ),
       ],
       [
-        graph('Trouble', metrics.eventsQuarantined, metrics.conflicts, metrics.episodesPending),
+        graph(
+          'Trouble',
+          metrics.eventsQuarantined,
+          metrics.eventsGivenBack,
+          metrics.requestsFailed,
+          metrics.corruptObjects,
+          metrics.conflicts,
+          metrics.episodesPending,
+        ),
         graph('Consolidation', metrics.consolidations, metrics.skillsCreated),
         graph(
           'Table (request units)',

@@ -1,4 +1,4 @@
-import { Stack, Validations } from 'aws-cdk-lib';
+import { Annotations, Stack, Validations } from 'aws-cdk-lib';
 import { CfnBudget } from 'aws-cdk-lib/aws-budgets';
 import type { Alarm, Dashboard } from 'aws-cdk-lib/aws-cloudwatch';
 import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions';
@@ -35,6 +35,12 @@ export class Monitoring extends Construct {
 
   private addAlarms(parts: MonitoredParts, { alarmTopic, alarmEmail }: MonitoringProps): readonly Alarm[] {
     const topic = alarmTopic ?? (alarmEmail === undefined ? undefined : this.createTopic(alarmEmail));
+    if (topic === undefined) {
+      Annotations.of(this).addWarningV2(
+        'attune:nobodyHearsAlarms',
+        'alarmEmail: found none, so nobody is told when an alarm goes off; alarms only show in CloudWatch. Set alarmEmail (or alarms: false).',
+      );
+    }
     return new Alarms(this, 'Alarms', parts, topic && new SnsAction(topic)).all;
   }
 

@@ -47,9 +47,9 @@ export const PER_RUN = { invocations: 1, s3Reads: 5, s3Writes: 5, tablePuts: 2 }
 const SAMPLED_USERS = 400;
 
 /** Metrics of the functions that are published when they run. */
-export const METRICS = { update: 7, consolidate: 8 } as const;
+export const METRICS = { update: 7, consolidate: 9 } as const;
 /** Of the template with default settings. */
-export const MONITORING = { alarmMetrics: 15, dashboards: 1 } as const;
+export const MONITORING = { alarmMetrics: 25, dashboards: 1 } as const;
 
 /** Bytes of a log entry of one invocation, with what Lambda itself writes. */
 const LOG_BYTES = 1_500;

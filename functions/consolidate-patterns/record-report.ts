@@ -7,6 +7,16 @@ export function recordReport(report: ConsolidationReport, { logger, metrics }: T
   logger.info('consolidation', { report });
   metrics.addMetric(METRIC.consolidations, MetricUnit.Count, 1);
   metrics.addMetric(METRIC.skillsCreated, MetricUnit.Count, report.skillsCreated);
+  const isEffective = report.status === 'consolidated';
+  metrics.addMetric(METRIC.consolidationsEffective, MetricUnit.Count, isEffective ? 1 : 0);
+  // The evidence of a run without effect is that of an earlier one.
+  if (isEffective && report.evidence !== null) {
+    metrics.addMetric(
+      report.priorAccepted ? METRIC.priorsAccepted : METRIC.priorsRefused,
+      MetricUnit.Count,
+      1,
+    );
+  }
   const { loss, reward } = report.uplift;
   const estimates = {
     [METRIC.lossChange]: loss.mean,

@@ -28,7 +28,8 @@ export interface BatchServices extends UpdateUserServices {
   readonly learning: () => Promise<SharedLearning>;
   /** Aborted shortly before the function times out. */
   readonly signal: AbortSignal;
-  readonly onFailure: (error: unknown, messageIds: readonly string[]) => void;
+  /** @param eventIds of those messages whose event could be read */
+  readonly onFailure: (error: unknown, messageIds: readonly string[], eventIds: readonly string[]) => void;
 }
 
 export interface BatchReport {
@@ -43,6 +44,7 @@ export interface BatchReport {
 }
 
 export interface AppliedEvent {
+  readonly eventId: string;
   readonly interactions: number;
   /** From sending to the commit, milliseconds. */
   readonly delayMs: number;
@@ -103,7 +105,7 @@ async function processGroup(
   } catch (error) {
     const done = accepted.length + quarantined.length + forgotten;
     failed = idsOf(messages.slice(done));
-    services.onFailure(error, failed);
+    services.onFailure(error, failed, []);
   }
   const report = { failed, quarantined, updates: 0, applied: [], duplicates: 0, forgotten };
   if (accepted.length === 0) return report;
@@ -120,6 +122,7 @@ async function processGroup(
       applied: accepted
         .filter(({ event }) => effective.has(event))
         .map(({ message, event }) => ({
+          eventId: event.eventId,
           interactions: event.interactions.length,
           delayMs: Math.max(0, services.now() - message.sentAt),
         })),
@@ -128,7 +131,8 @@ async function processGroup(
     };
   } catch (error) {
     const messageIds = idsOf(accepted.map(({ message }) => message));
-    services.onFailure(error, messageIds);
+    const eventIds = accepted.map(({ event }) => event.eventId);
+    services.onFailure(error, messageIds, eventIds);
     return { ...report, failed: [...messageIds, ...failed] };
   }
 }

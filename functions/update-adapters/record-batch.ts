@@ -13,10 +13,14 @@ export function recordBatch(report: BatchReport, { logger, metrics }: Telemetry)
     [METRIC.eventsForgotten]: report.forgotten,
   };
   for (const [name, value] of Object.entries(counts)) metrics.addMetric(name, MetricUnit.Count, value);
+  if (report.failed.length > 0)
+    metrics.addMetric(METRIC.eventsGivenBack, MetricUnit.Count, report.failed.length);
   for (const { delayMs } of report.applied) {
     metrics.addMetric(METRIC.eventToEffect, MetricUnit.Milliseconds, delayMs);
   }
   for (const { messageId, code } of report.quarantined)
     logger.warn('message quarantined', { messageId, code });
+  if (report.applied.length > 0)
+    logger.info('events applied', { eventIds: report.applied.map(({ eventId }) => eventId) });
   metrics.publishStoredMetrics();
 }

@@ -47,9 +47,13 @@ export function createServices(
       metrics.addMetric(METRIC.episodesPending, MetricUnit.Count, 1);
       logger.warn('the ReasoningBank did not accept an episode, it is pending', { error });
     },
-    onFailure: (error, messageIds) => {
+    onFailure: (error, messageIds, eventIds) => {
       if (error instanceof CorruptObjectError) onDamage(error);
-      logger.error('messages failed, they will be delivered again', { error, messageIds });
+      logger.error('messages failed, they will be delivered again', {
+        error,
+        messageIds,
+        eventIds,
+      });
     },
   };
 }

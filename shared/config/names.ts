@@ -89,6 +89,13 @@ export const METRIC = {
   rewardDifference: 'RewardDifference',
   rewardDifferenceLow: 'RewardDifferenceLow',
   rewardDifferenceHigh: 'RewardDifferenceHigh',
+  /** Messages that failed and are delivered again; only where there are any. */
+  eventsGivenBack: 'EventsGivenBack',
+  /** 1 for a run of consolidation that changed the population model, 0 for one that found nothing to do or another run at it. */
+  consolidationsEffective: 'ConsolidationsEffective',
+  /** Priors that were fitted, by what came of them; only where one was fitted. */
+  priorsAccepted: 'PriorsAccepted',
+  priorsRefused: 'PriorsRefused',
   corruptObjects: 'CorruptObjects',
   /**
    * Requests that personalize failed to answer, through its URL or by Invoke. Invalid requests do

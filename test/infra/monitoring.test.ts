@@ -1,6 +1,7 @@
+import { readFileSync } from 'node:fs';
 import type { Template } from 'aws-cdk-lib/assertions';
 import { describe, expect, test } from 'vitest';
-import { synthesizedTemplate } from './template.ts';
+import { synthesizedTemplate, warningsOf } from './template.ts';
 
 const template = synthesizedTemplate();
 const notified = synthesizedTemplate({
@@ -34,6 +35,12 @@ test('every way in which Attune can stop working has an alarm whose description 
     [
       'FeedbackDeadLetters',
       'FeedbackAge',
+      'FeedbackRefused',
+      'FeedbackGivenBack',
+      'CorruptObjects',
+      'RequestsFailed',
+      'PriorsRefused',
+      'ConsolidationIdle',
       'BankDegraded',
       'ConsolidationFailures',
       'ConsolidationMissed',
@@ -41,6 +48,7 @@ test('every way in which Attune can stop working has an alarm whose description 
     ].sort(),
   );
   for (const { AlarmDescription } of alarms(template)) expect(AlarmDescription).toMatch(/\. .{20,}\.$/);
+  for (const { AlarmDescription } of alarms(template)) expect(AlarmDescription.length).toBeLessThan(1024);
 });
 
 test('a single dead letter, failed consolidation, error or throttle sets off an alarm', () => {
@@ -98,7 +106,7 @@ describe('the alarm ConsolidationMissed', () => {
 
   test('does not exist for a schedule with an interval too long for CloudWatch', () => {
     expect(alarms(notified).map(({ name }) => name)).not.toContain('ConsolidationMissed');
-    expect(alarms(notified)).toHaveLength(alarms(template).length - 1);
+    expect(alarms(notified)).toHaveLength(alarms(template).length - 2);
   });
 });
 
@@ -161,4 +169,50 @@ describe('e-mail notification', () => {
       ['FORECASTED', 'operator@example.org'],
     ]);
   });
+});
+
+test('every alarm has an article of the runbook, and no article is without an alarm', () => {
+  const runbook = readFileSync(new URL('../../docs/runbook.md', import.meta.url), 'utf8');
+  const articles = [...runbook.matchAll(/^## (\S+)$/gm)].map(([, name]) => name);
+  const parts = runbook.split(/^## \S+$/m).slice(1);
+  const perFunction = /^(UpdateAdapters|ConsolidatePatterns|Personalize)(Errors|Throttles|Duration)$/;
+  const named = new Set(alarms(template).map(({ name }) => name.replace(perFunction, '$2')));
+  expect(articles.toSorted()).toEqual([...named].toSorted());
+  for (const part of parts)
+    expect(part).toMatch(/\*\*What it means\.\*\* .*\n\*\*How to look\.\*\* .*\n\*\*What to do\.\*\* /s);
+  for (const { name, AlarmDescription } of alarms(template)) {
+    const anchor = name.replace(perFunction, '$2').toLowerCase();
+    expect(AlarmDescription).toContain(`docs/runbook.md#${anchor}`);
+  }
+});
+
+describe('what Lambda does not count as an error', () => {
+  test('sets off an alarm: answers 500 and 503, damaged objects and events that are given back', () => {
+    for (const [name, MetricName, EvaluationPeriods] of [
+      ['RequestsFailed', 'RequestsFailed', 1],
+      ['CorruptObjects', 'CorruptObjects', 1],
+      ['FeedbackGivenBack', 'EventsGivenBack', 2],
+    ] as const) {
+      expect(alarm(name)).toMatchObject({ MetricName, Threshold: 1, EvaluationPeriods, Statistic: 'Sum' });
+    }
+  });
+
+  test.each([
+    ['FeedbackRefused', 'refused >= 5 AND refused >= applied + known', 900, 1],
+    ['PriorsRefused', 'refused >= 3 AND FILL(accepted, 0) < 1', 604_800, 1],
+    ['ConsolidationIdle', 'applied > 0 AND FILL(effective, 0) < 1', 86_400, 2],
+  ])('the alarm %s goes off when %s', (name, condition, period, periods) => {
+    const { Metrics, EvaluationPeriods } = alarm(name)!;
+    const [expression, ...parts] = Metrics as { Expression?: string; MetricStat?: { Period: number } }[];
+    expect(expression!.Expression).toBe(`IF(${condition}, 1, 0)`);
+    for (const { MetricStat } of parts) expect(MetricStat!.Period).toBe(period);
+    expect(EvaluationPeriods).toBe(periods);
+    expect(period * periods).toBeLessThanOrEqual(7 * 86_400);
+  });
+});
+
+test('a deployment without an address for its alarms is told that nobody hears them', () => {
+  expect(warningsOf({})).toEqual([expect.stringContaining('nobody is told when an alarm goes off')]);
+  expect(warningsOf({ alarmEmail: 'operator@example.org' })).toEqual([]);
+  expect(warningsOf({ alarms: false })).toEqual([]);
 });

@@ -17,6 +17,17 @@ export function synthesizedTemplate(settings: Readonly<Record<string, unknown>> 
   }
 }
 
+/** The warnings of the synthesis with these settings. */
+export function warningsOf(settings: Readonly<Record<string, unknown>>): string[] {
+  const outdir = mkdtempSync(join(tmpdir(), 'attune-warnings-'));
+  try {
+    const stack = synthesize({ settings, outdir, bundle: false }).stacks[0]!;
+    return stack.messages.filter(({ level }) => level === 'warning').map(({ entry }) => String(entry.data));
+  } finally {
+    rmSync(outdir, { recursive: true, force: true });
+  }
+}
+
 export interface Statement {
   readonly Effect: 'Allow' | 'Deny';
   readonly Action: string | string[];

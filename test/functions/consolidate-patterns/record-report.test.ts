@@ -34,9 +34,38 @@ test('what adapters were worth becomes metrics with its interval, and what is no
   expect(added.mock.calls.map(([name, , value]) => [name, value])).toEqual([
     ['Consolidations', 1],
     ['SkillsCreated', 2],
+    ['ConsolidationsEffective', 1],
     ['LossChange', -0.1],
     ['LossChangeLow', -0.2],
     ['LossChangeHigh', 0],
   ]);
   expect(published).toHaveBeenCalledOnce();
+});
+
+const EVIDENCE = {
+  users: 9,
+  interactions: 90,
+  validationUsers: 1,
+  logLikelihoodBefore: 0,
+  logLikelihoodAfter: 1,
+  gainInterval: { low: 0, high: 1 },
+  shortfall: 0,
+};
+
+test.each([
+  [{ evidence: EVIDENCE, priorAccepted: true }, ['PriorsAccepted', 1]],
+  [{ evidence: EVIDENCE, priorAccepted: false }, ['PriorsRefused', 1]],
+  [{ evidence: null, priorAccepted: false }, undefined],
+  // The evidence of the prior that is in force already.
+  [{ status: 'nothing-new', evidence: EVIDENCE, priorAccepted: false } as const, undefined],
+])('what came of a fitted prior is counted: %j', (changes, expected) => {
+  const telemetry = createTelemetry({});
+  vi.spyOn(telemetry.logger, 'info').mockReturnValue(undefined);
+  const added = vi.spyOn(telemetry.metrics, 'addMetric');
+  vi.spyOn(telemetry.metrics, 'publishStoredMetrics').mockReturnValue(telemetry.metrics);
+  recordReport({ ...REPORT, ...(changes as Partial<ConsolidationReport>) }, telemetry);
+  const counted = added.mock.calls.map(([name, , value]) => [name, value]);
+  expect(counted.find(([name]) => String(name).startsWith('Priors'))).toEqual(expected);
+  const effective = 'status' in changes ? 0 : 1;
+  expect(counted).toContainEqual(['ConsolidationsEffective', effective]);
 });

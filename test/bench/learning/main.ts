@@ -2,11 +2,11 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
 import { exitCodeOf } from '../../../cli/exit.ts';
 import { createProgress, printJson, printLine, printProblem } from '../../../cli/output.ts';
-import type { EmbeddingKind } from '../../../cli/replay/datasets/item-embeddings.ts';
 import { loadRatings } from '../../../cli/replay/datasets/ratings.ts';
+import { embeddingsName, embeddingsOf, embeddingsOption, isKind } from '../embeddings.ts';
 import { missedBars } from './bars.ts';
 import { type Figures, figuresOf } from './figures.ts';
 import { picture } from './picture.ts';
@@ -17,7 +17,7 @@ import { table } from './table.ts';
 /** `npm run bench:learning -- --ratings <folder>…`: what the bank is worth on real ratings. See docs/learning.md. */
 interface Options {
   ratings: string[];
-  embeddings?: EmbeddingKind;
+  embeddings?: string;
   splits: number;
   quick?: boolean;
   json?: boolean;
@@ -29,14 +29,12 @@ const QUICK_USERS = 100;
 
 const program = new Command('bench:learning')
   .requiredOption('--ratings <folder...>', 'folders with ratings.csv, movies.csv and perhaps tags.csv')
-  .addOption(
-    new Option('--embeddings <kind>', 'of the items; default: hybrid, and both when quick').choices([
-      'hybrid',
-      'content',
-    ]),
-  )
+  .addOption(embeddingsOption('default: hybrid, and both when quick'))
   .option('--splits <n>', 'how often users are split into halves', splitCount, 3)
-  .option('--quick', 'one split, 100 users, and exit code 1 when the bank is worth too little')
+  .option(
+    '--quick',
+    'one split, 100 users, and exit code 1 when the bank is worth too little with hybrid or content embeddings',
+  )
   .option('--json', 'print the result as one line of JSON, the last on stdout')
   .option('--no-write', 'leave docs/benchmarks as it is')
   .exitOverride();
@@ -51,45 +49,48 @@ try {
 }
 
 /** Hybrid embeddings show what the prior is worth, those of content alone what item effects are worth. */
-function defaultKinds({ quick }: Options): EmbeddingKind[] {
+function defaultKinds({ quick }: Options): string[] {
   return quick ? ['hybrid', 'content'] : ['hybrid'];
 }
 
 async function measure(
   folder: string,
-  embeddings: EmbeddingKind,
+  embeddings: string,
   { splits, quick = false, json, write }: Options,
 ): Promise<void> {
   const name = basename(resolve(folder));
-  loadRatings(folder); // A folder that cannot be read is told before any thread starts.
+  embeddingsOf(embeddings, loadRatings(folder)); // What cannot be read is told before any thread starts.
   const seeds = Array.from({ length: quick ? 1 : splits }, (_, i) => i + 1);
-  const progress = createProgress(`${name}, ${embeddings}`, 'rows');
+  const kind = embeddingsName(embeddings);
+  const progress = createProgress(`${name}, ${kind}`, 'rows');
   const total = seeds.length * rowNames(quick).length;
   let begun = 0;
   const results = await playSplits(folder, seeds, {
-    kind: embeddings,
+    embeddings,
     quick,
     ...(quick ? { users: QUICK_USERS } : {}),
     onRow: () => progress.update(begun++, total),
   }).finally(() => progress.stop());
 
   const figures = figuresOf(results);
-  printLine(describe(name, embeddings, results, figures));
-  if (write && !quick) {
+  printLine(describe(name, kind, results, figures));
+  if (write && !quick && isKind(embeddings)) {
     mkdirSync(DOCS, { recursive: true });
-    const file = `${DOCS}learning-${name}-${embeddings}`;
-    writeFileSync(`${file}.md`, page(name, embeddings, results, figures));
-    writeFileSync(`${file}.svg`, picture(`${name}, ${embeddings} embeddings`, figures.rows));
+    const file = `${DOCS}learning-${name}-${kind}`;
+    writeFileSync(`${file}.md`, page(name, kind, results, figures));
+    writeFileSync(`${file}.svg`, picture(`${name}, ${kind} embeddings`, figures.rows));
   }
-  const missed = quick ? missedBars(figures, embeddings) : [];
+  const hasBars = quick && isKind(embeddings);
+  const missed = hasBars ? missedBars(figures, embeddings) : [];
   for (const bar of missed) printProblem(bar);
-  if (quick && missed.length === 0) printLine('What the bank is worth is within every bar of the quick run.');
+  if (hasBars && missed.length === 0)
+    printLine('What the bank is worth is within every bar of the quick run.');
   if (missed.length > 0) process.exitCode = 1;
   if (json) {
     printJson({
       rows: figures.rows.map(({ curve: _, ...row }) => row),
       data: name,
-      embeddings,
+      embeddings: kind,
       splits: seeds.length,
       priorVariance: figures.priorVariance,
       harm: figures.harm,

@@ -1,7 +1,7 @@
-import type { EmbeddingKind } from '../../../cli/replay/datasets/item-embeddings.ts';
 import type { RatingsData } from '../../../cli/replay/datasets/ratings.ts';
 import { type Basis, basisFromEmbeddings } from '../../../shared/lora/basis.ts';
 import { createRandom } from '../../../shared/lora/random.ts';
+import { embeddingsOf } from '../embeddings.ts';
 import { type Consolidation, MemoryDeployment } from './deployment.ts';
 import { userMeans } from './reference-contenders.ts';
 import { type Contender, deployed, eventOf, runContender, type UserResult } from './run.ts';
@@ -14,7 +14,8 @@ export const PRIOR_VARIANCES = [1, 3, 10, 30, 60, 100] as const;
 const HOSTILE = 20;
 
 export interface SplitOptions {
-  readonly kind: EmbeddingKind;
+  /** A kind, or the path of a file. */
+  readonly embeddings: string;
   readonly seed: number;
   /** Users online at most. */
   readonly users?: number;
@@ -125,8 +126,12 @@ export function noBank(priorVariance: number): string {
   return `no-bank τ²=${priorVariance}`;
 }
 
-export function openSplit(data: RatingsData, { kind, seed, users }: SplitOptions): PlayedSplit {
-  const split = splitUsers(data, { seed, kind, ...(users === undefined ? {} : { users }) });
+export function openSplit(data: RatingsData, { embeddings, seed, users }: SplitOptions): PlayedSplit {
+  const split = splitUsers(data, {
+    seed,
+    embeddings: embeddingsOf(embeddings, data),
+    ...(users === undefined ? {} : { users }),
+  });
   const basis = basisFromEmbeddings([...split.items.values()], { rank: 4, scalingFactor: 1, seed });
   return { split, seed, basis, hostile: hostileUsers(split, seed) };
 }

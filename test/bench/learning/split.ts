@@ -1,8 +1,8 @@
 import { type DatasetInteraction, holdOut, rewardOfRating } from '../../../cli/replay/datasets/dataset.ts';
-import { type EmbeddingKind, itemEmbeddings } from '../../../cli/replay/datasets/item-embeddings.ts';
-import type { Movie, Rating, RatingsData } from '../../../cli/replay/datasets/ratings.ts';
+import type { Rating, RatingsData } from '../../../cli/replay/datasets/ratings.ts';
 import { InvalidInputError } from '../../../shared/errors.ts';
 import { createRandom } from '../../../shared/lora/random.ts';
+import { type Embeddings, itemsOf } from '../embeddings.ts';
 
 /** What one user did in one sitting: up to five interactions, predicted and then learned together. */
 export interface Batch {
@@ -41,22 +41,19 @@ const MIN_INTERACTIONS = 20;
  * @throws InvalidInputError when no user is left to go online
  */
 export function splitUsers(
-  { movies, ratings, tags }: RatingsData,
-  { seed, kind, users = Number.POSITIVE_INFINITY }: { seed: number; kind: EmbeddingKind; users?: number },
+  data: RatingsData,
+  {
+    seed,
+    embeddings,
+    users = Number.POSITIVE_INFINITY,
+  }: { seed: number; embeddings: Embeddings; users?: number },
 ): Split {
+  const { ratings } = data;
   const userIds = [...new Set(ratings.map(({ userId }) => userId))].sort();
   createRandom(`split ${seed}`).shuffle(userIds);
   const online = new Set(userIds.slice(0, Math.floor(userIds.length / 2)));
-  const isKnown = ({ userId }: { userId: string }) => !online.has(userId);
-  const known = ratings.filter(isKnown);
-
-  const catalogue = new Map<string, Movie>(movies);
-  for (const { itemId } of ratings)
-    if (!catalogue.has(itemId)) catalogue.set(itemId, { title: '', genres: [] });
-  const items = itemEmbeddings(
-    { movies: catalogue, ratings: known, tags: tags.filter(isKnown) },
-    { kind, seed },
-  );
+  const known = ratings.filter(({ userId }) => !online.has(userId));
+  const items = itemsOf(data, { embeddings, online, seed });
 
   const streams = streamsOf(ratings);
   const onlineIds = userIds.filter((id) => online.has(id) && streams.has(id)).slice(0, users);

@@ -1,8 +1,8 @@
 import { holdOut } from '../../../cli/replay/datasets/dataset.ts';
-import { type EmbeddingKind, itemEmbeddings } from '../../../cli/replay/datasets/item-embeddings.ts';
-import type { Movie, RatingsData } from '../../../cli/replay/datasets/ratings.ts';
+import type { RatingsData } from '../../../cli/replay/datasets/ratings.ts';
 import { InvalidInputError } from '../../../shared/errors.ts';
 import { createRandom } from '../../../shared/lora/random.ts';
+import { type Embeddings, itemsOf } from '../embeddings.ts';
 
 /** Up to five items that one user picked in one sitting. Users and items are numbered from 0. */
 export interface PickEvent {
@@ -34,8 +34,8 @@ export interface Split {
 
 export interface SplitOptions {
   readonly seed: number;
-  /** Made of the other half; or given for every item by id. */
-  readonly embeddings: EmbeddingKind | ReadonlyMap<string, Float32Array>;
+  /** Of a kind, they are made of the other half. Picks of items without an embedding are left out. */
+  readonly embeddings: Embeddings;
   /** Online users at most; all unless given. */
   readonly users?: number | undefined;
 }
@@ -64,7 +64,7 @@ export function splitPicks(data: RatingsData, { seed, embeddings, users }: Split
   const half = Math.floor(userIds.length / 2);
   const online = new Set(userIds.slice(0, half));
 
-  const items = typeof embeddings === 'string' ? madeOf(data, online, embeddings, seed) : embeddings;
+  const items = itemsOf(data, { embeddings, online, seed });
   const itemIds = [...items.keys()];
   const itemOf = new Map(itemIds.map((id, item) => [id, item]));
   const streams = streamsOf(data, itemOf);
@@ -110,22 +110,6 @@ export function withItemsShuffled(split: Split): Split {
     events: split.events.map((event, i) => ({ ...event, items: exchanged[i]! })),
     heldOut: exchanged.slice(split.events.length),
   };
-}
-
-function madeOf(
-  { movies, ratings, tags }: RatingsData,
-  online: ReadonlySet<string>,
-  kind: EmbeddingKind,
-  seed: number,
-): Map<string, Float32Array> {
-  const isKnown = ({ userId }: { userId: string }) => !online.has(userId);
-  const catalogue = new Map<string, Movie>(movies);
-  for (const { itemId } of ratings)
-    if (!catalogue.has(itemId)) catalogue.set(itemId, { title: '', genres: [] });
-  return itemEmbeddings(
-    { movies: catalogue, ratings: ratings.filter(isKnown), tags: tags.filter(isKnown) },
-    { kind, seed },
-  );
 }
 
 /** Picks of users with enough ratings, in order of time, where the item decides between the same second. */

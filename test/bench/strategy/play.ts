@@ -54,7 +54,7 @@ function open({ folder, kind, seed }: Omit<PlayJob, 'play'>): { split: Split; ba
   const key = JSON.stringify([folder, kind, seed]);
   const known = opened.get(key);
   if (known !== undefined) return known;
-  const split = splitUsers(loadRatings(folder), { seed, kind });
+  const split = splitUsers(loadRatings(folder), { seed, embeddings: kind });
   const basis = basisFromEmbeddings([...split.items.values()], { rank: 4, scalingFactor: 1, seed });
   opened.set(key, { split, basis });
   return { split, basis };

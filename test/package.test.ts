@@ -125,7 +125,7 @@ describe('the packed package', () => {
     },
   );
 
-  it('has entry points and types that publint and are-the-types-wrong have nothing to say of', async () => {
+  it('has entry points and types without findings of publint and are-the-types-wrong', async () => {
     const { messages } = await publint({ pkgDir: installed, pack: false, strict: true });
     expect(messages).toEqual([]);
     const { problems } = (await checkPackage(
@@ -182,7 +182,7 @@ describe('the packed package', () => {
       expect(await readdir(join(app, 'cdk.out', bundle?.source.path ?? ''))).toEqual(['index.mjs']);
     }, 60_000);
 
-    it('tells what is allowed where a property is wrong', async () => {
+    it('names the valid range of an invalid property', async () => {
       const source = await readFile(join(app, 'app.ts'), 'utf8');
       await writeFile(join(app, 'wrong.ts'), source.replace('rank: 8', 'rank: 99'));
       await expect(run(process.execPath, ['wrong.ts'], { cwd: app })).rejects.toThrow(
@@ -191,7 +191,7 @@ describe('the packed package', () => {
     }, 60_000);
   });
 
-  it('is documented as it is: docs/api.md is what `npm run docs` makes of it', async () => {
+  it('has an up-to-date docs/api.md', async () => {
     const written = await readFile(join(root, 'docs', 'api.md'), 'utf8');
     expect(apiDocument(join(installed, 'dist'))).toBe(written);
   });

@@ -9,7 +9,7 @@ import { createDeployment, FORCED } from '../functions/consolidate-patterns/depl
 
 const HOUR = 3_600_000;
 
-test('episodes that are stored after a clock was an hour ahead and set right are taken in, none twice and none lost', async () => {
+test('consolidation reads every episode once, also after the clock of a writer was an hour ahead', async () => {
   const { services, crowd, feedback, clock, pass } = await createDeployment();
   await crowd(5);
   clock.time += HOUR;
@@ -25,7 +25,7 @@ test('episodes that are stored after a clock was an hour ahead and set right are
   expect(ahead.newEpisodes + soon.newEpisodes + later.newEpisodes).toBe(40);
 });
 
-test('a warm writer of the table gives no position before one that it gave already', async () => {
+test('a warm writer never stores an episode before its previous position', async () => {
   const positions: string[] = [];
   const client = {
     send: async (command: unknown) => {

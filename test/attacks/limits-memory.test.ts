@@ -53,7 +53,7 @@ function costOf(parse: () => unknown): { ms: number; bytes: number; message: str
 }
 
 test.each(ELEMENTS)(
-  'a million of %s is refused by its number, before any of them is looked at',
+  'a million of %s is refused by its count alone, without a look at the items',
   (element) => {
     const long: unknown = JSON.parse(many(element, 4 * MIB));
     const n = (long as unknown[]).length;
@@ -76,7 +76,7 @@ test.each(ELEMENTS)(
   },
 );
 
-test.each(ELEMENTS)('an event full of %s is refused by the number of its interactions', (element) => {
+test.each(ELEMENTS)('an event full of %s is refused by the count of its interactions', (element) => {
   const interactions = many(element, 256 * 1024 - 200);
   const header = '"schemaVersion":1,"eventId":"e","userId":"u","occurredAt":"2026-01-31T12:00:00Z"';
   const { ms, message } = costOf(() =>

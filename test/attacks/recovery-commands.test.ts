@@ -38,7 +38,7 @@ const storedBasis = () => learningObjects(stack.objects, SETTINGS).basis;
 describe('a basis with one bit flipped', () => {
   const how = 'one bit flipped';
 
-  test('is named by model history, and gone back from by model rollback', async () => {
+  test('is reported by model history, and replaced by model rollback', async () => {
     await stack.attune(['basis', 'build', '-', '--force'], lines.slice(0, 200).join('\n'));
     const { basis } = (await storedBasis().refresh())!;
     await damage(BASIS, how);
@@ -59,7 +59,7 @@ describe('a basis with one bit flipped', () => {
     });
   });
 
-  test('is replaced by basis build, also of the same catalogue', async () => {
+  test('is replaced by basis build, also with the same catalogue', async () => {
     for (const items of [lines.slice(0, 200), lines]) {
       await damage(BASIS, how);
       const built = await stack.attune(['basis', 'build', '-', '--force'], items.join('\n'));
@@ -71,7 +71,7 @@ describe('a basis with one bit flipped', () => {
   });
 });
 
-test('model rollback refuses a basis to which adapters of the current one cannot be carried over, unless it is forced', async () => {
+test('model rollback refuses a basis to which adapters cannot be carried over, without --force', async () => {
   await stack.attune(['basis', 'build', '-', '--force'], lines.slice(0, 100).join('\n'));
   await stack.attune(['basis', 'build', '-', '--force'], lines.slice(100, 200).join('\n'));
   const history = (await stack.attune(['model', 'history', 'basis', '--json'])).json();
@@ -94,7 +94,7 @@ test('a deleted basis comes back by model rollback', async () => {
   expect((await storedBasis().refresh())!.basis.id).toBe(basis.id);
 });
 
-test('skills that were rolled back have a number that no version had', async () => {
+test('a population model after a rollback has a new version number', async () => {
   const { population } = learningObjects(stack.objects, SETTINGS);
   const { initialPopulationModel } = await import('../../shared/population/population-model.ts');
   for (const version of [1, 2, 3]) {
@@ -115,7 +115,7 @@ test('skills that were rolled back have a number that no version had', async () 
 });
 
 describe('an adapter that is damaged', () => {
-  test('is inspected, listed, exported and gone back from', async () => {
+  test('can be inspected, listed, exported and rolled back', async () => {
     const how = 'truncated';
     const user = `ina ${how}`;
     await stack.learn(user, 2);
@@ -136,7 +136,7 @@ describe('an adapter that is damaged', () => {
     expect((await stack.adapters.find(userKey(user))).adapter).toMatchObject({ version: 5 });
   });
 
-  test('without any earlier version is exported, started anew and forgotten', async () => {
+  test('without an earlier version can be exported, started anew and forgotten', async () => {
     const how = 'emptied';
     const user = `ona ${how}`;
     const key = adapterKey(userKey(user));
@@ -173,7 +173,7 @@ describe('an adapter that is damaged', () => {
   });
 });
 
-test('what is damaged in quarantine and among pending episodes hides nothing else from export, dlq and forget', async () => {
+test('a damaged object in quarantine or pending/ hides no other from export, dlq and forget', async () => {
   await stack.learn('quinn', 1);
   const key = userKey('quinn');
   for (const prefix of ['quarantine', 'pending'])

@@ -60,7 +60,7 @@ async function received(hiddenSeconds: number): Promise<Message[]> {
 const forget = (user: string) => stack.attune(['forget', user, '--settle', '0', '--json']);
 
 describe('forget', () => {
-  test('removes dead letters of the user that were sent under the group of somebody else, and none of others', async () => {
+  test('removes dead letters of the user in the message group of another user, and no others', async () => {
     await stack.learn('ada', 1);
     await putDeadLetter(userKey('bob'), '{"userId":"ada","secret":1}');
     await putDeadLetter('any group', '{"userId":"ada", cut off');
@@ -70,7 +70,7 @@ describe('forget', () => {
     await stack.attune(['dlq', 'purge', '--all']);
   });
 
-  test('certifies nothing while another consumer holds dead letters', async () => {
+  test('gives no receipt while another consumer holds dead letters', async () => {
     await stack.learn('dora', 1);
     await putDeadLetter(userKey('dora'), '{"userId":"dora"}');
     const [held] = await received(600);
@@ -90,7 +90,7 @@ describe('forget', () => {
     expect((await forget('dora')).json()).toMatchObject({ verified: true, removed: { deadLetters: 1 } });
   });
 
-  test('certifies nothing while dead letters stand behind others of their group, where nobody can look', async () => {
+  test('gives no receipt while dead letters wait behind others of their message group', async () => {
     await stack.learn('emil', 1);
     for (let n = 0; n < 12; n++) await putDeadLetter(userKey('fred'), `{"userId":"fred","n":${n}}`);
     const early = await forget('emil');
@@ -99,7 +99,7 @@ describe('forget', () => {
     expect((await forget('emil')).json()).toMatchObject({ verified: true });
   });
 
-  test('removes messages in quarantine whose user could not be read, but which hold the id', async () => {
+  test('removes unreadable messages in quarantine that contain the user id', async () => {
     await stack.learn('gina', 1);
     const common = {
       userKey: undefined,
@@ -136,7 +136,7 @@ test.each([
   expect(isMessageOf('ada', { groupId: userKey('ada'), body })).toBe(true);
 });
 
-test('a tombstone leaves the bucket when it has expired, and an adapter that took its place stays', async () => {
+test('an expired tombstone is deleted, but not an adapter that replaced it', async () => {
   let now = 20_000 * DAY_MS;
   const server = await startS3({ now: () => now });
   const client = localS3Client(server.endpoint);
@@ -180,7 +180,7 @@ function occurrences(folder: string, text: string): number {
     .reduce((sum, bytes) => sum + bytes.toString('latin1').split(text).length - 1, 0);
 }
 
-test('after objects and messages were deleted and the local services restarted, their files hold nothing of them', async () => {
+test('deleted objects and messages leave no bytes in the files of restarted local services', async () => {
   const folder = temporaryFolder();
   const id = 'user-0815-of-the-attack';
   const body = JSON.stringify({ userId: id, text: 'x'.repeat(200) });

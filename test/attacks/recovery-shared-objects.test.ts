@@ -56,7 +56,7 @@ function reader(objects: Objects, maxAgeMs = -1) {
 }
 
 describe.each(DAMAGE_NAMES)('skills or basis, %s,', (how) => {
-  test('leave a warm instance with the last good value, and are reported at every look', async () => {
+  test('leave a warm instance with the last readable value, and are reported at every read', async () => {
     const { objects } = await consolidatedTwice();
     for (const key of [SKILLS, BASIS]) {
       const { ask, reported } = reader(objects);
@@ -75,7 +75,7 @@ describe.each(DAMAGE_NAMES)('skills or basis, %s,', (how) => {
     }
   });
 
-  test('let a cold instance answer from the version before, or without', async () => {
+  test('let a cold instance answer from the previous version, or without the object', async () => {
     const { objects } = await consolidatedTwice();
     const { body } = objects.contents.get(SKILLS)!;
     await damage(objects, SKILLS, how);
@@ -95,7 +95,7 @@ describe.each(DAMAGE_NAMES)('skills or basis, %s,', (how) => {
   });
 });
 
-test('a user whose basis is damaged waits, and neither starts anew nor loses anything, though an earlier basis can be read', async () => {
+test('events of a user with a damaged basis wait: the user does not start anew and loses nothing', async () => {
   const { objects, learning, adapters, feedback } = await createDeployment();
   const other = basisFromEmbeddings(items.slice(5), { rank: SETTINGS.rank, scalingFactor: 1, seed: 2 });
   await learning.basis.write({ basis: other, embeddingModel: SETTINGS.embeddingModel });
@@ -122,7 +122,7 @@ test('a user whose basis is damaged waits, and neither starts anew nor loses any
 });
 
 describe('consolidation', () => {
-  test('makes damaged skills again from the version before, as if nothing had happened, under a new number', async () => {
+  test('rebuilds a damaged population model from the previous version, under a new version number', async () => {
     const { objects, services, learning, corrupt } = await consolidatedTwice();
     const sound = (await learning.population.refresh())!;
     await damage(objects, SKILLS, 'one bit flipped');
@@ -140,7 +140,7 @@ describe('consolidation', () => {
     expect(corrupt).toEqual([]);
   });
 
-  test('makes skills of all episodes again where no version can be read', async () => {
+  test('rebuilds the population model from all episodes when no version is readable', async () => {
     const { objects, container, learning } = await consolidatedTwice();
     const sound = (await learning.population.refresh())!;
     objects.contents.delete(SKILLS);
@@ -159,7 +159,7 @@ describe('consolidation', () => {
     expect(mended.progress.episodes).toBe(sound.progress.episodes);
   });
 
-  test('takes in episodes under a damaged basis, and leaves prior and basis alone', async () => {
+  test('learns item effects under a damaged basis, and keeps prior and basis', async () => {
     const { objects, services, learning, feedback, pass } = await consolidatedTwice();
     const before = (await learning.population.refresh())!;
     objects.contents.set(BASIS, { body: new Uint8Array(40), etag: '"damaged"' });
@@ -175,7 +175,7 @@ describe('consolidation', () => {
   });
 });
 
-test('a damaged adapter is served from the version before, or as that of somebody new', async () => {
+test('a damaged adapter is served from its previous version, or as that of a new user', async () => {
   const { objects, feedback } = await consolidatedTwice();
   const key = adapterKey(userKey('user 3'));
   await damage(objects, key, 'one bit flipped');

@@ -20,7 +20,7 @@ beforeAll(async () => {
 });
 afterAll(() => sqs?.stop());
 
-test('under throttling, resets, a timeout, lost acknowledgements and kills, the client loses nothing that it acknowledged and doubles nothing', async () => {
+test('the client loses no acknowledged event and repeats none, under throttling, resets, timeouts and kills', async () => {
   const { queueUrl } = await sqs.createQueues();
   const faults = new FaultSchedule('client', 0.5);
   let timeouts = 0;

@@ -41,7 +41,7 @@ describe('the command line', () => {
     expect(await runAttune(args)).toEqual({ code: 2, stdout: '', stderr: `attune: ${line}\n` });
   });
 
-  test.each(['127.0.0.1', 'localhost'])('says what to start where nothing listens on %s', async (host) => {
+  test.each(['127.0.0.1', 'localhost'])('suggests what to start when nothing listens on %s', async (host) => {
     const env = {
       AWS_ENDPOINT_URL: `http://${host}:1`,
       AWS_ACCESS_KEY_ID: 'x',
@@ -59,7 +59,7 @@ describe('the command line', () => {
     expect(published.stderr).toMatch(/^attune: 1 not sent, line 1: nothing listens at .*:1: start the local/);
   });
 
-  test('says which Node it needs under an older one, before it loads anything else', async () => {
+  test('names the required Node version under an older one, before it loads anything else', async () => {
     const older =
       'Object.defineProperty(process, "version", { value: "v20.19.2" });' +
       'Object.defineProperty(process, "versions", { value: { ...process.versions, node: "20.19.2" } });' +
@@ -105,7 +105,7 @@ describe('the command line', () => {
       'found no credentials of AWS_PROFILE=nobody, which counts in place of AWS_ACCESS_KEY_ID: unset AWS_PROFILE',
     ],
     ['', 'found no AWS credentials'],
-  ])('says what is in the way of credentials when AWS_PROFILE is %j', async (AWS_PROFILE, line) => {
+  ])('explains missing credentials when AWS_PROFILE is %j', async (AWS_PROFILE, line) => {
     const env = {
       AWS_PROFILE,
       AWS_ACCESS_KEY_ID: AWS_PROFILE && 'local',
@@ -150,7 +150,7 @@ describe('the command line', () => {
     },
   );
 
-  test('shows where an error came from when debugging', async () => {
+  test('shows the stack of an error when debugging', async () => {
     const { code, stderr } = await runAttune(['publish', '/nowhere.jsonl', ...queue], {
       env: { ATTUNE_DEBUG: '1' },
     });

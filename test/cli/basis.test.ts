@@ -61,7 +61,7 @@ const items = Array.from({ length: 400 }, () =>
   Array.from({ length: 16 }, (_, i) => random.normal() / (i + 1)),
 );
 
-it('puts the basis of a catalogue in force, and carries adapters over to the next one', async () => {
+it('stores the basis of a catalogue, and carries adapters over to the next one', async () => {
   const first = await build(items.slice(0, 200), '--json');
   expect(first).toMatchObject({ code: 0, stderr: '' });
   const built = JSON.parse(first.stdout);
@@ -81,7 +81,7 @@ it('puts the basis of a catalogue in force, and carries adapters over to the nex
   expect(second.stdout).toContain(`${((1 - carryOvers![0]!.loss) * 100).toFixed(1)} %`);
 });
 
-it('refuses a basis of few items that misses most of the current one, unless it is forced', async () => {
+it('refuses a basis that covers little of the current one, without --force', async () => {
   // Directions that the catalogue before hardly has.
   const few = items.slice(0, 3).map((item) => [...item].reverse());
   await build(items, '--force');
@@ -96,7 +96,7 @@ it('refuses a basis of few items that misses most of the current one, unless it 
 });
 
 it.each([{ scalingFactor: 4 }, { embeddingModel: 'another' }])(
-  'replaces a basis after %o with one that no adapter is carried over to',
+  'replaces a basis after the change %o, without carrying adapters over',
   async (change) => {
     await build(items);
     const settings = { ...SETTINGS, ...change };

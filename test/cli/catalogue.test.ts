@@ -53,7 +53,7 @@ const resultOf = ({ stdout, stderr }: { stdout: string; stderr: string }) => {
   return JSON.parse(stdout);
 };
 
-test('a catalogue is put, updated, and items are removed from it; a basis is made of it', async () => {
+test('catalogue put, update and remove change the catalogue, and put computes a basis', async () => {
   const missing = await catalogue(['stats']);
   expect(missing).toEqual({
     code: 2,
@@ -91,7 +91,7 @@ test('a catalogue is put, updated, and items are removed from it; a basis is mad
   expect(stdout).toMatch(/^50 items in 1 shard of \d+ bytes, version 3 of .*\n1 of 1 shards have features/);
 }, 60_000);
 
-test('a mistake in the file is named with its line, and changes nothing', async () => {
+test('an invalid line of the catalogue file is named, and changes nothing', async () => {
   const before = await catalogue(['stats', '--json']);
   const ended = await catalogue(['put', '-'], [item(1), { itemId: 'film-2', embedding: [1, 2] }]);
   expect(ended).toEqual({

@@ -19,7 +19,7 @@ describe('the checkpoint of a replay', () => {
   afterEach(() => rmSync(folder, { recursive: true }));
   const write = (content: string) => writeFileSync(join(folder, 'replay.json'), content);
 
-  test('is where the replay was left, up to its end', () => {
+  test('continues where the replay stopped, up to its end', () => {
     expect(openCheckpoint(folder, plan).roundsDone).toBe(0);
     openCheckpoint(folder, plan).save(plan.rounds.length);
     expect(openCheckpoint(folder, plan).roundsDone).toBe(plan.rounds.length);
@@ -46,7 +46,7 @@ describe('the checkpoint of a replay', () => {
       `{"plan":"${plan.id}","roundsDone":${plan.rounds.length + 1}}`,
       new RegExp(`found round ${plan.rounds.length + 1}, expected at most ${plan.rounds.length}`),
     ],
-  ])('that no replay wrote is refused, by the name of its file: %s', (content, message) => {
+  ])('that is invalid is refused with the name of its file: %s', (content, message) => {
     write(content);
     expect(() => openCheckpoint(folder, plan)).toThrow(InvalidConfigurationError);
     expect(() => openCheckpoint(folder, plan)).toThrow(message);

@@ -106,7 +106,7 @@ describe('what attune cost counts is what the local stack counts', () => {
     ).length;
   }
 
-  test('for a message, whose user is not at hand', async () => {
+  test('for a message of an uncached user', async () => {
     for (let user = 0; user < USERS; user++) await send(`user-${user}`, user);
     const found = {
       sqsReceives: counted([['sqs:ReceiveMessage', /./]]),
@@ -222,7 +222,7 @@ test('a bill is quantities times prices, and half of the messages cost half of w
   expect(totalOf(half)).toBeLessThan(totalOf(lines));
 });
 
-test('attune cost refuses a region without prices, and a number that is none', async () => {
+test('attune cost refuses a region without prices, and text that is not a number', async () => {
   const args = ['cost', '--events-per-day', '10', '--users', '1'];
   expect(await runAttune([...args, '--region', 'sa-east-1'])).toMatchObject({
     code: 2,

@@ -45,7 +45,7 @@ async function doctor(outputs = outputsWith(), env: Record<string, string> = {},
 
 const keys = async () => (await Array.fromAsync(running.objects.list(''))).map(({ key }) => key);
 
-test('a deployment without a basis works, and the doctor says what it lacks', async () => {
+test('the doctor reports what a deployment without a basis lacks', async () => {
   const { code, results, of } = await doctor();
   expect(code).toBe(0);
   expect(results.map(({ check, status }) => `${check}: ${status}`)).toEqual([
@@ -109,7 +109,7 @@ test('a stack in another region ends the checks with the variable to set', async
   });
 });
 
-test('outputs of other settings than the functions have are found', async () => {
+test('the doctor finds outputs that differ from the settings of the functions', async () => {
   const settings = JSON.parse(running.output('learningSettings'));
   const changed = { [OUTPUT.learningSettings]: JSON.stringify({ ...settings, embeddingModel: 'other' }) };
   const { code, of } = await doctor(outputsWith(changed));
@@ -125,7 +125,7 @@ test('outputs of other settings than the functions have are found', async () => 
   expect(of('round trip')).toBeUndefined();
 });
 
-test('what the caller may not do is named with the command that prints the rights', async () => {
+test('the doctor names missing permissions and the command that prints them', async () => {
   running.stack.permissions.permit('guest', { Version: '2012-10-17', Statement: [] });
   const { code, of } = await doctor(outputsWith(), { AWS_ACCESS_KEY_ID: 'guest' });
   expect(code).toBe(1);
@@ -145,7 +145,7 @@ test('what the caller may not do is named with the command that prints the right
   }
 });
 
-test('resources that do not exist, and missing credentials, are named', async () => {
+test('the doctor names missing resources and missing credentials', async () => {
   const gone = outputsWith({
     [OUTPUT.updateFunctionName]: 'gone',
     [OUTPUT.deadLetterQueueUrl]: `${running.output('deadLetterQueueUrl')}x`,

@@ -42,7 +42,7 @@ function killedAfter(dataDir: string, rounds: number): Promise<Ended> {
 describe('attune local', () => {
   let undisturbed: ReplaySummary;
 
-  test('replays simulated users, applies all they did exactly once, and ranks better than without', async () => {
+  test('replays simulated users, applies every interaction exactly once, and ranks better than without', async () => {
     const ended = await runAttune(SMALL);
     expect(ended.code).toBe(0);
     undisturbed = summaryOf(ended);

@@ -56,7 +56,7 @@ function rank(of: ReplayPlan, signal: AbortSignal, onProgress: (users: number) =
 }
 
 describe('ranking what was held out', () => {
-  test('asks personalize twice for every user: as for somebody new, and for the user', async () => {
+  test('asks personalize twice per user: as for a new user, and for the user', async () => {
     const seen: number[] = [];
     await rank(plan, new AbortController().signal, (done) => seen.push(done));
     expect({ requests, seen }).toEqual({ requests: 8, seen: [1, 2, 3, 4] });
@@ -79,7 +79,7 @@ describe('ranking what was held out', () => {
     await expect(ranking).rejects.toThrow(/abort/i);
   });
 
-  test('has no AUC where every held-out item was liked', async () => {
+  test('has no AUC when every held-out item was liked', async () => {
     expect(await rank(unanimous, new AbortController().signal)).toEqual({
       users: 0,
       aucBase: null,

@@ -33,7 +33,7 @@ async function storeWith(outcomes: readonly (readonly [string, number, Partial<O
   return store;
 }
 
-test('newcomers are the second half of the users, in the order in which they came', async () => {
+test('new users are the second half of the users, in the order of arrival', async () => {
   const store = await storeWith([
     ['first', 1, { loss: 9, lossWithoutAdapter: 9 }],
     ['fourth', 1, { loss: 0.1, lossWithoutAdapter: 0.4 }],
@@ -47,7 +47,7 @@ test('newcomers are the second half of the users, in the order in which they cam
   });
 });
 
-test('their first fifty rewards count, however they were cut into updates', async () => {
+test('the first fifty rewards of a new user count, however they were split into updates', async () => {
   const store = await storeWith([
     ['third', 1, { rewards: 10, loss: 0.5 }],
     ['third', 2, { rewards: 40, loss: 0.1 }],
@@ -56,7 +56,7 @@ test('their first fifty rewards count, however they were cut into updates', asyn
   expect((await newcomersLoss({ rounds }, store)).losses).toEqual([expect.closeTo(0.18, 12), null]);
 });
 
-test('a user without rewards has no loss, but keeps the place among the others', async () => {
+test('a user without rewards has no loss, but keeps the position in the list', async () => {
   const store = await storeWith([
     ['third', 1, { rewards: 0 }],
     ['fourth', 1, { loss: 0.1, lossWithoutAdapter: 0.4 }],
@@ -69,7 +69,7 @@ test('a user without rewards has no loss, but keeps the place among the others',
   });
 });
 
-test('nobody has no loss', async () => {
+test('without users there is no loss', async () => {
   expect(await newcomersLoss({ rounds: [] }, new InMemoryEpisodeStore())).toEqual({
     users: 0,
     loss: null,

@@ -17,7 +17,7 @@ test('without a terminal, progress is a line every five seconds', () => {
   expect(text()).toBe('publishing 5 events\npublishing 10/50 events\n');
 });
 
-test('on a terminal, progress is a bar once the total is known, and leaves nothing behind', () => {
+test('on a terminal, progress is a bar once the total is known, and is removed at the end', () => {
   const { stream, text } = sink(true);
   const progress = createProgress('publishing', 'events', { stream });
   progress.update(3);

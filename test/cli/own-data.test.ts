@@ -51,7 +51,7 @@ describe('attune init', () => {
     expect(cdkJson()).toBe(before);
   });
 
-  it('writes nothing when a value makes no sense, and says what is expected', async () => {
+  it('writes nothing when a value is invalid, and names what is expected', async () => {
     const before = cdkJson();
     expect(await run(['init', '--embedding-dim', '384', '--rank', '100'])).toEqual({
       code: 2,
@@ -69,7 +69,7 @@ describe('attune init', () => {
     expect(JSON.parse((await run(['init', '--json'])).stdout)).toMatchObject({ embeddingDim: 64, rank: 4 });
   });
 
-  it('keeps numbers and switches as such, and takes a setting out when its value is empty', () => {
+  it('writes numbers and booleans as JSON, and removes a setting with an empty value', () => {
     const text = '{"context":{"attune":{"embeddingModel":"}"},"x":[1]}}';
     const with384 = edited(text, { embeddingDim: '384', alarms: 'false' });
     expect(JSON.parse(with384)).toEqual({
@@ -113,7 +113,7 @@ async function whileUp(args: readonly string[], work: (stack: Stack) => Promise<
 }
 
 describe('attune local --empty', () => {
-  it('takes one’s own embeddings by the settings of attune init, replays nothing, and says after a restart what it holds', async () => {
+  it('accepts the user’s own embeddings with the settings of attune init, and reports its content after a restart', async () => {
     const [items, feedback, candidates, outputs, data] = [
       'items',
       'feedback',

@@ -88,7 +88,7 @@ describe('attune personalize', () => {
     ).toBe(true);
   });
 
-  it('names items without an id by their line, blank lines counted', async () => {
+  it('names items without an id by their line, including blank lines', async () => {
     const lines = [0.1, 0.2].map((first) => JSON.stringify({ embedding: embeddingOf(first) }));
     const { stdout } = await personalize(`\n${lines[0]}\n\n\n${lines[1]}\n`);
     expect(stdout).toBe('adapter, adapter version 3, skills version 1\n0.2000  line 5\n0.1000  line 2\n');
@@ -106,7 +106,7 @@ describe('attune personalize', () => {
       JSON.stringify({ embedding: embeddingOf(1), rank: 1 }),
       'attune: - line 502: found the unknown field "rank", expected only known fields\n',
     ],
-  ])('says of a line that is %s which one it is', async (_, line, problem) => {
+  ])('names the line that is %s', async (_, line, problem) => {
     const { code, stdout, stderr } = await personalize(`${linesOf(500)}\n\n${line}`);
     expect({ code, stdout, stderr }).toEqual({ code: 2, stdout: '', stderr: problem });
   });

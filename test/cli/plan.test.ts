@@ -6,7 +6,7 @@ import { encodeFeedbackEvent } from '../../shared/feedback/event.ts';
 const dataset = simulate({ users: 30, items: 200, interactionsPerUser: 50, embeddingDim: 16, seed: 3 });
 
 describe('the plan of a replay', () => {
-  test('publishes each user’s first four fifths in order of time and holds out the rest', () => {
+  test('publishes the first four fifths of each user’s interactions in time order, and holds out the rest', () => {
     const plan = planReplay(dataset);
     const events = plan.rounds.flat();
     for (const { userId, interactions } of dataset.users) {
@@ -34,7 +34,7 @@ describe('the plan of a replay', () => {
     expect(new Set(ids).size).toBe(ids.length);
   });
 
-  test('makes events that the queue takes, however long the ids of its users are', () => {
+  test('makes events that the queue accepts, even for ids of the maximum length', () => {
     const users = dataset.users.map(({ interactions }, i) => ({
       userId: `${'\u{1F600}'.repeat(126)}${i + 10}`,
       interactions,
@@ -48,7 +48,7 @@ describe('the plan of a replay', () => {
     expect(planReplay(dataset).rounds.map((round) => round.length)).toEqual([40, 20, 30, 45, 105]);
   });
 
-  test('leaves out what is beyond the events of a user', () => {
+  test('drops events beyond the maximum per user', () => {
     const plan = planReplay(dataset, 3);
     expect(plan.events).toBe(30 * 3);
     expect(plan.heldOut.every(({ interactions }) => interactions.length === 10)).toBe(true);

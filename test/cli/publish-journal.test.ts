@@ -31,14 +31,14 @@ it('remembers the keys of a batch, and of no other queue, creation time or batch
     expect(new PublishJournal(names, folder).published.size).toBe(0);
 });
 
-it('reads the whole keys of a file whose last one a crash cut off', () => {
+it('reads the complete keys of a file that a crash has truncated', () => {
   const folder = temporary();
   recorded(folder, ['a'], [5n]);
   appendFileSync(join(folder, readdirSync(folder)[0]!), new Uint8Array(3));
   expect(new PublishJournal(['a'], folder).published).toEqual(new Set([5n]));
 });
 
-it('goes on without a folder that it may write to', () => {
+it('works without a writable folder', () => {
   const journal = new PublishJournal(['a'], '/dev/null/nowhere');
   journal.add([1n]);
   journal.close();

@@ -61,7 +61,7 @@ test('a file of JSON lines is published, with the queue of the stack outputs', a
   ]);
 });
 
-test('lines that cannot be published are named, the others are, and the exit code is 1', async () => {
+test('attune publish names invalid lines, publishes the others, and exits with 1', async () => {
   const input = [
     line({ itemId: '1' }),
     '',
@@ -91,7 +91,7 @@ test('lines that cannot be published are named, the others are, and the exit cod
   expect(published()).toEqual([{ userId: 'a', items: ['1', '2'] }]);
 });
 
-test('a queue that does not exist is said once, however many lines there are', async () => {
+test('a missing queue is reported once, however many lines there are', async () => {
   const input = Array.from({ length: 500 }, (_, i) => line({ userId: `user ${i}` })).join('\n');
   const { code, stderr } = await runAttune(['publish', '-', '--queue-url', `${queueUrl}x`], {
     env: env(),
@@ -103,7 +103,7 @@ test('a queue that does not exist is said once, however many lines there are', a
   );
 });
 
-test('Ctrl-C ends the reading, reports, and exits with 130', async () => {
+test('Ctrl-C stops reading, reports, and exits with 130', async () => {
   const { code, stdout, stderr } = await runAttune(['publish', '-', '--queue-url', queueUrl], {
     env: env(),
     // More than pipes hold: once it is written, most of it was read, and stdin stays open for more.
@@ -130,7 +130,7 @@ async function publishLines(name: string, lines: readonly (string | Uint8Array)[
   return { ...ended, report: JSON.parse(ended.stdout) };
 }
 
-test('a corrected line published again under the same batch id arrives, and the others arrive once', async () => {
+test('a repeated publish under the same batch id sends corrected lines, and no line twice', async () => {
   const lines = ['1', '2', '3', '4'].map((itemId) => line({ itemId }));
   const broken = lines.with(2, '{oops');
   const first = await publishLines('a.jsonl', broken, '--batch-id', 'b');
@@ -171,14 +171,14 @@ test('bytes that are not UTF-8 are refused by line, and no other user gets them'
   expect(published()).toEqual([{ userId: 'Jän', items: ['2'] }]);
 });
 
-test('a line ends at LF alone: U+2028, U+2029 and CR between tokens belong to the JSON', async () => {
+test('a line ends at LF only: U+2028, U+2029 and CR between tokens are part of the JSON', async () => {
   const lines = [line({ itemId: 'x\u2028y\u2029z' }), line({ itemId: '2' }).replace(',', ',\r'), 'oops'];
   const { report } = await publishLines('e.jsonl', lines);
   expect(report.failed).toMatchObject([{ line: 3, code: 'not-json' }]);
   expect(published()).toEqual([{ userId: 'a', items: ['x\u2028y\u2029z', '2'] }]);
 });
 
-test('embeddings are held against the deployment that the outputs name before anything is sent', async () => {
+test('embeddings are checked against the deployment in the outputs before anything is sent', async () => {
   const outputs = join(folder, 'settings.json');
   const settings = { embeddingDim: 64, embeddingModel: 'm', rank: 4, scalingFactor: 1, learner: 'bayesian' };
   const stack = { FeedbackQueueUrl: queueUrl, LearningSettings: JSON.stringify(settings) };

@@ -33,6 +33,6 @@ it('reads a last record that has no end of line', async () => {
   expect(await textsOf('', 2)).toEqual([]);
 });
 
-it('drops a record that is too long and goes on behind it', async () => {
+it('drops a record that is too long and continues after it', async () => {
   expect(await textsOf(`a\n${'x'.repeat(50)}\nb\n`, 3, 10)).toEqual(['a', 'too-long', 'b']);
 });

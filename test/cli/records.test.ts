@@ -197,7 +197,7 @@ describe('attune history and rollback', () => {
     expect(history[2]).toMatch(/^ {6}3 {2}\S+ +1 +3 /);
   });
 
-  it('say in one line what cannot be done', async () => {
+  it('report errors in one line', async () => {
     await learn('ida', 1);
     for (const [args, problem] of [
       [['rollback', 'nobody', '--to', '1'], 'attune: the user has no adapter\n'],
@@ -209,7 +209,7 @@ describe('attune history and rollback', () => {
 });
 
 describe('attune dlq', () => {
-  it('lists and shows both kinds, and leaves them where they are', async () => {
+  it('lists and shows dead letters and quarantined messages, and leaves them in place', async () => {
     await putDeadLetter('dee', 'letter 1');
     await putIntoQuarantine('dee', 'bad-1', 1_000);
     await putIntoQuarantine(undefined, 'bad-2', 2_000);
@@ -230,7 +230,7 @@ describe('attune dlq', () => {
     expect(await attune(MESSAGES, 'dlq', 'show', 'bad-3')).toMatchObject({ code: 2 });
   });
 
-  it('sends one user’s messages again in order, under the user’s group, and not a second time', async () => {
+  it('redrives one user’s messages once, in order, under the user’s message group', async () => {
     await putDeadLetter('eve', 'letter 1');
     await putDeadLetter('eve', 'letter 2');
     await putDeadLetter('fay', 'letter 3');
@@ -248,7 +248,7 @@ describe('attune dlq', () => {
     );
   });
 
-  it('does no harm when it was interrupted between sending and removing', async () => {
+  it('can be interrupted between sending and removing without harm', async () => {
     await putIntoQuarantine('gus', 'bad-5', 1_000);
     const all = [...MESSAGES, '--queue-url'];
     await attune(all, 'dlq', 'redrive', '--user', 'gus');
@@ -257,7 +257,7 @@ describe('attune dlq', () => {
     expect(await received()).toHaveLength(1);
   });
 
-  it('purges what is named, and nothing without a name', async () => {
+  it('purges the named messages, and nothing without a name', async () => {
     expect(await attune(MESSAGES, 'dlq', 'purge')).toMatchObject({ code: 2 });
     const purged = await attune(MESSAGES, 'dlq', 'purge', '--code', 'not-json', '--json');
     expect(purged.json()).toEqual({ purged: { deadLetters: 0, quarantined: 1 }, failed: 0 });
@@ -268,7 +268,7 @@ describe('attune dlq', () => {
 });
 
 describe('attune export and forget', () => {
-  it('write all that is kept of a user, and remove it', async () => {
+  it('export writes everything stored about a user, and forget removes it', async () => {
     await learn('ada', 2);
     await putDeadLetter('ada', 'letter 1');
     await putDeadLetter('ada', 'letter 2');

@@ -15,7 +15,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-test('a replay without progress for a minute says so once, with what is in flight', () => {
+test('a replay without progress for a minute reports that once, with the messages in flight', () => {
   vi.advanceTimersByTime(59_000);
   expect(said).toEqual([]);
   vi.advanceTimersByTime(2_000);
@@ -25,7 +25,7 @@ test('a replay without progress for a minute says so once, with what is in fligh
   expect(said).toHaveLength(1);
 });
 
-test('a replay that goes on, however slowly, says nothing', () => {
+test('a replay with slow progress reports nothing', () => {
   for (let minute = 0; minute < 10; minute++) {
     vi.advanceTimersByTime(50_000);
     progress += 1;
@@ -33,7 +33,7 @@ test('a replay that goes on, however slowly, says nothing', () => {
   expect(said).toEqual([]);
 });
 
-test('a replay that has ended says nothing', () => {
+test('a replay that has ended reports nothing', () => {
   stop();
   vi.advanceTimersByTime(600_000);
   expect(said).toEqual([]);

@@ -39,7 +39,7 @@ function summaryOf(interactions: number) {
   );
 }
 
-test('the summary shows a dash for what could not be measured', () => {
+test('the summary shows a dash for missing measurements', () => {
   const summary = summaryOf(64);
   expect(JSON.parse(JSON.stringify(summary))).toMatchObject({ aucAdapted: null, aucAdaptedInterval: null });
   const text = describe(summary, plan, undefined);
@@ -55,6 +55,9 @@ test.each([
   [64, '64 interactions, every one exactly once'],
   [70, '70 interactions, 6 of them from feedback outside this replay'],
   [60, '60 interactions, 4 fewer than were published'],
-])('the summary says of %i interactions applied of 64 published what is true', (interactions, applied) => {
-  expect(describe(summaryOf(interactions), plan, undefined)).toContain(`  applied       ${applied};`);
-});
+])(
+  'the summary describes %i applied interactions of 64 published ones correctly',
+  (interactions, applied) => {
+    expect(describe(summaryOf(interactions), plan, undefined)).toContain(`  applied       ${applied};`);
+  },
+);

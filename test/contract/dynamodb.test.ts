@@ -38,7 +38,7 @@ const get = async (key: Item) =>
 const ABSENT = `attribute_not_exists(${TABLE.partitionKey})`;
 
 describe('a conditional write', () => {
-  it('creates an item once: of writers that race, one wins and the others are told', async () => {
+  it('creates an item for one of several racing writers, and the others fail', async () => {
     const pk = randomUUID();
     const results = await Promise.allSettled(
       Array.from({ length: 8 }, (_, i) => put({ ...keyOf(pk), writer: { N: String(i) } }, ABSENT)),
@@ -72,7 +72,7 @@ describe('a conditional write', () => {
 });
 
 describe('an item', () => {
-  it('comes back as it was written: numbers, bytes, lists, maps, booleans, null and empty text', async () => {
+  it('is read as it was written: numbers, bytes, lists, maps, booleans, null and empty text', async () => {
     const item: Item = {
       ...keyOf(randomUUID()),
       integer: { N: '9007199254740993' },
@@ -149,7 +149,7 @@ describe('a query', () => {
     expect(await query(cell, { from: '2026-01-03' })).toEqual([['2026-01-04', '2026-01-03']]);
   });
 
-  it('goes on where its limit ended it, without gap or repetition, also among equal times', async () => {
+  it('continues after its limit without gap or repetition, also among equal times', async () => {
     const cell = randomUUID();
     const times = ['4', '3', '3', '3', '2', '1', '1'];
     await fill(cell, times);

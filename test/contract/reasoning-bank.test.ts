@@ -33,40 +33,37 @@ it.each<[string, Item]>([
   ['residuals', { residuals: { B: new Uint8Array(13) } }],
   ['embeddings', { embeddings: { L: [{ B: new Uint8Array(3) }] } }],
   ['hyperparameters', { hyperparameters: { S: '{' } }],
-])(
-  'an item of DynamoDB whose %s cannot be read does not hide the episodes around it',
-  async (attribute, damage) => {
-    const { client, table, stop } = await dynamoDbUnderTest();
-    try {
-      const store = new DynamoEpisodeStore(client, { table, ttlDays: 90 });
-      const ofVersion = (version: number): Episode => ({
-        userKey: userKey('ada'),
-        version,
-        cell: 'bayesian-r4-d64',
-        committedAt: 1,
-        context: { events: 1, interactions: 1, samplesSeen: 0, skillsVersion: 0 },
-        outcome: { rewards: 1, meanReward: 0.5, loss: 0.1, lossWithoutAdapter: 0.1, lossOfWarmStart: 0.1 },
-        residuals: [],
-      });
-      const now = Date.now();
-      for (const version of [1, 2, 3]) {
-        const Item = { ...toItem(ofVersion(version), now + version, 90), ...(version === 2 ? damage : {}) };
-        await client.send(new PutItemCommand({ TableName: table, Item }));
-      }
-      await delay(INDEX_DELAY_MS);
-      const read = (watermarks: string[]) =>
-        Array.fromAsync(store.after('bayesian-r4-d64', watermarks, now + 1000));
-      const found = await read([]);
-      expect(found.map(({ episode }) => episode?.version)).toEqual([1, undefined, 3]);
-      const { error, shard, position } = found[1]!;
-      expect(error).toBeInstanceOf(CorruptObjectError);
-      expect(error!.message).toContain(`USER#${userKey('ada')} EPISODE#0000000002: attribute ${attribute} `);
-      const watermarks = Array(16).fill('');
-      watermarks[shard] = position;
-      expect((await read(watermarks)).map(({ episode }) => episode?.version)).toEqual([3]);
-      expect(await store.recent('bayesian-r4-d64', 10)).toEqual([ofVersion(3), ofVersion(1)]);
-    } finally {
-      await stop();
+])('an item of DynamoDB with an unreadable %s does not hide other episodes', async (attribute, damage) => {
+  const { client, table, stop } = await dynamoDbUnderTest();
+  try {
+    const store = new DynamoEpisodeStore(client, { table, ttlDays: 90 });
+    const ofVersion = (version: number): Episode => ({
+      userKey: userKey('ada'),
+      version,
+      cell: 'bayesian-r4-d64',
+      committedAt: 1,
+      context: { events: 1, interactions: 1, samplesSeen: 0, skillsVersion: 0 },
+      outcome: { rewards: 1, meanReward: 0.5, loss: 0.1, lossWithoutAdapter: 0.1, lossOfWarmStart: 0.1 },
+      residuals: [],
+    });
+    const now = Date.now();
+    for (const version of [1, 2, 3]) {
+      const Item = { ...toItem(ofVersion(version), now + version, 90), ...(version === 2 ? damage : {}) };
+      await client.send(new PutItemCommand({ TableName: table, Item }));
     }
-  },
-);
+    await delay(INDEX_DELAY_MS);
+    const read = (watermarks: string[]) =>
+      Array.fromAsync(store.after('bayesian-r4-d64', watermarks, now + 1000));
+    const found = await read([]);
+    expect(found.map(({ episode }) => episode?.version)).toEqual([1, undefined, 3]);
+    const { error, shard, position } = found[1]!;
+    expect(error).toBeInstanceOf(CorruptObjectError);
+    expect(error!.message).toContain(`USER#${userKey('ada')} EPISODE#0000000002: attribute ${attribute} `);
+    const watermarks = Array(16).fill('');
+    watermarks[shard] = position;
+    expect((await read(watermarks)).map(({ episode }) => episode?.version)).toEqual([3]);
+    expect(await store.recent('bayesian-r4-d64', 10)).toEqual([ofVersion(3), ofVersion(1)]);
+  } finally {
+    await stop();
+  }
+});

@@ -71,7 +71,7 @@ export function describeReasoningBank(
       ]);
     });
 
-    it('keeps what a user and version made once, however often it is stored', async () => {
+    it('keeps one episode per user and version, however often it is stored', async () => {
       const first = await bank.storePattern(pattern({ userId: 'ada', version: 3, reward: 0.5 }));
       const again = await bank.storePattern(pattern({ userId: 'ada', version: 3, reward: 0.9 }));
       await under.settle();
@@ -79,13 +79,13 @@ export function describeReasoningBank(
       expect((await bank.retrievePatterns('rank 4')).map(({ reward }) => reward)).toEqual([0.5]);
     });
 
-    it('keeps every pattern that names no version', async () => {
+    it('keeps every pattern without a version', async () => {
       await store(pattern({}), pattern({}), pattern({ task: 'bake bread' }), pattern({ task: 'bake bread' }));
       expect(await bank.retrievePatterns('rank 4', { k: 10 })).toHaveLength(4);
       expect((await bank.stats()).episodes).toBe(4);
     });
 
-    it('filters before it ranks', async () => {
+    it('filters patterns before it ranks them', async () => {
       for (let i = 0; i < 20; i++)
         await bank.storePattern(pattern({ samplesSeen: 10, reward: 0.1, success: false }));
       await store(pattern({ samplesSeen: 5000, reward: 0.8 }), pattern({ samplesSeen: 900, reward: 0.9 }));
@@ -123,7 +123,7 @@ export function describeReasoningBank(
       }
     });
 
-    it('looks at the newest of many: 32 of each shard', async () => {
+    it('reads the newest 32 patterns of each shard', async () => {
       for (let version = 1; version <= 40; version++)
         await bank.storePattern(pattern({ userId: 'ada', version }));
       await under.settle();
@@ -132,7 +132,7 @@ export function describeReasoningBank(
       expect((await bank.stats()).episodes).toBe(40);
     });
 
-    it('answers free text by shared words', async () => {
+    it('ranks by shared words for free text', async () => {
       await store(
         pattern({ task: 'banana bread recipe with walnuts' }),
         pattern({ task: 'the learning rate was reduced until the loss fell' }),
@@ -141,14 +141,14 @@ export function describeReasoningBank(
       expect(best?.task).toContain('learning rate');
     });
 
-    it('looks into other cells when its own has too little', async () => {
+    it('also reads other cells when its own has too few patterns', async () => {
       await store(pattern({ task: taskOf('ada', 8, 10) }), pattern({ task: taskOf('bob', 4, 10) }));
       const found = await bank.retrievePatterns(taskOf('eve', 4, 10), { k: 2 });
       expect(found.map(({ context }) => context.rank)).toEqual([4, 8]);
       expect(await bank.retrievePatterns(taskOf('eve', 4, 10), { k: 1 })).toHaveLength(1);
     });
 
-    it('forgets what has expired, in every answer', async () => {
+    it('leaves expired episodes out of every answer', async () => {
       await store(pattern({ hyperparameters: { learningRate: 0.1 } }));
       now = START + 31 * DAY_MS;
       expect(await bank.retrievePatterns('rank 4')).toEqual([]);
@@ -213,7 +213,7 @@ export function describeReasoningBank(
       expect(await bank.forgetUser('ada')).toBe(1);
     });
 
-    it('hands consolidation every episode after a watermark, once, in the order of storing', async () => {
+    it('returns every episode after a watermark once, in the order of storing', async () => {
       for (let user = 0; user < 30; user++) {
         for (const version of [2, 1]) await bank.storePattern(pattern({ userId: `user-${user}`, version }));
       }
@@ -332,7 +332,7 @@ export function describeReasoningBank(
       expect(parseHints(strategy.recommendation, { learningRate: 0.01 })).toEqual({});
     });
 
-    it('makes skills of what was used and succeeded often enough, once', async () => {
+    it('extracts skills with enough uses and successes, once', async () => {
       const tried = (learningRate: number, success: boolean, user: number) =>
         pattern({ userId: `secret-${user}`, version: 1, success, hyperparameters: { learningRate } });
       for (let user = 0; user < 6; user++) await bank.storePattern(tried(0.05, true, user));
@@ -364,7 +364,7 @@ export function describeReasoningBank(
       expect((await bank.learnStrategy('rank 4')).skills).toEqual([]);
     });
 
-    it('tells what new users start from, as consolidation of the deployed stack has recorded it', async () => {
+    it('returns the prior that the deployed consolidation has recorded', async () => {
       expect((await bank.learnStrategy('rank 4')).prior).toBeNull();
       const evidence = {
         users: 92,
@@ -401,7 +401,7 @@ export function describeReasoningBank(
       expect((await bank.stats()).cells).toEqual([]);
     });
 
-    it('keeps what was recorded of later skills from a run that is late, and takes the same again', async () => {
+    it('keeps a later prior when a late run records an earlier one, and accepts a repetition', async () => {
       const at = (version: number, fittedAt: number) => ({
         ...initialPopulationModel(null),
         prior: initialPrior('basis', 65),
@@ -471,7 +471,7 @@ export function describeReasoningBank(
       );
     });
 
-    it('takes the largest pattern there can be', async () => {
+    it('stores the largest valid pattern', async () => {
       const text = 'é'.repeat(2048);
       await store(pattern({ task: 'x'.repeat(1024), input: text, output: text, critique: text }));
       expect((await bank.retrievePatterns('anything'))[0]?.critique).toBe(text);

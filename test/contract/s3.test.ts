@@ -118,7 +118,7 @@ describe('a read', () => {
     }
   });
 
-  it('of what the reader already has answers 304', async () => {
+  it('with the ETag that the reader has answers 304', async () => {
     const { ETag = '' } = await put('cached', 'x');
     await expect(get('cached', { IfNoneMatch: ETag })).rejects.toMatchObject({
       $metadata: { httpStatusCode: 304 },
@@ -246,7 +246,7 @@ describe('versions', () => {
     expect(seen).toEqual([...written, other.VersionId]);
   });
 
-  it('that were deleted by id are gone, and the newest that is left becomes the latest', async () => {
+  it('that were deleted by id are gone, and the newest remaining one becomes the latest', async () => {
     await put('pruned', 'zero');
     const first = await put('pruned', 'one');
     const { VersionId = '' } = await put('pruned', 'two');
@@ -268,7 +268,7 @@ describe('versions', () => {
 });
 
 describe('a delete', () => {
-  it('of what is not there succeeds', async () => {
+  it('of a missing object succeeds', async () => {
     expect((await remove('never-was')).$metadata.httpStatusCode).toBe(204);
   });
 

@@ -57,7 +57,7 @@ describe('a FIFO queue', () => {
     }
   });
 
-  it('delivers no message of a group of which another is in flight, but those of other groups', async () => {
+  it('delivers no message of a group with another one in flight, but those of other groups', async () => {
     await send('a', '1');
     const [first] = await receive(sqs.client, queueUrl, 1);
     await send('a', '2');
@@ -68,7 +68,7 @@ describe('a FIFO queue', () => {
     expect(bodies(await receive(sqs.client, queueUrl))).toEqual(['2']);
   });
 
-  it('delivers a message once that is sent again with its deduplication id, and answers with its message id', async () => {
+  it('delivers a message once when it is sent again with its deduplication id, and answers with its message id', async () => {
     const first = await send('a', 'once', 'event-1');
     const second = await send('a', 'once', 'event-1');
     // SQS does not promise the sequence number of the first send.
@@ -94,7 +94,7 @@ describe('a FIFO queue', () => {
     expect(bodies(await receive(sqs.client, queueUrl))).toEqual(['2']);
   });
 
-  it('hands a message to its dead-letter queue after maxReceiveCount receives, and goes on with its group', async () => {
+  it('moves a message to its dead-letter queue after maxReceiveCount receives, and continues with its group', async () => {
     await send('a', 'poison');
     await send('a', 'good');
     for (let i = 0; i < 2; i++) {
@@ -107,7 +107,7 @@ describe('a FIFO queue', () => {
     expect([dead?.Body, groupOf(dead!)]).toEqual(['poison', 'a']);
   });
 
-  it('gives every message what an event source hands on', async () => {
+  it('gives every message the attributes that an event source passes on', async () => {
     const before = Date.now();
     const { MessageId, SequenceNumber } = await sqs.client.send(
       new SendMessageCommand({
@@ -206,7 +206,7 @@ describe('a FIFO queue', () => {
     expect(await receive(sqs.client, queueUrl)).toEqual([]);
   });
 
-  it('ends a receive that waits as soon as there is a message', async () => {
+  it('ends a waiting receive as soon as there is a message', async () => {
     const waiting = receive(sqs.client, queueUrl);
     const startedAt = performance.now();
     await send('a', 'soon');

@@ -99,7 +99,7 @@ describe('an application', () => {
     }
   });
 
-  it('http-server: orders what its own search finds, and learns what was watched', async () => {
+  it('http-server: reorders its own search results, and learns from watch signals', async () => {
     const films = join(folder, 'films.jsonl');
     const line = ({ itemId, embedding }: (typeof items)[number], i: number) =>
       JSON.stringify({ itemId, embedding: [...embedding], title: `${i % 2 ? 'Love' : 'War'} ${i}` });
@@ -115,7 +115,7 @@ describe('an application', () => {
     expect(await learned('eve')).toBe(1);
   });
 
-  it('next-route: recommends to who is logged in, and answers a wrong rating with what was expected', async () => {
+  it('next-route: recommends to the logged-in user, and explains an invalid rating', async () => {
     const { GET, POST } = await import('../../examples/applications/next-route.ts');
     const request = (body?: object, headers: Record<string, string> = { 'x-user': 'fay' }) =>
       new Request('http://app/api/films?genre=comedy', {

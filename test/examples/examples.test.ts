@@ -29,7 +29,7 @@ describe('the examples', () => {
     expect(text).toContain('Of 6 episodes of bob, 0 are left');
   });
 
-  it('transfer: a newcomer learns better by what others tried', async () => {
+  it('transfer: a new user learns better from what others tried', async () => {
     const { hinted, alone, withBank, similar, text } = await shown(transfer);
     expect(hinted).toBe(0.2);
     expect(withBank).toBeLessThan(0.9 * alone);
@@ -37,7 +37,7 @@ describe('the examples', () => {
     expect(text).toContain('Set learning rate to 0.2');
   });
 
-  it('consolidation: makes skills once, and says why not', async () => {
+  it('consolidation: extracts skills once, and explains rejected ones', async () => {
     const { created, again, skills, summary } = await shown(consolidation);
     expect(created).toBe(2);
     expect(skills.map(({ hyperparameters }) => hyperparameters.priorVariance).sort()).toEqual([10, 1000]);
@@ -50,7 +50,7 @@ describe('the examples', () => {
     expect((await hotSwap(() => {})).versions).toEqual(Array(10).fill(6));
   });
 
-  it('cache: asks the bank once for many', async () => {
+  it('cache: asks the bank once for many updates', async () => {
     const { queries, updates, hitRate, sizes } = await shown(cache);
     expect([queries, updates]).toEqual([1, 40]);
     expect(hitRate).toBeCloseTo(39 / 40, 10);

@@ -65,7 +65,7 @@ test('a key in a stack without a region is refused, because the table would fail
   );
 });
 
-test('an application may send and ask, and nothing else', () => {
+test('an application with the grants may publish and request, and nothing else', () => {
   const { stack, attune, template } = inStack('eu-west-1');
   const role = new Role(stack, 'App', { assumedBy: new ServicePrincipal('ecs-tasks.amazonaws.com') });
   attune.grantPublish(role);

@@ -14,7 +14,7 @@ test('the template is the one of the snapshot, so that every change of what is d
   await expect(`${template}\n`).toMatchFileSnapshot('template.snapshot.json');
 });
 
-test('what holds data keeps its logical id: under another, a deployment would create it anew and empty', () => {
+test('resources with data keep their logical ids, because a deployment would replace them under new ones', () => {
   const template = synthesizedTemplate();
   const ids = (type: string) => Object.keys(template.findResources(type)).sort();
   expect(ids('AWS::S3::Bucket')).toEqual(['AdaptersBucket00C64E21']);
@@ -30,7 +30,7 @@ test('what holds data keeps its logical id: under another, a deployment would cr
   ]);
 });
 
-test('cdk-nag finds nothing that has no reason beside it', () => {
+test('every cdk-nag finding has a stated reason', () => {
   const outdir = mkdtempSync(join(tmpdir(), 'attune-nag-'));
   try {
     synthesize({ outdir, bundle: false, settings: { alarmEmail: 'a@example.org', monthlyBudget: 5 } });

@@ -8,7 +8,7 @@ import { basisOf, CATALOGUE_SETTINGS, randomItems } from '../../support/catalogu
 import { SETTINGS } from '../../support/container.ts';
 import { MemoryObjects } from '../../support/memory-objects.ts';
 
-test('consolidation stores the features of a new basis, as far as time allows and the catalogue is sound', async () => {
+test('consolidation stores features under a new basis while time allows and the catalogue is readable', async () => {
   const items = randomItems(9_000, 'features');
   const basis = basisOf(items.slice(0, 300));
   const settings = { ...SETTINGS, ...CATALOGUE_SETTINGS, rank: 2, scalingFactor: 8 };

@@ -132,7 +132,7 @@ describe('feedback that holds only clicks', () => {
     },
   );
 
-  test('is served from the adapter, and popular items come first for somebody without taste', async () => {
+  test('is served from the adapter, and popular items come first for a new user', async () => {
     const { ask, click, run } = await clicked();
     // All users of one cluster more than of the others make its first items popular.
     for (let user = 0; user < 10; user++) await click(`fan ${user}`, 5, 5);
@@ -167,7 +167,7 @@ describe('feedback that holds only clicks', () => {
     }
   });
 
-  test('that turns into ratings is learned from as ratings again, with nothing lost', async () => {
+  test('that turns into ratings is learned as ratings again, without loss', async () => {
     const { ask, click, run, learning } = await clicked();
     await run();
     expect((await learning.population.refresh())!.choice).not.toBeNull();

@@ -20,7 +20,7 @@ import { createDeployment, FORCED, items } from './deployment.ts';
 import { storesThrough } from './store-operations.ts';
 
 describe('consolidation', () => {
-  test('puts a prior in force that predicts unseen users better, and counts every item', async () => {
+  test('accepts a prior that predicts unseen users better, and counts every item', async () => {
     const { services, crowd, learning, pass } = await createDeployment();
     await crowd(40);
     pass(1);
@@ -40,7 +40,7 @@ describe('consolidation', () => {
     expect(sums.get(itemKey('item 0'))!.count).toBe(40);
   });
 
-  test('says of what did not become a skill why, in numbers', async () => {
+  test('explains in numbers why a part of the population model was not renewed', async () => {
     const { services, crowd, feedback, pass } = await createDeployment();
     await crowd(1);
     pass(1);
@@ -92,7 +92,7 @@ describe('consolidation', () => {
     });
   });
 
-  test('does what the bank is asked to do by autoConsolidate, and the bank tells what came of it', async () => {
+  test('runs through autoConsolidate of a bank, which returns its report', async () => {
     const { services, episodes, crowd, pass } = await createDeployment();
     await crowd(40);
     pass(1);
@@ -114,7 +114,7 @@ describe('consolidation', () => {
     expect(recommendation).toContain(`New users start from what ${evidence!.users} users showed`);
   });
 
-  test('does nothing when nothing is new, and continues behind what it has taken in', async () => {
+  test('does nothing when nothing is new, and continues after the last episode read', async () => {
     const { services, crowd, feedback, learning, pass } = await createDeployment();
     await crowd(12);
     pass(1);
@@ -132,7 +132,7 @@ describe('consolidation', () => {
     expect((await learning.population.refresh())!.progress.episodes).toBe(25);
   });
 
-  test('waits until there is a quarter more, or a day has passed', async () => {
+  test('waits until there are a quarter more episodes, or a day has passed', async () => {
     const { services, crowd, feedback, pass } = await createDeployment();
     const scheduled = { force: false, settleSeconds: 0 };
     await crowd(50);
@@ -153,7 +153,7 @@ describe('consolidation', () => {
     expect(await consolidate(services, scheduled)).toMatchObject({ status: 'consolidated', newEpisodes: 1 });
   });
 
-  test('takes in what fits into memory, whatever the share of history, and the rest in the next run', async () => {
+  test('reads as many episodes as fit into memory, and the others in the next run', async () => {
     const { services, crowd, learning, objects, episodes, pass } = await createDeployment();
     await crowd(1, 1);
     pass(1);
@@ -185,7 +185,7 @@ describe('consolidation', () => {
     expect(await scheduled()).toMatchObject({ status: 'too-little-new', newEpisodes: 10_000 });
   });
 
-  test('leaves out what was stored a moment ago, for the next run', async () => {
+  test('leaves episodes of the last seconds to the next run', async () => {
     const { services, crowd, pass } = await createDeployment();
     await crowd(10);
     expect((await consolidate(services, { force: true, settleSeconds: 10 })).status).toBe('nothing-new');
@@ -211,7 +211,7 @@ describe('consolidation', () => {
     expect(await consolidate(services, FORCED)).toMatchObject({ status: 'consolidated', newEpisodes: 1 });
   });
 
-  test('sets a pending episode aside that the table refuses for good, and stores those behind it', async () => {
+  test('skips a pending episode that the table refuses for good, and stores the ones after it', async () => {
     const { services, feedback, objects, corrupt } = await createDeployment();
     await feedback('ada', 0, { late: true });
     await feedback('bob', 0, { late: true });
@@ -233,7 +233,7 @@ describe('consolidation', () => {
     expect(await Array.fromAsync(services.episodes.ofUser(userKey('bob')))).toHaveLength(1);
   });
 
-  test('is not kept from all others by what is corrupt', async () => {
+  test('skips corrupt objects and learns from all others', async () => {
     const { services, crowd, objects, corrupt, pass } = await createDeployment();
     await crowd(30);
     pass(1);
@@ -246,7 +246,7 @@ describe('consolidation', () => {
     expect(corrupt.map(({ key }) => key).sort()).toEqual([broken, ...garbage].sort());
   });
 
-  test('passes over an episode that cannot be read, reports it, and does not meet it again', async () => {
+  test('reports an unreadable episode once, and skips it in later runs', async () => {
     const { services, crowd, learning, objects, episodes, corrupt, pass } = await createDeployment();
     await crowd(1, 4);
     pass(1);
@@ -267,7 +267,7 @@ describe('consolidation', () => {
     expect(corrupt).toHaveLength(1);
   });
 
-  test('changes nothing when another run was first', async () => {
+  test('changes nothing when another run wrote first', async () => {
     const { services, crowd, objects, learning, pass } = await createDeployment();
     await crowd(20);
     pass(1);
@@ -279,7 +279,7 @@ describe('consolidation', () => {
     expect((await learning.population.refresh())!.progress.episodes).toBe(40);
   });
 
-  test('leaves the work to a run that is at it, until the lease of one that died expires', async () => {
+  test('leaves the work to the run with the lease, until the lease of a dead run expires', async () => {
     const { services, crowd, objects, pass } = await createDeployment();
     await crowd(20);
     pass(1);
@@ -295,7 +295,7 @@ describe('consolidation', () => {
     expect(await dead.take(services.now(), 5_000, false)).toBe(true);
   });
 
-  test('has done its work though it cannot give the lease back, and tells what failed rather than that', async () => {
+  test('succeeds when it cannot release the lease, and reports its own error rather than that', async () => {
     const { crowd, container, objects, episodes, pass } = await createDeployment();
     await crowd(20);
     pass(1);
@@ -313,7 +313,7 @@ describe('consolidation', () => {
     });
   });
 
-  test('works on what is new on demand, whoever holds the lease', async () => {
+  test('runs on demand, whoever holds the lease', async () => {
     const { services, crowd, objects, pass } = await createDeployment();
     await crowd(20);
     pass(1);
@@ -321,7 +321,7 @@ describe('consolidation', () => {
     expect(await consolidate(services, FORCED)).toMatchObject({ status: 'consolidated' });
   });
 
-  test('makes a basis of the feedback where no catalogue was given, and trains what waited for it', async () => {
+  test('learns a basis from feedback without a catalogue, and trains buffered interactions', async () => {
     const { services, crowd, feedback, learning, adapters, pass } = await createDeployment({
       withBasis: false,
     });
@@ -347,25 +347,28 @@ describe('consolidation', () => {
   test.each([
     { scalingFactor: 4, embeddingModel: SETTINGS.embeddingModel },
     { scalingFactor: SETTINGS.scalingFactor, embeddingModel: 'another' },
-  ])('replaces a basis of other settings, %o, once enough waits, though no fit is due', async (other) => {
-    const { services, crowd, feedback, learning, pass } = await createDeployment({ withBasis: false });
-    const { scalingFactor, embeddingModel } = other;
-    const basis = basisFromEmbeddings(items, { rank: SETTINGS.rank, scalingFactor, seed: 2 });
-    await learning.basis.write({ basis, embeddingModel });
-    await crowd(9, 60);
-    pass(1);
-    expect(await consolidate(services, FORCED)).toMatchObject({ basisLearned: false });
-    expect((await learning.basis.refresh())!.basis.id).toBe(basis.id);
+  ])(
+    'replaces a basis of other settings, %o, once enough interactions are buffered, before a fit is due',
+    async (other) => {
+      const { services, crowd, feedback, learning, pass } = await createDeployment({ withBasis: false });
+      const { scalingFactor, embeddingModel } = other;
+      const basis = basisFromEmbeddings(items, { rank: SETTINGS.rank, scalingFactor, seed: 2 });
+      await learning.basis.write({ basis, embeddingModel });
+      await crowd(9, 60);
+      pass(1);
+      expect(await consolidate(services, FORCED)).toMatchObject({ basisLearned: false });
+      expect((await learning.basis.refresh())!.basis.id).toBe(basis.id);
 
-    await feedback('user 9', 0);
-    pass(86_400_000);
-    const scheduled = { force: false, settleSeconds: 0 };
-    expect(await consolidate(services, scheduled)).toMatchObject({ newEpisodes: 1, basisLearned: true });
-    const made = (await learning.basis.refresh())!;
-    expect(made).toMatchObject({ embeddingModel: SETTINGS.embeddingModel, carryOvers: [] });
-    expect(made.basis.scale).toBe(SETTINGS.scalingFactor / SETTINGS.rank);
-    expect((await learning.population.refresh())!.prior.basisId).toBe(made.basis.id);
-  });
+      await feedback('user 9', 0);
+      pass(86_400_000);
+      const scheduled = { force: false, settleSeconds: 0 };
+      expect(await consolidate(services, scheduled)).toMatchObject({ newEpisodes: 1, basisLearned: true });
+      const made = (await learning.basis.refresh())!;
+      expect(made).toMatchObject({ embeddingModel: SETTINGS.embeddingModel, carryOvers: [] });
+      expect(made.basis.scale).toBe(SETTINGS.scalingFactor / SETTINGS.rank);
+      expect((await learning.population.refresh())!.prior.basisId).toBe(made.basis.id);
+    },
+  );
 
   test('keeps no part of a user key in what all users share', async () => {
     const { services, crowd, objects, learning, pass } = await createDeployment({ withBasis: false });
@@ -460,7 +463,7 @@ describe('consolidation', () => {
     expect((await consolidate(services, scheduled)).status).toBe('nothing-new');
   });
 
-  test('leaves users under an unknown basis out of the fit', async () => {
+  test('excludes users under an unknown basis from the fit', async () => {
     const { services, crowd, learning, pass } = await createDeployment();
     await crowd(40);
     const basis = basisFromEmbeddings(items.slice(8), { rank: SETTINGS.rank, scalingFactor: 1, seed: 2 });
@@ -469,7 +472,7 @@ describe('consolidation', () => {
     expect(await consolidate(services, FORCED)).toMatchObject({ status: 'consolidated', evidence: null });
   });
 
-  test('has nothing to do while there is nobody to fit a missing prior to, and fits one as soon as there is', async () => {
+  test('does nothing without users to fit a missing prior to, and fits one as soon as there are some', async () => {
     const { services, crowd, feedback, learning, pass } = await createDeployment();
     await crowd(40, 4);
     pass(1);
@@ -502,7 +505,7 @@ describe('consolidation', () => {
 describe('users to learn from', () => {
   const sampled = ({ evidence }: ConsolidationReport) => evidence!.users + evidence!.validationUsers;
 
-  test('are those who are active, when the first episodes of all have expired', async () => {
+  test('are active users when all first episodes have expired', async () => {
     const { services, crowd, feedback, episodes, pass } = await createDeployment();
     await crowd(40, 1);
     pass((SETTINGS.episodeTtlDays + 1) * 86_400_000);
@@ -515,7 +518,7 @@ describe('users to learn from', () => {
     expect(sampled(report)).toBe(41);
   });
 
-  test('are also those who go on in another cell, for a first basis and a prior', async () => {
+  test('include users who continue in another cell, for a first basis and a prior', async () => {
     const before = await createDeployment();
     await before.crowd(40, 2);
     const settings = { ...SETTINGS, rank: 4 };
@@ -529,7 +532,7 @@ describe('users to learn from', () => {
     expect(sampled(report)).toBe(40);
   });
 
-  test('are those with whom interactions wait, where there is no basis, before newcomers who never came back', async () => {
+  test('are users with buffered interactions when there is no basis, before new users who never returned', async () => {
     const before = await createDeployment();
     await before.crowd(300, 1);
     for (let user = 0; user < 300; user++) await before.feedback(`late ${user}`, 0);
@@ -546,7 +549,7 @@ describe('users to learn from', () => {
     expect(report.evidence!.users).toBeGreaterThan(150);
   });
 
-  test('are those who came last alone, where enough did', async () => {
+  test('are only the newest users when there are enough', async () => {
     const { services, crowd, objects, episodes, pass } = await createDeployment();
     await crowd(20);
     pass(1);
@@ -563,7 +566,7 @@ describe('users to learn from', () => {
   });
 });
 
-test('what autoConsolidate made of patterns outlasts the runs of a deployment with another learner', async () => {
+test('skills of autoConsolidate outlast consolidation with another learner', async () => {
   const settings = { ...SETTINGS, learner: 'sgd' as const, exploration: 0.5 };
   const { services, episodes, crowd, pass } = await createDeployment({ settings });
   await crowd(40, 3);

@@ -93,7 +93,7 @@ describe.each([
   ['making a better basis', withMoreEmbeddings],
 ])('a run %s that is interrupted at any operation', (_, scenario) => {
   test.each(INTERRUPTIONS)(
-    '%s: leaves the old skills or the new ones, and the next run ends as an undisturbed one',
+    '%s: leaves the old or the new population model, and the next run ends like an undisturbed one',
     async (how) => {
       const undisturbed = await scenario();
       const before = bytesInForce(undisturbed);
@@ -144,7 +144,7 @@ test.each(INTERRUPTIONS)('%s: pending episodes are neither lost nor counted twic
   }
 });
 
-test('a run that is killed holds up others until its lease expires, and no longer', async () => {
+test('a killed run blocks others until its lease expires, and no longer', async () => {
   const operations = await operationsOf(withMoreFeedback);
   const held: ConsolidationReport['status'][] = [];
   for (let number = 0; number < operations; number++) {
@@ -159,7 +159,7 @@ test('a run that is killed holds up others until its lease expires, and no longe
   expect(held.join(' ')).toMatch(/^(consolidated )+(running )+(nothing-new ?)+$/);
 });
 
-test('of two runs at once one consolidates, and what is new is counted once', async () => {
+test('of two concurrent runs one consolidates, and new episodes count once', async () => {
   const undisturbed = await withMoreFeedback();
   await consolidate(undisturbed.services, SCHEDULED);
   const expected = await skillsInForce(undisturbed);

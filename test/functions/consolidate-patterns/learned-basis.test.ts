@@ -60,14 +60,14 @@ describe('the first basis', () => {
     expect(await learning.basisSample.refresh()).toBeUndefined();
   });
 
-  test('is put in force, and what it was made of is kept', async () => {
+  test('is stored together with the embeddings that it was learned from', async () => {
     const { learning, first } = await withFirstBasis();
     expect(first).toMatchObject({ learnedFrom: 600, carryOvers: [] });
     expect(await learning.basis.refresh()).toBe(first);
     expect((await learning.basisSample.refresh())!.embeddings).toHaveLength(600);
   });
 
-  test('is made of 2,000 at most, of all users alike', async () => {
+  test('is learned from at most 2,000 embeddings, evenly over users', async () => {
     const learning = learningObjects(new MemoryObjects(), SETTINGS);
     const states = waiting(15, 200);
     expect(await learnFirstBasis(learning, states, SETTINGS)).toMatchObject({ learnedFrom: 2_000 });
@@ -78,7 +78,7 @@ describe('the first basis', () => {
 });
 
 describe('a better basis', () => {
-  test('is made of twice as many embeddings, and adapters are carried over to it', async () => {
+  test('is learned from twice as many embeddings, and adapters are carried over to it', async () => {
     const { learning, first } = await withFirstBasis();
     expect(await learnBetterBasis(learning, first, episodes(149), SETTINGS)).toBeUndefined();
     const better = (await learnBetterBasis(learning, first, episodes(1, 149), SETTINGS))!;
@@ -89,7 +89,7 @@ describe('a better basis', () => {
     expect((await learning.basisSample.refresh())!.embeddings).toHaveLength(1_200);
   });
 
-  test('is made of 2,000 at most, however many came at once, of those before and of the new alike', async () => {
+  test('is learned from at most 2,000 embeddings, evenly over old and new ones', async () => {
     const { learning, first } = await withFirstBasis();
     const before = (await learning.basisSample.refresh())!.embeddings.map(String);
     const better = await learnBetterBasis(learning, first, episodes(850), SETTINGS);
@@ -99,7 +99,7 @@ describe('a better basis', () => {
     expect(embeddings.filter((embedding) => before.includes(String(embedding)))).toHaveLength(300);
   });
 
-  test('never replaces one of a catalogue', async () => {
+  test('never replaces a basis of a catalogue', async () => {
     const { objects, learning } = await withFirstBasis();
     const catalogue = Array.from({ length: 30 }, vector);
     const basis = basisFromEmbeddings(catalogue, { rank: SETTINGS.rank, scalingFactor: 1, seed: 1 });
@@ -110,7 +110,7 @@ describe('a better basis', () => {
     expect(objects.contents).toEqual(before);
   });
 
-  test('takes each embedding in once, when a run that died is done again', async () => {
+  test('adds each embedding once when a dead run is repeated', async () => {
     const { objects, learning, first } = await withFirstBasis();
     await learnBetterBasis(learning, first, episodes(100), SETTINGS);
     const again = learningObjects(objects, SETTINGS, { maxAgeMs: 0 });
@@ -118,7 +118,7 @@ describe('a better basis', () => {
     expect((await again.basisSample.refresh())!.embeddings).toHaveLength(1_000);
   });
 
-  test('is made by the next run, when one died after the embeddings were there', async () => {
+  test('is learned by the next run when one died after storing the embeddings', async () => {
     const { objects, learning, first } = await withFirstBasis();
     const put = objects.put.bind(objects);
     objects.put = async (key, ...rest) => {
@@ -133,7 +133,7 @@ describe('a better basis', () => {
     expect(await learnBetterBasis(next, current, [], SETTINGS)).toMatchObject({ learnedFrom: 1_200 });
   });
 
-  test('gives way to a catalogue that came in between', async () => {
+  test('loses to the basis of a catalogue that was stored meanwhile', async () => {
     const { objects, learning, first } = await withFirstBasis();
     const other = learningObjects(objects, SETTINGS, { maxAgeMs: 0 });
     const basis = basisFromEmbeddings([vector(), vector()], {
@@ -147,7 +147,7 @@ describe('a better basis', () => {
     expect((await other.basis.refresh())!.basis.id).toBe(basis.id);
   });
 
-  test('passes over embeddings of another length', async () => {
+  test('ignores embeddings of another length', async () => {
     const { learning, first } = await withFirstBasis();
     const odd = episodes(1).map((found) => ({
       ...found,

@@ -108,7 +108,7 @@ describe("a deployment of the learner 'sgd'", () => {
     ).toBeGreaterThan(0.8);
   });
 
-  test('keeps the configured learning rate where it is good, and says nothing was created by it', async () => {
+  test('keeps a good configured learning rate, and reports nothing as created', async () => {
     const { deployment } = await deploy({ learningRate: 2, exploration: 0.5 }, 60);
     const report = await deployment.consolidate(true);
     expect(report).toMatchObject({
@@ -122,7 +122,7 @@ describe("a deployment of the learner 'sgd'", () => {
     expect(report.strategy!.rejected.map(({ what }) => what)).toContain('learningRate 0.2');
   });
 
-  test('takes back what the evidence no longer supports, and does not call that created', async () => {
+  test('withdraws a recommendation that the evidence no longer supports, and does not report it as created', async () => {
     const { deployment } = await deploy({ learningRate: 2, exploration: 0.5 }, 60);
     const { population } = learningObjects(deployment.objects, deployment.settings);
     await population.write({
@@ -139,7 +139,7 @@ describe("a deployment of the learner 'sgd'", () => {
     expect((await population.refresh())!.recommended).toBeNull();
   });
 
-  test('learns no strategy where nobody explores', async () => {
+  test('learns no strategy without exploring users', async () => {
     const { deployment, adapterOf } = await deploy({ learningRate: 0.01, exploration: 0 }, 15);
     expect(await deployment.consolidate(true)).toMatchObject({
       strategy: null,
@@ -150,7 +150,7 @@ describe("a deployment of the learner 'sgd'", () => {
     expect((await adapterOf('user 3')).lastEpisode!.hyperparameters).toEqual({ learningRate: 0.01 });
   });
 
-  test('keeps what was found when users explore no more, unless another learning rate is configured by then', async () => {
+  test('keeps the recommendation when exploration ends, unless another learning rate is configured', async () => {
     const store = new InMemoryEpisodeStore();
     const found = { learningRate: 0.316, insteadOf: 0.01 };
     await store.recordStrategy({ ...STRATEGY, recommendation: 'Set learning rate to 0.316.' });
@@ -189,7 +189,7 @@ describe("a deployment of the learner 'sgd'", () => {
     });
   });
 
-  test('tells in an episode what the taste did, also in one that waits', async () => {
+  test('records the effect of the taste in an episode, also in a pending one', async () => {
     const { deployment, adapterOf } = await deploy({ learningRate: 1, exploration: 0 }, 1);
     const episode = (await adapterOf('user 0')).lastEpisode!;
     const { loss, lossWithoutAdapter, taste } = episode.outcome;

@@ -25,7 +25,7 @@ const REPORT: ConsolidationReport = {
   },
 };
 
-test('what adapters were worth becomes metrics with its interval, and what is not known becomes none', () => {
+test('the uplift becomes metrics with its interval, and unknown values become none', () => {
   const telemetry = createTelemetry({ ATTUNE_DEPLOYMENT: 'Attune-test' });
   vi.spyOn(telemetry.logger, 'info').mockReturnValue(undefined);
   const added = vi.spyOn(telemetry.metrics, 'addMetric');

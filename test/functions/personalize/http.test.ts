@@ -6,7 +6,7 @@ const event = (changes: object) =>
   ({ requestContext: { http: { method: 'POST' } }, body: '{}', ...changes }) as HttpEvent;
 
 describe('an HTTP event of the Function URL', () => {
-  it('is refused as the mistake of the caller when its http part is null', () => {
+  it('is refused as an invalid request when its http part is null', () => {
     const payload = event({ requestContext: { http: null } });
     expect(isHttp(payload)).toBe(true);
     expect(() => bodyOf(payload)).toThrow('method: found nothing, expected POST');

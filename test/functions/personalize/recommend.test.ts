@@ -128,7 +128,7 @@ async function byPersonalize(from: RecommendServices, userId = 'ada') {
 }
 
 describe('recommend', () => {
-  test('gives the best items of the catalogue that the user has not met, with the scores of personalize', async () => {
+  test('returns the best items that the user has not met, with the scores of personalize', async () => {
     const from = await services();
     const answer = await recommend(asks({ limit: 25, explain: true }), from);
     expect(answer).toMatchObject({
@@ -149,7 +149,7 @@ describe('recommend', () => {
     expect(idsOf(answer.items)).not.toEqual(idsOf(others.items));
   });
 
-  test('adds what others picked together with the items that the user picked, as personalize does', async () => {
+  test('adds items that others picked together with the picks of the user, as personalize does', async () => {
     const [first, second, third] = ['item-41', 'item-90', 'item-7'].map(itemKey);
     const picked = itemKey(items.slice(0, 40).find(({ itemId }) => liked(embeddingOf.get(itemId)!))!.itemId);
     const keys = BigUint64Array.of(first!, second!, third!, picked).sort();
@@ -211,7 +211,7 @@ describe('recommend', () => {
     expect(idsOf(answer.items)).toEqual(['item-5', 'item-6']);
   });
 
-  test('works before there is a basis or anything was learned', async () => {
+  test('works before there is a basis or feedback', async () => {
     const from = await services(undefined, combine(undefined, undefined));
     const answer = await recommend(asks({ limit: 3 }), from);
     expect(answer).toMatchObject({ source: 'base', matching: 360 });
@@ -233,7 +233,7 @@ describe('recommend', () => {
     expect(answer.matching).toBe(expected.length);
   });
 
-  test('diversity gives up score for items that are less alike', async () => {
+  test('diversity trades score for items that are less similar', async () => {
     const from = await services();
     const similarityWithin = (ids: readonly string[]) => {
       let sum = 0;
@@ -285,13 +285,13 @@ describe('recommend', () => {
     expect(Math.abs(many.items[0]!.because!.rest)).toBeGreaterThan(1e-3);
   });
 
-  test('what users of whom nothing is known get is because of nothing', async () => {
+  test('recommendations for users without feedback name no past items', async () => {
     const answer = await recommend(asks({ userId: 'new', explain: true }), await services());
     expect(answer.items[0]).toHaveProperty('parts');
     expect(answer.items[0]).not.toHaveProperty('because');
   });
 
-  test('leaves out items by when and how the user met them', async () => {
+  test('excludes items by time and kind of the interactions of the user', async () => {
     const from = await services([
       { itemId: 'item-1', embedding: embeddingOf.get('item-1')!, reward: 1 },
       { itemId: 'item-2', embedding: embeddingOf.get('item-2')!, reward: 0.5, watched: true },
@@ -326,7 +326,7 @@ describe('recommend', () => {
     }
   });
 
-  test('names every answer, by a new id where the request has none', async () => {
+  test('gives every answer an id, a new one when the request has none', async () => {
     const from = await services();
     const [first, second] = [await recommend(asks(), from), await recommend(asks(), from)];
     expect(first.recommendationId).toMatch(/^[0-9a-f-]{36}$/);
@@ -334,7 +334,7 @@ describe('recommend', () => {
     expect((await recommend(asks({ requestId: 'a' }), from)).recommendationId).toBe('a');
   });
 
-  test('says with which probability a request shows each of the items, up to the accuracy of the draws', async () => {
+  test('returns the propensity of each item, up to the accuracy of the draws', async () => {
     const from = await services();
     const asked = (requestId: string) => recommend(asks({ explore: true, requestId, limit: 5 }), from);
     const answer = await asked('x');
@@ -368,7 +368,7 @@ describe('recommend', () => {
     expect(heldOut.items).toEqual((await recommend(asks(), from)).items);
   });
 
-  test('says what is missing where there is no catalogue', async () => {
+  test('reports a missing catalogue', async () => {
     const from = {
       ...(await services()),
       catalogue: new CatalogueReader(new MemoryObjects(), CATALOGUE_SETTINGS),
@@ -407,7 +407,7 @@ describe('similar', () => {
     expect(idsOf(answer.items)).toEqual(expected.slice(0, 8));
   });
 
-  test('names an item that the catalogue does not have', async () => {
+  test('reports an item that the catalogue does not have', async () => {
     await expect(similar(asksSimilar({ itemId: 'gone' }), await services())).rejects.toThrow(
       'itemId: found "gone", expected an item of the catalogue',
     );

@@ -18,7 +18,7 @@ import { MemoryObjects } from '../../support/memory-objects.ts';
 const { learning } = createWorld(ITEMS);
 const OPTIONS = { userKey: 'a'.repeat(64), settings: SETTINGS, now: 1_000 };
 
-test('what is learned does not depend on how events were cut into updates, nor on passing through S3', () => {
+test('the learned state does not depend on how events were split into updates, nor on passing through S3', () => {
   fc.assert(
     fc.property(fc.integer(), fc.array(fc.integer({ min: 1, max: 5 }), { maxLength: 12 }), (seed, cuts) => {
       const { messages } = createWorkload({ seed, events: 20, users: 1, ...SETTINGS });
@@ -53,7 +53,7 @@ test('the episode counts what its update applied, and predicts before it learns'
   expect(second.adapter!.lastEpisode!.outcome.loss).toBeLessThan(first.adapter!.lastEpisode!.outcome.loss);
 });
 
-test('an event that brings 40 interactions shows that learning helped, as 40 events do', () => {
+test('an event with 40 interactions shows that learning helped, as 40 events do', () => {
   const likes = (embedding: Float32Array) => embedding[1]! > 0.5 || embedding[2]! > 0.5;
   const history = (userId: string) => {
     const interactions = Array.from({ length: 40 }, (_, i) => {
@@ -74,7 +74,7 @@ test('an event that brings 40 interactions shows that learning helped, as 40 eve
   expect(loss.mean).toBeLessThan(-0.5);
 });
 
-test('the sums do not depend on how an event was predicted, nor on how interactions were cut into events', () => {
+test('the sums do not depend on how an event was split for prediction, nor on how interactions were split into events', () => {
   const rewards = ITEMS.slice(0, 12).map((embedding, i) => ({ embedding, reward: (i % 3) / 2 }));
   const targets = ITEMS.slice(0, 4).map((embedding, i) => ({ embedding, target: ITEMS[i + 1]! }));
   const learned = (...events: (typeof rewards | typeof targets | (typeof rewards)[number][])[]) => {
@@ -92,7 +92,7 @@ test('the sums do not depend on how an event was predicted, nor on how interacti
   expect(mixed.targets).toEqual(learned(targets)!.targets);
 });
 
-test('events that were all applied before make no new version', () => {
+test('duplicate events alone make no new version', () => {
   const { adapter } = applyEvents(undefined, [event('e1')], learning, OPTIONS);
   const again = applyEvents(adapter, [event('e1')], learning, OPTIONS);
   expect(again).toMatchObject({ adapter: undefined, applied: [] });
@@ -111,7 +111,7 @@ test('the newest two thousand events are remembered, in order, and at least 1,02
   expect(applyEvents(adapter, [event('e0')], learning, OPTIONS).applied).toHaveLength(1);
 });
 
-test('a user starts anew under settings that what was learned does not fit, without forgetting what was applied', () => {
+test('a user starts anew when the learned state does not fit the settings, but applied events stay applied', () => {
   const before = applyEvents(undefined, [event('e1'), event('e2')], learning, OPTIONS).adapter!;
   for (const change of [{ embeddingModel: 'another' }, { scalingFactor: SETTINGS.scalingFactor * 2 }]) {
     const settings = { ...SETTINGS, ...change };
@@ -151,7 +151,7 @@ function wildState({ state }: StoredAdapter): StoredAdapter['state'] {
   };
 }
 
-test('the episode says when its user is held out, also passed through S3, and says nothing of all others', async () => {
+test('the episode of a held-out user says so, also after S3, and others do not', async () => {
   const of = (holdout: number) =>
     applyEvents(undefined, [event('e1')], learning, {
       ...OPTIONS,
@@ -167,7 +167,7 @@ test('the episode says when its user is held out, also passed through S3, and sa
   expect(waiting!.episode).toEqual(heldOut.lastEpisode);
 });
 
-test('what was met, and in answer to which recommendation, is remembered, also through S3, pending and DynamoDB', async () => {
+test('interacted items and their recommendations are recorded, also through S3, pending and DynamoDB', async () => {
   const [first, second] = ITEMS;
   const interactions = [
     { itemId: 'a', embedding: first!, reward: 0.5, recommendationId: 'r1' },

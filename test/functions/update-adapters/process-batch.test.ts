@@ -29,7 +29,7 @@ async function appliedOf(userId: string): Promise<bigint[]> {
   return [...((await world.adapters.load(userKey(userId)))?.adapter.recentEvents ?? [])];
 }
 
-test('all new events of a user are one commit, whatever stands between them', async () => {
+test('all new events of a user are one commit, whatever other messages are between them', async () => {
   const on = container();
   const report = await process(
     on,
@@ -43,7 +43,7 @@ test('all new events of a user are one commit, whatever stands between them', as
   expect(await appliedOf('ada')).toEqual(['a1', 'a2', 'a3'].map(eventKey));
 });
 
-test('an event that stands twice in a batch is applied once', async () => {
+test('an event that is twice in a batch is applied once', async () => {
   const report = await process(
     container(),
     message('a1'),
@@ -82,7 +82,7 @@ function of(eventId: string, userId: string, interaction: InteractionInput): Fee
   return { messageId: `message of ${eventId}`, groupId: userKey(userId), sentAt: 900, body };
 }
 
-test('an event that names an item alone is learned with the embedding of the catalogue', async () => {
+test('an event that names an item by id alone is learned with the embedding of the catalogue', async () => {
   const [embedding] = ITEMS;
   const settings = container().services.settings;
   const writer = new CatalogueWriter(world.objects, settings, { basis: null, now: () => 0 });
@@ -108,13 +108,13 @@ test('while the catalogue cannot be read, an event that needs it waits, and thos
   expect(await appliedOf('ada')).toEqual([]);
 });
 
-test('an event under another group than its user’s is quarantined: two groups have no order', async () => {
+test('an event in the message group of another user is quarantined, because two groups have no order', async () => {
   const report = await process(container(), { ...message('a1'), groupId: userKey('bob') });
   expect(report.quarantined).toEqual([{ messageId: 'message of a1', code: 'message-group' }]);
   expect(await appliedOf('ada')).toEqual([]);
 });
 
-test('a quarantine that fails stops its user there; earlier events are applied, later ones wait', async () => {
+test('a failed quarantine stops its user: earlier events are applied, later ones wait', async () => {
   const on = container({ 'put quarantine/': ['unavailable'] });
   const report = await process(
     on,
@@ -136,20 +136,20 @@ test('a commit that fails returns all messages of its user and of no other', asy
   expect(on.failures).toEqual([expect.any(UnavailableError)]);
 });
 
-test('a failed commit returns what a failed quarantine had stopped as well, in order', async () => {
+test('a failed commit also returns the messages after a failed quarantine, in order', async () => {
   const on = container({ 'put adapters/': ['unavailable'], 'put quarantine/': ['unavailable'] });
   const report = await process(on, message('a1'), poison('bad'), message('a2'));
   expect(report.failed).toEqual(['message of a1', 'bad', 'message of a2']);
 });
 
-test('what is unprocessed when the time is up is returned, and no other user with it', async () => {
+test('messages that are unprocessed at the deadline are returned, but not those of finished users', async () => {
   const on = container({ 'put adapters/': ['hang'] });
   const report = await process(on, message('a1'), message('a2'));
   expect(report.failed).toEqual(['message of a1', 'message of a2']);
   expect(report.updates).toBe(0);
 });
 
-test('a batch that comes when the time is up already is returned untouched', async () => {
+test('a batch that starts after the deadline is returned untouched', async () => {
   const on = container();
   on.time.abort(new UnavailableError('the time is up'));
   const report = await process(on, poison('bad'), message('a1'), message('b1', { userId: 'bob' }));
@@ -166,7 +166,7 @@ test('an event that cannot be learned because the basis cannot be read is return
   expect(report.failed).toEqual(['message of a1']);
 });
 
-test('of a forgotten user nothing is kept, not even a bad event', async () => {
+test('nothing of a forgotten user is stored, not even an invalid event', async () => {
   await world.adapters.bury({ userKey: userKey('ada'), forgottenAt: 500, expiresAt: 2_000 }, undefined);
   const report = await process(container(), poison('bad'), message('a1'));
   expect(report).toMatchObject({ failed: [], quarantined: [], forgotten: 2, updates: 0 });
@@ -181,7 +181,7 @@ test('delays are counted from sending, and never below zero when clocks differ',
   expect(report.applied.map(({ delayMs }) => delayMs)).toEqual([100, 0]);
 });
 
-test('a bad event that is delivered again leaves what is in quarantine as it is', async () => {
+test('a redelivered invalid event does not change its copy in quarantine', async () => {
   await process(container(), poison('bad'));
   const later = new Container(
     world,

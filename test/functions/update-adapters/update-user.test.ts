@@ -58,7 +58,7 @@ describe('round trips', () => {
 });
 
 describe('a commit that lost a race', () => {
-  test('is made again upon what the winner wrote', async () => {
+  test('is repeated on the version that the winner wrote', async () => {
     const stale = container();
     await update(stale, event('e1'));
     await update(container(), event('e2'));
@@ -77,7 +77,7 @@ describe('a commit that lost a race', () => {
     expect(await versionsInBank()).toEqual([1, 2, 3]);
   });
 
-  test('is given up after six attempts, and nothing stays in the cache', async () => {
+  test('fails after six attempts, and the cache keeps nothing', async () => {
     const unlucky = container(
       ...Array.from({ length: 6 }, (): [string, Fault] => ['put adapters/', 'conflict']),
     );
@@ -86,7 +86,7 @@ describe('a commit that lost a race', () => {
     expect(unlucky.services.cache.get(ADA)).toBeUndefined();
   });
 
-  test('forgets what it knew when the write failed, because it may have taken effect', async () => {
+  test('drops the cached adapter when the write failed, because it may have taken effect', async () => {
     const on = container();
     await update(on, event('e1'));
     const known = on.services.cache.get(ADA);
@@ -103,14 +103,14 @@ describe('a commit that lost a race', () => {
 });
 
 describe('an episode', () => {
-  test('that the bank does not take waits in pending/', async () => {
+  test('that the bank does not accept is stored in pending/', async () => {
     const on = container(['store episode', 'unavailable']);
     await update(on, event('e1'));
     expect(world.objects.documents<Episode>(PREFIX.pending).map(({ version }) => version)).toEqual([1]);
     expect(on.pendings).toBe(1);
   });
 
-  test('that nobody took fails the update, and the redelivery stores it', async () => {
+  test('that could not be stored anywhere fails the update, and the redelivery stores it', async () => {
     const on = container(['store episode', 'unavailable'], ['put pending/', 'unavailable']);
     await expect(update(on, event('e1'))).rejects.toThrow(UnavailableError);
     expect(await versionsInBank()).toEqual([]);
@@ -127,7 +127,7 @@ describe('a forgotten user', () => {
     await world.adapters.bury({ userKey: ADA, forgottenAt: 500, expiresAt }, etag);
   };
 
-  test('does not come back by an event that was under way, even in a warm container', async () => {
+  test('does not come back by a late event, even in a warm container', async () => {
     const warm = container();
     await update(warm, event('e1'));
     await bury(2_000);
@@ -136,7 +136,7 @@ describe('a forgotten user', () => {
     expect((await world.adapters.find(ADA)).tombstone).toBeDefined();
   });
 
-  test('leaves no episode behind when a warm container meets an event that it knows', async () => {
+  test('leaves no episode behind when a warm container receives a known event', async () => {
     const warm = container();
     await update(warm, event('e1'));
     await bury(2_000);
@@ -157,7 +157,7 @@ describe('a forgotten user', () => {
 describe('a container that does not know of the basis yet', () => {
   const next = basisFromEmbeddings(ITEMS.slice(2), { rank: SETTINGS.rank, scalingFactor: 1, seed: 2 });
 
-  test('reads again what is shared, rather than start the user anew', async () => {
+  test('reads the shared objects again instead of starting the user anew', async () => {
     await update(container(), event('e1'));
     const stale = container();
     const freshLearning = vi.fn(stale.services.freshLearning);
@@ -169,7 +169,7 @@ describe('a container that does not know of the basis yet', () => {
     expect(state).toMatchObject({ basisId: world.learning.basis!.id, statistics: { count: 3 } });
   });
 
-  test('carries the adapter over, and commits it under the basis in force', async () => {
+  test('carries the adapter over, and commits it under the current basis', async () => {
     await update(container(), event('e1'));
     const carryOvers = carryOversTo(next, { basis: world.learning.basis! }, ITEMS);
     await updateUser(
@@ -183,7 +183,7 @@ describe('a container that does not know of the basis yet', () => {
     expect([version, a]).toEqual([2, next.a]);
   });
 
-  test('starts the user anew where it stays unknown: the version counts on, and events are not applied twice', async () => {
+  test('starts the user anew when the basis stays unknown: the version counts on, and events are not applied twice', async () => {
     await update(container(), event('e1'));
     const learning = combine({ basis: next }, undefined);
     const services = { ...container().services, freshLearning: async () => learning };
@@ -205,7 +205,7 @@ describe('a container that does not know of the basis yet', () => {
     expect(state.learner === 'bayesian' && state.buffered).toHaveLength(1);
   });
 
-  test('leaves the adapter as it is where there is no basis at all', async () => {
+  test('leaves the adapter unchanged when there is no basis at all', async () => {
     await update(container(), event('e1'));
     const nothing = combine(undefined, undefined);
     const services = { ...container().services, freshLearning: async () => nothing };

@@ -50,7 +50,7 @@ test('a rollback is a new version with the old weights that still knows every ev
   expect(stored.lastEpisode).toEqual(third!.lastEpisode);
 });
 
-test('later events go on from the old weights; those that were undone stay undone', async () => {
+test('later events continue from the old weights; events that were undone stay undone', async () => {
   const records = await createRecords();
   const [first] = await commitVersions(records, 3);
   await rollBack(ADA, 1, records, 9_000);
@@ -63,7 +63,7 @@ test('later events go on from the old weights; those that were undone stay undon
   expect(next.adapter!.version).toBe(5);
 });
 
-test('a rollback meets an event that is committed at the same time, and keeps it known', async () => {
+test('a rollback in a race with a commit keeps the committed event known', async () => {
   const records = await createRecords();
   await commitVersions(records, 2);
   let raced = false;
@@ -92,7 +92,7 @@ test('a rollback meets an event that is committed at the same time, and keeps it
   expect([...recentEvents]).toEqual(['e1', 'e2', 'e3'].map(eventKey));
 });
 
-test('a newest version whose bytes are damaged can be rolled back from', async () => {
+test('a damaged newest version can be rolled back', async () => {
   const records = await createRecords();
   const [first, second] = await commitVersions(records, 2);
   const { etag } = await records.adapters.find(ADA);
@@ -102,7 +102,7 @@ test('a newest version whose bytes are damaged can be rolled back from', async (
   expect((await records.adapters.load(ADA))?.adapter.weights).toEqual(first!.weights);
 });
 
-test('there is no rollback to the newest version, a later one, one that is gone, or without an adapter', async () => {
+test('a rollback to the newest, a later, an expired version, or without an adapter fails', async () => {
   const records = await createRecords();
   await expect(rollBack(ADA, 1, records, 9_000)).rejects.toThrow(NotFoundError);
   await commitVersions(records, 2);

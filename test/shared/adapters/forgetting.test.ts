@@ -63,7 +63,7 @@ test('forgetting leaves a tombstone and nothing else, says what it removed, and 
   expect(await remainsOf(BOB, records)).toHaveLength(5);
 });
 
-test('forgetting again changes nothing; after the tombstone has expired there is a new one', async () => {
+test('forgetting twice changes nothing; after the tombstone has expired there is a new one', async () => {
   const records = await createRecords();
   const first = await buryUser(ADA, records, 1_000);
   expect(await buryUser(ADA, records, 2_000)).toEqual(first);
@@ -77,7 +77,7 @@ test('forgetting again changes nothing; after the tombstone has expired there is
   expect(await buryUser(ADA, records, later)).toMatchObject({ forgottenAt: later });
 });
 
-test('a crash after any removal is healed by doing it again', async () => {
+test('repeating a forget after a crash completes it', async () => {
   for (let crashAt = 0; crashAt < 6; crashAt++) {
     const records = await createRecords();
     await fill(records, ADA);
@@ -97,7 +97,7 @@ test('a crash after any removal is healed by doing it again', async () => {
   }
 });
 
-test('a tombstone wins against a commit that is under way', async () => {
+test('a tombstone wins against a running commit', async () => {
   const records = await createRecords();
   await fill(records, ADA);
   const { adapter, etag } = (await records.adapters.load(ADA))!;

@@ -52,7 +52,7 @@ describe('exportPeft', () => {
     });
   });
 
-  it('comes back the same', () => {
+  it('is read back unchanged', () => {
     expect(importPeft(written)).toEqual({ ...adapter, offset: 0 });
   });
 
@@ -75,7 +75,7 @@ describe('importPeft', () => {
     expect(scale({ r: 16, rank_pattern: { 'embed(ding)?': 2 } })).toBe(2);
   });
 
-  it('takes any one module, with the name of an adapter in its keys or without the prefix', () => {
+  it('reads any single module, with or without an adapter name or prefix in its keys', () => {
     for (const name of ['base_model.model.x.y', 'z']) {
       const tensors = matrices();
       const renamed = {
@@ -112,7 +112,7 @@ describe('importPeft', () => {
       'which is not a matrix of finite numbers',
       files({ ...matrices(), [A]: { shape: [12], values: normals(12) } }),
     ],
-  ])('takes for corrupt: %s', (message, wrong) => {
+  ])('reports as corrupt: %s', (message, wrong) => {
     expect(() => importPeft(wrong)).toThrow(CorruptObjectError);
     expect(() => importPeft(wrong)).toThrow(message);
   });

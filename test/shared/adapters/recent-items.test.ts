@@ -20,7 +20,7 @@ const met = (key: bigint, more: Partial<Meeting> = {}): Meeting => ({
   ...more,
 });
 
-test('an item that is met again counts as met last, with the sums of all its rewards', () => {
+test('an item with a new interaction becomes the newest, with the sums of all its rewards', () => {
   const before = addRecentItems(NO_RECENT_ITEMS, [met(1n), met(2n), met(3n)]);
   const after = addRecentItems(before, [
     met(1n, { at: 2_000, kind: 'watch', reward: 1 }),
@@ -40,7 +40,7 @@ test('the newest 1,024 items are kept', () => {
   expect(sums).toHaveLength(3 * RECENT_ITEMS_KEPT);
 });
 
-test('what is remembered does not depend on how updates were cut', () => {
+test('the recent items do not depend on how updates were split', () => {
   const meeting = fc.record({
     key: fc.bigInt({ min: 0n, max: 1_200n }),
     at: fc.nat(2 ** 32 - 1),
@@ -58,7 +58,7 @@ test('what is remembered does not depend on how updates were cut', () => {
   );
 });
 
-test('items are told apart by when and how they were met', () => {
+test('recent items can be selected by time and kind of interaction', () => {
   const recent = addRecentItems(NO_RECENT_ITEMS, [
     met(1n, { at: 100 }),
     met(2n, { at: 200, kind: 'watch' }),
@@ -71,7 +71,7 @@ test('items are told apart by when and how they were met', () => {
   expect([...metItems(recent, { kinds: ['reward', 'target'], since: 101 })]).toEqual([3n]);
 });
 
-test('an item of which neither time nor kind is known counts as met', () => {
+test('a recent item without known time and kind matches every selection', () => {
   const older = recentItemsOf(BigUint64Array.of(7n));
   expect([...metItems(older, { since: 1e9, kinds: ['watch'] })]).toEqual([7n]);
 });

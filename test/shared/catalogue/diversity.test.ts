@@ -23,6 +23,6 @@ test('with diversity an item that is like a chosen one comes later, by its neare
   expect(chosen(0.9, 5)).toEqual([0, 2, 4, 1, 3]);
 });
 
-test('fewer items than asked for are all chosen', () => {
+test('a pool smaller than the limit is chosen as a whole', () => {
   expect(chosen(0.5, 9)).toHaveLength(5);
 });

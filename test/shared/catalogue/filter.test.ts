@@ -64,7 +64,7 @@ describe('a filter', () => {
     expect(matchesFilm(filter)).toBe(expected);
   });
 
-  test('does not see what every object inherits', () => {
+  test('does not see inherited properties', () => {
     for (const attribute of ['constructor', '__proto__', 'toString', 'hasOwnProperty'])
       expect(matchesFilm({ attribute, exists: true })).toBe(false);
   });

@@ -24,7 +24,7 @@ test('a zero vector stays zero', () => {
   expect([...parse({ embedding: Array(16).fill(0) }).embedding]).toEqual(Array(16).fill(0));
 });
 
-test('float16 changes a component of a unit vector by at most 1 in 2,000', () => {
+test('rounding to float16 changes a component of a unit vector by at most 1 in 2,000', () => {
   const { embedding: halves } = parse({});
   const norm = Math.hypot(...embedding);
   halves.forEach((value, i) => {

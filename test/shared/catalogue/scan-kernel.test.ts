@@ -95,7 +95,7 @@ test('the largest sums fit', () => {
   }
 });
 
-test('what was adopted keeps its numbers while other shards are adopted and the memory grows', () => {
+test('adopted features keep their numbers while other shards are adopted and the memory grows', () => {
   const random = createRandom('adopt');
   const valuesOf = (rows: number) =>
     Int16Array.from({ length: rows * KERNEL_COLUMNS }, () => random.integer(65_535) - 32_767);
@@ -111,7 +111,7 @@ test('what was adopted keeps its numbers while other shards are adopted and the 
   });
 });
 
-test('features of fewer columns, and shards without items, are not for the kernel', () => {
+test('the kernel skips features of fewer columns, and shards without items', () => {
   expect(kernel.adopt({ values: new Int16Array(64), scales: new Float64Array(32) })).toBeUndefined();
   expect(kernel.adopt({ values: new Int16Array(0), scales })).toBeUndefined();
 });

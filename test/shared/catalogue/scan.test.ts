@@ -47,7 +47,7 @@ const placeIn = (itemId: string): [number, number] => {
 const coefficient = fc.double({ min: -5, max: 5, noNaN: true });
 
 describe('the scan', () => {
-  test('answers as brute force over float64 features does, for any user, filter, exclusions and limit', () => {
+  test('gives the same items as brute force over float64 features, for any user, filter, exclusions and limit', () => {
     const largest = Math.max(...catalogue.shards.flatMap(({ features }) => [...features!.scales]));
     fc.assert(
       fc.property(
@@ -131,14 +131,14 @@ describe('the scan', () => {
     }
   });
 
-  test('finds nothing for a limit of 0 or where nothing is selected', () => {
+  test('finds nothing for a limit of 0 or an empty selection', () => {
     const scorer = { base: 1, coefficients: null, effects: null };
     expect(topItems(catalogue, scorer, [], 0)).toEqual([]);
     const nothing = catalogue.shards.map(({ keys }) => new Uint8Array(keys.length));
     expect(topItems(catalogue, scorer, nothing, 5)).toEqual([]);
   });
 
-  test('leaves out items before they are available and from when they no longer are', async () => {
+  test('excludes items before and after their time of availability', async () => {
     const limited = items.slice(0, 4).map((item, i) => ({
       ...item,
       ...(i === 1 ? { availableFrom: 100 } : {}),

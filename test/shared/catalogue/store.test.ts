@@ -31,7 +31,7 @@ async function idsOf(from = reader()) {
 const sortedIds = (list = items) => list.map(({ itemId }) => itemId).sort();
 
 describe('the catalogue', () => {
-  test('holds what was put: ids, embeddings, attributes', async () => {
+  test('stores ids, embeddings and attributes', async () => {
     expect(await writer().put(items)).toMatchObject({ version: 1, items: 300, added: 300 });
     const from = reader();
     const catalogue = (await from.load(basis))!;
@@ -53,7 +53,7 @@ describe('the catalogue', () => {
     expect(keys.every((key, i) => i === 0 || keys[i - 1]! < key)).toBe(true);
   });
 
-  test('is undefined where there is none, or one of another embedding model', async () => {
+  test('is undefined when there is none, or one of another embedding model', async () => {
     expect(await reader().load(basis)).toBeUndefined();
     await writer().put(items);
     const other = new CatalogueReader(objects, { ...CATALOGUE_SETTINGS, embeddingModel: 'other' });
@@ -87,7 +87,7 @@ describe('the catalogue', () => {
     expect(await idsOf()).toEqual(sortedIds().filter((id) => id !== 'item-7'));
   });
 
-  test('updates cut the shards anew when there are too few of them', async () => {
+  test('updates split the shards anew when there are too few of them', async () => {
     await writer().put(items);
     await writer().update(randomItems(9_000, 3));
     const catalogue = (await reader().load(null))!;
@@ -100,7 +100,7 @@ describe('the catalogue', () => {
     expect(await idsOf()).toEqual(sortedIds());
   });
 
-  test('of two uploads at once one is refused, and the other is there as a whole', async () => {
+  test('of two concurrent uploads one is refused, and the other is stored as a whole', async () => {
     const halves = [items.slice(0, 150), items.slice(150)];
     const results = await Promise.allSettled(halves.map((half) => writer().put(half)));
     const refused = results.filter(({ status }) => status === 'rejected');
@@ -125,7 +125,7 @@ describe('the catalogue', () => {
     expect(await idsOf()).toEqual(sortedIds());
   });
 
-  test('an upload uses the shards of an interrupted one that are there', async () => {
+  test('an upload reuses the shards of an interrupted one', async () => {
     await writer(interruptedAfter(3))
       .put(items)
       .catch(() => undefined);
@@ -153,7 +153,7 @@ describe('the catalogue', () => {
     expect(second.shards.filter((shard) => first.shards.includes(shard))).toHaveLength(3);
   });
 
-  test('a reader whose shards were deleted meanwhile goes on with the newer version', async () => {
+  test('a reader whose shards were deleted continues with the newer version', async () => {
     await writer().put(items);
     const from = new CatalogueReader(objects, CATALOGUE_SETTINGS, { maxAgeMs: 1_000, now: () => 0 });
     await from.manifest();
@@ -161,7 +161,7 @@ describe('the catalogue', () => {
     expect(await idsOf(from)).toEqual(sortedIds(items.slice(0, 100)));
   });
 
-  test('an item alone is found by its id, also when it is newer than what the reader has in memory', async () => {
+  test('an item is found by its id, also when it is newer than the manifest in memory', async () => {
     const from = new CatalogueReader(objects, CATALOGUE_SETTINGS, { maxAgeMs: 1_000, now: () => 0 });
     expect(await from.embeddingOfItem('item-1')).toBeUndefined();
     await writer().put(items.slice(0, 2));
@@ -194,7 +194,7 @@ describe('the catalogue', () => {
     expect(objects.contents.has(MANIFEST_KEY)).toBe(true);
   });
 
-  test('features of a new basis are computed where none are stored, and are the same once they are', async () => {
+  test('features of a new basis are computed when none are stored, and equal the stored ones', async () => {
     await writer().put(items);
     const newer = basisOf(items.slice(0, 120));
     const computed = (await reader().load(newer))!.shards[0]!.features;

@@ -106,7 +106,7 @@ describe('the feedback buffer', () => {
     expect(queue.accepted).toHaveLength(2);
   });
 
-  test('sends what an interaction was when it was published, whatever is done to it later', async () => {
+  test('sends an interaction as it was when published, whatever happens to the object later', async () => {
     const queue = new FaultyQueue();
     const { buffer } = bufferOn(queue);
     const mine = { ...click('ada', 'a'), embedding: new Float32Array(16).fill(1) };
@@ -120,7 +120,7 @@ describe('the feedback buffer', () => {
     expect(Buffer.from(sent.embedding, 'base64').readFloatLE(0)).toBe(1);
   });
 
-  test('loses nothing, doubles nothing and keeps the order of each user, whatever fails', async () => {
+  test('loses nothing, repeats nothing and keeps the order of each user, whatever fails', async () => {
     const users = fc.array(fc.constantFrom('ada', 'bob', 'cy'), { minLength: 1, maxLength: 60 });
     const faults = fc.array(fc.constantFrom<Fault>('none', 'lost', 'refuse', 'throw'), { maxLength: 12 });
     await fc.assert(
@@ -140,7 +140,7 @@ describe('the feedback buffer', () => {
     );
   });
 
-  test('tells of exactly the interactions that the queue did not take, and of no other', async () => {
+  test('reports exactly the interactions that the queue did not accept', async () => {
     const users = fc.array(fc.constantFrom('ada', 'bob', 'cy'), { minLength: 1, maxLength: 40 });
     const faults = fc.array(fc.constantFrom<Fault>('none', 'refuse', 'throw'), { maxLength: 12 });
     await fc.assert(
@@ -163,7 +163,7 @@ describe('the feedback buffer', () => {
     );
   });
 
-  test('refuses more than it may hold, and is ready again when the queue has taken it', async () => {
+  test('refuses interactions when it is full, and is ready again when the queue has accepted some', async () => {
     const release: (() => void)[] = [];
     const queue = new FaultyQueue();
     const slow: FeedbackQueue = {
@@ -264,7 +264,7 @@ describe('the feedback buffer', () => {
     await expect(buffer.publish({ ...mine, eventId: '' })).rejects.toMatchObject({ field: 'eventId' });
   });
 
-  test('hands back at the end of the patience what a queue that hangs did not take', async () => {
+  test('returns unaccepted interactions when a hanging queue exceeds the patience', async () => {
     const { buffer } = bufferOn({ sendBatch: () => new Promise(() => {}) }, { onError: () => {} });
     for (let i = 0; i < 1_000; i++) void buffer.publish(click('ada', `i${i}`));
     const controller = new AbortController();
@@ -276,7 +276,7 @@ describe('the feedback buffer', () => {
     expect(new Set(unsent.map(({ code }) => code))).toEqual(new Set(['aborted']));
   });
 
-  test('names the field, the value and what was expected of an interaction that is wrong', async () => {
+  test('reports field, value and expectation of an invalid interaction', async () => {
     const { buffer } = bufferOn(new FaultyQueue());
     const wrong = buffer.publish({ userId: 'ada', embedding: [1, 2, 3], reward: 1 });
     await expect(wrong).rejects.toMatchObject({
@@ -300,7 +300,7 @@ describe('the feedback buffer', () => {
     });
   });
 
-  test('takes nothing once it is closed', async () => {
+  test('accepts nothing after it is closed', async () => {
     const { buffer } = bufferOn(new FaultyQueue());
     await buffer.close();
     await expect(buffer.publish(click('ada', 'a'))).rejects.toBeInstanceOf(InvalidConfigurationError);

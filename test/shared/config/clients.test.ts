@@ -12,7 +12,7 @@ afterEach(() => vi.unstubAllEnvs());
 const clients = { s3Client, dynamoClient, sqsClient, lambdaClient };
 
 describe.each(Object.entries(clients))('%s', (_, make) => {
-  it('tries three times in all, or as often as it is told', async () => {
+  it('tries three times, or the configured number of times', async () => {
     expect(await make().config.maxAttempts()).toBe(3);
     expect(await make({ maxAttempts: 1 }).config.maxAttempts()).toBe(1);
   });
@@ -54,7 +54,7 @@ describe('the S3 client', () => {
 });
 
 describe('the SQS client', () => {
-  it('goes to the host in the queue URL on AWS only', () => {
+  it('uses the host in the queue URL on AWS only', () => {
     vi.stubEnv('AWS_ENDPOINT_URL', '');
     vi.stubEnv('AWS_ENDPOINT_URL_SQS', '');
     expect(sqsClient().config.useQueueUrlAsEndpoint).toBe(true);

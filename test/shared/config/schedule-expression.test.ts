@@ -84,7 +84,7 @@ describe('a cron expression', () => {
     expect(isRecurringSchedule(expression)).toBe(false);
   });
 
-  test('takes every range in order, and none the other way round', () => {
+  test('accepts ascending ranges, and no descending ones', () => {
     const fieldBounds = [
       [0, 59],
       [0, 23],

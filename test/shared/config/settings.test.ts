@@ -8,7 +8,7 @@ import {
 import { InvalidConfigurationError } from '../../../shared/errors.ts';
 
 describe('settings of a deployment', () => {
-  test('have defaults for all that must be known', () => {
+  test('have defaults for all required values', () => {
     expect(settingsFromContext({})).toEqual({
       embeddingDim: 64,
       embeddingModel: 'default',
@@ -41,7 +41,7 @@ describe('settings of a deployment', () => {
     expect(settingsFromContext({ learner: 'sgd' })).toMatchObject({ learningRate: 1, exploration: 0 });
   });
 
-  test('let the learner sgd have more weights than the default one can solve for', () => {
+  test('let the learner sgd have more weights than the default learner', () => {
     const large = { learner: 'sgd', rank: 64, embeddingDim: 4096 };
     expect(settingsFromContext(large)).toMatchObject(large);
   });
@@ -209,7 +209,7 @@ describe('the environment of a function', () => {
     );
   });
 
-  test('reads back what it was written from, whatever the settings', () => {
+  test('is read back to the same settings, whatever they are', () => {
     const settings = fc.record({
       embeddingDim: fc.integer({ min: 16, max: 4096 }),
       embeddingModel: fc.string({ minLength: 1, maxLength: 40 }).filter((s) => /^\P{Cc}+$/u.test(s)),

@@ -48,7 +48,7 @@ describe('the contract', () => {
     expect(await lint(broken)).toContain('no-unresolved-refs');
   });
 
-  test('breaks no client of version 1.0', async () => {
+  test('does not break clients of version 1.0', async () => {
     const before = JSON.parse(await readFile(released, 'utf8'));
     expect(changesSince(before, schemasOf(openApiDocument(), eventJsonSchema()))).toEqual([]);
   });
@@ -256,7 +256,7 @@ describe('a change of the contract that breaks clients is named', () => {
     expect(breakingChanges('R', schema, edit(schema, change), role)).toEqual([expected]);
   });
 
-  test('and what a minor version may add is not', () => {
+  test('an addition of a minor version is not named', () => {
     // biome-ignore lint/suspicious/noExplicitAny: as above
     const more = edit(sent, (s: any) => {
       s.properties.explore = { type: 'boolean', default: false };

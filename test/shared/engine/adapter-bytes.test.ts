@@ -28,7 +28,7 @@ async function trained(random: Random): Promise<UserLoRAAdapter> {
 const kept = ({ stored: _, ...adapter }: UserLoRAAdapter) => adapter;
 
 describe('serializeAdapter and deserializeAdapter', () => {
-  it('give back the adapter, and the same bytes again', async () => {
+  it('restore the adapter, and the same bytes', async () => {
     await fc.assert(
       fc.asyncProperty(fc.integer(), async (seed) => {
         const adapter = await trained(createRandom(seed));
@@ -45,7 +45,7 @@ describe('serializeAdapter and deserializeAdapter', () => {
     );
   });
 
-  it('take any other bytes for a corrupt object, never for another adapter', async () => {
+  it('report any other bytes as a corrupt object, never as another adapter', async () => {
     const adapter = await trained(createRandom('mutated'));
     const bytes = encodeUserAdapter(adapter);
     fc.assert(
@@ -70,7 +70,7 @@ describe('serializeAdapter and deserializeAdapter', () => {
     );
   });
 
-  it('learn on after a round trip as if there had been none', async () => {
+  it('continue learning after a round trip as without one', async () => {
     const engine = engines[0]!;
     const random = createRandom('on');
     const adapter = await engine.updateAdapter(engine.createAdapter('user'), feedbackOf(random, 3, 16));

@@ -143,7 +143,7 @@ describe('createAdapter', () => {
     expect(engine.createAdapter('user', {}).matrixB).toEqual(new Float32Array(256));
   });
 
-  it('refuses user ids and preferences that nothing can be made of', () => {
+  it('refuses invalid user ids and preferences', () => {
     for (const id of ['', 'x'.repeat(129), 'a\u0000', 7 as never])
       expect(() => engineOf().createAdapter(id)).toThrow(/^userId: found/);
     expect(() => engineOf().createAdapter('u', { vector: [1, 2] })).toThrow(
@@ -211,12 +211,12 @@ describe.each(['bayesian', 'sgd'] as const)('updateAdapter (%s)', (learner) => {
     } else expect(updated.fisherInformation).toBeUndefined();
   });
 
-  it('gives back the same adapter when there is no feedback', async () => {
+  it('returns the same adapter without feedback', async () => {
     const adapter = engine.createAdapter('user');
     expect(await engine.updateAdapter(adapter, [])).toBe(adapter);
   });
 
-  it('raises what was liked, lowers what was not, and its loss falls', async () => {
+  it('raises liked items, lowers disliked ones, and reduces its loss', async () => {
     const [good, bad] = [embeddingOf(random), embeddingOf(random)];
     const feedback = [
       { contentEmbedding: good, reward: 1 },
@@ -269,7 +269,7 @@ describe.each(['bayesian', 'sgd'] as const)('updateAdapter (%s)', (learner) => {
     expect(structuredClone(adapter)).toEqual(copy);
   });
 
-  it('learns alike from the same feedback, whoever asks', async () => {
+  it('learns the same from the same feedback for every user', async () => {
     const feedback = feedbackOf(random, 5);
     const [one, two] = await Promise.all(
       [engine, engineOf({ learner })].map((e) => e.updateAdapter(e.createAdapter('user'), feedback)),
@@ -280,7 +280,7 @@ describe.each(['bayesian', 'sgd'] as const)('updateAdapter (%s)', (learner) => {
 });
 
 describe('updateAdapter', () => {
-  it('goes on by gradient descent from the matrices of an adapter without a state', async () => {
+  it('continues with gradient descent from the matrices of an adapter without a state', async () => {
     const engine = engineOf();
     const { state: _, ...bare } = await engine.updateAdapter(
       engine.createAdapter('user'),

@@ -54,7 +54,7 @@ describe('lossOf', () => {
     expect(lossOf(null, [rewarded!, aimed!], 0.5)).toBeCloseTo((0.25 + 34 / 25) / 2, 12);
   });
 
-  it('takes nothing of a target from a zero vector', () => {
+  it('ignores the target of a zero vector', () => {
     const zero = { contentEmbedding: new Float32Array(2), targetEmbedding: x, reward: 0 };
     expect(lossOf(adapter, interactionsOf([zero], 2), 0.5)).toBe(0);
   });

@@ -53,7 +53,7 @@ describe('connecting', () => {
 });
 
 describe('an update with a bank', () => {
-  it('asks for advice in like contexts, successes of reward 0.7 or more', async () => {
+  it('asks for advice from similar contexts, successes with a reward of at least 0.7', async () => {
     const { bank, engine } = connected();
     await engine.updateAdapter(engine.createAdapter('alice'), feedback);
     expect(bank.queries).toEqual([[bank.tasks[0], { k: 5, minReward: 0.7, onlySuccesses: true }]]);
@@ -104,7 +104,7 @@ describe('an update with a bank', () => {
     expect(two!.latencyMs).toBeGreaterThan(0);
   });
 
-  it('knows a hated item from a success', async () => {
+  it('does not mistake a disliked item for a success', async () => {
     const { bank, engine } = connected({ learner: 'bayesian' });
     const x = embeddingOf(random);
     let adapter = engine.createAdapter('alice');
@@ -116,7 +116,7 @@ describe('an update with a bank', () => {
     expect(bank.stored.at(-2)).toMatchObject({ success: true });
   });
 
-  it('judges targets by how far the embedding was from them', async () => {
+  it('measures targets by their distance to the embedding', async () => {
     const { bank, engine } = connected();
     const x = embeddingOf(random);
     const aimed = [{ contentEmbedding: x, targetEmbedding: x.map((value) => 2 * value), reward: 0 }];
@@ -134,7 +134,7 @@ describe('an update with a bank', () => {
     ['nonsense', { recommendation: 7, hints: 'none' }, 1],
     ['something out of bounds', { recommendation: 'learning rate: 900' }, 10],
     ['something a factor of 1000 away', { recommendation: 'learning rate: 0.001' }, 0.01],
-  ])('takes %s for what it is', async (_, strategy, learningRate) => {
+  ])('handles %s correctly', async (_, strategy, learningRate) => {
     const { bank, engine } = connected();
     bank.strategy = strategy;
     const plain = createLoRAPersonalizationEngine({ learner: 'sgd', learningRate });
@@ -154,7 +154,7 @@ describe('an update with a bank', () => {
     expect(hinted.matrixB).toEqual((await free.updateAdapter(free.createAdapter('alice'), feedback)).matrixB);
   });
 
-  it('asks once for like updates, and counts how often it need not ask', async () => {
+  it('asks once for similar updates, and counts cache hits', async () => {
     const { bank, engine } = connected();
     const adapters = Array.from({ length: 20 }, (_, n) => engine.createAdapter(`user ${n}`));
     await Promise.all(adapters.map((adapter) => engine.updateAdapter(adapter, feedback)));
@@ -183,7 +183,7 @@ describe('an update with a bank', () => {
   it.each([
     ['fails', () => Promise.reject(new Error('down'))],
     ['hangs', () => new Promise<void>(() => {})],
-  ])('learns the same when the bank %s, says so, and keeps the episode', async (_, answer) => {
+  ])('learns the same when the bank %s, reports it, and keeps the episode', async (_, answer) => {
     const { bank, engine, degradations } = connected();
     bank.answer = answer;
     const without = createLoRAPersonalizationEngine({ learner: 'sgd' });
@@ -218,7 +218,7 @@ describe('consolidateAdaptationPatterns', () => {
     ]);
   });
 
-  it('is null without a bank, and does not make a failure look like nothing to do', async () => {
+  it('is null without a bank, and rejects on a failure', async () => {
     expect(await createLoRAPersonalizationEngine().consolidateAdaptationPatterns()).toBeNull();
     const { bank, engine } = connected();
     bank.summary = {};
@@ -237,7 +237,7 @@ describe('getSimilarAdaptations', () => {
     output: JSON.stringify({ avgLoss: 0.1 }),
   });
 
-  it('tells how similar users were adapted, leaving out what is malformed', async () => {
+  it('returns adaptations of similar users, without malformed patterns', async () => {
     const { bank, engine } = connected();
     bank.patterns = [pattern('bob', 0.9), null, { task: 7 }, { ...pattern('eve', 0.8), input: '{' }];
     expect(await engine.getSimilarAdaptations('alice')).toEqual([

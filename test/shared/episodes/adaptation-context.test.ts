@@ -39,7 +39,7 @@ describe('the context in a text', () => {
     expect(contextOf(text)).toEqual(context);
   });
 
-  it('is the same question for adapters in like states, and names no user', () => {
+  it('is the same query for adapters in similar states, and names no user', () => {
     const context = { learner: 'sgd', rank: 4, embeddingDim: 64, samplesSeen: 20, batchSize: 5, loss: 0.03 };
     expect(queryOf(context)).toBe(queryOf({ ...context, samplesSeen: 30, loss: 0.02 }));
     const others = [
@@ -56,7 +56,7 @@ describe('the context in a text', () => {
 });
 
 describe('the distance of contexts', () => {
-  it('is 0 for what does not differ, symmetric, and counts ratios', () => {
+  it('is 0 for equal contexts, symmetric, and depends on ratios', () => {
     expect(contextDistance({ rank: 4, samplesSeen: 10 }, { rank: 4, loss: 0.1 })).toBe(0);
     expect(contextDistance({ rank: 4 }, { rank: 8 })).toBe(1);
     expect(contextDistance({ rank: 16 }, { rank: 4 })).toBe(2);

@@ -10,7 +10,7 @@ describe('the guard of a bank', () => {
   beforeEach(() => vi.useFakeTimers());
   afterEach(() => vi.useRealTimers());
 
-  it('hands on what the bank answers, and leaves no timer behind', async () => {
+  it('passes on the answers of the bank, and leaves no timer behind', async () => {
     expect(await new CircuitBreaker().call('read', answer)).toBe('answer');
     expect(vi.getTimerCount()).toBe(0);
   });
@@ -28,7 +28,7 @@ describe('the guard of a bank', () => {
     expect(outcome).toHaveBeenCalledWith(expect.any(UnavailableError));
   });
 
-  it('opens after failures in a row, and then refuses without asking', async () => {
+  it('opens after consecutive failures, and then refuses without a call', async () => {
     const guard = new CircuitBreaker({ failuresToOpen: 3 });
     const call = vi.fn(fail);
     for (let i = 0; i < 2; i++) await expect(guard.call('read', call)).rejects.toThrow('down');
@@ -56,14 +56,14 @@ describe('the guard of a bank', () => {
     expect(guard.state).toBe('closed');
   });
 
-  it('does not count what the bank refuses for good', async () => {
+  it('does not count permanent errors', async () => {
     const guard = new CircuitBreaker({ failuresToOpen: 1 });
     const refuse = () => Promise.reject(new InvalidInputError('k', '0', 'more'));
     await expect(guard.call('read', refuse)).rejects.toThrow(InvalidInputError);
     expect(guard.state).toBe('closed');
   });
 
-  it('takes a call that throws at once as a failure', async () => {
+  it('counts a call that throws synchronously as a failure', async () => {
     const guard = new CircuitBreaker({ failuresToOpen: 1 });
     const broken = (): Promise<never> => {
       throw new TypeError('not a bank');

@@ -10,7 +10,7 @@ function storeThatAnswers(name: string): DynamoEpisodeStore {
   return new DynamoEpisodeStore({ send } as unknown as DynamoDBClient, { table: 't', ttlDays: 1 });
 }
 
-it('takes a ValidationException for permanent, and a throttled request for one that may pass', async () => {
+it('treats a ValidationException as permanent, and throttling as retryable', async () => {
   await expect(storeThatAnswers('ValidationException').store(EPISODE_VERSION_1)).rejects.toThrow(
     InvalidInputError,
   );

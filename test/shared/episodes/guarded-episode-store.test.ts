@@ -12,7 +12,7 @@ function episode(version: number): Episode {
   return episodeOf(told, { id: 'id', now: 0, defaults: DEFAULTS });
 }
 
-it('stores while the bank is well, and stops asking one that keeps failing', async () => {
+it('stores while the bank works, and stops calling one that keeps failing', async () => {
   const store = new InMemoryEpisodeStore();
   const episodes = guardedEpisodeStore(store);
   expect(await episodes.store(episode(1))).toBe('stored');

@@ -9,7 +9,7 @@ const outcome = (loss: number, lossWithoutAdapter: number) => ({
   lossOfWarmStart: 0,
 });
 
-it('rewards an adapter by what it predicts better than none, and calls that success', () => {
+it('rewards an adapter for better predictions than without it, and calls that success', () => {
   expect(rewardOf(outcome(0, 0.1))).toBe(1);
   expect(rewardOf(outcome(0.05, 0.1))).toBeCloseTo(0.8367, 4);
   expect(rewardOf(outcome(0.1, 0.1))).toBe(0.7);

@@ -65,7 +65,7 @@ function meaning(input: FeedbackEventInput): FeedbackEvent {
 }
 
 describe('a feedback event', () => {
-  test('means after the queue what it meant before', () => {
+  test('has the same meaning before and after the queue', () => {
     fc.assert(
       fc.property(event, (input) => {
         expect(parse(encodeFeedbackEvent(input, DIM))).toStrictEqual(meaning(input));
@@ -73,7 +73,7 @@ describe('a feedback event', () => {
     );
   });
 
-  test('goes through SQS whatever Unicode its ids hold', () => {
+  test('passes through SQS with any Unicode in its ids', () => {
     const body = encodeFeedbackEvent({ ...valid, userId: '\ufffe\uffff', eventId: '😀' });
     expect(body).not.toMatch(/[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/u);
     expect(parse(body)).toMatchObject({ userId: '\ufffe\uffff', eventId: '😀' });
@@ -98,7 +98,7 @@ describe('a feedback event', () => {
     });
   });
 
-  test('may not have a target out of all proportion to its item', () => {
+  test('cannot have a target far longer than its item', () => {
     const target = numbers.map((value) => 70_000 * value);
     const far = { ...valid, interactions: [{ embedding: numbers, target }] };
     expect(refusal(far)).toMatchObject({ field: 'interactions[0].target', reason: 'limit', userId: 'user' });
@@ -247,13 +247,13 @@ describe('a message is refused', () => {
     ['wrong interactions', `{"interactions":[${'{},'.repeat(87_000)}1]}`],
     ['unknown fields', `{${Array.from({ length: 20_000 }, (_, i) => `"k${i}":1`).join()}}`],
     ['characters that are not base64', JSON.stringify(withFirst({ embedding: '*'.repeat(250_000) }))],
-  ])('quickly, when it is 256 KiB of %s', (_, body) => {
+  ])('within a second of CPU time, when it is 256 KiB of %s', (_, body) => {
     const start = process.cpuUsage();
     expect(refusal(body)).toBeInstanceOf(InvalidEventError);
     expect(process.cpuUsage(start).user / 1000).toBeLessThan(1000);
   });
 
-  test('with nothing but InvalidEventError, whatever the text', () => {
+  test('with InvalidEventError only, whatever the text', () => {
     const accepts = (body: string) => {
       try {
         parse(body);
@@ -310,7 +310,7 @@ test('a change of any one field is refused naming that field, or means the same 
 });
 
 describe('a publisher is refused', () => {
-  test('what a reader would refuse', () => {
+  test('for every event that a consumer would refuse', () => {
     const encode = (changes: object) => () => encodeFeedbackEvent({ ...valid, ...changes }, DIM);
     expect(encode({ userId: '' })).toThrow('userId: found "", expected 1 to 128 characters');
     expect(encode({ interactions: [] })).toThrow('interactions: found 0, expected 1 to 100 interactions');
@@ -325,7 +325,7 @@ describe('a publisher is refused', () => {
     );
   });
 
-  test('a message of more than 256 KiB', () => {
+  test('for a message of more than 256 KiB', () => {
     const long = Array<number>(4096).fill(0.1);
     const interactions = Array(12).fill({ embedding: long, reward: 1 });
     expect(() => encodeFeedbackEvent({ ...valid, interactions })).toThrow('expected at most 262144 bytes');

@@ -91,7 +91,7 @@ const many = (userId: string, count: number) =>
   Array.from({ length: count }, (_, i) => of(userId, `${userId}${i}`));
 
 describe('publishing interactions', () => {
-  test('puts what a user did into one message, in order, also when users alternate', async () => {
+  test('packs the interactions of a user into one message, in order, also when users alternate', async () => {
     const queue = new ScriptedQueue();
     const input = [of('a', '1'), of('b', '2'), of('a', '3'), of('b', '4'), of('a', '5')];
     const report = await publisher(queue).publish(input);
@@ -131,7 +131,7 @@ describe('publishing interactions', () => {
     expect(queue.requests.map((entries) => entries.length)).toEqual([4, 4, 2]);
   });
 
-  test('sends what it holds when that becomes too much', async () => {
+  test('sends its buffer when it is full', async () => {
     const queue = new ScriptedQueue();
     let read = 0;
     function* longStream() {
@@ -145,7 +145,7 @@ describe('publishing interactions', () => {
     expect(read).toBeLessThan(150);
   });
 
-  test('takes the time of the last interaction, or the present', async () => {
+  test('takes the time of the last interaction, or the current time', async () => {
     const queue = new ScriptedQueue();
     const at = (occurredAt: string) => ({ ...of('a', '1'), occurredAt });
     await publisher(queue).publish([
@@ -159,7 +159,7 @@ describe('publishing interactions', () => {
     ]);
   });
 
-  test('reports what is invalid, and sends the rest', async () => {
+  test('reports invalid interactions, and sends the others', async () => {
     const queue = new ScriptedQueue();
     const input = [
       of('a', '1'),
@@ -202,7 +202,7 @@ describe('publishing interactions', () => {
     expect(queue.itemsByUser()).toEqual({ a: ['1', '6'] });
   });
 
-  test('reports what is no interaction at all, and sends the rest', async () => {
+  test('reports values that are not interactions, and sends the others', async () => {
     const queue = new ScriptedQueue();
     const input = [null, 7, 'ab', undefined, [], of('a', '1')] as PublishedInteraction[];
     const report = await publisher(queue).publish(input);
@@ -264,7 +264,7 @@ describe('retrying', () => {
     expect(seen).toEqual([{ interactions: 1, events: 1, failed: 1 }]);
   });
 
-  test('is not tried where the entry itself is at fault', async () => {
+  test('is not attempted when the entry itself is invalid', async () => {
     const queue = new ScriptedQueue((entry) => (entry.messageGroupId === userKey('a') ? 'refuse' : 'accept'));
     const under = publisher(queue);
     expect((await under.publish([of('a', '1'), of('b', '2')])).failed).toMatchObject([
@@ -294,7 +294,7 @@ describe('retrying', () => {
     expect(queue.requests).toHaveLength(15);
   });
 
-  test('does not send a user what is read only after an earlier message was given up', async () => {
+  test('does not send later messages of a user after an earlier one has failed', async () => {
     const queue = new ScriptedQueue((_, request) => (request === 1 ? 'refuse' : 'accept'));
     // Ten users fill the first request, so the last interaction is read after it.
     const input = [...Array.from('abcdefghij', (userId) => of(userId, '1')), of('k', '2'), of('a', '3')];
@@ -304,7 +304,7 @@ describe('retrying', () => {
     expect(report.failed.at(-1)).toMatchObject({ userId: 'a', position: 11, code: 'blocked' });
   });
 
-  test('gives everything up when the queue stays away, without trying each message', async () => {
+  test('fails all messages when the queue stays unavailable, without trying each', async () => {
     const queue = new ScriptedQueue(() => new UnavailableError('down'));
     const report = await publisher(queue).publish(
       Array.from({ length: 1000 }, (_, i) => of(`user ${i}`, '1')),
@@ -322,7 +322,7 @@ describe('retrying', () => {
     expect(report.failed).toMatchObject([{ code: 'invalid-configuration', message: 'no credentials' }]);
   });
 
-  test('stops when told to, and reports what was read and not sent', async () => {
+  test('stops on the signal, and reports what was read and not sent', async () => {
     const stop = new AbortController();
     const queue = new ScriptedQueue();
     let read = 0;
@@ -357,7 +357,7 @@ describe('stopping while something hangs', () => {
     ]);
   });
 
-  test('reports the interactions that it holds when the source does not go on, and ends the source', async () => {
+  test('reports buffered interactions when the source hangs, and closes the source', async () => {
     const stop = new AbortController();
     const queue = new ScriptedQueue();
     let ended = false;
@@ -399,7 +399,7 @@ describe('stopping while something hangs', () => {
   });
 });
 
-test('whatever fails, each user gets a beginning of what was published, in order, and the rest is reported', async () => {
+test('whatever fails, a prefix of the messages of each user is sent in order, and the others are reported', async () => {
   const answers = fc.infiniteStream(
     fc.constantFrom<Answer>('accept', 'accept', 'fail', 'refuse', new UnavailableError('')),
   );
@@ -453,7 +453,7 @@ describe('publishing ready-made events', () => {
     expect(report.failed).toMatchObject([{ eventId: '2', userId: 'a', position: 1, code: 'limit' }]);
   });
 
-  test('reports what is no event at all, and sends the rest', async () => {
+  test('reports values that are not events, and sends the others', async () => {
     const queue = new ScriptedQueue();
     const { interactions: _, ...bare } = event('2', 'a');
     const input = [
@@ -488,7 +488,7 @@ describe('publishing ready-made events', () => {
     ]);
   });
 
-  test('has one message of a user under way at a time', async () => {
+  test('sends one message of a user at a time', async () => {
     const queue = new ScriptedQueue();
     await publisher(queue).publishEvents(['1', '2', '3'].flatMap((id) => [event(id, 'a'), event(id, 'b')]));
     expect(queue.requests.map((entries) => new Set(entries.map((e) => e.messageGroupId)).size)).toEqual([

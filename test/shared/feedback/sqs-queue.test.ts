@@ -70,7 +70,7 @@ test('published interactions arrive in SQS, a repeated event once', async () => 
   });
 });
 
-test('entries that SQS refuses are named, with its code, and the others are taken', async () => {
+test('refused entries are reported with the code of SQS, and the others are accepted', async () => {
   const queue = new SqsFeedbackQueue(client, queueUrl);
   const { failed } = await queue.sendBatch([entry('0', 'good', 'x'), entry('1', 'bad \uffff', 'y')]);
   expect(failed).toMatchObject([{ id: '1', code: 'InvalidMessageContents', senderFault: true }]);

@@ -87,7 +87,7 @@ describe('movielensDataset', () => {
     expect(cut.users.map((u) => u.interactions)).toEqual(full.users.map((u) => u.interactions.slice(0, 7)));
   });
 
-  it('makes embeddings of what everyone else said', () => {
+  it('computes embeddings from the ratings of all other users', () => {
     const { items, users } = movielensDataset(folder, { users: 3, seed: 1 });
     const data = loadRatings(folder);
     const replayed = new Set(users.map((u) => u.userId));
@@ -130,7 +130,7 @@ describe('holdOut', () => {
     expect(holdOut(at(1, 2, 3, 4), 0.5, 1)).toEqual({ train: at(1, 2), test: at(3, 4) });
   });
 
-  it('parts every list without loss, the past before the future', () => {
+  it('splits every list without loss, past before future', () => {
     fc.assert(
       fc.property(
         fc.array(fc.nat(50)),

@@ -57,13 +57,13 @@ describe('itemEmbeddings', () => {
     },
   );
 
-  it('bring items of one genre together by content', () => {
+  it('are similar for items of one genre, by content', () => {
     const embeddings = itemEmbeddings(small, { kind: 'content', seed: 1 });
     expect(contrast(embeddings, (i, j) => i % 3 === j % 3)).toBeGreaterThan(0.15);
     expect(Math.abs(contrast(embeddings, (i, j) => i < 30 === j < 30))).toBeLessThan(0.05);
   });
 
-  it('bring items together that the same users like, when hybrid', () => {
+  it('are similar for items that the same users like, when hybrid', () => {
     const embeddings = itemEmbeddings(small, { kind: 'hybrid', seed: 1 });
     expect(contrast(embeddings, (i, j) => i < 30 === j < 30)).toBeGreaterThan(0.15);
     expect(contrast(embeddings, (i, j) => i % 3 === j % 3)).toBeGreaterThan(0.05);
@@ -91,7 +91,7 @@ describe('itemEmbeddings', () => {
     expect(similarity.reduce((sum, value) => sum + value, 0) / similarity.length).toBeGreaterThan(0.3);
   });
 
-  it('exist even when nothing at all is known', () => {
+  it('exist even without any rating or movie', () => {
     const movies = new Map([['blank', { title: '', genres: [] }]]);
     const x = itemEmbeddings({ ratings: [], movies, tags: [] }, { kind: 'hybrid', dim: 16, seed: 1 }).get(
       'blank',
@@ -122,7 +122,7 @@ describe('itemEmbeddings', () => {
       expect(furthest).toBeLessThan(1e-6);
     });
 
-    it('put its sequel next to Toy Story, and animations for children around it', () => {
+    it('are nearest for Toy Story and its sequel, with animations for children around', () => {
       const toyStory = embeddings.get('1')!;
       const nearest = [...embeddings]
         .map(([id, x]) => ({ movie: data.movies.get(id)!, similarity: dot(x, toyStory) }))

@@ -65,7 +65,7 @@ describe('contentMatrix', () => {
 });
 
 describe('ratingMatrix', () => {
-  it('holds residuals to the shrunken mean of the user, damped by the support of the item', () => {
+  it('contains residuals to the shrunken mean of the user, damped by the number of ratings of the item', () => {
     const ratings = [
       { userId: 'a', itemId: 'x', rating: 5, timestamp: 1 },
       { userId: 'a', itemId: 'y', rating: 2, timestamp: 2 },

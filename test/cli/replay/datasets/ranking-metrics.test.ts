@@ -48,7 +48,7 @@ describe('pairwiseAuc', () => {
     expect(pairwiseAuc([], [])).toBeUndefined();
   });
 
-  it('turns round when the scores do', () => {
+  it('is reversed when the scores are', () => {
     fc.assert(
       fc.property(scored, (pairs) => {
         const [scores, ratings] = [pairs.map(([s]) => s), pairs.map(([, r]) => r)];
@@ -137,7 +137,7 @@ describe('bootstrapInterval', () => {
     expect(bootstrapInterval([3, 3, 3], { seed: 1, resamples: 50 })).toEqual({ low: 3, high: 3 });
   });
 
-  it('refuses to speak of no values', () => {
+  it('refuses an empty list of values', () => {
     expect(() => bootstrapInterval([], { seed: 1 })).toThrow(InvalidInputError);
     expect(() => bootstrapInterval([1], { seed: 1, resamples: 0 })).toThrow(/^resamples: found 0/);
   });

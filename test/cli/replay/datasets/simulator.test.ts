@@ -64,7 +64,7 @@ describe('simulate', () => {
     expect(deviation).toBeLessThan(0.26);
   });
 
-  it('lets time pass between the interactions of a user', () => {
+  it('spaces the interactions of a user in time', () => {
     for (const { interactions } of dataset.users) {
       const times = interactions.map(({ at }) => at);
       expect(times.every((at, i) => Number.isSafeInteger(at) && (i === 0 || at > times[i - 1]!))).toBe(true);
@@ -72,13 +72,13 @@ describe('simulate', () => {
     expect(new Set(dataset.users.map((user) => user.interactions[0]!.at)).size).toBeGreaterThan(50);
   });
 
-  it('has users meet popular items more often', () => {
+  it('lets users meet popular items more often', () => {
     const met = Map.groupBy(interactions, ({ itemId }) => itemId);
     const times = [...dataset.items.keys()].map((id) => met.get(id)?.length ?? 0);
     expect(average(times.slice(0, 30))).toBeGreaterThan(3 * average(times.slice(-100)));
   });
 
-  it('has tastes that show in whose items resemble each other, beyond user and item means', () => {
+  it('has tastes that correlate with item similarity, beyond user and item means', () => {
     // Products of the residuals of two of a user's ratings go with the similarity of their items.
     const mean = average(interactions.map(({ reward }) => reward));
     const itemMeans = new Map(

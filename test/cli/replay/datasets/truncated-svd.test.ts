@@ -28,7 +28,7 @@ const matrices = fc
   );
 
 describe('truncatedSvdScores', () => {
-  it('keeps all of a matrix when there are as many dimensions as columns, or more', () => {
+  it('preserves a matrix when there are at least as many dimensions as columns', () => {
     fc.assert(
       fc.property(matrices, fc.integer({ min: 0, max: 3 }), (dense, more) => {
         const kept = gram(scoresOf(dense, dense[0]!.length + more));

@@ -5,7 +5,7 @@ const parsed = (...Statement: object[]) => parsePolicy({ Version: '2012-10-17', 
 const call = { principal: 'role', action: 's3:GetObject', resource: 'arn:aws:s3:::bucket/adapters/a.b' };
 const allow = { Effect: 'Allow', Action: 's3:GetObject', Resource: 'arn:aws:s3:::bucket/adapters/*' };
 
-test('a policy allows what a statement names, and nothing else', () => {
+test('a policy allows exactly what its statements name', () => {
   expect(decide(parsed(allow), call)).toBe('allowed');
   expect(decide(parsed(allow), { ...call, resource: 'arn:aws:s3:::bucket/basis/a' })).toBe('not-allowed');
   expect(decide(parsed(allow), { ...call, action: 's3:GetObjectVersion' })).toBe('not-allowed');
@@ -51,6 +51,6 @@ test.each([
   { ...allow, NotAction: 's3:*' },
   { ...allow, Condition: { DateLessThan: { key: '2026' } } },
   { ...allow, Principal: { AWS: 'arn:aws:iam::1:root' } },
-])('what the local stack cannot evaluate is refused: %j', (statement) => {
+])('a policy element that the local stack cannot evaluate is refused: %j', (statement) => {
   expect(() => parsed(statement)).toThrow('Policy: found a policy that the local stack cannot evaluate');
 });

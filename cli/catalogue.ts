@@ -19,7 +19,7 @@ interface CatalogueOptions extends DeploymentOptions {
 }
 
 const LINES =
-  'lines of {"itemId", "embedding", "attributes"?, "availableFrom"?, "availableUntil"?}; - is stdin';
+  'lines of {"itemId", "embedding", "attributes"?, "availableFrom"?, "availableUntil"?}, - is stdin; or a .safetensors file with the tensor embeddings and the metadata ids';
 
 /** `attune catalogue`: the items that `attune recommend` chooses from. */
 export function catalogueCommand(): Command {
@@ -29,12 +29,12 @@ export function catalogueCommand(): Command {
       'print the result as one line of JSON',
     );
   const put = command('put', 'replace the whole catalogue; computes the basis from it if there is none')
-    .argument('<items.jsonl>', LINES)
+    .argument('<items>', LINES)
     .option('--seed <text>', 'seed of the basis, if it is computed', '1')
     .option('--rewrite', 'write every shard, also existing ones, because they may be damaged')
     .action(putItems);
   const update = command('update', 'add items, or replace those with the same id')
-    .argument('<items.jsonl>', LINES)
+    .argument('<items>', LINES)
     .action(updateItems);
   const remove = command('remove', 'remove items')
     .argument('<itemId...>', 'ids of the items')
@@ -201,15 +201,35 @@ async function currentBasis(
   return { basis, isNew: true };
 }
 
+interface Given {
+  /** Where it stands, for errors. */
+  readonly at: string;
+  readonly value: unknown;
+}
+
+async function* linesOf(file: string, signal: AbortSignal): AsyncGenerator<Given> {
+  for await (const { line, value, fault } of readJsonLines(file, signal)) {
+    const at = `${file} line ${line}`;
+    if (fault !== undefined) throw new InvalidInputError(at, fault.found, fault.expected);
+    yield { at, value };
+  }
+}
+
+async function* rowsOf(file: string, signal: AbortSignal): AsyncGenerator<Given> {
+  const { readTensorItems } = await import('./tensor-items.ts');
+  let row = 0;
+  for await (const value of readTensorItems(file, signal)) yield { at: `${file} row ${row++}`, value };
+}
+
 async function readItems(file: string, embeddingDim: number): Promise<CatalogueItem[]> {
   const { parseItem } = await import('../shared/catalogue/item.ts');
   const signal = interruption();
   const progress = createProgress('reading', 'items');
   const items: CatalogueItem[] = [];
   try {
-    for await (const { line, value, fault } of readJsonLines(file, signal)) {
-      const at = `${file} line ${line}`;
-      if (fault !== undefined) throw new InvalidInputError(at, fault.found, fault.expected);
+    for await (const { at, value } of file.endsWith('.safetensors')
+      ? rowsOf(file, signal)
+      : linesOf(file, signal)) {
       items.push(parseItem(value, embeddingDim, at));
       progress.update(items.length);
     }

@@ -19,6 +19,7 @@ import { createRandom, type Random } from '../../shared/lora/random.ts';
 import type { Objects } from '../../shared/storage/objects.ts';
 import { ObjectStore } from '../../shared/storage/objects.ts';
 import { writeAssembly } from '../support/assembly-fixture.ts';
+import { approximateIndex } from './approximate-index.ts';
 import { localS3 } from './consolidation/local-s3.ts';
 import { referenceFeatures } from './reference.ts';
 
@@ -35,6 +36,7 @@ const EXCLUDED = 300;
 const QUERIES = 21;
 const WARM_UP = 30;
 const SHARD_ITEMS = 4_096;
+const MOST_APPROXIMATE = 100_000;
 const SETTINGS = { embeddingDim: 16, embeddingModel: 'bench' };
 
 interface Row {
@@ -42,6 +44,12 @@ interface Row {
   readonly queryMs: number;
   readonly filteredMs: number;
   readonly naiveMs: number;
+  /** Products of a query with all embeddings of 384 numbers, which personalised scores come down to. */
+  readonly bruteForceMs: number;
+  /** A graph index beside it; null above 100,000 items, where building it takes many minutes. */
+  readonly approximateMs: number | null;
+  readonly approximateRecall: number | null;
+  readonly approximateBuildMs: number | null;
   readonly ratio: number;
   /** Share of the float64 top 100 that the answer holds. */
   readonly recall: number;
@@ -93,15 +101,8 @@ async function measure(items: number, objects: Objects): Promise<Row> {
   const startedAt = performance.now();
   const catalogue = (await reader.load(basis))!;
   const loadMs = performance.now() - startedAt;
-  const queries = Array.from({ length: WARM_UP + QUERIES }, () => {
-    const excluded = Array.from({ length: EXCLUDED }, () => `item-${random.integer(items)}`);
-    return {
-      m: Float64Array.from({ length: P }, () => random.normal()),
-      without: new Set(excluded),
-      keys: excluded.map(itemKey),
-    };
-  });
-  const ask = ({ m, keys }: (typeof queries)[number], filter?: Filter) => {
+  const queries = queriesOf(items, random);
+  const ask = ({ m, keys }: Query, filter?: Filter) => {
     const scorer: LinearScorer = { base: 0.6, coefficients: m, effects: null };
     const { selection, count } = select(catalogue, { filter, exclude: keys, now: 0 });
     const best = topItems(catalogue, scorer, selection, LIMIT);
@@ -111,21 +112,79 @@ async function measure(items: number, objects: Objects): Promise<Row> {
   const [queryMs, answers] = series(queries, (query) => ask(query));
   const [filteredMs] = series(queries, (query) => ask(query, year));
   const [naiveMs, expected] = series(queries, ({ m, without }) => naive(exact, m, without));
-  let found = 0;
-  expected.forEach((best, query) => {
-    const ids = new Set(answers[query]!.best.map(({ itemId }) => itemId));
-    found += best.filter(({ id }) => ids.has(id)).length;
-  });
+  const recallOf = (lists: readonly (readonly string[])[]) => {
+    let found = 0;
+    expected.forEach((best, query) => {
+      const ids = new Set(lists[query]);
+      found += best.filter(({ id }) => ids.has(id)).length;
+    });
+    return found / (queries.length * LIMIT);
+  };
+  const approximate = items > MOST_APPROXIMATE ? undefined : measureApproximate(exact, queries);
   return {
     items,
     queryMs,
     filteredMs,
     naiveMs,
+    bruteForceMs: measureBruteForce(items, random),
+    approximateMs: approximate?.ms ?? null,
+    approximateRecall: approximate === undefined ? null : recallOf(approximate.lists),
+    approximateBuildMs: approximate?.buildMs ?? null,
     ratio: naiveMs / queryMs,
-    recall: found / (queries.length * LIMIT),
+    recall: recallOf(answers.map(({ best }) => best.map(({ itemId }) => itemId))),
     bytesPerItem: bytesOf(catalogue) / items,
     loadMs,
   };
+}
+
+interface Query {
+  readonly m: Float64Array;
+  readonly without: ReadonlySet<string>;
+  readonly keys: readonly bigint[];
+}
+
+function queriesOf(items: number, random: Random): Query[] {
+  return Array.from({ length: WARM_UP + QUERIES }, () => {
+    const excluded = Array.from({ length: EXCLUDED }, () => `item-${random.integer(items)}`);
+    const m = Float64Array.from({ length: P }, () => random.normal());
+    return { m, without: new Set(excluded), keys: excluded.map(itemKey) };
+  });
+}
+
+/** A graph index, asked for as many answers more as are excluded. */
+function measureApproximate({ psi, ids }: Exact, queries: readonly Query[]) {
+  const startedAt = performance.now();
+  const search = approximateIndex(psi, P, LIMIT + EXCLUDED);
+  const buildMs = performance.now() - startedAt;
+  const [ms, lists] = series(queries, ({ m, without }) =>
+    search(m)
+      .map((row) => ids[row]!)
+      .filter((id) => !without.has(id))
+      .slice(0, LIMIT),
+  );
+  return { ms, lists, buildMs };
+}
+
+/** Of at most 100,000 rows, which take 150 MB, and in proportion for more. */
+function measureBruteForce(items: number, random: Random): number {
+  const d = 384;
+  const rows = Math.min(items, MOST_APPROXIMATE);
+  const embeddings = Float32Array.from({ length: rows * d }, () => random.next() - 0.5);
+  const queries = Array.from({ length: 9 }, () => embeddings.slice(0, d));
+  const scores = new Float64Array(rows);
+  const [ms] = series(
+    queries,
+    (query) => {
+      for (let row = 0, at = 0; row < rows; row++) {
+        let score = 0;
+        for (let i = 0; i < d; i++, at++) score += query[i]! * embeddings[at]!;
+        scores[row] = score;
+      }
+      return scores.toSorted()[rows - LIMIT]!;
+    },
+    2,
+  );
+  return (ms * items) / rows;
 }
 
 /** Microseconds for ψ of one item, which is what building a catalogue and an update spend their time on. */
@@ -222,6 +281,7 @@ function bytesOfFeatures(features: LoadedFeatures): number {
 function series<Query, Result>(
   queries: readonly Query[],
   work: (query: Query) => Result,
+  warmUp = WARM_UP,
 ): [number, readonly Result[]] {
   const times: number[] = [];
   const results = queries.map((query) => {
@@ -230,7 +290,7 @@ function series<Query, Result>(
     times.push(performance.now() - startedAt);
     return result;
   });
-  return [median(times.slice(WARM_UP)), results];
+  return [median(times.slice(warmUp)), results];
 }
 
 function median(values: readonly number[]): number {
@@ -239,7 +299,12 @@ function median(values: readonly number[]): number {
 
 function print(row: Row): void {
   const ms = (value: number) => `${value.toFixed(2)} ms`;
+  const { approximateMs, approximateRecall, approximateBuildMs } = row;
+  const approximate =
+    approximateMs === null
+      ? ''
+      : `; usearch ${ms(approximateMs)}, recall ${approximateRecall!.toFixed(4)}, built in ${(approximateBuildMs! / 1_000).toFixed(0)} s`;
   process.stdout.write(
-    `${row.items.toLocaleString('en-US')} items: query ${ms(row.queryMs)} (filtered ${ms(row.filteredMs)}), naive ${ms(row.naiveMs)}, ${row.ratio.toFixed(1)} times as fast; recall@${LIMIT} ${row.recall.toFixed(4)}; ${row.bytesPerItem.toFixed(0)} bytes an item; loaded in ${ms(row.loadMs)}\n`,
+    `${row.items.toLocaleString('en-US')} items: query ${ms(row.queryMs)} (filtered ${ms(row.filteredMs)}), naive ${ms(row.naiveMs)}, ${row.ratio.toFixed(1)} times as fast; recall@${LIMIT} ${row.recall.toFixed(4)}; brute force at d ${ms(row.bruteForceMs)}${approximate}; ${row.bytesPerItem.toFixed(0)} bytes an item; loaded in ${ms(row.loadMs)}; in 50 ms ${(((50 / row.queryMs) * row.items) / 1e6).toFixed(1)} M items\n`,
   );
 }

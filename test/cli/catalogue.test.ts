@@ -1,10 +1,11 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { LocalStack } from '../../infra/local/local-stack.ts';
 import { OUTPUT } from '../../shared/config/names.ts';
 import { createRandom } from '../../shared/lora/random.ts';
+import { layOutTensors, type NamedTensor } from '../../shared/storage/safetensors.ts';
 import { writeAssembly } from '../support/assembly-fixture.ts';
 import { runAttune } from '../support/run-attune.ts';
 
@@ -117,4 +118,34 @@ test.each([
   expect(code).toBe(2);
   expect(stderr).toContain(line);
   expect(stderr.trimEnd().split('\n')).toHaveLength(1);
+});
+
+describe('a safetensors file', () => {
+  const path = () => join(folder, 'items.safetensors');
+  const ids = Array.from({ length: 30 }, (_, i) => `row-${i} é`);
+  const rows = Float32Array.from({ length: 30 * 16 }, () => random.normal());
+  const embeddings = { shape: [30, 16], values: rows };
+  const put = (metadata: Record<string, string>, tensors: Record<string, NamedTensor> = { embeddings }) => {
+    writeFileSync(path(), layOutTensors({ tensors, metadata }));
+    return catalogue(['put', path(), '--json']);
+  };
+  const attributes = ids.map((_, i) => ({ place: i }));
+
+  test.each([
+    ['F32', rows],
+    ['F16', Float16Array.from(rows)],
+  ])('puts the same catalogue as lines do, from %s', async (_, values) => {
+    const metadata = { ids: JSON.stringify(ids), attributes: JSON.stringify(attributes) };
+    // Read in the order of their bytes, another tensor comes before.
+    const other = { shape: [3], values: Float64Array.of(1, 2, 3) };
+    const result = await put(metadata, { embeddings: { shape: [30, 16], values }, other });
+    expect(resultOf(result)).toMatchObject({ items: 30, added: 30 });
+    const lines = ids.map((itemId, i) => ({
+      itemId,
+      embedding: [...values.subarray(i * 16, (i + 1) * 16)],
+      attributes: attributes[i],
+    }));
+    // The name of a shard is the hash of its content: nothing is written again.
+    expect(resultOf(await catalogue(['put', '-', '--json'], lines))).toMatchObject({ shardsWritten: 0 });
+  });
 });

@@ -227,12 +227,4 @@ except AttuneError as error:
     },
     60_000,
   );
-
-  it('curl asks the URL with a signature, as docs/client.md shows it', async () => {
-    const text = await readFile(join(root, 'docs', 'client.md'), 'utf8');
-    const [, command = ''] = /```sh\n(URL=[\s\S]*?curl[\s\S]*?)```/.exec(text) ?? [];
-    const { stdout } = await run('bash', ['-c', command], { env, cwd: folder });
-    const { recommendationId: _, ...ours } = await attune.recommend({ userId: 'ada', limit: 3 });
-    expect(JSON.parse(stdout)).toMatchObject(JSON.parse(JSON.stringify(ours)));
-  });
 });

@@ -133,7 +133,7 @@ async function refuseUnknown(
   if (letters > 0) return;
   throw new NotFoundError(
     `nothing is known of this user (key ${key}), and nothing was written; ` +
-      'with tombstone, later events of the user are dropped all the same',
+      'the option tombstone (--tombstone) drops later events of the user all the same',
   );
 }
 

@@ -1,7 +1,9 @@
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { execFile } from 'node:child_process';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { edited } from '../../cli/cdk-json.ts';
 import { createRandom } from '../../shared/lora/random.ts';
@@ -67,6 +69,20 @@ describe('attune init', () => {
     expect(stdout).toContain('embeddingDim = 64 (default)\n  length');
     expect(stdout).toContain('alarmEmail = not set (default)\n  address');
     expect(JSON.parse((await run(['init', '--json'])).stdout)).toMatchObject({ embeddingDim: 64, rank: 4 });
+  });
+
+  it('prints nothing but JSON on stdout as the documented npx attune', async () => {
+    const env = { ...process.env, npm_config_cache: join(clone, 'npm-cache'), npm_config_offline: 'true' };
+    const { stdout } = await promisify(execFile)('npx', ['attune', 'init', '--json'], { cwd: clone, env });
+    expect(JSON.parse(stdout)).toMatchObject({ embeddingDim: 64 });
+  });
+
+  it('is what the documentation says: no command repeats a setting with -c', () => {
+    const pages = readdirSync(join(ROOT, 'docs')).filter((name) => name.endsWith('.md'));
+    for (const page of ['README.md', 'CONTRIBUTING.md', ...pages.map((name) => join('docs', name))]) {
+      const text = readFileSync(join(ROOT, page), 'utf8');
+      expect(text, page).not.toMatch(/-c attune|--context attune|npm run attune/);
+    }
   });
 
   it('writes numbers and booleans as JSON, and removes a setting with an empty value', () => {

@@ -1,12 +1,18 @@
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as z from 'zod';
+import { type LearningSettings, learningSettingsOf } from '../../shared/config/settings.ts';
 import { InvalidConfigurationError, shown } from '../../shared/errors.ts';
 import type { ReplayPlan } from './plan.ts';
 
 const FILE = 'replay.json';
 
-const saved = z.object({ plan: z.string(), roundsDone: z.int().min(0) });
+const saved = z.object({
+  plan: z.string(),
+  roundsDone: z.int().min(0),
+  /** Missing in checkpoints of earlier versions. */
+  settings: z.record(z.string(), z.unknown()).optional(),
+});
 
 /** Replaces a plan's id in the data folder of a stack that was started empty. */
 const OWN_DATA = 'own-data';
@@ -31,9 +37,14 @@ export function claimForOwnData(dataDir: string | undefined): void {
 
 /**
  * @param dataDir undefined: nothing is stored
- * @throws InvalidConfigurationError when the folder holds another replay, or an invalid checkpoint
+ * @throws InvalidConfigurationError when the folder holds another replay or one under other
+ *   settings, or an invalid checkpoint
  */
-export function openCheckpoint(dataDir: string | undefined, plan: ReplayPlan): Checkpoint {
+export function openCheckpoint(
+  dataDir: string | undefined,
+  plan: ReplayPlan,
+  learning: LearningSettings,
+): Checkpoint {
   if (dataDir === undefined) return { roundsDone: 0, save() {} };
   const file = join(dataDir, FILE);
   const found = read(file);
@@ -47,6 +58,14 @@ export function openCheckpoint(dataDir: string | undefined, plan: ReplayPlan): C
       `--data ${dataDir}: found a replay of other events, expected an empty folder or the options that it was started with`,
     );
   }
+  const settings = learningSettingsOf(learning);
+  for (const [name, value] of Object.entries(settings)) {
+    const before = found?.settings?.[name] ?? value;
+    if (before === value) continue;
+    throw new InvalidConfigurationError(
+      `--data ${dataDir}: found a replay under ${name} ${shown(before)}, expected ${shown(value)}, the setting of this start, or another folder`,
+    );
+  }
   const roundsDone = found?.roundsDone ?? 0;
   if (roundsDone > plan.rounds.length) {
     throw new InvalidConfigurationError(
@@ -56,7 +75,7 @@ export function openCheckpoint(dataDir: string | undefined, plan: ReplayPlan): C
   return {
     roundsDone,
     save(done) {
-      writeFileSync(`${file}.new`, JSON.stringify({ plan: plan.id, roundsDone: done }));
+      writeFileSync(`${file}.new`, JSON.stringify({ plan: plan.id, roundsDone: done, settings }));
       renameSync(`${file}.new`, file);
     },
   };

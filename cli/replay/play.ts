@@ -30,7 +30,7 @@ export async function playReplay(
   { data, seed, json }: { readonly data?: string; readonly seed: number; readonly json?: boolean },
 ): Promise<{ summary: ReplaySummary; text: string }> {
   const { learning, objects } = clients;
-  const checkpoint = openCheckpoint(data, plan);
+  const checkpoint = openCheckpoint(data, plan, settings);
   if (checkpoint.roundsDone > 0 && !json)
     printLine(`Continuing after round ${checkpoint.roundsDone} of ${plan.rounds.length}`);
   await provideCatalogue({ learning, settings, objects }, plan, seed);

@@ -5,11 +5,14 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openCheckpoint } from '../../cli/replay/checkpoint.ts';
 import { simulate } from '../../cli/replay/datasets/simulator.ts';
 import { planReplay } from '../../cli/replay/plan.ts';
+import { settingsFromContext } from '../../shared/config/settings.ts';
 import { InvalidConfigurationError } from '../../shared/errors.ts';
 
 const plan = planReplay(
   simulate({ users: 30, items: 50, interactionsPerUser: 20, embeddingDim: 16, seed: 1 }),
 );
+
+const SETTINGS = settingsFromContext({});
 
 describe('the checkpoint of a replay', () => {
   let folder: string;
@@ -20,14 +23,27 @@ describe('the checkpoint of a replay', () => {
   const write = (content: string) => writeFileSync(join(folder, 'replay.json'), content);
 
   test('continues where the replay stopped, up to its end', () => {
-    expect(openCheckpoint(folder, plan).roundsDone).toBe(0);
-    openCheckpoint(folder, plan).save(plan.rounds.length);
-    expect(openCheckpoint(folder, plan).roundsDone).toBe(plan.rounds.length);
+    expect(openCheckpoint(folder, plan, SETTINGS).roundsDone).toBe(0);
+    openCheckpoint(folder, plan, SETTINGS).save(plan.rounds.length);
+    expect(openCheckpoint(folder, plan, SETTINGS).roundsDone).toBe(plan.rounds.length);
+  });
+
+  test('of the same events under other settings is refused, because what was learned would not fit', () => {
+    openCheckpoint(folder, plan, SETTINGS).save(1);
+    expect(() => openCheckpoint(folder, plan, { ...SETTINGS, rank: 2 })).toThrow(
+      /: found a replay under rank 4, expected 2, the setting of this start, or another folder$/,
+    );
+    expect(openCheckpoint(folder, plan, SETTINGS).roundsDone).toBe(1);
+  });
+
+  test('of an earlier version, which names no settings, is continued', () => {
+    write(JSON.stringify({ plan: plan.id, roundsDone: 1 }));
+    expect(openCheckpoint(folder, plan, SETTINGS).roundsDone).toBe(1);
   });
 
   test('of other events is refused', () => {
     write(JSON.stringify({ plan: 'another', roundsDone: 1 }));
-    expect(() => openCheckpoint(folder, plan)).toThrow(
+    expect(() => openCheckpoint(folder, plan, SETTINGS)).toThrow(
       /: found a replay of other events, expected an empty folder/,
     );
   });
@@ -48,8 +64,8 @@ describe('the checkpoint of a replay', () => {
     ],
   ])('that is invalid is refused with the name of its file: %s', (content, message) => {
     write(content);
-    expect(() => openCheckpoint(folder, plan)).toThrow(InvalidConfigurationError);
-    expect(() => openCheckpoint(folder, plan)).toThrow(message);
-    expect(() => openCheckpoint(folder, plan)).toThrow(join(folder, 'replay.json'));
+    expect(() => openCheckpoint(folder, plan, SETTINGS)).toThrow(InvalidConfigurationError);
+    expect(() => openCheckpoint(folder, plan, SETTINGS)).toThrow(message);
+    expect(() => openCheckpoint(folder, plan, SETTINGS)).toThrow(join(folder, 'replay.json'));
   });
 });

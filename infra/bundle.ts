@@ -6,12 +6,6 @@ import { leaveOutUnused } from './bundle-plugin.ts';
 
 /** The folders below functions/, each with a handler.ts that exports `handler`. */
 export const FUNCTION_FOLDERS = ['update-adapters', 'consolidate-patterns', 'personalize'] as const;
-/** KB (1024 bytes) that a bundle may have, because every one makes a cold start slower. */
-export const BUNDLE_BUDGET_KB = {
-  'update-adapters': 560,
-  'consolidate-patterns': 620,
-  personalize: 480,
-} as const satisfies Record<FunctionFolder, number>;
 
 export type FunctionFolder = (typeof FUNCTION_FOLDERS)[number];
 

@@ -4,8 +4,9 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { BUNDLE_BUDGET_KB, bundleFunction, FUNCTION_FOLDERS } from '../../infra/bundle.ts';
+import { bundleFunction, FUNCTION_FOLDERS } from '../../infra/bundle.ts';
 import { environmentOf, settingsFromContext } from '../../shared/config/settings.ts';
+import { BUNDLE_BUDGET_KB } from '../support/bundle-budget.ts';
 
 const RUNS = 7;
 

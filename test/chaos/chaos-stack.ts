@@ -1,4 +1,3 @@
-import { requestIdOf } from '../../infra/local/lambda/trace-id.ts';
 import { LocalStack } from '../../infra/local/local-stack.ts';
 import { AdapterStore } from '../../shared/adapters/adapter-store.ts';
 import { dynamoClient } from '../../shared/config/clients/dynamodb.ts';
@@ -13,6 +12,7 @@ import { basisFromEmbeddings } from '../../shared/lora/basis.ts';
 import { initialPopulationModel } from '../../shared/population/population-model.ts';
 import { combine, learningObjects } from '../../shared/population/shared-learning.ts';
 import { ObjectStore } from '../../shared/storage/objects.ts';
+import { requestIdOf } from '../support/request-id.ts';
 import { CHAOS_SETTINGS } from './assembly.ts';
 import { type FaultProxyOptions, type SeenRequest, startFaultProxy } from './fault-proxy.ts';
 

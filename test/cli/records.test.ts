@@ -10,7 +10,7 @@ import { AdapterStore } from '../../shared/adapters/adapter-store.ts';
 import { dynamoClient } from '../../shared/config/clients/dynamodb.ts';
 import { s3Client } from '../../shared/config/clients/s3.ts';
 import { sqsClient } from '../../shared/config/clients/sqs.ts';
-import { OUTPUT, TABLE } from '../../shared/config/names.ts';
+import { OUTPUT } from '../../shared/config/names.ts';
 import { userKey } from '../../shared/config/user-key.ts';
 import { DynamoEpisodeStore } from '../../shared/episodes/dynamodb-episode-store.ts';
 import { PendingEpisodes } from '../../shared/episodes/pending-episodes.ts';
@@ -19,40 +19,10 @@ import { ObjectStore } from '../../shared/storage/objects.ts';
 import { temporaryFolder, writeAssembly } from '../support/assembly-fixture.ts';
 import { Container, createWorld } from '../support/container.ts';
 import { event, ITEMS } from '../support/feedback-events.ts';
+import { bucket, queue, table } from '../support/records-stack.ts';
 import { runAttune } from '../support/run-attune.ts';
 
-const { byCell, newcomers } = TABLE;
-const index = ({ index: IndexName, partitionKey, sortKey }: typeof byCell | typeof newcomers) => ({
-  IndexName,
-  KeySchema: [
-    { AttributeName: partitionKey, KeyType: 'HASH' },
-    { AttributeName: sortKey, KeyType: 'RANGE' },
-  ],
-  Projection: { ProjectionType: 'ALL' },
-});
-const RESOURCES = {
-  Dead: { Type: 'AWS::SQS::Queue', Properties: { FifoQueue: true } },
-  Feedback: { Type: 'AWS::SQS::Queue', Properties: { FifoQueue: true } },
-  Adapters: { Type: 'AWS::S3::Bucket', Properties: { VersioningConfiguration: { Status: 'Enabled' } } },
-  Bank: {
-    Type: 'AWS::DynamoDB::GlobalTable',
-    Properties: {
-      BillingMode: 'PAY_PER_REQUEST',
-      KeySchema: [
-        { AttributeName: TABLE.partitionKey, KeyType: 'HASH' },
-        { AttributeName: TABLE.sortKey, KeyType: 'RANGE' },
-      ],
-      AttributeDefinitions: [
-        TABLE.partitionKey,
-        TABLE.sortKey,
-        byCell.partitionKey,
-        byCell.sortKey,
-        newcomers.partitionKey,
-      ].map((AttributeName) => ({ AttributeName, AttributeType: 'S' })),
-      GlobalSecondaryIndexes: [index(byCell), index(newcomers)],
-    },
-  },
-};
+const RESOURCES = { Dead: queue, Feedback: queue, Adapters: bucket, Bank: table };
 
 let assembly: string;
 let stack: LocalStack;

@@ -3,8 +3,9 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { BUNDLE_BUDGET_KB, bundleFunction, FUNCTION_FOLDERS } from '../../infra/bundle.ts';
+import { bundleFunction, FUNCTION_FOLDERS } from '../../infra/bundle.ts';
 import { symbolize } from '../../infra/symbolize.ts';
+import { BUNDLE_BUDGET_KB } from '../support/bundle-budget.ts';
 
 let folder: string;
 beforeAll(() => {

@@ -27,7 +27,8 @@ const index = ({ index: IndexName, partitionKey, sortKey }: typeof byCell | type
   ],
   Projection: { ProjectionType: 'ALL' },
 });
-const table = {
+/** The table as the template has it, without what has no effect on one machine. */
+export const table = {
   Type: 'AWS::DynamoDB::GlobalTable',
   Properties: {
     BillingMode: 'PAY_PER_REQUEST',
@@ -45,11 +46,11 @@ const table = {
     GlobalSecondaryIndexes: [index(byCell), index(newcomers)],
   },
 };
-const bucket = {
+export const bucket = {
   Type: 'AWS::S3::Bucket',
   Properties: { VersioningConfiguration: { Status: 'Enabled' } },
 };
-const queue = { Type: 'AWS::SQS::Queue', Properties: { FifoQueue: true } };
+export const queue = { Type: 'AWS::SQS::Queue', Properties: { FifoQueue: true } };
 const RESOURCES = {
   Dead: queue,
   Feedback: queue,

@@ -9,6 +9,7 @@ import type { Episode } from '../../../shared/episodes/episode.ts';
 import { basisFromEmbeddings } from '../../../shared/lora/basis.ts';
 import { learningObjects, readSharedLearning } from '../../../shared/population/shared-learning.ts';
 import { ObjectStore } from '../../../shared/storage/objects.ts';
+import { SETTINGS } from '../../support/container.ts';
 import { startTable, TABLE_NAME } from '../bank/table.ts';
 import { localS3 } from './local-s3.ts';
 import type { MeasuredRun, RunOptions } from './one-run.ts';
@@ -20,18 +21,12 @@ const EVENT = 5;
 /** A deployment of many users with a basis in force, in the local S3 and DynamoDB. */
 export async function startDeployment({ dim, users }: { dim: number; users: number }) {
   const settings: FunctionSettings = {
+    ...SETTINGS,
     bucket: BUCKET,
     table: TABLE_NAME,
     embeddingDim: dim,
     embeddingModel: 'bench',
     rank: 4,
-    scalingFactor: 1,
-    learner: 'bayesian',
-    learningRate: 1,
-    exploration: 0,
-    episodeTtlDays: 90,
-    transfer: 'on',
-    holdout: 0,
   };
   const s3 = await startS3();
   s3.createBucket(BUCKET, { versioned: true });

@@ -27,24 +27,13 @@ import { initialPopulationModel } from '../../../shared/population/population-mo
 import { combine, type SharedLearning } from '../../../shared/population/shared-learning.ts';
 import { personalize } from '../../../shared/serving/personalize.ts';
 import { basisOf, CATALOGUE_SETTINGS, GENRES, randomItems } from '../../support/catalogue.ts';
+import { SETTINGS } from '../../support/container.ts';
 import { MemoryObjects } from '../../support/memory-objects.ts';
 
 const items = randomItems(400, 'recommend');
 const basis = basisOf(items);
 const embeddingOf = new Map(items.map(({ itemId, embedding }) => [itemId, Float32Array.from(embedding)]));
-const settings: FunctionSettings = {
-  bucket: 'b',
-  table: 't',
-  ...CATALOGUE_SETTINGS,
-  rank: 2,
-  scalingFactor: 8,
-  learner: 'bayesian',
-  learningRate: 1,
-  exploration: 0,
-  episodeTtlDays: 90,
-  transfer: 'on',
-  holdout: 0,
-};
+const settings: FunctionSettings = { ...SETTINGS, ...CATALOGUE_SETTINGS, scalingFactor: 8 };
 const objects = new MemoryObjects();
 
 beforeAll(async () => {

@@ -7,21 +7,16 @@ import fc from 'fast-check';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { SAFEGUARDS, type Safeguard, sabotage } from '../../chaos/safeguards.ts';
 import type { Fault } from '../../support/container.ts';
-import { deliverWithFaults, FAULTS, type FaultyDelivery, type Wrongs } from './faulty-delivery.ts';
+import {
+  deliverWithFaults,
+  FAULTS,
+  type FaultyDelivery,
+  NOTHING_WRONG,
+  type Wrongs,
+} from './faulty-delivery.ts';
 
 // Hundreds of deliveries each.
 vi.setConfig({ testTimeout: 60_000 });
-
-const NOTHING_WRONG: Wrongs = {
-  lost: 0,
-  repeated: 0,
-  reordered: 0,
-  misplaced: 0,
-  adaptersDiffering: 0,
-  episodesWrong: 0,
-  quarantineWrong: 0,
-  remembered: 0,
-};
 
 test('whatever fails, every event takes effect exactly once, in its order, and leaves one episode per version', async () => {
   const injected = new Map<Fault, number>();

@@ -127,17 +127,19 @@ async function deliverAll(
   return injected;
 }
 
+export const NOTHING_WRONG: Readonly<Wrongs> = {
+  lost: 0,
+  repeated: 0,
+  reordered: 0,
+  misplaced: 0,
+  adaptersDiffering: 0,
+  episodesWrong: 0,
+  quarantineWrong: 0,
+  remembered: 0,
+};
+
 async function compare(world: World, { messages }: Workload, forgotten: string): Promise<Wrongs> {
-  const wrongs: Wrongs = {
-    lost: 0,
-    repeated: 0,
-    reordered: 0,
-    misplaced: 0,
-    adaptersDiffering: 0,
-    episodesWrong: 0,
-    quarantineWrong: 0,
-    remembered: 0,
-  };
+  const wrongs: Wrongs = { ...NOTHING_WRONG };
   const pending = world.objects.documents<Episode>(PREFIX.pending);
   for (const [key, { eventIds, digest }] of expectedAdapters(messages, world.learning, SETTINGS)) {
     const { adapter } = await world.adapters.find(key);

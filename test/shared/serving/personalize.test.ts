@@ -14,6 +14,7 @@ import { createRandom } from '../../../shared/lora/random.ts';
 import { initialPopulationModel } from '../../../shared/population/population-model.ts';
 import { combine } from '../../../shared/population/shared-learning.ts';
 import { personalize } from '../../../shared/serving/personalize.ts';
+import { SETTINGS } from '../../support/container.ts';
 
 const DIM = 16;
 const random = createRandom('personalize');
@@ -21,20 +22,7 @@ const embeddings = Array.from({ length: 40 }, () =>
   Float32Array.from({ length: DIM }, (_, i) => (i === 0 ? 2 : random.normal())),
 );
 const basis = basisFromEmbeddings(embeddings, { rank: 4, scalingFactor: 1, seed: 1 });
-const settings = {
-  bucket: 'b',
-  table: 't',
-  embeddingDim: DIM,
-  embeddingModel: 'default',
-  rank: 4,
-  scalingFactor: 1,
-  learner: 'bayesian',
-  learningRate: 1,
-  exploration: 0,
-  episodeTtlDays: 90,
-  transfer: 'on',
-  holdout: 0,
-} as const;
+const settings = { ...SETTINGS, embeddingDim: DIM, embeddingModel: 'default', rank: 4 };
 const candidates: Candidate[] = embeddings
   .slice(30)
   .map((embedding, i) => ({ itemId: `item ${i}`, embedding }));

@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, it, onTestFinished } from 'vitest';
 import { LocalFunction } from '../../../../infra/local/lambda/function.ts';
-import { requestIdOf, traceIdOf } from '../../../../infra/local/lambda/trace-id.ts';
+import { traceIdOf } from '../../../../infra/local/lambda/trace-id.ts';
 import { temporaryFolder } from '../../../support/assembly-fixture.ts';
+import { requestIdOf } from '../../../support/request-id.ts';
 
 const REQUEST = '0b5a1c7e-1f2d-4e3c-8b9a-001122334455';
 

@@ -92,7 +92,7 @@ describe('personalize', () => {
       index: 3,
       itemId: 'item 3',
       score: 0.5 + 6 / 30,
-      parts: { base: 0.5, popularity: 0, item: 6 / 30, user: 0 },
+      parts: { base: 0.5, popularity: 0, item: 6 / 30, together: 0, user: 0 },
     });
   });
 

@@ -3,6 +3,7 @@ import type { FunctionSettings } from '../../shared/config/settings.ts';
 import type { CorruptEpisode, EpisodeStore, IndexedEpisode } from '../../shared/episodes/episode-store.ts';
 import type { PendingEpisodes } from '../../shared/episodes/pending-episodes.ts';
 import { AttuneError, ConflictError, CorruptObjectError, UnavailableError } from '../../shared/errors.ts';
+import { inParallel } from '../../shared/in-parallel.ts';
 import { addEpisodes, nextDue } from '../../shared/population/episode-progress.ts';
 import type { PopulationModel, Progress } from '../../shared/population/population-model.ts';
 import { summaryOf } from '../../shared/population/prior-summary.ts';
@@ -72,6 +73,8 @@ export interface ConsolidationReport extends LearnedReport {
  * the next run due.
  */
 const MAX_READ = 300_000;
+/** Pending episodes that a run stores: 10,000 take about half a minute. */
+const PENDING = { atOnce: 16, most: 10_000 } as const;
 const DAY_MS = 86_400_000;
 /** Longer than the timeout of the function. */
 export const LEASE_MS = 6 * 60_000;
@@ -260,24 +263,24 @@ function learnsFrom({ choice }: PopulationModel): ConsolidationReport['learnsFro
   return choice === null ? 'rewards' : 'picks';
 }
 
+/** Stores what waits for the table, so much at a time and in one run that the run still has time to consolidate. */
 async function storePending({ pending, episodes, onCorrupt }: ConsolidationServices): Promise<number> {
   let stored = 0;
-  for await (const { key, episode, error } of pending.list()) {
-    if (error !== undefined) {
-      onCorrupt(error);
-      continue;
-    }
+  await inParallel(pending.keys(), PENDING.atOnce, async (key) => {
+    if (stored >= PENDING.most) return;
+    const waiting = await pending.read(key);
+    if (waiting === undefined) return;
+    if (waiting.error !== undefined) return onCorrupt(waiting.error);
     try {
-      await episodes.store(episode);
+      await episodes.store(waiting.episode);
     } catch (refusal) {
       if (!(refusal instanceof AttuneError) || refusal.retryable) throw refusal;
       // The table refuses this episode for good. It stays in place for an operator, and the others
       // go on.
-      onCorrupt(new CorruptObjectError(key, refusal.message, { cause: refusal }));
-      continue;
+      return onCorrupt(new CorruptObjectError(key, refusal.message, { cause: refusal }));
     }
     await pending.remove(key);
     stored += 1;
-  }
+  });
   return stored;
 }

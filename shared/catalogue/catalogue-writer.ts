@@ -1,5 +1,6 @@
 import { itemKey } from '../episodes/episode.ts';
 import { ConflictError, CorruptObjectError, InvalidInputError, shown } from '../errors.ts';
+import { inParallel } from '../in-parallel.ts';
 import type { Basis } from '../lora/basis.ts';
 import type { Objects } from '../storage/objects.ts';
 import { readableOf, SKIPPED_AFTER_DAMAGE } from '../storage/readable.ts';
@@ -338,13 +339,4 @@ function namesOf(manifest: Manifest | undefined): ReadonlySet<string> {
 /** Name of the shard of an object under either prefix. */
 function shardOf(key: string): string {
   return key.slice(key.lastIndexOf('/') + 1).replace(/\..*$/, '');
-}
-
-async function inParallel<T>(values: readonly T[], width: number, work: (value: T) => Promise<void>) {
-  const queue = values.values();
-  await Promise.all(
-    Array.from({ length: width }, async () => {
-      for (const value of queue) await work(value);
-    }),
-  );
 }

@@ -54,11 +54,27 @@ export class PendingEpisodes {
    * @throws UnavailableError
    */
   async *list(userKey = ''): AsyncIterable<PendingEpisode> {
-    for await (const { key } of this.#objects.list(`${PREFIX.pending}${userKey}`)) {
-      const found = await this.#objects.get(key);
-      if (found === undefined || found === 'not-modified') continue;
-      yield { key, ...decode(found.body, key) };
+    for await (const key of this.keys(userKey)) {
+      const found = await this.read(key);
+      if (found !== undefined) yield found;
     }
+  }
+
+  /**
+   * The keys of what {@link list} reads.
+   * @throws UnavailableError
+   */
+  async *keys(userKey = ''): AsyncIterable<string> {
+    for await (const { key } of this.#objects.list(`${PREFIX.pending}${userKey}`)) yield key;
+  }
+
+  /**
+   * @returns undefined when it is not there any more
+   * @throws UnavailableError
+   */
+  async read(key: string): Promise<PendingEpisode | undefined> {
+    const found = await this.#objects.get(key);
+    return typeof found === 'object' ? { key, ...decode(found.body, key) } : undefined;
   }
 
   async remove(key: string): Promise<void> {

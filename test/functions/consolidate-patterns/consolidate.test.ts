@@ -211,6 +211,40 @@ describe('consolidation', () => {
     expect(await consolidate(services, FORCED)).toMatchObject({ status: 'consolidated', newEpisodes: 1 });
   });
 
+  test('stores at most 10,000 pending episodes, several at a time, and the rest in the next runs', async () => {
+    const { services, feedback, objects } = await createDeployment();
+    await feedback('ada', 0, { late: true });
+    const [[key, stored]] = [...objects.contents].filter(([name]) => name.startsWith('pending/')) as [
+      [string, { body: Uint8Array; etag: string }],
+    ];
+    const document = JSON.parse(Buffer.from(stored.body).toString());
+    for (let version = 2; version <= 10_050; version++) {
+      const body = Buffer.from(JSON.stringify({ ...document, version }));
+      objects.contents.set(key.replace(/1$/, String(version)), { body, etag: `"${version}"` });
+    }
+    let underWay = 0;
+    let most = 0;
+    const store = async (episode: Episode) => {
+      most = Math.max(most, ++underWay);
+      await new Promise(setImmediate);
+      underWay -= 1;
+      return services.episodes.store(episode);
+    };
+    const slow = new Proxy(services.episodes, {
+      get(target, name) {
+        const member = name === 'store' ? store : Reflect.get(target, name);
+        return typeof member === 'function' ? member.bind(target) : member;
+      },
+    });
+    const drain = async () => (await consolidate({ ...services, episodes: slow }, FORCED)).pendingStored;
+    const first = await drain();
+    expect(first).toBeGreaterThanOrEqual(10_000);
+    expect(first).toBeLessThan(10_000 + 16);
+    expect(most).toBe(16);
+    expect(await drain()).toBe(10_050 - first);
+    expect(await drain()).toBe(0);
+  });
+
   test('skips a pending episode that the table refuses for good, and stores the ones after it', async () => {
     const { services, feedback, objects, corrupt } = await createDeployment();
     await feedback('ada', 0, { late: true });

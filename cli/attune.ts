@@ -2,6 +2,7 @@
 import './node-version.ts';
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
+import { backupCommand } from './backup.ts';
 import { basisCommand } from './basis.ts';
 import { catalogueCommand } from './catalogue.ts';
 import { consolidateCommand } from './consolidate.ts';
@@ -20,6 +21,7 @@ import { personalizeCommand } from './personalize.ts';
 import { policyCommand } from './policy.ts';
 import { publishCommand } from './publish.ts';
 import { recommendCommand } from './recommend.ts';
+import { restoreCommand } from './restore.ts';
 import { rollbackCommand } from './rollback.ts';
 import { upliftCommand } from './uplift.ts';
 
@@ -39,6 +41,8 @@ const commands = [
   exportCommand,
   forgetCommand,
   dlqCommand,
+  backupCommand,
+  restoreCommand,
   upliftCommand,
   consolidateCommand,
   doctorCommand,

@@ -95,6 +95,14 @@ export const POLICIES: Readonly<Record<string, readonly Grant[]>> = {
     LOOK_AT_DEAD_LETTERS,
     grant(['sqs:DeleteMessage', 'sqs:GetQueueAttributes'], 'deadLetterQueue'),
   ],
+  backup: [FIND, grant('s3:GetObject', 'bucket/*'), grant('dynamodb:Scan', 'table')],
+  restore: [
+    FIND,
+    grant('s3:ListBucketVersions', 'bucket'),
+    grant(['s3:GetObject', 's3:GetObjectVersion', 's3:PutObject'], 'bucket/*'),
+    // Scan of the table that is named by --from-table.
+    grant(['dynamodb:Scan', 'dynamodb:BatchWriteItem'], 'table'),
+  ],
   'dlq list': LOOK_AT_MESSAGES,
   'dlq show': LOOK_AT_MESSAGES,
   'dlq redrive': [...REMOVE_MESSAGES, grant('sqs:SendMessage', 'feedbackQueue')],

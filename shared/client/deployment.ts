@@ -85,13 +85,21 @@ export class Deployment {
 
   async episodes() {
     const table = await this.#access.nameOf('tableName');
-    const [client, { DynamoEpisodeStore }] = await Promise.all([
-      this.#client('dynamodb', table, async (config) =>
-        (await import('../config/clients/dynamodb.ts')).dynamoClient(config),
-      ),
-      import('../episodes/dynamodb-episode-store.ts'),
-    ]);
-    return new DynamoEpisodeStore(client, { table, ttlDays: 1 });
+    const { DynamoEpisodeStore } = await import('../episodes/dynamodb-episode-store.ts');
+    return new DynamoEpisodeStore(await this.#dynamodb(table), { table, ttlDays: 1 });
+  }
+
+  /** The items of the table, or of another one, as they are. */
+  async table(name?: string) {
+    const table = name ?? (await this.#access.nameOf('tableName'));
+    const { DynamoTable } = await import('../episodes/dynamodb-table.ts');
+    return new DynamoTable(await this.#dynamodb(table), table, Date.now);
+  }
+
+  #dynamodb(table: string) {
+    return this.#client('dynamodb', table, async (config) =>
+      (await import('../config/clients/dynamodb.ts')).dynamoClient(config),
+    );
   }
 
   async queue(): Promise<FeedbackQueue> {

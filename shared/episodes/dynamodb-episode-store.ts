@@ -1,9 +1,9 @@
-import { BatchWriteItemCommand, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { TABLE } from '../config/names.ts';
 import { CorruptObjectError } from '../errors.ts';
 import { type BankStore, MAX_CELLS } from './bank-store.ts';
 import type { CellStrategy, PriorSummary } from './cell-strategy.ts';
-import { byNewest, DynamoTable } from './dynamodb-table.ts';
+import { BATCH, byNewest, DynamoTable } from './dynamodb-table.ts';
 import type { Episode } from './episode.ts';
 import { neverBack, SHARDS, storedAtKey } from './episode-index.ts';
 import { fromItem, type Item, isEpisode, number, text, toItem, userOf } from './episode-item.ts';
@@ -19,9 +19,6 @@ export interface DynamoEpisodeStoreOptions {
 const CELLS = 'CELLS';
 const SKILLS = 'SKILLS';
 const STRATEGY = 'STRATEGY';
-/** Most items that one request deletes. */
-const BATCH = 25;
-const MAX_BATCH_ATTEMPTS = 8;
 
 /** The ReasoningBank's episodes in one DynamoDB table; see docs/reasoning-bank.md. */
 export class DynamoEpisodeStore implements BankStore {
@@ -125,10 +122,10 @@ export class DynamoEpisodeStore implements BankStore {
       keys.push(keyOf(text(item, TABLE.partitionKey), text(item, TABLE.sortKey)));
       removed += 1;
       if (keys.length < BATCH) continue;
-      await this.#remove(keys);
+      await this.#table.removeAll(keys);
       keys = [];
     }
-    if (keys.length > 0) await this.#remove(keys);
+    if (keys.length > 0) await this.#table.removeAll(keys);
     return removed;
   }
 
@@ -165,23 +162,6 @@ export class DynamoEpisodeStore implements BankStore {
       }),
     );
     return (await Promise.all(shards)).flatMap(({ Items = [] }) => Items).sort(byNewest(index));
-  }
-
-  /** Deletes in one request, and repeats it for what DynamoDB left unprocessed. */
-  async #remove(keys: readonly Item[]): Promise<void> {
-    const { client, name } = this.#table;
-    await this.#table.attempt('remove episodes', async () => {
-      let requests = keys.map((key) => ({ DeleteRequest: { Key: key } }));
-      for (let attempt = 1; requests.length > 0; attempt++) {
-        if (attempt > MAX_BATCH_ATTEMPTS)
-          throw new Error(`DynamoDB left ${requests.length} items unprocessed`);
-        const batch = new BatchWriteItemCommand({ RequestItems: { [name]: requests } });
-        const { UnprocessedItems = {} } = await client.send(batch);
-        requests = (UnprocessedItems[name] ?? []).flatMap(({ DeleteRequest }) =>
-          DeleteRequest?.Key === undefined ? [] : [{ DeleteRequest: { Key: DeleteRequest.Key } }],
-        );
-      }
-    });
   }
 }
 

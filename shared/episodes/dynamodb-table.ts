@@ -1,4 +1,5 @@
 import {
+  BatchWriteItemCommand,
   ConditionalCheckFailedException,
   type DynamoDBClient,
   GetItemCommand,
@@ -7,11 +8,18 @@ import {
   QueryCommand,
   type QueryCommandInput,
   type QueryCommandOutput,
+  ScanCommand,
+  type ScanCommandOutput,
+  type WriteRequest,
 } from '@aws-sdk/client-dynamodb';
 import { TABLE } from '../config/names.ts';
 import { InvalidInputError, UnavailableError } from '../errors.ts';
 import { shardKey } from './episode-index.ts';
 import { type Item, number, text, userPartition } from './episode-item.ts';
+
+/** Items that one request writes or removes at most. */
+export const BATCH = 25;
+const MAX_BATCH_ATTEMPTS = 8;
 
 type Index = typeof TABLE.byCell | typeof TABLE.newcomers;
 
@@ -19,6 +27,8 @@ type Index = typeof TABLE.byCell | typeof TABLE.newcomers;
 export class DynamoTable {
   readonly client: DynamoDBClient;
   readonly name: string;
+  /** Items that {@link putAll} takes at most. */
+  readonly batch = BATCH;
   /** Epoch milliseconds. */
   readonly now: () => number;
 
@@ -52,6 +62,49 @@ export class DynamoTable {
       if (error instanceof ConditionalCheckFailedException) return false;
       throw error;
     }
+  }
+
+  /** All items of the table, expired ones too, page by page. */
+  async *scan(): AsyncGenerator<Item, void, undefined> {
+    let from: Item | undefined;
+    do {
+      const scan = new ScanCommand({ TableName: this.name, ExclusiveStartKey: from });
+      const page: ScanCommandOutput = await this.attempt('read the table', () => this.client.send(scan));
+      yield* page.Items ?? [];
+      from = page.LastEvaluatedKey;
+    } while (from !== undefined);
+  }
+
+  /**
+   * Writes items over what has their keys.
+   * @param items at most {@link BATCH}
+   */
+  putAll(items: readonly Item[]): Promise<void> {
+    return this.#writeAll(
+      'write items',
+      items.map((Item) => ({ PutRequest: { Item } })),
+    );
+  }
+
+  /** @param keys at most {@link BATCH} */
+  removeAll(keys: readonly Item[]): Promise<void> {
+    return this.#writeAll(
+      'remove episodes',
+      keys.map((Key) => ({ DeleteRequest: { Key } })),
+    );
+  }
+
+  /** Sends one request, and again those parts that DynamoDB did not process. */
+  async #writeAll(action: string, all: WriteRequest[]): Promise<void> {
+    await this.attempt(action, async () => {
+      let requests = all;
+      for (let attempt = 1; requests.length > 0; attempt++) {
+        if (attempt > MAX_BATCH_ATTEMPTS) throw new Error(`${requests.length} items were left over`);
+        const batch = new BatchWriteItemCommand({ RequestItems: { [this.name]: requests } });
+        const { UnprocessedItems = {} } = await this.client.send(batch);
+        requests = UnprocessedItems[this.name] ?? [];
+      }
+    });
   }
 
   async get(partition: string, sort: string): Promise<Item | undefined> {

@@ -136,6 +136,11 @@ export function userOf(item: Item): string {
   return text(item, TABLE.partitionKey).slice(USER.length);
 }
 
+/** User key of an item of a user's partition; undefined for items of a cell. */
+export function userOfItem(item: Item): string | undefined {
+  return text(item, TABLE.partitionKey).startsWith(USER) ? userOf(item) : undefined;
+}
+
 export function text(item: Item, attribute: string): string {
   return item[attribute]?.S ?? '';
 }

@@ -124,6 +124,15 @@ const RUNS: Readonly<Record<string, readonly Run[]>> = {
     { args: ['ada', '--to', 'peft', '--format', 'peft'] },
     { args: ['nobody', '--to', 'peft', '--format', 'peft'], ...missing },
   ],
+  backup: [{ args: ['--to', 'backup'] }],
+  restore: [
+    { args: ['--from', 'backup', '--replace'] },
+    { args: ['--from-table', ''] },
+    {
+      args: ['--deleted-since', '2020-01-01'],
+      before: async () => running.objects.delete((await newestOf('skills')).key),
+    },
+  ],
   'dlq list': [{ args: [] }],
   'dlq show': [{ args: ['bad-1'] }, { args: ['nothing'], ...missing }],
   'dlq redrive': [{ args: ['--user', 'nobody'] }, { args: ['--all'] }],
@@ -166,7 +175,9 @@ test.each(Object.keys(RUNS))('attune %s runs with exactly its policy, and needs 
     await before?.();
     const at = args.indexOf('--to') + 1;
     const place = async () => {
-      if (name === 'export') return args.with(at, join(folder, args[at]!));
+      if (['export', 'backup'].includes(name)) return args.with(at, join(folder, args[at]!));
+      if (args[0] === '--from') return args.with(1, join(folder, args[1]!));
+      if (args[0] === '--from-table') return args.with(1, running.output('tableName'));
       return name === 'model rollback' ? args.with(at, (await oldestOf(args[0]!)).versionId) : args;
     };
     const placed = await place();

@@ -16,7 +16,10 @@ const MODULE = 'embedding';
 const PREFIX = 'base_model.model.';
 const KEY = /^(?:base_model\.model\.)?(.+)\.lora_([AB])(?:\.[^.]+)?\.weight$/;
 
-/** Options that never change what the saved matrices compute. */
+/**
+ * Options that never change what the saved matrices compute. `qalora_group_size` counts only with
+ * `use_qalora`, which is refused.
+ */
 const HARMLESS: ReadonlySet<string> = new Set([
   'auto_mapping',
   'base_model_name_or_path',
@@ -26,6 +29,7 @@ const HARMLESS: ReadonlySet<string> = new Set([
   'layers_to_transform',
   'lora_dropout',
   'peft_version',
+  'qalora_group_size',
   'revision',
   'target_modules',
   'task_type',

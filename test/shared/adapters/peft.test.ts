@@ -75,6 +75,51 @@ describe('importPeft', () => {
     expect(scale({ r: 16, rank_pattern: { 'embed(ding)?': 2 } })).toBe(2);
   });
 
+  it('reads all options that PEFT 0.21 saves for plain LoRA', () => {
+    const off = { ensure_weight_tying: false, fan_in_fan_out: false, lora_bias: false, use_dora: false };
+    const none = {
+      alora_invocation_tokens: null,
+      arrow_config: null,
+      base_model_name_or_path: null,
+      corda_config: null,
+      eva_config: null,
+      exclude_modules: null,
+      kasa_config: null,
+      layer_replication: null,
+      layers_pattern: null,
+      layers_to_transform: null,
+      lora_ga_config: null,
+      megatron_config: null,
+      modules_to_save: null,
+      monteclora_config: null,
+      revision: null,
+      target_parameters: null,
+      task_type: null,
+      trainable_token_indices: null,
+      use_bdlora: null,
+      velora_config: null,
+    };
+    const saved = {
+      ...off,
+      ...none,
+      alpha_pattern: {},
+      auto_mapping: { base_model_class: 'Identity', parent_library: '__main__' },
+      bias: 'none',
+      inference_mode: true,
+      init_lora_weights: true,
+      loftq_config: {},
+      lora_dropout: 0,
+      megatron_core: 'megatron.core',
+      peft_version: '0.21.2',
+      qalora_group_size: 16,
+      rank_pattern: {},
+      target_modules: ['embedding'],
+      use_qalora: false,
+      use_rslora: false,
+    };
+    expect(importPeft(files(matrices(), saved)).basis.scale).toBe(2);
+  });
+
   it('reads any single module, with or without an adapter name or prefix in its keys', () => {
     for (const name of ['base_model.model.x.y', 'z']) {
       const tensors = matrices();

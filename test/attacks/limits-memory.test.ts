@@ -22,7 +22,7 @@ test.each([
   ['a few residuals', 6_000, 5],
   ['no residuals', 6_000, 0],
 ])(
-  'a cache of adapters with %s holds no more than its limit, and most of it',
+  'a cache of adapters with %s stays below its limit, and uses most of it',
   async (_, adapters, residuals) => {
     const { held, kept } = await filledCache(adapters, residuals);
     expect(kept).toBeLessThan(adapters);

@@ -62,7 +62,7 @@ const expected = [
 const read = (path: string) => [...(embeddingsOf(path, data) as ReadonlyMap<string, Float32Array>)];
 
 describe('Item embeddings of a file', () => {
-  it('are those of the items of the data set, in its order, whatever else the file holds', () => {
+  it('are those of the items of the data set, in its order, whatever else the file contains', () => {
     expect(read(safetensors('whole'))).toEqual(expected);
     expect(read(npyWithIds('whole'))).toEqual(expected);
   });

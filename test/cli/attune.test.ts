@@ -74,7 +74,7 @@ describe('the command line', () => {
     });
   });
 
-  test('ends quietly when nobody reads what it prints', async () => {
+  test('ends without an error when the reader of its output is gone', async () => {
     const { code, stderr } = await runAttune(['--help'], { started: (child) => child.stdout.destroy() });
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   });

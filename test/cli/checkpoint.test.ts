@@ -28,7 +28,7 @@ describe('the checkpoint of a replay', () => {
     expect(openCheckpoint(folder, plan, SETTINGS).roundsDone).toBe(plan.rounds.length);
   });
 
-  test('of the same events under other settings is refused, because what was learned would not fit', () => {
+  test('of the same events under other settings is refused, because the learned state would not fit', () => {
     openCheckpoint(folder, plan, SETTINGS).save(1);
     expect(() => openCheckpoint(folder, plan, { ...SETTINGS, rank: 2 })).toThrow(
       /: found a replay under rank 4, expected 2, the setting of this start, or another folder$/,

@@ -211,7 +211,7 @@ test('the default template has the alarms and the dashboard that are counted', (
   );
 });
 
-test('a bill is quantities times prices, and half of the messages cost half of what grows with them', () => {
+test('a bill is quantities times prices, and half the messages halve the variable cost', () => {
   const usage = usageOf(LOAD);
   expect(usage.messages).toBe(200_000);
   expect(usage.s3Writes).toBe(200_000 * PER_MESSAGE.s3Writes + 720 * PER_RUN.s3Writes);
@@ -232,7 +232,7 @@ test('attune cost refuses a region without prices, and text that is not a number
   expect(await runAttune([...args, '--dimension', 'x'])).toMatchObject({ code: 2 });
 });
 
-test('docs/cost.md shows what attune cost prints, and where prices were read', async () => {
+test('docs/cost.md shows the output of attune cost, and the sources of prices', async () => {
   const args = ['--events-per-day', '33333.3333', '--users', '10000', '--dimension', '768'];
   const { stdout } = await runAttune(['cost', ...args]);
   const priced = (prices: Readonly<Record<string, unknown>>) =>

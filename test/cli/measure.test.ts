@@ -55,7 +55,7 @@ function rank(of: ReplayPlan, signal: AbortSignal, onProgress: (users: number) =
   );
 }
 
-describe('ranking what was held out', () => {
+describe('ranking held-out items', () => {
   test('asks personalize twice per user: as for a new user, and for the user', async () => {
     const seen: number[] = [];
     await rank(plan, new AbortController().signal, (done) => seen.push(done));

@@ -60,7 +60,7 @@ const personalize = (input: string, ...options: string[]) =>
   runAttune(['personalize', '-', '--user', 'ada', '--function-name', 'f', ...options], { env, input });
 
 describe('attune personalize', () => {
-  it('ranks more candidates than one request may hold, as one request would', async () => {
+  it('ranks more candidates than fit into one request, as one request would', async () => {
     const { code, stdout } = await personalize(linesOf(1_201), '--json');
     expect(code).toBe(0);
     expect(asked.map(({ candidates }) => candidates.length)).toEqual([500, 500, 201]);
@@ -76,7 +76,7 @@ describe('attune personalize', () => {
     }
   });
 
-  it('gives embeddings of more candidates than one answer may hold in the order of the file', async () => {
+  it('returns embeddings of more candidates than fit into one answer, in the order of the file', async () => {
     const { stdout } = await personalize(linesOf(501), '--answer', 'embeddings');
     expect(asked.map(({ candidates }) => candidates.length)).toEqual([200, 200, 101]);
     const { items } = JSON.parse(stdout) as { items: { index: number; itemId: string; embedding: string }[] };

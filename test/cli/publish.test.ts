@@ -195,7 +195,7 @@ test('embeddings are checked against the deployment in the outputs before anythi
   expect(published()).toEqual([]);
 });
 
-test('--resend sends what was published before, under the same ids', async () => {
+test('--resend sends published interactions again, under the same ids', async () => {
   const lines = [line({ itemId: '1' }), line({ userId: 'b', itemId: '2' })];
   const skipped = 'published 0 interactions in 0 events; 2 were published before (--resend sends them again)';
   const file = join(folder, 'f.jsonl');

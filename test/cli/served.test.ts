@@ -291,7 +291,7 @@ describe('export and inspect', () => {
     });
   });
 
-  it('say that the outputs are missing, without which nobody knows what is served', async () => {
+  it('report missing outputs, which are needed to know what is served', async () => {
     await deployed('no-outputs');
     const env = { AWS_ENDPOINT_URL_S3: server.endpoint, AWS_REGION: 'us-east-1' };
     const keys = { AWS_ACCESS_KEY_ID: 'local', AWS_SECRET_ACCESS_KEY: 'local' };
@@ -310,7 +310,7 @@ describe('export and inspect', () => {
 });
 
 describe('rollback', () => {
-  it('says what is served afterwards, and when that is not the version that was asked for', async () => {
+  it('reports what is served afterwards, also when that is not the requested version', async () => {
     const deployment = await deployed('rolled-back');
     await deployment.learning.population.write(skills(1));
     await deployment.change((adapter) => ({ ...adapter, version: 3, embeddingModel: 'an earlier one' }));

@@ -259,7 +259,7 @@ export function describeReasoningBank(
       expect((await bank.stats()).episodes).toBe(4);
     });
 
-    it('counts what it holds', async () => {
+    it('counts its episodes', async () => {
       expect(await bank.stats()).toEqual({
         episodes: 0,
         complete: true,
@@ -285,7 +285,7 @@ export function describeReasoningBank(
       });
     });
 
-    it('recommends the value that did better than the default beyond chance, and says so in words', async () => {
+    it('recommends a value that is significantly better than the default, and says so in words', async () => {
       for (let user = 0; user < 30; user++) {
         const better = user % 2 === 0;
         await bank.storePattern(
@@ -317,7 +317,7 @@ export function describeReasoningBank(
       expect(parseHints(strategy.recommendation, configured)).toEqual({ learningRate: 0.05 });
     });
 
-    it('keeps the configured value when nothing is better beyond chance, or too few tried it', async () => {
+    it('keeps the configured value when no value is significantly better, or too few users tried it', async () => {
       for (let user = 0; user < 40; user++) {
         const rate = user < 4 ? 0.5 : user % 2 === 0 ? 0.05 : 0.01;
         const reward = user < 4 ? 0.99 : ((user * 7) % 11) / 11;

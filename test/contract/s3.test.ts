@@ -309,7 +309,7 @@ describe('a listing', () => {
 
   beforeAll(() => Promise.all(NAMES.map((name) => put(`list/${name}`, name))));
 
-  it('is in the order of UTF-8 bytes, and only what starts with the prefix', async () => {
+  it('is in the order of UTF-8 bytes, and contains only keys with the prefix', async () => {
     const { Contents = [], IsTruncated } = await s3.client.send(
       new ListObjectsV2Command({ Bucket: s3.bucket, Prefix: at('list/').Key }),
     );

@@ -17,7 +17,7 @@ function inStack(region: string | undefined, propsOf: (stack: Stack) => AttunePr
   return { stack, attune, template: () => Template.fromStack(stack) };
 }
 
-test('personalize has a URL where Lambda has function URLs, and none elsewhere or with url: false', () => {
+test('personalize has a URL in regions with function URLs, and none elsewhere or with url: false', () => {
   inStack('eu-west-1').template().resourceCountIs('AWS::Lambda::Url', 1);
   inStack('eu-central-2').template().resourceCountIs('AWS::Lambda::Url', 0);
   inStack('eu-west-1', () => ({ url: false }))

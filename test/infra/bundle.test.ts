@@ -53,7 +53,7 @@ test.each(FUNCTION_FOLDERS)(
   },
 );
 
-test('the command symbolizes what it reads from its input', () => {
+test('the command symbolizes its input', () => {
   const { stack } = failedLoad();
   const trace = join(folder, 'trace.txt');
   writeFileSync(trace, stack.replaceAll(join(folder, 'index.mjs'), '/var/task/index.mjs'));

@@ -186,7 +186,7 @@ test('every alarm has an article of the runbook, and no article is without an al
   }
 });
 
-describe('what Lambda does not count as an error', () => {
+describe('failures that Lambda does not count as errors', () => {
   test('sets off an alarm: answers 500 and 503, damaged objects and events that are given back', () => {
     for (const [name, MetricName, EvaluationPeriods] of [
       ['RequestsFailed', 'RequestsFailed', 1],
@@ -211,7 +211,7 @@ describe('what Lambda does not count as an error', () => {
   });
 });
 
-test('a deployment without an address for its alarms is told that nobody hears them', () => {
+test('a deployment without an alarm address warns about that', () => {
   expect(warningsOf({})).toEqual([expect.stringContaining('nobody is told when an alarm goes off')]);
   expect(warningsOf({ alarmEmail: 'operator@example.org' })).toEqual([]);
   expect(warningsOf({ alarms: false })).toEqual([]);

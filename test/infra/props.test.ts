@@ -85,7 +85,7 @@ test('removalPolicy destroy takes bucket and table away with the stack, and empt
   template.resourceCountIs('Custom::S3AutoDeleteObjects', 1);
 });
 
-test('alarms tell a topic that was given, and none is made', () => {
+test('alarms use a given topic, and no new one is created', () => {
   const template = templateOf((stack) => ({ alarmTopic: new Topic(stack, 'Operators') }));
   template.resourceCountIs('AWS::SNS::Topic', 1);
   template.resourceCountIs('AWS::SNS::Subscription', 0);

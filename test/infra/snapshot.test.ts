@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import { synthesize } from '../../infra/synth.ts';
 import { synthesizedTemplate } from './template.ts';
 
-test('the template is the one of the snapshot, so that every change of what is deployed is seen before it lands', async () => {
+test('the template equals the snapshot, so that every change of the deployment is visible in review', async () => {
   const { Resources, Outputs } = synthesizedTemplate().toJSON();
   for (const resource of Object.values<{ Metadata?: unknown }>(Resources)) delete resource.Metadata;
   const template = JSON.stringify({ Resources, Outputs }, null, 2)

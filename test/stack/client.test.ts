@@ -82,7 +82,7 @@ describe('the client', () => {
     expect(like.items).toHaveLength(3);
   });
 
-  it('searches by a query and taste, and hands back the vector that does so in any store', async () => {
+  it('searches by a query and taste, and returns the vector for any other store', async () => {
     await using attune = createAttune(options);
     const query = embeddingOf(7);
     const found = await attune.search({ userId: 'ada', query, limit: 3, queryVector: true });
@@ -93,7 +93,7 @@ describe('the client', () => {
     expect(await attune.search({ userId: 'ada', query, limit: 3 })).not.toHaveProperty('queryVector');
   });
 
-  it('explains what it recommends and how it scores: the parts add up to the score', async () => {
+  it('explains recommendations and scores: the parts add up to the score', async () => {
     await using attune = createAttune(options);
     const recommended = await attune.explain({ userId: 'ada', limit: 5 });
     const scored = await attune.explain({ userId: 'ada', candidates });
@@ -130,7 +130,7 @@ describe('the client', () => {
     await expect(wrong).rejects.toMatchObject({ field: 'candidates[0].embedding', found: '3 numbers' });
   });
 
-  it('exports what is kept of a user, and forgets it', async () => {
+  it('exports everything stored about a user, and forgets it', async () => {
     await using attune = createAttune(options);
     await attune.publish({ userId: 'leaving', itemId: 'item-1', embedding: embeddingOf(1), reward: 1 });
     await running.stack.idle();
@@ -186,7 +186,7 @@ describe('the client', () => {
     }
   });
 
-  it('throws what the function says of a wrong request: code, field, found and expected', async () => {
+  it('throws the error of the function for an invalid request: code, field, found and expected', async () => {
     await using attune = createAttune(options);
     const wrong = attune.score({ userId: 'ada', candidates: [{ embedding: [1, 2, 3] }] });
     await expect(wrong).rejects.toMatchObject({

@@ -72,7 +72,7 @@ it("trains adapters with the learner 'sgd', each user's with the rate that is th
   expect(rates.size).toBeGreaterThan(2);
 });
 
-it('consolidates what they taught of items and learning rates, and fits no prior', async () => {
+it('consolidates item effects and learning rates, and fits no prior', async () => {
   const report = (await running.stack.invoke(running.output('consolidateFunctionName'), {
     force: true,
     settleSeconds: 0,
@@ -81,7 +81,7 @@ it('consolidates what they taught of items and learning rates, and fits no prior
   expect(report.strategy!.considered.length).toBeGreaterThan(0);
 });
 
-it('serves those held out without adapter, and says so', async () => {
+it('serves held-out users without adapter, and says so', async () => {
   const candidates = items.slice(20).map((embedding) => ({ embedding: Array.from(embedding) }));
   const sources = new Map<string, boolean>();
   for (let user = 0; user < USERS; user++) {
@@ -101,7 +101,7 @@ it('serves those held out without adapter, and says so', async () => {
   expect([...sources.values()]).toEqual(expect.arrayContaining([true, false]));
 });
 
-it('tells the uplift of the cell that the outputs name, and who was held out', async () => {
+it('prints the uplift of the cell in the outputs, with the held-out users', async () => {
   const outputs = join(folder, 'outputs.json');
   await writeFile(outputs, JSON.stringify({ Attune: running.stack.outputs }));
   const told = await runAttune(['uplift', '--json', '--outputs', outputs], {

@@ -336,7 +336,7 @@ describe('a local run under a template that lacks a grant', () => {
   );
 });
 
-test('the policy of the bucket refuses a write of an adapter without a condition, by whomever', async () => {
+test('the policy of the bucket refuses every write of an adapter without a condition', async () => {
   const run = await startRecorded();
   try {
     await expect(run.putUnconditionally('adapters/x')).rejects.toMatchObject({ name: 'AccessDenied' });

@@ -149,7 +149,7 @@ describe('the whole stack', () => {
     expect((await fetch(url, { headers: signed })).status).toBe(400);
   });
 
-  it('puts what can never be applied into quarantine, and applies everything around it', async () => {
+  it('quarantines invalid events, and applies everything around them', async () => {
     const good = (index: number) => encodeFeedbackEvent(eventOf('grace', index, [index]));
     const interaction = { embedding: encodeEmbedding(items[0]!), reward: 0.5 };
     const event = (part: object, first: object = {}) =>
@@ -243,7 +243,7 @@ describe('the whole stack', () => {
     expect(running.stack.metrics.sum(METRIC.eventsDuplicate)).toBe(1);
   });
 
-  it('makes skills of many users, from which a new user starts', async () => {
+  it('learns a population model from many users, for new users', async () => {
     for (let user = 0; user < 30; user++) await publish(`user ${user}`, 5);
     await running.stack.idle();
     const newcomer = { userId: 'nobody yet', candidates };
@@ -272,7 +272,7 @@ describe('the whole stack', () => {
     expect(aucOf(answer)).toBeGreaterThan(0.9);
   });
 
-  it('is at the service of the command line', async () => {
+  it('works with the commands of the command line', async () => {
     const lines = candidates.map((candidate) => JSON.stringify(candidate)).join('\n');
     const asked = await command(['personalize', '-', '--user', 'ada', '--json'], lines);
     expect(asked).toMatchObject({ code: 0, stderr: '' });
@@ -294,7 +294,7 @@ describe('the whole stack', () => {
     expect(JSON.parse(seen.stdout)).toMatchObject(expected);
   });
 
-  it('tells what adapters are worth from the episodes', async () => {
+  it('measures the effect of adapters on the episodes', async () => {
     const told = await command(['uplift', '--json']);
     expect(told).toMatchObject({ code: 0, stderr: '' });
     const uplift = JSON.parse(told.stdout);
@@ -326,7 +326,7 @@ describe('the whole stack', () => {
     });
   });
 
-  it('takes every character that an id may have, of users, items and events', async () => {
+  it('accepts every character that an id may have, of users, items and events', async () => {
     const all: string[] = [];
     for (let code = 0xa0; code <= 0x10ffff; code++)
       if (code < 0xd800 || code > 0xdfff) all.push(String.fromCodePoint(code));

@@ -111,7 +111,7 @@ function auc({ items: scored }: PersonalizeAnswer, taste: number, seen: number):
   return wins.reduce<number>((sum, win) => sum + win, 0) / wins.length;
 }
 
-describe('feedback that holds only clicks', () => {
+describe('feedback with clicks only', () => {
   test.each([{ zeros: false }, { zeros: true }])(
     'keeps its personalisation over consolidation, and teaches new users ($zeros)',
     async ({ zeros }) => {
@@ -147,7 +147,7 @@ describe('feedback that holds only clicks', () => {
     expect(unseen.parts!.base).toBe(0);
   });
 
-  test('teaches which items go together, beyond what embeddings say', async () => {
+  test('teaches which items go together, beyond their embeddings', async () => {
     const { ask, click, run, learning } = await clicked();
     // Everybody who likes cluster 1 also picks five items of cluster 6, which nobody else picks.
     for (let user = 0; user < 40; user++)

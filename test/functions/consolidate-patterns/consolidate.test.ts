@@ -404,7 +404,7 @@ describe('consolidation', () => {
     },
   );
 
-  test('keeps no part of a user key in what all users share', async () => {
+  test('stores no part of a user key in shared objects', async () => {
     const { services, crowd, objects, learning, pass } = await createDeployment({ withBasis: false });
     await crowd(14, 9);
     pass(1);

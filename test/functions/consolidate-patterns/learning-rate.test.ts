@@ -60,7 +60,7 @@ async function deploy(learner: { learningRate: number; exploration: number }, us
 }
 
 describe("a deployment of the learner 'sgd'", () => {
-  test('learns a better learning rate from users who explore, and uses it for all others', async () => {
+  test('learns a better learning rate from exploring users, and uses it for all others', async () => {
     const { deployment, feedback, adapterOf, explores } = await deploy(
       { learningRate: 0.01, exploration: 0.5 },
       200,

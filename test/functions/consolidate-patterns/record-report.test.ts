@@ -58,7 +58,7 @@ test.each([
   [{ evidence: null, priorAccepted: false }, undefined],
   // The evidence of the prior that is in force already.
   [{ status: 'nothing-new', evidence: EVIDENCE, priorAccepted: false } as const, undefined],
-])('what came of a fitted prior is counted: %j', (changes, expected) => {
+])('the result of a fit is counted: %j', (changes, expected) => {
   const telemetry = createTelemetry({});
   vi.spyOn(telemetry.logger, 'info').mockReturnValue(undefined);
   const added = vi.spyOn(telemetry.metrics, 'addMetric');

@@ -187,13 +187,13 @@ describe('recommend', () => {
     },
   );
 
-  test('gives a user without history what everybody likes', async () => {
+  test('recommends popular items to a user without history', async () => {
     const answer = await recommend(asks({ userId: 'new', limit: 2 }), await services());
     expect(answer).toMatchObject({ source: 'warm-start', adapterVersion: 0, matching: 400 });
     expect(idsOf(answer.items)).toEqual(['item-5', 'item-6']);
   });
 
-  test('gives held-out users what everybody likes, without taste', async () => {
+  test('recommends popular items to held-out users, without taste', async () => {
     const from = await services(undefined, fromOthers, { holdout: 1 });
     const answer = await recommend(asks({ limit: 2, excludeInteracted: false }), from);
     expect(answer.source).toBe('holdout');
@@ -207,7 +207,7 @@ describe('recommend', () => {
     expect(answer.items).toHaveLength(3);
   });
 
-  test('applies the filter and the exclusions, and says how many items match', async () => {
+  test('applies the filter and the exclusions, and counts the matching items', async () => {
     const filter = {
       all: [
         { attribute: 'genre', in: ['horror'] },
@@ -238,7 +238,7 @@ describe('recommend', () => {
     expect((await recommend(asks({ limit: 10, diversity: 0 }), from)).items).toEqual(plain.items);
   });
 
-  test('a cap keeps each value of an attribute rare, and reaches for items far below where it must', async () => {
+  test('a cap limits items per attribute value, and fills up with lower-ranked items', async () => {
     const from = await services();
     const maxPerValue = { attribute: 'genre', count: 2 };
     const answer = await recommend(asks({ limit: 6, maxPerValue }), from);
@@ -348,7 +348,7 @@ describe('recommend', () => {
     expect(diverse.items[0]).not.toHaveProperty('propensity');
   });
 
-  test('explores for a user without history, and not for users who are held out', async () => {
+  test('explores for a user without history, and not for held-out users', async () => {
     const fresh = await recommend(asks({ userId: 'new', explore: true, requestId: 'a' }), await services());
     expect(fresh.propensityDraws).toBe(200);
     const from = await services(undefined, fromOthers, { holdout: 1 });
@@ -383,7 +383,7 @@ describe('similar', () => {
     expect(answer.items[0]!.similarity).toBeCloseTo(cosineTo('item-0', expected[0]!), 6);
   });
 
-  test('for a user, orders the nearest items by taste, and leaves out those the user has met', async () => {
+  test('for a user, orders the nearest items by taste, and excludes those that the user has met', async () => {
     const from = await services();
     const answer = await similar(asksSimilar({ userId: 'ada', limit: 8 }), from);
     const near = idsOf(items)

@@ -39,7 +39,7 @@ test('the learned state does not depend on how events were split into updates, n
   );
 });
 
-test('the episode counts what its update applied, and predicts before it learns', () => {
+test('the episode counts the applied interactions, and predicts before it learns', () => {
   const first = applyEvents(undefined, [event('e1'), event('e1'), event('e2')], learning, OPTIONS);
   expect(first.duplicates.map(({ eventId }) => eventId)).toEqual(['e1']);
   expect(first.adapter?.lastEpisode).toMatchObject({

@@ -100,7 +100,7 @@ test('an event that names an item by id alone is learned with the embedding of t
   expect(await stateOf('ada')).toEqual(await stateOf('bob'));
 });
 
-test('while the catalogue cannot be read, an event that needs it waits, and those of other users do not', async () => {
+test('while the catalogue is unreadable, events that need it wait, and those of other users do not', async () => {
   const on = container({ 'get catalogue/': ['unavailable', 'unavailable', 'unavailable'] });
   const report = await process(on, of('a1', 'ada', film), message('a2'), message('b1', { userId: 'bob' }));
   expect(report.failed).toEqual(['message of a1', 'message of a2']);

@@ -154,7 +154,7 @@ describe('a forgotten user', () => {
   });
 });
 
-describe('a container that does not know of the basis yet', () => {
+describe('a container that does not know the new basis yet', () => {
   const next = basisFromEmbeddings(ITEMS.slice(2), { rank: SETTINGS.rank, scalingFactor: 1, seed: 2 });
 
   test('reads the shared objects again instead of starting the user anew', async () => {

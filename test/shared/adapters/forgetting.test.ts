@@ -35,7 +35,7 @@ async function fill(records: Records, key: string) {
   });
 }
 
-test('forgetting leaves a tombstone and nothing else, says what it removed, and spares other users', async () => {
+test('forgetting leaves only a tombstone, reports what it removed, and spares other users', async () => {
   const records = await createRecords();
   await fill(records, ADA);
   await fill(records, BOB);

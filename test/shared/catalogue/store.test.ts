@@ -60,14 +60,14 @@ describe('the catalogue', () => {
     expect(await other.load(basis)).toBeUndefined();
   });
 
-  test('has the same bytes in whatever order the items come', async () => {
+  test('has the same bytes for every order of items', async () => {
     await writer().put(items);
     const other = new MemoryObjects();
     await writer(other).put(items.toReversed());
     expect([...other.contents.keys()].sort()).toEqual([...objects.contents.keys()].sort());
   });
 
-  test('an update adds and changes items; a removal removes those that are there', async () => {
+  test('an update adds and replaces items; a removal ignores unknown ids', async () => {
     await writer().put(items.slice(0, 200));
     const changed = { ...items[5]!, attributes: { genre: 'western' } };
     expect(await writer().update([changed, ...items.slice(200)])).toMatchObject({

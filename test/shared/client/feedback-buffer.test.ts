@@ -239,7 +239,7 @@ describe('the feedback buffer', () => {
     expect(accepted.size + refused).toBe(30_000);
   });
 
-  test('hands back the id of the event, which interactions of a user share', async () => {
+  test('returns the id of the event, which interactions of a user share', async () => {
     const queue = new FaultyQueue();
     const { buffer } = bufferOn(queue);
     const published = [click('ada', 'a'), click('bob', 'b'), click('ada', 'c')].map((each) =>
@@ -288,7 +288,7 @@ describe('the feedback buffer', () => {
     await expect(buffer.publish(click('', 'a'))).rejects.toBeInstanceOf(InvalidInputError);
   });
 
-  test('rejects the promise of `publish` with what was not sent', async () => {
+  test('rejects the promise of `publish` with the unsent interaction', async () => {
     const { buffer } = bufferOn(new FaultyQueue(['throw']), {}, 1);
     const published = buffer.publish(click('ada', 'a'));
     const caught = published.catch((error: unknown) => error);

@@ -21,7 +21,7 @@ describe('a cron expression', () => {
       ['1', '7', 'SUN', 'SAT', 'MON-FRI', '2-6', 'MON,WED', 'L', '6L', 'FRIL', '6#3', 'FRI#5', '*'],
     ],
     [year, ['1970', '2199', '2026-2030', '2026/2', '2027,2029']],
-  ])('takes in field %i: %j', (position, texts) => {
+  ])('accepts in field %i: %j', (position, texts) => {
     for (const text of texts) expect.soft(isRecurringSchedule(withField(position, text)), text).toBe(true);
   });
 
@@ -62,7 +62,7 @@ describe('a cron expression', () => {
       ['0', '8', 'JAN', 'XYZ', 'FRI-MON', 'MON#0', 'MON#6', '8#1', '2#1,6#3', '6L,1', 'LW', '3W', 'MONDAY'],
     ],
     [year, ['1969', '2200', '1066', 'L', '?', '2030-2026', '26']],
-  ])('does not take in field %i: %j', (position, texts) => {
+  ])('refuses in field %i: %j', (position, texts) => {
     for (const text of [...nowhere, ...texts]) {
       expect.soft(isRecurringSchedule(withField(position, text)), text).toBe(false);
     }

@@ -35,7 +35,7 @@ describe('settings of a deployment', () => {
     });
   });
 
-  test('let the learner sgd have a learning rate, and users who explore others', () => {
+  test('let the learner sgd have a learning rate, and exploring users', () => {
     const steps = { learner: 'sgd', learningRate: 0.1, exploration: 0.2 };
     expect(settingsFromContext(steps)).toMatchObject(steps);
     expect(settingsFromContext({ learner: 'sgd' })).toMatchObject({ learningRate: 1, exploration: 0 });

@@ -17,6 +17,6 @@ test('metrics of two deployments of one account differ in the dimension stack', 
   }
 });
 
-test('metrics of a function that does not know its deployment have only the dimension service', () => {
+test('metrics of a function without a deployment name have only the dimension service', () => {
   expect(dimensionsOf({}).sets).toEqual([['service']]);
 });

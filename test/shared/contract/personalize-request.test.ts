@@ -40,7 +40,7 @@ describe('a personalize request', () => {
     [{ ...good, explain: 1 }, 'explain: found 1, expected true or false'],
     [{ ...good, embeddingModel: 'other' }, 'embeddingModel: found "other", expected "model"'],
     [JSON.parse('{"__proto__": {"userId": "x"}, "candidates": []}'), /^(userId|input)/],
-  ])('names what is wrong with %j', (payload, message) => {
+  ])('names the invalid field of %j', (payload, message) => {
     expect(() => parsePersonalizeRequest(payload, settings)).toThrow(message);
   });
 

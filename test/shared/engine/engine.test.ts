@@ -153,7 +153,7 @@ describe('createAdapter', () => {
 });
 
 describe('computeLoRAForward and batchComputeLoRAForward', () => {
-  it('refuse another dimension, and adapters whose matrices are not of their size', async () => {
+  it('refuse another dimension, and adapters with matrices of another size', async () => {
     const engine = engineOf();
     const adapter = engine.createAdapter('user');
     expect(() => engine.computeLoRAForward(new Float32Array(32), adapter)).toThrow(

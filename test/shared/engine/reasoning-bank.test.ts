@@ -61,7 +61,7 @@ describe('an update with a bank', () => {
     expect(bank.tasks[0]).not.toContain('alice');
   });
 
-  it('stores an episode: task, context, outcome before the step, and what it learned', async () => {
+  it('stores an episode: task, context, outcome before the step, and the learned hyperparameters', async () => {
     const { bank, engine } = connected();
     const first = await engine.updateAdapter(engine.createAdapter('alice'), feedback);
     await engine.updateAdapter(first, feedback);

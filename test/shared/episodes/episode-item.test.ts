@@ -3,13 +3,13 @@ import { describe, expect, it } from 'vitest';
 import { number } from '../../../shared/episodes/episode-item.ts';
 
 describe('a number as DynamoDB stores it', () => {
-  it('is 0 where its magnitude lies below the range of DynamoDB', () => {
+  it('is 0 when its magnitude is below the range of DynamoDB', () => {
     expect(number(1e-200)).toEqual({ N: '0' });
     expect(number(-9.9e-131)).toEqual({ N: '0' });
     expect(number(1e-130)).toEqual({ N: '1e-130' });
   });
 
-  it('is the nearest bound where its magnitude lies above the range', () => {
+  it('is the nearest bound when its magnitude is above the range', () => {
     expect(number(1e200)).toEqual({ N: '9.9e+125' });
     expect(number(-Number.MAX_VALUE)).toEqual({ N: '-9.9e+125' });
   });

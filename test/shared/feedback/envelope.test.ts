@@ -34,7 +34,7 @@ describe('a feedback event inside an envelope', () => {
     expect(() => parse(body)).toThrow(expect.objectContaining({ reason: 'envelope' }));
   });
 
-  it('is read where nothing is around it', () => {
+  it('is read without an envelope', () => {
     expect(parse(event)).toMatchObject({ userId: 'ada' });
   });
 });

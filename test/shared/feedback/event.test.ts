@@ -84,7 +84,7 @@ describe('a feedback event', () => {
     [{ completionRate: 0.5 }, 0.25],
     [{ completionRate: 0.5, rating: 4 }, 0.49],
     [{ completionRate: 0, isRewatch: true }, 0.2],
-  ])('of watch signals %j is worth a reward of %d', (watch, reward) => {
+  ])('with watch signals %j has a reward of %d', (watch, reward) => {
     const [first] = parse({ ...valid, interactions: [{ embedding: numbers, watch }] }).interactions;
     expect(first?.reward).toBeCloseTo(reward, 12);
     expect(first?.target).toBeUndefined();
@@ -220,7 +220,7 @@ describe('a message is refused', () => {
     expect(refusal(message)).toMatchObject({ reason, field, code: 'invalid-input', retryable: false });
   });
 
-  test('with a text that says what was found and what was expected', () => {
+  test('with a message that names what was found and what was expected', () => {
     expect(refusal(withFirst({ reward: 1.5 })).message).toBe(
       'interactions[0].reward: found 1.5, expected a number in [0, 1]',
     );
@@ -233,7 +233,7 @@ describe('a message is refused', () => {
     expect(refusal({ ...valid, schemaVersion: 'x'.repeat(1000) }).message.length).toBeLessThan(160);
   });
 
-  test('naming the user where a valid one can be read', () => {
+  test('with the user, when a valid user id is readable', () => {
     expect(refusal(withFirst({ reward: 2 })).userId).toBe('user');
     expect(refusal({ ...valid, userId: 'a\n' }).userId).toBeUndefined();
     expect(refusal('{').userId).toBeUndefined();

@@ -217,7 +217,7 @@ describe('publishing interactions', () => {
     });
   });
 
-  test('tells the progress after every request', async () => {
+  test('reports the progress after every request', async () => {
     const seen: unknown[] = [];
     await publisher(new ScriptedQueue()).publish([...many('a', 150), of('b', '1')], {
       onProgress: (p) => seen.push(p),
@@ -257,7 +257,7 @@ describe('retrying', () => {
     ).toHaveLength(5);
   });
 
-  test('counts what failed in the progress', async () => {
+  test('counts failures in the progress', async () => {
     const queue = new ScriptedQueue((entry) => (entry.messageGroupId === userKey('a') ? 'refuse' : 'accept'));
     const seen: unknown[] = [];
     await publisher(queue).publish([of('a', '1'), of('b', '2')], { onProgress: (p) => seen.push(p) });
@@ -379,7 +379,7 @@ describe('stopping while something hangs', () => {
     expect({ ended, requests: queue.requests.length }).toEqual({ ended: true, requests: 0 });
   });
 
-  test('ends where no ready-made event comes', async () => {
+  test('ends when no complete event arrives', async () => {
     const stop = new AbortController();
     async function* source() {
       yield await never;

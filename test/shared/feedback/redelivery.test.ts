@@ -34,7 +34,7 @@ const failed = (receiptHandle: string, groupId: string, receiveCount: number): F
   receiveCount,
 });
 
-test('failed messages of one group come back together, those of another after a wait of their own', async () => {
+test('failed messages of one group return together, and each group after its own delay', async () => {
   const { sent, target } = redelivery([0, 0.5]);
   const messages = [failed('a1', 'a', 3), failed('b1', 'b', 5), failed('a2', 'a', 1)];
   await target.schedule(messages, new AbortController().signal);

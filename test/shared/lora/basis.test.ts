@@ -155,7 +155,7 @@ describe('basisFromEmbeddings', () => {
     expect([...basis.a].map(Math.abs)).toEqual([...axis(0)]);
   });
 
-  it('looks at 2,000 items and no more, whatever the size of the catalogue', () => {
+  it('uses at most 2,000 items, however large the catalogue', () => {
     const items = plane(3883, 16);
     const basis = basisFromEmbeddings(items, options);
     items[3882] = new Float32Array(16).fill(Number.NaN);
@@ -260,7 +260,7 @@ describe('createBasis', () => {
     projection: Float32Array.of(1, 0, 0, 1),
   };
 
-  it('names a basis by all that it consists of', () => {
+  it('gives a basis an id from all its content', () => {
     const variants = [
       parts,
       { ...parts, scale: 2 },

@@ -77,7 +77,7 @@ function cut<T>(random: ReturnType<typeof createRandom>, items: readonly T[]): T
 }
 
 describe('train', () => {
-  it('learns the exact posterior, in whatever order and however cut', () => {
+  it('learns the exact posterior, for every order and split of the events', () => {
     fc.assert(
       fc.property(fc.integer(), (seed) => {
         const random = createRandom(seed);
@@ -100,7 +100,7 @@ describe('train', () => {
     );
   });
 
-  it('sums to the same bytes however events are cut into updates', () => {
+  it('sums to the same bytes for every split of events into updates', () => {
     fc.assert(
       fc.property(fc.integer(), (seed) => {
         const random = createRandom(seed);
@@ -211,7 +211,7 @@ describe('without a basis', () => {
   const nobody: Model = { basis: null, prior: initialPrior(null, 1) };
   const random = createRandom('waiting');
 
-  it('predicts by offset and item effects, and keeps what it saw', () => {
+  it('predicts by offset and item effects, and buffers interactions', () => {
     const rewards = rewardsOf(random, 4, 5);
     const state = trainAll(nobody, [rewards]);
     const y = rewards.map(({ reward, itemEffect }) => reward - itemEffect - 0.5);
@@ -242,7 +242,7 @@ describe('without a basis', () => {
     }
   });
 
-  it('trains what waited when the basis comes', () => {
+  it('learns buffered interactions when the basis comes', () => {
     const basis = arbitraryBasis(random);
     const model = { basis, prior: initialPrior(basis.id, 4) };
     const rewards = rewardsOf(random, 8, 5);
@@ -297,7 +297,7 @@ describe('rewards and targets together', () => {
     target: vectorOf(random, 6),
   }));
 
-  it('leave to the rewards only what the targets do not say already', () => {
+  it('leave to the rewards only what the targets do not explain', () => {
     const taught = trainAll(model, [targets]);
     const c = toRows(solveWeights(taught, model).b, 2);
     const [item] = rewardsOf(random, 1, 6) as [Rewarded];

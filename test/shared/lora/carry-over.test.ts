@@ -154,7 +154,7 @@ describe('a state that is carried over', () => {
     );
   });
 
-  it('goes on learning, and is solved, under the new basis', () => {
+  it('continues learning, and is solved, under the new basis', () => {
     const random = createRandom('goes on');
     const [from, to] = [arbitraryBasis(random), arbitraryBasis(random, { p: 6 })];
     const items = range(60).map(() => vectorOf(random, 5));
@@ -178,7 +178,7 @@ describe('the map between two bases', () => {
   const second = basisFromEmbeddings(items, { ...options, seed: 'second' });
   const third = basisFromEmbeddings(items.slice(200), { ...options, seed: 'third' });
 
-  it('loses nothing between bases that see the same', () => {
+  it('loses nothing between equivalent bases', () => {
     const wide = arbitraryBasis(random, { d: 4, r: 2, p: 8 });
     const other = createBasis({ ...wide, projection: vectorOf(random, 64) });
     const few = range(200).map(() => vectorOf(random, 4));
@@ -196,7 +196,7 @@ describe('the map between two bases', () => {
     ).toBeLessThan(1e-3);
   });
 
-  it('measures what it loses on items that it was not fitted to', () => {
+  it('measures its loss on items that it was not fitted to', () => {
     const { loss, featureMap } = fitCarryOver(first, second, items);
     expect(loss).toBeGreaterThan(0.001);
     expect(loss).toBeLessThan(0.5);
@@ -209,7 +209,7 @@ describe('the map between two bases', () => {
     expect(fitCarryOver(blind, second, items).loss).toBeGreaterThan(0.95);
   });
 
-  it('leaves every fifth item out of the fit that is measured, and of the measure the others', () => {
+  it('holds every fifth item out of the measured fit, and measures on these only', () => {
     const some = items.slice(0, 5 * first.projectionDim);
     const { featureMap } = fitCarryOver(
       first,
@@ -228,7 +228,7 @@ describe('the map between two bases', () => {
     expect(fitCarryOver(first, second, some).loss).toBeCloseTo(expected, 10);
   });
 
-  it('takes what the new A sees of the old one, at the scale of each', () => {
+  it('maps the latent space by the overlap of the two A, at the scale of each', () => {
     const from = arbitraryBasis(random, { d: 8, r: 2, scale: 0.5 });
     const to = arbitraryBasis(random, { d: 8, r: 3, scale: 0.75 });
     const { latentMap } = fitCarryOver(from, to, items);
@@ -267,7 +267,7 @@ describe('the map between two bases', () => {
     expect(carryOversTo(first, undefined, items)).toEqual([]);
   });
 
-  it('keeps most of what a user taught', () => {
+  it('preserves most of what a user taught', () => {
     const taste = vectorOf(random, 8);
     const event = items
       .slice(0, 80)
@@ -288,7 +288,7 @@ describe('the map between two bases', () => {
     expect(error(state, carried)).toBeLessThan(known + 0.1 * (blank - known));
   });
 
-  it('refuses embeddings that are not those of both bases', () => {
+  it('refuses embeddings of another length than both bases have', () => {
     expect(() => fitCarryOver(first, second, [new Float32Array(8), vectorOf(random, 7)])).toThrow(
       'embeddings: found 0',
     );

@@ -105,7 +105,7 @@ describe('the choice model', () => {
     );
   });
 
-  it('knows nothing of a user without picks but the prior', () => {
+  it('gives a user without picks the prior', () => {
     const random = createRandom('nobody');
     const prepared = arbitraryChoice(random, 5);
     const nothing = { count: 0, sum: new Float64Array(5) };
@@ -113,7 +113,7 @@ describe('the choice model', () => {
     expect(choiceEvidence(nothing, prepared)).toBeCloseTo(0, 10);
   });
 
-  it('counts picks for less the more there are', () => {
+  it('gives each pick less weight the more there are', () => {
     expect(effectiveCount(0, TEMPERING)).toBe(0);
     expect(effectiveCount(1, TEMPERING)).toBeCloseTo(0.3 / 1.03, 12);
     expect(effectiveCount(1e9, TEMPERING)).toBeCloseTo(10, 6);
@@ -162,7 +162,7 @@ describe('the choice model', () => {
     }
   });
 
-  it('serves what was picked from an adapter, and the scores are those of its coefficients', () => {
+  it('serves picks through an adapter with the scores of its coefficients', () => {
     const random = createRandom('served');
     const items = range(40).map(() => Float32Array.from({ length: 16 }, () => random.normal()));
     const scores = scoresOf(items, 1);

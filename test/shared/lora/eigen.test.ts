@@ -71,7 +71,7 @@ describe('leadingEigenvectors', () => {
     expect(difference(rough, one)).toBeGreaterThan(1e-6);
   });
 
-  it('finds all of a small operator, and no more', () => {
+  it('finds all eigenvectors of a small operator, and no more', () => {
     const small = [
       [2, 0],
       [0, 3],

@@ -8,7 +8,7 @@ const declared = {
 };
 
 describe('resolveHyperparameters', () => {
-  it('takes defaults, then what is configured, then hints', () => {
+  it('takes defaults, then configured values, then hints', () => {
     expect(resolveHyperparameters(declared)).toEqual({ rate: 0.1, clip: 1 });
     expect(resolveHyperparameters(declared, { rate: 0.2 })).toEqual({ rate: 0.2, clip: 1 });
     expect(resolveHyperparameters(declared, { rate: 0.2 }, { rate: 0.3, clip: 0.5 })).toEqual({

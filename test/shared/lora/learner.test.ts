@@ -69,7 +69,7 @@ describe.each(LEARNER_NAMES)('the learner %s', (name) => {
   });
 });
 
-describe('what a user is served without the own adapter', () => {
+describe('serving without the own adapter', () => {
   const mean = Float64Array.from({ length: 7 }, (_, i) => i / 10);
   const prior = { ...initialModel('bayesian', basis, {}, 0.6).prior, mean };
 

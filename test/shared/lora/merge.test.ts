@@ -129,7 +129,7 @@ describe('mergeLora', () => {
     expect(mergeLora(pair, [0, 3])).toMatchObject({ offset: pair[1]!.offset });
   });
 
-  it('refuses what cannot be merged', () => {
+  it('refuses adapters that cannot be merged', () => {
     const random = createRandom('refused');
     const adapter = adapterOf(random, 6, 2);
     const refused: [string, MergeableAdapter[], number[]?][] = [

@@ -55,14 +55,14 @@ describe('fitNeighbours', () => {
     });
   });
 
-  test('says nothing of an item that one user picked', () => {
+  test('has no list for an item that only one user picked', () => {
     const lists = [keys([1, 2, 9]), keys([1, 2]), keys([1, 2, 3]), keys([3])];
     const fitted = fitNeighbours(lists)!;
     expect(fitted.keys).toEqual(keys([1, 2, 3]));
     expect(neighbourGains(fitted, keys([9]))).toBeUndefined();
   });
 
-  test('is undefined where nobody picked two items that others picked', () => {
+  test('is undefined when nobody picked two items that others picked', () => {
     expect(fitNeighbours([])).toBeUndefined();
     expect(fitNeighbours([keys([1, 2]), keys([3, 4])])).toBeUndefined();
     expect(fitNeighbours([keys([1]), keys([1])])).toBeUndefined();

@@ -24,7 +24,7 @@ describe('picks', () => {
     );
   });
 
-  it('of a state from before picks were kept go on from its statistics', () => {
+  it('of a state of an earlier version continue from its statistics', () => {
     const random = createRandom('earlier');
     const basis = arbitraryBasis(random);
     const model = { basis, prior: initialPriorOf(basis) };
@@ -35,7 +35,7 @@ describe('picks', () => {
     expect(difference(resumed.picks!.sum, whole.picks!.sum)).toBeLessThan(1e-9);
   });
 
-  it('do not depend on how events were cut into updates', () => {
+  it('do not depend on how events were split into updates', () => {
     const random = createRandom('cut');
     const basis = arbitraryBasis(random);
     const model = { basis, prior: initialPriorOf(basis) };
@@ -59,7 +59,7 @@ describe('picks', () => {
     expect(hasConstantRewards(picks, rewards.length)).toBe(constant);
   });
 
-  it('take no picks from a reward of 0', () => {
+  it('count no pick for a reward of 0', () => {
     const picks = range(3).reduce((sum) => addPick(sum, Float64Array.of(0.5, 1), 0), emptyPicks(2));
     expect(picks).toEqual(emptyPicks(2));
   });

@@ -70,12 +70,12 @@ function live(
 }
 
 describe('servingMode', () => {
-  it('serves the adapter of a user of whom nothing is known', () => {
+  it('serves the adapter of a user without feedback', () => {
     expect(servingMode(NO_PREDICTIONS)).toBe('adapter');
     expect(servingMode(recordPrediction(NO_PREDICTIONS, { ...prediction, predicted: 0 }))).toBe('adapter');
   });
 
-  it('almost never, over a whole life, stands an adapter down that is as good as the rest', () => {
+  it('almost never, over a whole life, rejects an adapter that is as good as the alternatives', () => {
     const lives = 400;
     let stoodDown = 0;
     for (let user = 0; user < lives; user++) {
@@ -87,14 +87,14 @@ describe('servingMode', () => {
     expect(stoodDown).toBeGreaterThan(0);
   });
 
-  it('never stands an adapter down that predicts better', () => {
+  it('never rejects an adapter that predicts better', () => {
     for (let user = 0; user < 50; user++) {
       const { modes } = live(`better ${user}`, { adapter: 0.05, userMean: 0.15, warmStart: 0.15 }, 300);
       expect(modes.slice(50).every((mode) => mode === 'adapter')).toBe(true);
     }
   });
 
-  it('finds out a harmful adapter, and serves the warm start, or the base when that harms too', () => {
+  it('detects a harmful adapter, and serves the warm start, or the base when that harms too', () => {
     const at = (modes: ServingMode[], mode: ServingMode) => modes.indexOf(mode);
     const detected: number[] = [];
     for (let user = 0; user < 50; user++) {
@@ -114,7 +114,7 @@ describe('servingMode', () => {
     expect(modes.at(-1)).toBe('warm-start');
   });
 
-  it('costs a harmed user no more, until it acts, than the documented boundary', () => {
+  it('costs a harmed user at most the documented boundary before it acts', () => {
     for (let user = 0; user < 50; user++) {
       const random = createRandom(`cost ${user}`);
       let record = NO_PREDICTIONS;

@@ -59,7 +59,7 @@ function dense(prior: PreparedPrior, rewards: readonly Rewarded[]) {
 }
 
 describe('statistics', () => {
-  it('sum what they say they sum', () => {
+  it('are the documented sums', () => {
     const rewards = rewarded(createRandom('sums'), 7, 3);
     const sums = summed(rewards, 3);
     const y = rewards.map(({ reward, itemEffect }) => reward - itemEffect);
@@ -91,7 +91,7 @@ describe('statistics', () => {
     );
   });
 
-  it('change to another mean reward exactly', () => {
+  it('can change to another mean reward exactly', () => {
     const rewards = rewarded(createRandom('mean'), 9, 4);
     const { moment, sumSquares } = centred(summed(rewards, 4), 0.3);
     const direct = summed(

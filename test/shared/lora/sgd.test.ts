@@ -135,7 +135,7 @@ describe('trainSgd', () => {
     for (const scale of [0.01, 0.25, 100]) expect(difference(learned(scale), learned(1))).toBeLessThan(1e-4);
   });
 
-  it('lowers the loss of what it trains on', () => {
+  it('lowers the training loss', () => {
     const random = createRandom('descent');
     const event = rewardsOf(random, 10, 16);
     let state = createSgdState(model, shape);
@@ -146,7 +146,7 @@ describe('trainSgd', () => {
     expect(lossOf(state)).toBeLessThan(0.6 * before);
   });
 
-  it('stays, the more the stronger it is tied, where what it learned first matters', () => {
+  it('stays closer to important earlier parameters with stronger EWC', () => {
     const random = createRandom('first');
     const first = rewardsOf(random, 10, 16);
     const learned = trainTimes(createSgdState(model, shape), 20, first, withRate(0.3));
@@ -167,7 +167,7 @@ describe('trainSgd', () => {
     expect(moved[3]).toBeLessThan(0.1 * moved[0]!);
   });
 
-  it('moves the anchor every twenty steps, to where it is then', () => {
+  it('moves the anchor to the parameters every twenty steps', () => {
     const start = createSgdState(model, shape);
     const nineteen = trainTimes(start, 19, [liked(axis(0), 1)]);
     expect(nineteen.b.anchor).toBe(start.b.anchor);

@@ -36,7 +36,7 @@ const symmetric = (m: Dense): Dense => plus(m, transpose(m));
 const positiveDefinite = (m: Dense): Dense => plus(product(m, transpose(m)), identity(m.length, 0.5));
 
 describe('packed symmetric matrices', () => {
-  it('tell their order by their length', () => {
+  it('have an order that follows from their length', () => {
     expect(range(6).map(packedLength)).toEqual([0, 1, 3, 6, 10, 15]);
   });
 
@@ -85,7 +85,7 @@ describe('packed symmetric matrices', () => {
     );
   });
 
-  it('factor into a lower triangle whose product with its transpose they are', () => {
+  it('factor into a lower triangle L with L·Lᵀ equal to the matrix', () => {
     const p = [
       [4, 2],
       [2, 10],

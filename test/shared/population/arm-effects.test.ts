@@ -39,7 +39,7 @@ describe('the effect of a hyperparameter', () => {
     expect(arm).toMatchObject({ defaultValue: 0.1, value: 0.5, interval: null });
   });
 
-  it('compares with nothing when nobody used the configured value', () => {
+  it('compares with nothing when no user had the configured value', () => {
     expect(armEffects([episode(1, 0.9, 0.5)], { learningRate: 0.1 })).toEqual([]);
   });
 

@@ -12,8 +12,8 @@ const items = Array.from({ length: 90 }, () => Float32Array.from({ length: 16 },
 const basisOf = (count: number) =>
   basisFromEmbeddings(items.slice(0, count), { rank: 2, scalingFactor: 1, seed: 1 });
 
-describe('a basis as it stands in S3', () => {
-  it('reads as it was written, with what it was made of and the maps from those before', () => {
+describe('a basis stored in S3', () => {
+  it('is read as written, with its sample size and the maps from earlier bases', () => {
     const [first, second, third] = [basisOf(10), basisOf(40), basisOf(90)];
     const one = carryOversTo(second, { basis: first }, items);
     const carryOvers = carryOversTo(third, { basis: second, carryOvers: one }, items);
@@ -23,7 +23,7 @@ describe('a basis as it stands in S3', () => {
     expect(decodeBasis(encodeBasis(catalogue), 'basis/b')).toEqual({ ...catalogue, carryOvers: [] });
   });
 
-  it('reads without maps where it was written before there were any', () => {
+  it('is read without maps when an earlier version wrote it', () => {
     const stored = { basis: basisOf(40), embeddingModel: 'm' };
     const before = withoutField(encodeBasis(stored), 'carryOvers');
     expect(decodeBasis(before, 'basis/b')).toEqual({ ...stored, carryOvers: [] });

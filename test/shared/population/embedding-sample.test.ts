@@ -9,7 +9,7 @@ const embeddings = Array.from({ length: 6 }, () =>
 );
 
 describe('the embeddings of an episode', () => {
-  test('stand in a few per cent of the updates, of users and versions alike', () => {
+  test('are carried by a few per cent of the updates, of all users and versions alike', () => {
     let sampled = 0;
     const users = new Set<number>();
     for (let user = 0; user < 200; user++) {

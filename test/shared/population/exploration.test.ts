@@ -14,21 +14,21 @@ const rateOf = (key: string, learningRate: number, exploration: number, recommen
   )!.learningRate!;
 
 describe('the learning rate of a user', () => {
-  test('is the configured one, or the recommended one, where nobody explores', () => {
+  test('is the configured or the recommended one without exploration', () => {
     for (const key of keys.slice(0, 50)) {
       expect(rateOf(key, 0.1, 0)).toBe(0.1);
       expect(rateOf(key, 0.1, 0, 0.3)).toBe(0.3);
     }
   });
 
-  test('is not the recommended one where that was found better than another than the configured one', () => {
+  test('is the configured one when the recommendation was compared with another configured one', () => {
     const recommended = { learningRate: 0.3, insteadOf: 0.01 };
     const rate = (configured: number) => hyperparametersFor(keys[0]!, settings(configured, 0), recommended);
     expect(rate(0.01)).toEqual({ learningRate: 0.3 });
     expect(rate(0.1)).toEqual({ learningRate: 0.1 });
   });
 
-  test('is another one for the share who explore, from a hundredth to a hundred times in steps of √10', () => {
+  test('is another one for exploring users, from a hundredth to a hundred times in steps of √10', () => {
     const tried = keys.filter((key) => rateOf(key, 0.01, 0.2, 7) !== 7);
     expect(tried.length / keys.length).toBeGreaterThan(0.19);
     expect(tried.length / keys.length).toBeLessThan(0.21);
@@ -39,7 +39,7 @@ describe('the learning rate of a user', () => {
     for (const users of byRate.values()) expect(users.length).toBeGreaterThan(150);
   });
 
-  test('stays the same for good for who explores, whatever is recommended and however many others explore', () => {
+  test('stays the same for an exploring user, whatever is recommended and however many others explore', () => {
     const tried = keys.filter((key) => rateOf(key, 0.01, 0.2, 7) !== 7);
     for (const key of tried) {
       expect(rateOf(key, 0.01, 0.2, 0.5)).toBe(rateOf(key, 0.01, 0.2));
@@ -47,7 +47,7 @@ describe('the learning rate of a user', () => {
     }
   });
 
-  test('is never tried below the least, nor where descent diverges, unless that is configured', () => {
+  test('is never explored below the minimum, nor where descent diverges, unless that is configured', () => {
     const rates = (configured: number) => keys.map((key) => rateOf(key, configured, 0.5, configured));
     expect(Math.max(...rates(0.5))).toBe(2);
     expect(Math.max(...rates(5))).toBe(5);
@@ -55,7 +55,7 @@ describe('the learning rate of a user', () => {
   });
 
   test.each([1e-6, 3e-6, 1, 2.5, 10])(
-    'is tried by as many as any other, also near the bounds: %d',
+    'is explored by equally many users, also near the bounds: %d',
     (configured) => {
       const tried = keys.filter((key) => rateOf(key, configured, 0.5, 7) !== 7);
       const byRate = Map.groupBy(tried, (key) => rateOf(key, configured, 0.5));
@@ -68,7 +68,7 @@ describe('the learning rate of a user', () => {
     },
   );
 
-  test('says nothing of who is held out', () => {
+  test('is independent of the holdout', () => {
     const tried = keys.filter((key) => rateOf(key, 0.01, 0.2, 7) !== 7);
     const both = tried.filter((key) => isHeldOut(key, 0.5)).length;
     expect(both / tried.length).toBeGreaterThan(0.46);

@@ -57,11 +57,11 @@ describe('reading hints from a recommendation', () => {
     'avoid raising the learning rate',
     'learning rate should not be 0.01',
     'no learning rate change',
-  ])('is not fooled by the negation in %j', (text) => {
+  ])('respects the negation in %j', (text) => {
     expect(parseHints(text, CONFIGURED)).toEqual({});
   });
 
-  it('goes on after a negation that has ended', () => {
+  it('continues after the end of a negation', () => {
     expect(parseHints('Do NOT use a learning rate of 0.5. Use 0.05 as learning rate.')).toEqual({
       learningRate: 0.05,
     });

@@ -51,7 +51,7 @@ const recommended = (episodes: readonly Episode[], learningRate: number) =>
   recommend(episodes, { learningRate }).hints.map(({ value }) => value);
 
 describe('a learning rate', () => {
-  test('is judged by what its users would have lost with the other one, by their own tastes', () => {
+  test('is compared by the loss of its users under the other one, by their own tastes', () => {
     const [a, b] = [episode(1, 0.1, 0.3), episode(2, 0.3, 0.3)];
     const [effect] = learningRateEffects([a, b], 0.1);
     expect(effect).toMatchObject({ value: 0.3, defaultValue: 0.1, users: 1, defaultUsers: 1, episodes: 1 });
@@ -73,13 +73,13 @@ describe('a learning rate', () => {
     );
   });
 
-  test('is one user’s whatever the number of episodes', () => {
+  test('counts each user once, whatever the number of episodes', () => {
     const again = { ...episode(1, 0.1, 0.3), version: 2 };
     const [effect] = learningRateEffects([episode(1, 0.1, 0.3), again, episode(2, 0.3, 0.3)], 0.1);
     expect(effect).toMatchObject({ users: 1, defaultUsers: 1 });
   });
 
-  test('is judged by one difference of each user, also of those who were given both', () => {
+  test('is compared by one difference per user, also for users with both values', () => {
     const moved = [episode(1, 0.1, 0.3), { ...episode(1, 0.3, 0.3), version: 2 }];
     const other = episode(2, 0.1, 0.3);
     const [effect] = learningRateEffects([...moved, other], 0.1);
@@ -98,14 +98,14 @@ describe('a learning rate', () => {
     expect(effect!.effect).toBeCloseTo((differences[0]! + differences[1]!) / 2, 12);
   });
 
-  test('is recommended by ten people, not by five who were given two values', () => {
+  test('is recommended by ten users, not by five with two values each', () => {
     const crowdOfBoth = (users: number) =>
       Array.from({ length: users }, (_, i) => [episode(i, 0.1, 0.3), episode(i, 0.3, 0.3)]).flat();
     expect(recommended(crowdOfBoth(5), 0.1)).toEqual([]);
     expect(recommended(crowdOfBoth(10), 0.1)).toEqual([0.3]);
   });
 
-  test('is not judged by steps more than four times larger or smaller', () => {
+  test('is not compared across factors above four', () => {
     const far = learningRateEffects(
       crowd(
         [
@@ -119,7 +119,7 @@ describe('a learning rate', () => {
     expect(far).toMatchObject([{ value: 0.5, interval: null }]);
   });
 
-  test('is not judged by episodes that tell of no taste, or of no reward', () => {
+  test('is not compared by episodes without taste or rewards', () => {
     const { taste: _, ...outcome } = episode(1, 0.3, 0.3).outcome;
     const silent = { ...episode(1, 0.3, 0.3), outcome };
     const empty = { ...episode(2, 0.3, 0.3), outcome: { ...episode(2, 0.3, 0.3).outcome, rewards: 0 } };
@@ -130,21 +130,21 @@ describe('a learning rate', () => {
 describe('the recommended learning rate', () => {
   const ladder = [0.01, 0.03, 0.1, 0.3, 0.9].map((rate) => [rate, 12] as const);
 
-  test('is as many steps away from the configured one as each are for the better', () => {
+  test('moves outwards from the configured one as long as every step is better', () => {
     expect(recommended(crowd(ladder, 0.3), 0.01)).toEqual([0.3]);
     expect(recommended(crowd(ladder, 0.3), 0.9)).toEqual([0.3]);
   });
 
-  test('is the configured one where neighbours are no better', () => {
+  test('is the configured one when neighbours are not better', () => {
     expect(recommended(crowd(ladder, 0.3), 0.3)).toEqual([]);
   });
 
-  test('does not leap over a step that nobody took', () => {
+  test('does not skip a value that no user had', () => {
     const gap = ladder.filter(([rate]) => rate !== 0.1);
     expect(recommended(crowd(gap, 0.9), 0.01)).toEqual([0.03]);
   });
 
-  test('is not reached by a good step behind a doubtful one', () => {
+  test('does not go past an uncertain step', () => {
     const few = crowd(
       [
         [0.01, 4],
@@ -184,7 +184,7 @@ describe('the recommended learning rate', () => {
     ).toEqual([0.3]);
   });
 
-  test('is another one by luck in at most one look of twenty', () => {
+  test('changes by chance in at most one evaluation of twenty', () => {
     let misled = 0;
     for (let trial = 0; trial < 300; trial++) {
       // Nothing but the taste of an ideal ten times as large could be told from luck: both neighbours are as good.
@@ -202,7 +202,7 @@ describe('the recommended learning rate', () => {
     expect(misled).toBeLessThanOrEqual(20);
   });
 
-  test('comes with a reason for everything else', () => {
+  test('comes with a reason for every rejected value', () => {
     const episodes = crowd(
       [
         [0.1, 3],

@@ -38,7 +38,7 @@ describe('lists of neighbours tried on users whom they were not learned from', (
     expect(harmful).toBe(false);
   });
 
-  test('are harmful where these users then pick what nobody picked together with it', () => {
+  test('are harmful when these users pick items that nobody picked together', () => {
     const { percentile, harmful } = tryNeighbours([
       ...crowd(),
       ...validation(12, (group) => (group + 1) % 4),
@@ -47,12 +47,12 @@ describe('lists of neighbours tried on users whom they were not learned from', (
     expect(harmful).toBe(true);
   });
 
-  test('are not harmful by chance: four users say too little', () => {
+  test('are not harmful by chance: four users are too few', () => {
     const verdict = tryNeighbours([...crowd(), ...validation(4, (group) => (group + 1) % 4)]);
     expect(verdict).toMatchObject({ users: 4, harmful: false });
   });
 
-  test('are not harmful where users pick at random', () => {
+  test('are not harmful when users pick at random', () => {
     const anyhow = (keys: string[]) =>
       keys.map((key) => ({
         userKey: key,
@@ -66,7 +66,7 @@ describe('lists of neighbours tried on users whom they were not learned from', (
     expect(harmful).toBe(false);
   });
 
-  test('say nothing without validation users, or where nothing was picked together', () => {
+  test('give no result without validation users, or without joint picks', () => {
     expect(tryNeighbours(crowd())).toEqual({ users: 0, percentile: null, harmful: false });
     expect(tryNeighbours([])).toEqual({ users: 0, percentile: null, harmful: false });
   });

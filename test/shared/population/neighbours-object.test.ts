@@ -11,7 +11,7 @@ const LISTS: Neighbours = {
 };
 
 describe('the neighbours object', () => {
-  test('reads back what was written', () => {
+  test('is read back as written', () => {
     expect(decodeNeighbours(encodeNeighbours(LISTS), 'k')).toEqual(LISTS);
   });
 

@@ -18,7 +18,7 @@ describe('proposing a prior', () => {
     });
   const base = initialPrior(null, 1);
 
-  test('fits those outside of the validation fold, and is judged by those inside', () => {
+  test('is fitted to users outside the validation fold, and compared on the users inside', () => {
     const sample = users(60, 0.8);
     const { prior, evidence, better } = proposePrior(base, base, sample)!;
     const validation = sample.filter(({ userKey }) => isValidationUser(userKey));
@@ -29,14 +29,14 @@ describe('proposing a prior', () => {
     expect(evidence.logLikelihoodAfter).toBeGreaterThan(evidence.logLikelihoodBefore);
   });
 
-  test('is not better when those inside are unlike those outside', () => {
+  test('is not better when users inside the fold differ from those outside', () => {
     const unlike = users(60, 0.9).map((user) =>
       isValidationUser(user.userKey) ? { ...user, statistics: users(1, 0.1)[0]!.statistics } : user,
     );
     expect(proposePrior(base, base, unlike)!.better).toBe(false);
   });
 
-  describe('that falls short by less than its error', () => {
+  describe('with a shortfall below its error', () => {
     /** So many users of the fold, most of whom are like those outside; the others pull the mean of the fold down a little. */
     const sampleWith = (validationUsers: number) => {
       const inside = Array.from({ length: 20 * validationUsers }, (_, i) => userKey(`inside ${i}`))
@@ -55,7 +55,7 @@ describe('proposing a prior', () => {
       [28, true],
       [32, false],
       [80, false],
-    ])('on %i users of the fold is put in force: %s', (validationUsers, expected) => {
+    ])('with %i validation users is accepted: %s', (validationUsers, expected) => {
       const { evidence, tolerance, better } = proposePrior(base, base, sampleWith(validationUsers))!;
       const gain = evidence.logLikelihoodAfter - evidence.logLikelihoodBefore;
       expect(gain).toBeLessThan(0);
@@ -66,7 +66,7 @@ describe('proposing a prior', () => {
       else expect(tolerance).toBe(0);
     });
 
-    test('is turned down when those before it fell short by the rest', () => {
+    test('is rejected when the shortfall of earlier priors exceeds the rest of the tolerance', () => {
       const { evidence, tolerance } = proposePrior(base, base, sampleWith(8))!;
       const before = { ...evidence, shortfall: tolerance - evidence.shortfall };
       const just = proposePrior(base, base, sampleWith(8), {
@@ -81,7 +81,7 @@ describe('proposing a prior', () => {
     });
   });
 
-  test('of users who came last takes 200 of either part at most', () => {
+  test('samples at most 200 of the newest users on each side of the fold', () => {
     const newcomers = Array.from({ length: 4_000 }, (_, i) => userKey(`newcomer ${i}`));
     const sampled = sampleOf(newcomers);
     expect(sampled.filter(isValidationUser)).toEqual(newcomers.filter(isValidationUser).slice(0, 200));
@@ -89,7 +89,7 @@ describe('proposing a prior', () => {
     expect(sampled.filter(isOutside)).toEqual(newcomers.filter(isOutside).slice(0, 200));
   });
 
-  test('is turned down in numbers', () => {
+  test('is rejected with numbers', () => {
     const sample = users(60, 0.8);
     const validation = sample.filter(({ userKey }) => isValidationUser(userKey)).length;
     const unlike = sample.map((user) =>
@@ -107,7 +107,7 @@ describe('proposing a prior', () => {
     );
   });
 
-  test('needs somebody in either part', () => {
+  test('needs users on both sides of the fold', () => {
     const sample = users(60, 0.8);
     expect(
       proposePrior(

@@ -21,7 +21,7 @@ async function stored() {
   return learning;
 }
 
-it('what only consolidation reads stands apart from what the other functions may read', async () => {
+it('objects that only consolidation reads have their own prefix', async () => {
   const objects = new MemoryObjects();
   const { basisSample } = learningObjects(objects, SETTINGS);
   await basisSample.write({ embeddings: [Float16Array.of(1, 0)], watermarks: [] });

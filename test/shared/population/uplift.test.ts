@@ -27,13 +27,13 @@ const heldOut = (userKey: string, outcome: Partial<Episode['outcome']>): Episode
 });
 
 describe('uplift', () => {
-  test('says nothing of nobody, and no interval of one user', () => {
+  test('is null without users, and has no interval with one user', () => {
     const nothing = { mean: null, low: null, high: null };
     expect(upliftOf([])).toEqual({ users: 0, heldOutUsers: 0, loss: nothing, reward: nothing });
     expect(upliftOf([episode('a', {})])).toMatchObject({ users: 1, loss: nothing });
   });
 
-  test('of loss is the change of the mean loss of users, whatever number of rewards each gave', () => {
+  test('of loss is the change of the mean loss over users, independent of their numbers of rewards', () => {
     const { loss } = upliftOf([
       episode('a', { rewards: 100, loss: 0.02, lossWithoutAdapter: 0.04 }),
       episode('b', { rewards: 1, loss: 0.06, lossWithoutAdapter: 0.06 }),
@@ -50,7 +50,7 @@ describe('uplift', () => {
     expect(loss.mean).toBeCloseTo(0.03 / 0.04 - 1, 12);
   });
 
-  test('of reward compares users served with those held out', () => {
+  test('of reward compares served users with held-out users', () => {
     const found = upliftOf([
       episode('s1', { meanReward: 0.8 }),
       episode('s2', { meanReward: 0.6 }),
@@ -63,7 +63,7 @@ describe('uplift', () => {
     expect(found.reward.high! - found.reward.mean!).toBeCloseTo(4.3027 * Math.sqrt(0.02), 4);
   });
 
-  test('counts a user once who was held out later: by what came since', () => {
+  test('counts a user who was held out later once, with the rewards since then', () => {
     const found = upliftOf([
       episode('s1', { meanReward: 0.8 }),
       episode('s2', { meanReward: 0.6 }),

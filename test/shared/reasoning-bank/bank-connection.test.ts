@@ -41,7 +41,7 @@ describe('the connection to a ReasoningBank', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it('refuses what is not a bank, and stays as it was', () => {
+  it('refuses an object that is not a bank, and stays unchanged', () => {
     const { learnStrategy, ...incomplete } = fakeBank();
     expect(() => connection.connect(incomplete as unknown as ReasoningBankInstance)).toThrow(
       'reasoningBank.learnStrategy: found nothing, expected a function',
@@ -92,7 +92,7 @@ describe('the connection to a ReasoningBank', () => {
     expect((await connection.recall('q', {}))?.map(({ task }) => task)).toEqual(['adapt rank=4']);
   });
 
-  it('asks a question once in five minutes, until it is disconnected or swapped', async () => {
+  it('asks an equal query once in five minutes, until it is disconnected or replaced', async () => {
     const first = fakeBank();
     connection.connect(first);
     await Promise.all(Array.from({ length: 20 }, () => connection.advise('q', { k: 5 })));
@@ -116,7 +116,7 @@ describe('the connection to a ReasoningBank', () => {
     expect(bank.retrievePatterns).toHaveBeenCalledTimes(2);
   });
 
-  it('waits for a bank that hangs no longer than a deadline, once', async () => {
+  it('waits for a hanging bank at most one deadline', async () => {
     const bank = hangingBank();
     connection.connect(bank);
     const start = Date.now();
@@ -144,7 +144,7 @@ describe('the connection to a ReasoningBank', () => {
     expect(connection.stats().cache.size).toBe(1);
   });
 
-  it('stores what waited, in order, once a bank takes patterns again', async () => {
+  it('stores waiting patterns in order when a bank accepts patterns again', async () => {
     const bank = fakeBank();
     bank.storePattern.mockRejectedValueOnce(new Error('down'));
     connection.connect(bank);
@@ -156,7 +156,7 @@ describe('the connection to a ReasoningBank', () => {
     expect(connection.stats().pending).toBe(0);
   });
 
-  it('lets the oldest go when too many wait, and says how many', async () => {
+  it('drops the oldest patterns when too many wait, and counts them', async () => {
     connection = new BankConnection({ maxPending: 3 });
     const bank = fakeBank();
     bank.storePattern.mockRejectedValue(new Error('down'));
@@ -169,7 +169,7 @@ describe('the connection to a ReasoningBank', () => {
     expect(next.storePattern.mock.calls.map(([{ task }]) => task)).toEqual(['task 2', 'task 3', 'task 4']);
   });
 
-  it('begins no call to a bank once it is swapped or disconnected', async () => {
+  it('starts no call to a bank after it is replaced or disconnected', async () => {
     const first = fakeBank();
     const { promise, resolve } = Promise.withResolvers<never[]>();
     first.retrievePatterns.mockReturnValueOnce(promise);
@@ -188,7 +188,7 @@ describe('the connection to a ReasoningBank', () => {
     expect(second.storePattern).toHaveBeenCalledTimes(1);
   });
 
-  it('survives whoever listens to degradations', async () => {
+  it('survives an error of the degradation listener', async () => {
     connection = new BankConnection({
       onDegraded: () => {
         throw new Error('listener');
@@ -200,7 +200,7 @@ describe('the connection to a ReasoningBank', () => {
     expect(await connection.store(PATTERN)).toBe('pending');
   });
 
-  it('hands consolidation on, in the order that banks take it', async () => {
+  it('passes consolidation on with the arguments in the order of banks', async () => {
     const bank = fakeBank({ autoConsolidate: { skillsCreated: 3 } });
     connection.connect(bank);
     expect(await connection.consolidate(5, 0.85, 30)).toEqual({ skillsCreated: 3 });

@@ -23,7 +23,7 @@ describe('what the bank asks of DynamoDB', () => {
     return table.units.read - before;
   };
 
-  it('does not grow with what it holds, for retrieval and strategy', async () => {
+  it('does not grow with the number of episodes, for retrieval and strategy', async () => {
     const query = { rank: 4, samplesSeen: 10 };
     const costs: number[][] = [];
     for (const [from, to] of [
@@ -60,7 +60,7 @@ describe('what the bank asks of DynamoDB', () => {
     expect(of(768)).toEqual([2, 14, 4, 16]);
   });
 
-  it('is seen by whoever opens the same table', async () => {
+  it('is visible to every client of the same table', async () => {
     const id = await bank.storePattern(probe(2));
     const other = new StoredReasoningBank(
       new DynamoEpisodeStore(table.client, { table: table.name, ttlDays: 90 }),
@@ -69,7 +69,7 @@ describe('what the bank asks of DynamoDB', () => {
   });
 });
 
-it('never says that it stored what it did not store', async () => {
+it('never reports an unstored episode as stored', async () => {
   const store = new InMemoryEpisodeStore();
   store.store = () => Promise.reject(new UnavailableError('down'));
   await expect(new StoredReasoningBank(store).storePattern(probe(0))).rejects.toThrow('down');

@@ -15,7 +15,7 @@ function cacheAt(start = 0) {
 describe('the query cache', () => {
   const bank = {};
 
-  it('answers the same question again without asking, an empty answer too', async () => {
+  it('answers an equal query without a call, also for an empty answer', async () => {
     const { cache, ask, asked } = cacheAt();
     expect(await cache.answer(bank, ['q'], ask([]))).toEqual([]);
     expect(await cache.answer(bank, ['q'], ask(['other']))).toEqual([]);
@@ -23,14 +23,14 @@ describe('the query cache', () => {
     expect(cache.stats()).toEqual({ size: 1, hits: 1, misses: 1, hitRate: 0.5 });
   });
 
-  it('tells questions apart by everything in them', async () => {
+  it('distinguishes queries by all their content', async () => {
     const { cache, ask } = cacheAt();
     await cache.answer(bank, ['q', { k: 5 }], ask('five'));
     expect(await cache.answer(bank, ['q', { k: 5, minReward: 0.7 }], ask('good'))).toBe('good');
     expect(await cache.answer(bank, ['q', { k: 6 }], ask('six'))).toBe('six');
   });
 
-  it('never answers for one bank with what another said', async () => {
+  it('never returns the answer of another bank', async () => {
     const { cache, ask } = cacheAt();
     await cache.answer(bank, ['q'], ask('old'));
     expect(await cache.answer({}, ['q'], ask('new'))).toBe('new');
@@ -62,7 +62,7 @@ describe('the query cache', () => {
     expect(cache.stats().size).toBe(50);
   });
 
-  it('asks once for many who ask the same at the same time', async () => {
+  it('asks once for concurrent equal queries', async () => {
     const { cache, ask, asked } = cacheAt();
     const answers = await Promise.all(
       Array.from({ length: 20 }, () => cache.answer(bank, ['q'], ask('one'))),
@@ -79,7 +79,7 @@ describe('the query cache', () => {
     expect(await cache.answer(bank, ['q'], ask('up'))).toBe('up');
   });
 
-  it('keeps nothing that was asked before it was cleared', async () => {
+  it('keeps no answer to a query from before a clear', async () => {
     const { cache, ask } = cacheAt();
     const { promise, resolve } = Promise.withResolvers<string>();
     const pending = cache.answer(bank, ['q'], () => promise);

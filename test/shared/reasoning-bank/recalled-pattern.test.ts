@@ -39,7 +39,7 @@ describe('the adaptation that a pattern speaks of', () => {
     });
   });
 
-  it('says null for what a pattern does not tell', () => {
+  it('has null for missing fields of a pattern', () => {
     const pattern = {
       task: 'lora_adaptation_user_a_rank_x',
       userId: 'a',

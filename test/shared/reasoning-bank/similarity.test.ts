@@ -11,13 +11,13 @@ function episode(id: string, task: string, now: number) {
 const asked = (text: string, context: object = {}) => ({ context, words: wordsOf(text) });
 const ids = (found: ReturnType<typeof nearest>) => found.map(({ episode }) => episode.report?.id);
 
-it('puts the newer of equals first, whatever order they come in', () => {
+it('puts the newer of equal patterns first, for every input order', () => {
   const episodes = [episode('old', 'rank 4', 1), episode('new', 'rank 4', 3), episode('middle', 'rank 4', 2)];
   expect(ids(nearest(episodes, asked('', { rank: 4 }), 3))).toEqual(['new', 'middle', 'old']);
   expect(ids(nearest(episodes.toReversed(), asked('', { rank: 4 }), 3))).toEqual(['new', 'middle', 'old']);
 });
 
-it('rates by context where both have one, by words where not', () => {
+it('compares by context when both have one, otherwise by words', () => {
   const episodes = [episode('context', 'rank 8', 1), episode('words', 'reduce the learning rate', 1)];
   const found = nearest(episodes, asked('reduce learning rate', { rank: 4 }), 2);
   expect(ids(found)).toEqual(['words', 'context']);
@@ -25,6 +25,6 @@ it('rates by context where both have one, by words where not', () => {
   expect(found[1]?.similarity).toBe(0.5);
 });
 
-it('knows words of any alphabet, in any case, whatever stands between them', () => {
+it('finds words of any alphabet and case, with any separators', () => {
   expect(wordsOf('Größe_2 größe, 大小!')).toEqual(new Set(['größe', '2', '大小']));
 });

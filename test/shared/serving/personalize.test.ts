@@ -96,7 +96,7 @@ describe('personalize', () => {
     });
   });
 
-  test('says what the answer rests on', async () => {
+  test('names the source of the answer', async () => {
     const withSkills = { ...initialPopulationModel(basis), version: 1 };
     expect(await personalize(request, services(trained()))).toMatchObject({
       source: 'adapter',
@@ -151,7 +151,7 @@ describe('personalize', () => {
     expect(warm.asked).toEqual([undefined, 'v1']);
   });
 
-  test('serves what helps: not an adapter that was shown to harm', async () => {
+  test('does not serve a harmful adapter', async () => {
     const adapter = trained();
     const harmful = { count: 200, adapterLoss: 60, userMeanLoss: 20, warmStartLoss: 20 };
     const squares = { adapterUserMeanSquares: 20, adapterWarmStartSquares: 20, warmStartUserMeanSquares: 1 };
@@ -179,7 +179,7 @@ describe('personalize', () => {
     expect((items[0] as ScoredItem).parts!.user).toBeCloseTo((rewardSum + 20 * 0.5) / (count + 20) - 0.5, 12);
   });
 
-  test('serves what was learned under an earlier basis, as if it had been learned under the one in force', async () => {
+  test('serves the state of an earlier basis as if it had been learned under the current one', async () => {
     const next = basisFromEmbeddings(embeddings.slice(5), { rank: 4, scalingFactor: 1, seed: 2 });
     const carryOvers = carryOversTo(next, { basis }, embeddings);
     const learning = combine({ basis: next, carryOvers }, undefined);
@@ -193,7 +193,7 @@ describe('personalize', () => {
     expect(squares(scores(carried))).toBeLessThan(0.02 * squares(was.map(() => 0.5)));
   });
 
-  test('reads again what is shared for an adapter that was carried over elsewhere already', async () => {
+  test('reads the shared objects again for an adapter that was carried over elsewhere', async () => {
     const next = basisFromEmbeddings(embeddings.slice(5), { rank: 4, scalingFactor: 1, seed: 2 });
     const fresh = combine({ basis: next, carryOvers: carryOversTo(next, { basis }, embeddings) }, undefined);
     const { adapter } = applyEvents(trained(), [{ ...EVENT, eventId: 'later' }], fresh, {
@@ -210,13 +210,13 @@ describe('personalize', () => {
     expect(freshLearning).toHaveBeenCalledTimes(1);
   });
 
-  test('serves without the adapter where its basis was removed', async () => {
+  test('serves without the adapter when its basis was removed', async () => {
     const nothing = combine(undefined, undefined);
     const newcomer = await personalize(request, services(undefined, nothing));
     expect(await personalize(request, services(trained(), nothing))).toEqual(newcomer);
   });
 
-  test('does not serve what was learned under other settings or an unknown basis', async () => {
+  test('does not serve an adapter of other settings or of an unknown basis', async () => {
     const other = basisFromEmbeddings(embeddings, { rank: 4, scalingFactor: 1, seed: 2 });
     const newcomer = await personalize(request, services(undefined, combine({ basis: other }, undefined)));
     expect(await personalize(request, services(trained(), combine({ basis: other }, undefined)))).toEqual(

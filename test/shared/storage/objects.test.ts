@@ -50,7 +50,7 @@ describe('an object store', () => {
     expect(await flat.get('a')).toEqual({ body: bytes('one'), ...written });
   });
 
-  it('answers nothing for what is missing or deleted, and for a version that is missing or a delete marker', async () => {
+  it('answers undefined for missing or deleted objects, missing versions and delete markers', async () => {
     expect(await store.get('missing')).toBeUndefined();
     const { versionId = '' } = await store.put('deleted', bytes('x'));
     await store.delete('deleted');
@@ -83,7 +83,7 @@ describe('an object store', () => {
     expect(await store.get('new')).toMatchObject({ body: bytes('one') });
   });
 
-  it('replaces only what it was told to replace', async () => {
+  it('replaces only the version in the condition', async () => {
     const first = await store.put('state', bytes('one'), { ifNoneMatch: true });
     const second = await store.put('state', bytes('two'), { ifMatch: first.etag });
     const stale = store.put('state', bytes('three'), { ifMatch: first.etag });
@@ -92,7 +92,7 @@ describe('an object store', () => {
     expect(await store.get('state')).toMatchObject({ body: bytes('two'), etag: second.etag });
   });
 
-  it('calls it a conflict when what it is to replace is gone', async () => {
+  it('reports a conflict when the object to replace is gone', async () => {
     const { etag } = await store.put('gone', bytes('one'));
     await store.delete('gone');
     const lost = store.put('gone', bytes('two'), { ifMatch: etag });
@@ -128,7 +128,7 @@ describe('an object store', () => {
     expect(await all(store.versions('histor'))).toEqual([]);
   });
 
-  it('refuses for good a bucket that does not exist, and names what it tried', async () => {
+  it('reports a missing bucket as a permanent error, with the action', async () => {
     const nowhere = new ObjectStore(client, 'nowhere');
     const attempts = {
       'cannot read k in bucket nowhere: found NoSuchBucket (404)': () => nowhere.get('k'),
@@ -180,7 +180,7 @@ describe('an object store whose S3 fails', () => {
       response.end(`<?xml version="1.0"?><Error><Code>${code}</Code><Message>because</Message></Error>`);
     };
 
-  it('sends a write again at once that overlapped with another one', async () => {
+  it('repeats a write at once that overlapped with another one', async () => {
     let requests = 0;
     const store = await failing((request, response) => {
       if (++requests === 1) return answering(409, 'ConditionalRequestConflict')(request, response);
@@ -264,7 +264,7 @@ describe('an object store whose S3 fails', () => {
     expect(pages).toBe(1);
   });
 
-  it('may be tried again when nothing listens', async () => {
+  it('may be tried again when no server listens', async () => {
     const store = await failing(() => {});
     await new Promise((resolve) => server?.close(resolve));
     server = undefined;

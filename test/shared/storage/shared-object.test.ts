@@ -42,7 +42,7 @@ describe('a shared object', () => {
     expect(requests).toEqual(['put', 'get', 'revalidate']);
   });
 
-  test('does not ask again and again for what is not there', async () => {
+  test('does not ask again for a missing object while it is fresh', async () => {
     const { objects, requests } = oneObject();
     let time = 0;
     const object = new SharedObject(objects, 'k', codec, { maxAgeMs: 100, now: () => time });
@@ -61,7 +61,7 @@ describe('a shared object', () => {
     expect(requests).toEqual(['get']);
   });
 
-  test('is asked for anew by a refresh, also while an older answer is on its way', async () => {
+  test('is read anew by a refresh, also during an older request', async () => {
     const { objects } = oneObject();
     const writer = new SharedObject(objects, 'k', codec);
     await writer.write('old');
@@ -86,7 +86,7 @@ describe('a shared object', () => {
     expect(await object.read()).toBe('new');
   });
 
-  test('is replaced only by who has read the newest', async () => {
+  test('is replaced only by a writer that has read the newest version', async () => {
     const { objects } = oneObject();
     const [a, b] = [new SharedObject(objects, 'k', codec), new SharedObject(objects, 'k', codec)];
     await Promise.all([a.refresh(), b.refresh()]);
@@ -99,7 +99,7 @@ describe('a shared object', () => {
     expect(await b.refresh()).toBe('third');
   });
 
-  test('stays of use while S3 does not answer', async () => {
+  test('stays usable while S3 does not answer', async () => {
     const { objects } = oneObject();
     let time = 0;
     let down = true;

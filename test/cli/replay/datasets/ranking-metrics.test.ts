@@ -121,7 +121,7 @@ describe('mean', () => {
 });
 
 describe('bootstrapInterval', () => {
-  it('repeats under a seed and holds the mean of values that differ', () => {
+  it('repeats under a seed and contains the mean of different values', () => {
     const values = Array.from({ length: 100 }, (_, i) => i);
     const interval = bootstrapInterval(values, { seed: 1 });
     expect(bootstrapInterval(values, { seed: 1 })).toEqual(interval);

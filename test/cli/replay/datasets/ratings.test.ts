@@ -78,7 +78,7 @@ describe('loadRatings', () => {
     expect(loadRatings(folder).tags).toEqual([]);
   });
 
-  it('names what is missing: the folder or a file', () => {
+  it('names the missing folder or file', () => {
     expect(() => loadRatings(join(folder, 'absent'))).toThrow(NotFoundError);
     expect(() => loadRatings(join(folder, 'absent'))).toThrow(/absent.*expected a folder with ratings\.csv/);
     rmSync(join(folder, 'ratings.csv'));

@@ -14,7 +14,7 @@ test('a policy allows exactly what its statements name', () => {
   expect(decide(parsed({ ...allow, Resource: 'arn:aws:s3:::bucket/adapters/a' }), call)).toBe('not-allowed');
 });
 
-test('a denial wins over what allows', () => {
+test('a denial wins over an allowing statement', () => {
   expect(decide(parsed(allow, { ...allow, Effect: 'Deny', Action: '*' }), call)).toBe('denied');
 });
 

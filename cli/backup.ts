@@ -38,7 +38,8 @@ async function backup(options: BackupOptions): Promise<void> {
     const table = await deployment.table();
     const done = { items: 0, objects: 0, bytes: 0 };
     const progress = createProgress('backing up', 'items and objects');
-    // The table first: of an update between, the adapter is kept, and its episode is one that the table missed.
+    // The table first: of an update between, the adapter is kept, and its episode is one that the
+    // table missed.
     const lines = async function* () {
       for await (const item of table.scan()) {
         progress.update(++done.items);
@@ -78,7 +79,10 @@ function isLease(key: string): boolean {
   return key.startsWith(PREFIX.consolidation) && key.endsWith('.lease');
 }
 
-/** @throws InvalidConfigurationError for a key that Attune does not write, and that would leave the folder */
+/**
+ * @throws InvalidConfigurationError for a key that Attune does not write, and that would leave the
+ * folder
+ */
 function fileOf(folder: string, key: string): string {
   const parts = key.split('/');
   if (parts.some((part) => part === '' || part === '.' || part === '..'))

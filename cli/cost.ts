@@ -27,7 +27,7 @@ interface Estimate {
   readonly alternatives: ReturnType<typeof alternativesOf>;
 }
 
-/** `attune cost`: what a load would cost. */
+/** `attune cost`: estimates the cost of a load. */
 export function costCommand(): Command {
   return new Command('cost')
     .description(

@@ -87,8 +87,8 @@ export function outliveReaders(): void {
 }
 
 /**
- * Node puts replacement characters for arguments that are not UTF-8, so that two user ids become one.
- * @throws InvalidInputError where the system tells the bytes (Linux)
+ * Node replaces arguments that are not UTF-8, so that two user ids become equal.
+ * @throws InvalidInputError when the system provides the bytes (Linux)
  */
 export function checkArguments(argv: readonly string[] = process.argv): void {
   if (!argv.some((word) => word.includes('\ufffd'))) return;

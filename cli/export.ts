@@ -13,7 +13,7 @@ interface ExportOptions extends DeploymentOptions {
   readonly json?: boolean;
 }
 
-/** `attune export`: writes everything stored about a user into files. */
+/** Position of its first interaction, or of the event, in the publisher's input, from 0. */
 export function exportCommand(): Command {
   const command = new Command('export')
     .description('write everything stored about a user into a folder')

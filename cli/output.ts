@@ -11,13 +11,13 @@ export interface Progress {
 
 type ProgressStream = NodeJS.WritableStream & { readonly isTTY?: boolean };
 
-/** Seconds between lines where there is no terminal to draw a bar on. */
+/** Seconds between lines without a terminal. */
 const LINE_EVERY_S = 5;
 
 /**
  * A bar that redraws itself on a terminal, otherwise a line now and then.
- * @param label what is done, such as `publishing`
- * @param unit what is counted, such as `interactions`
+ * @param label name of the task, such as `publishing`
+ * @param unit unit of progress, such as `interactions`
  * @param now epoch milliseconds
  */
 export function createProgress(

@@ -82,7 +82,7 @@ interface Line {
   readonly candidate: object;
 }
 
-/** What the function says of a candidate, said of its line. */
+/** Names the line of the file in an error about a candidate. */
 function inFile(error: unknown, file: string, part: readonly Line[]): unknown {
   if (!(error instanceof InvalidInputError)) return error;
   const [, index, field = ''] = /^candidates\[(\d+)\]\.?(.*)$/.exec(error.field) ?? [];
@@ -114,7 +114,7 @@ async function* requestsOf(file: string, kind: PersonalizeOptions['answer']): As
     candidates.push({ line, candidate: value });
     bytes += size;
   }
-  // What was read until Ctrl-C is not the whole file.
+  // After Ctrl-C only part of the file was read.
   signal.throwIfAborted();
   if (candidates.length > 0) yield candidates;
 }

@@ -1,4 +1,4 @@
-/** What a statement is about, in the words of the stack's outputs. */
+/** The resources of a statement, in terms of the stack's outputs. */
 export type Target =
   | 'feedbackQueue'
   | 'deadLetterQueue'
@@ -49,8 +49,8 @@ const REMOVE_MESSAGES = [
 ];
 
 /**
- * What each command calls, and so what whoever runs it must be allowed. The test of `attune policy`
- * runs every command with nothing but this, and fails for what is missing and what is not needed.
+ * The calls of each command, and so the permissions that it needs. The test of `attune policy` runs
+ * every command with exactly these, and fails for missing and for unneeded ones.
  */
 export const POLICIES: Readonly<Record<string, readonly Grant[]>> = {
   publish: [grant(['sqs:SendMessage', 'sqs:GetQueueAttributes'], 'feedbackQueue')],

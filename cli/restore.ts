@@ -25,7 +25,7 @@ interface RestoreOptions extends DeploymentOptions {
 /** What may have been deleted by mistake. All else that goes, goes because it was dealt with. */
 const LASTING = [PREFIX.adapters, PREFIX.basis, PREFIX.skills, PREFIX.catalogue];
 
-/** `attune restore`: brings back a backup, items of another table, or what was deleted. */
+/** `attune restore`: restores a backup, items of another table, or deleted objects. */
 export function restoreCommand(): Command {
   const command = new Command('restore')
     .description(
@@ -52,7 +52,7 @@ interface Counts {
   items: number;
   /** Objects that were there already. */
   kept: number;
-  /** Of users who asked to be forgotten. */
+  /** Skipped, because their users are forgotten. */
   forgotten: number;
 }
 
@@ -97,7 +97,7 @@ async function restore(options: RestoreOptions): Promise<void> {
 
 type IsForgotten = (userKey: string) => Promise<boolean>;
 
-/** Whether a tombstone stands in the place of a user's adapter. */
+/** Whether a user's adapter is replaced by a tombstone. */
 function forgottenUsers(adapters: AdapterStore): IsForgotten {
   const known = new Map<string, Promise<boolean>>();
   return (userKey) => {
@@ -181,7 +181,7 @@ async function* itemsOf(folder: string): AsyncGenerator<Item, void, undefined> {
     if (line !== '') yield itemFromJson(line);
 }
 
-/** Objects whose newest version says that they were deleted, as they were before. */
+/** Restores objects whose newest version is a delete marker. */
 async function undelete(
   objects: ObjectStore,
   since: Date,

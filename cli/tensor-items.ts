@@ -19,10 +19,10 @@ interface Header {
 }
 
 /**
- * Reads items from a safetensors file, row by row: a tensor `embeddings` of F32, F16 or BF16, and in
- * the metadata `ids`, a JSON array of as many strings, and optionally `attributes`, one of as many
- * objects.
- * @throws InvalidInputError naming what is wrong with the file
+ * Reads items from a safetensors file, row by row: a tensor `embeddings` of F32, F16 or BF16, and
+ * in the metadata `ids`, a JSON array with one string per row, and optionally `attributes`, one
+ * with an object per row.
+ * @throws InvalidInputError naming the fault of the file
  */
 export async function* readTensorItems(
   file: string,

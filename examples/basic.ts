@@ -1,7 +1,7 @@
 import { createAdapterFeedback, createLoRAPersonalizationEngine } from '../shared/index.ts';
 import { CATALOGUE, EMBEDDING_DIM, FILMS, person } from './world.ts';
 
-/** One user, no bank, no service: learn from what was watched, rank by it, keep it as bytes. */
+/** One user, no bank, no service: learn from watch signals, rank, and serialize the adapter. */
 export async function basic(
   print: (line: string) => void,
 ): Promise<{ before: number; after: number; bytes: number }> {

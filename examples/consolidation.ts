@@ -7,7 +7,10 @@ import {
 } from '../shared/index.ts';
 import { CATALOGUE, person } from './world.ts';
 
-/** Many episodes become few skills: what was used often enough and succeeded often enough, and why the rest did not. */
+/**
+ * Many episodes become few skills: those with enough uses and successes, with the reason for
+ * rejecting the others.
+ */
 export async function consolidation(
   print: (line: string) => void,
 ): Promise<{ created: number; again: number; summary: ConsolidationSummary; skills: readonly Skill[] }> {

@@ -5,7 +5,7 @@ import {
 } from '../shared/index.ts';
 import { CATALOGUE, person } from './world.ts';
 
-/** Banks come and go while updates are under way; learning goes on, and no episode goes astray. */
+/** Banks are replaced during updates; learning continues, and no episode is lost. */
 export async function hotSwap(
   print: (line: string) => void,
 ): Promise<{ first: number; second: number; versions: number[]; enabled: boolean }> {

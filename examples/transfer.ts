@@ -12,7 +12,10 @@ const CONFIGURED = 0.002;
 const TRIED = 0.2;
 const EVENINGS = 8;
 
-/** What some users tried, the next user is spared: the bank finds which learning rate did better, and the engine takes it. */
+/**
+ * What some users tried, the next user is spared: the bank finds which learning rate did better,
+ * and the engine takes it.
+ */
 export async function transfer(
   print: (line: string) => void,
 ): Promise<{ hinted: number; alone: number; withBank: number; similar: number }> {

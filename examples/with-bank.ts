@@ -6,7 +6,7 @@ import {
 } from '../shared/index.ts';
 import { CATALOGUE, person } from './world.ts';
 
-/** The engine remembers every update in a ReasoningBank, and the bank tells what it knows. */
+/** The engine stores every update in a ReasoningBank, and the bank gives advice. */
 export async function withBank(
   print: (line: string) => void,
 ): Promise<{ stats: BankStats; recommendation: string }> {

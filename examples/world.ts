@@ -1,7 +1,10 @@
 import type { AdapterFeedback } from '../shared/index.ts';
 import { createRandom } from '../shared/lora/random.ts';
 
-/** A made-up application for the examples: films of four genres, and people who like one of them. The same on every machine. */
+/**
+ * A made-up application for the examples: films of four genres, and people with one favourite
+ * genre. The same on every machine.
+ */
 export const EMBEDDING_DIM = 64;
 const GENRES = ['drama', 'comedy', 'crime', 'fantasy'] as const;
 const FILMS_PER_GENRE = 15;

@@ -16,9 +16,11 @@ const FIVE_MINUTES = Duration.minutes(5);
 /** CloudWatch evaluates at most seven days, and the alarm needs two intervals of the schedule. */
 const LONGEST_WATCHED_GAP = Duration.hours(84);
 
-/** Fewer events than this say nothing of a publisher. */
+/** Fewer events than this do not characterise a publisher. */
 const REFUSED = { least: 5, period: Duration.minutes(15) };
-/** A fit is due when episodes have grown by a quarter: three in a week mean that they have doubled. */
+/**
+ * A fit is due when episodes have grown by a quarter: three in a week mean that they have doubled.
+ */
 const PRIORS = { least: 3, period: Duration.days(7) };
 
 interface AlarmCase {

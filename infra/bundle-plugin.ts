@@ -2,13 +2,14 @@ import { readFile } from 'node:fs/promises';
 import type { Plugin } from 'esbuild';
 
 /**
- * Leaves out of a bundle what no function uses and esbuild alone would keep:
+ * Removes unused code that esbuild alone would keep:
  *
- * - schemas of operations that are not called. Their objects have computed keys, which could have an
- *   effect, so they are marked as what they are: free of effects;
- * - event streams, which the protocol of every client loads for operations such as SelectObjectContent;
+ * - schemas of operations that are not called. Their objects have computed keys, which could have
+ * side effects, so they are marked as free of them;
+ * - event streams, which the protocol of every client loads for operations such as
+ * SelectObjectContent;
  * - JSON schemas of zod's types;
- * - all of a client's package.json but the version, which it puts into the user agent.
+ * - a client's package.json except its version, which the user agent needs.
  */
 export const leaveOutUnused: Plugin = {
   name: 'leave-out-unused',
@@ -28,7 +29,10 @@ export const leaveOutUnused: Plugin = {
   },
 };
 
-/** The exports of a module without what they do: makers and settings do nothing, all else throws. */
+/**
+ * The exports of a module without their implementation: makers and settings do nothing, all others
+ * throw.
+ */
 function withoutBodies(source: string): string {
   const declared = [...source.matchAll(/^export (?:async )?(?:function|const|class) (\w+)/gm)].map(
     ([, name]) => name!,
@@ -49,7 +53,9 @@ function withoutBodies(source: string): string {
     .join('\n');
 }
 
-/** Makes the value of every variable of a module the result of a call that esbuild may leave out. */
+/**
+ * Makes the value of every variable of a module the result of a call that esbuild may leave out.
+ */
 function markPure(source: string): string {
   return source
     .split(/\n(?=[A-Za-z_])/)

@@ -20,7 +20,9 @@ export interface ReasoningTableProps {
   /** An existing table to use instead of a new one. */
   readonly table?: ITableV2 | TableV2 | undefined;
   readonly encryptionKey?: IKey | undefined;
-  /** Default: the table stays when the stack is deleted, but not when its first deployment fails. */
+  /**
+   * Default: the table stays when the stack is deleted, but not when its first deployment fails.
+   */
   readonly removalPolicy: RemovalPolicy | undefined;
   readonly settings: DeploymentSettings;
 }

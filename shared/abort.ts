@@ -14,7 +14,7 @@ export function orAborted<T>(promise: PromiseLike<T>, signal: AbortSignal | unde
 }
 
 /**
- * Yields what a source yields until the signal is aborted, even while the source is waiting. It
+ * Yields the values of a source until the signal is aborted, even while the source is waiting. It
  * then ends without an error and closes the source.
  * @throws what the source throws
  */

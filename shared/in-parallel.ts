@@ -1,7 +1,7 @@
 /**
- * Does the same to every value, several at a time. After a failure nothing more is begun.
- * @param width at most so many at a time
- * @throws what the first failure threw, once all that was under way has ended
+ * Applies a function to every value, several at a time. After a failure it starts no more.
+ * @param width most calls at a time
+ * @throws the first error, after all running calls have ended
  */
 export async function inParallel<T>(
   values: Iterable<T> | AsyncIterable<T>,

@@ -1,3 +1,3 @@
-/** What an interaction can say of an item; one of these each. */
+/** Kinds of interaction. Each interaction has one of them. */
 export const INTERACTION_KINDS = ['reward', 'watch', 'target'] as const;
 export type InteractionKind = (typeof INTERACTION_KINDS)[number];

@@ -1,8 +1,8 @@
 import * as z from 'zod';
 
 /**
- * Refuses an array by its length before any element is looked at. Zod looks at all elements first, which for a body of a million small
- * ones takes seconds and more memory than a function has.
+ * Refuses an array by its length before any element is checked. Zod checks all elements first,
+ * which for a body of a million small ones takes seconds and more memory than a function has.
  * @param error what is expected, such as `1 to 500 candidates`
  * @param params of the issue
  */

@@ -1,6 +1,6 @@
 /**
- * An assembler for WebAssembly modules of a few loops: no tool and no binary is needed for them. An
- * instruction is its bytes, code is instructions one after the other, in the order of the stack
+ * An assembler for small WebAssembly modules, so that they need no tool and no binary. An
+ * instruction is its bytes, and code is a sequence of instructions in the order of the stack
  * machine; numbers are those of the WebAssembly specification.
  */
 export type Code = readonly number[];
@@ -16,7 +16,7 @@ export interface WasmFunction {
   readonly code: readonly Code[];
 }
 
-/** What is used of the WebAssembly JavaScript interface, which the types of Node do not declare. */
+/** The used part of the WebAssembly JavaScript interface, which Node's types do not declare. */
 interface WebAssemblyInterface {
   readonly Memory: new (limits: { initial: number; maximum: number; shared: true }) => WasmMemory;
   readonly Module: new (bytes: Uint8Array) => object;

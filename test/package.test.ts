@@ -12,7 +12,10 @@ import { apiDocument } from '../docs/generate-api.ts';
 const run = promisify(execFile);
 const root = join(import.meta.dirname, '..');
 
-/** An application that has installed the packed package, and uses it from JavaScript and from TypeScript. */
+/**
+ * An application that has installed the packed package, and uses it from JavaScript and from
+ * TypeScript.
+ */
 describe('the packed package', () => {
   let folder: string;
   let installed: string;
@@ -131,7 +134,8 @@ describe('the packed package', () => {
     const { problems } = (await checkPackage(
       createPackageFromTarballData(new Uint8Array(await readFile(tarball))),
     )) as Analysis;
-    // The package is of ES modules alone: what they say of `require` and of resolution before them does not apply.
+    // The package is of ES modules alone: what they say of `require` and of resolution before them
+    // does not apply.
     const ofModules = problems.filter(
       (problem) =>
         !('resolutionKind' in problem && ['node10', 'node16-cjs'].includes(problem.resolutionKind)),

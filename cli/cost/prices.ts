@@ -1,9 +1,9 @@
-/** A price in US dollars, without free tiers, and where it was read. */
+/** A price in US dollars, without free tiers, with its source. */
 export interface Price {
   readonly dollars: number;
   readonly per: string;
   readonly source: string;
-  /** What the source says its date is, or when it was read. */
+  /** The date in the source, or the date of reading it. */
   readonly asOf: string;
 }
 

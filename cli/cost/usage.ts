@@ -41,7 +41,10 @@ export const PER_MESSAGE = {
 /** The same for one request to personalize. */
 export const PER_REQUEST = { invocations: 1, s3Reads: 1 } as const;
 
-/** The same for one run of consolidation that finds new feedback. Each adapter that it samples is one more read; a list counts as a write. */
+/**
+ * The same for one run of consolidation that finds new feedback. Each adapter that it samples is
+ * one more read; a list counts as a write.
+ */
 export const PER_RUN = { invocations: 1, s3Reads: 5, s3Writes: 5, tablePuts: 2 } as const;
 /** Users whose adapters a run reads at most. */
 const SAMPLED_USERS = 400;

@@ -1,12 +1,15 @@
 /**
- * A batch job: the best films for every user, as JSON lines, such as for an e-mail a week. `node batch-job.ts <users.txt>`; Ctrl-C
- * ends it cleanly.
+ * A batch job: the best films for every user, as JSON lines, such as for an e-mail a week. `node
+ * batch-job.ts <users.txt>`; Ctrl-C ends it cleanly.
  */
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { AttuneError, createAttune } from 'attune/client';
 
-/** Requests at a time. The function scales with them, up to the account's limit of concurrent executions. */
+/**
+ * Requests at a time. The function scales with them, up to the account's limit of concurrent
+ * executions.
+ */
 const WORKERS = 8;
 
 const [file = 'users.txt'] = process.argv.slice(2);
@@ -24,7 +27,7 @@ async function work(): Promise<void> {
   }
 }
 
-/** One user who fails does not end the job, as long as others may succeed. */
+/** A failure for one user does not end the job, as long as others may succeed. */
 async function filmsFor(userId: string) {
   try {
     const { items } = await attune.recommend({ userId, limit: 5, diversity: 0.3, signal: stop.signal });

@@ -1,6 +1,6 @@
 /**
- * A page whose clicks become feedback. The browser tells the application's own endpoint, which knows the visitor by a cookie; it never
- * has AWS credentials. `node browser-page.ts [port]`.
+ * A page with clicks as feedback. The browser calls the application's own endpoint, which knows the
+ * visitor by a cookie; the browser never has AWS credentials. `node browser-page.ts [port]`.
  */
 import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
@@ -15,7 +15,8 @@ const page = (films: readonly string[]) => `<!doctype html>
   document.addEventListener('click', (event) => {
     const itemId = event.target.dataset.item;
     if (!itemId) return;
-    // keepalive: the request goes on when the visitor leaves the page. The id makes a repeated one harmless.
+    // keepalive: the request continues when the visitor leaves the page. The id makes a repetition
+    // harmless.
     const click = { itemId: decodeURIComponent(itemId), eventId: crypto.randomUUID() };
     fetch('/clicks', { method: 'POST', body: JSON.stringify(click), keepalive: true });
   });

@@ -1,10 +1,4 @@
-/**
- * An HTTP server that personalises its own search: it finds films by their words, and Attune orders them
- * for the visitor. `node http-server.ts <films.jsonl> [port]`; see docs/client.md.
- *
- *   GET  /search?user=ada&q=love        films by the visitor's taste
- *   POST /watched?user=ada&item=film-7  tells Attune that the visitor watched a film
- */
+/** Absent for an interaction that was refused before it was part of an event. */
 import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage } from 'node:http';
 import { AttuneError, createAttune } from 'attune/client';
@@ -45,7 +39,7 @@ async function answer({ method, url = '/' }: IncomingMessage): Promise<[status: 
   if (method === 'GET' && pathname === '/search')
     return [200, (await search(userId, searchParams.get('q') ?? '')).map((film) => film?.title)];
   if (method !== 'POST' || pathname !== '/watched') return [404, 'not found'];
-  // Nobody waits for the queue; `onError` hears of what is not sent.
+  // Not awaited; `onError` reports what is not sent.
   void attune.publish({ userId, itemId: searchParams.get('item') ?? undefined, reward: 1 });
   return [202, 'accepted'];
 }

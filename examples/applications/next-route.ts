@@ -1,6 +1,7 @@
 /**
- * Route handlers as Next.js takes them, in `app/api/films/route.ts`: GET recommends films to whoever is logged in, POST takes what
- * was done with one. They use nothing of Next.js, so they fit whatever has `Request` and `Response`.
+ * Route handlers as Next.js takes them, in `app/api/films/route.ts`: GET recommends films to
+ * whoever is logged in, POST takes what was done with one. They use nothing of Next.js, so they fit
+ * whatever has `Request` and `Response`.
  */
 import { AttuneError, createAttune, InvalidInputError } from 'attune/client';
 

@@ -263,7 +263,10 @@ function learnsFrom({ choice }: PopulationModel): ConsolidationReport['learnsFro
   return choice === null ? 'rewards' : 'picks';
 }
 
-/** Stores what waits for the table, so much at a time and in one run that the run still has time to consolidate. */
+/**
+ * Stores what waits for the table, so much at a time and in one run that the run still has time to
+ * consolidate.
+ */
 async function storePending({ pending, episodes, onCorrupt }: ConsolidationServices): Promise<number> {
   let stored = 0;
   await inParallel(pending.keys(), PENDING.atOnce, async (key) => {

@@ -33,7 +33,7 @@ export async function loadStates(
   return states;
 }
 
-/** The adapters of users, in the order of their keys, without those of forgotten users. */
+/** The adapters of users, in the order of their keys; forgotten users are skipped. */
 export async function* loadAll(
   userKeys: readonly string[],
   adapters: Pick<AdapterStore, 'find'>,

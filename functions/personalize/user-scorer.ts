@@ -19,7 +19,7 @@ import type { ServedUser } from '../../shared/serving/served-user.ts';
 export interface UserScorer extends LinearScorer {
   /** The items' own part of `effects`. */
   readonly itemParts: readonly Float64Array[] | null;
-  /** What an item gains from the user's picks. */
+  /** The gain of an item from the user's picks. */
   gainAt(place: Place): number;
   /** The mean reward. `base` adds the user's offset to it. */
   readonly meanReward: number;
@@ -84,7 +84,9 @@ export async function userScorer(
 /** Places of the items of lists in a catalogue, kept while neither changes. */
 const knownPlaces = new WeakMap<Neighbours, { catalogue: Catalogue; places: (Place | undefined)[] }>();
 
-/** The items' own parts and what they gain from a user's picks, in arrays of their own where anything is gained. */
+/**
+ * The items' own parts plus their gains from a user's picks, in new arrays when there are gains.
+ */
 function withGains(
   catalogue: Catalogue,
   itemParts: readonly Float64Array[] | null,

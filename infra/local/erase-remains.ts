@@ -1,11 +1,11 @@
 import type { DatabaseSync } from 'node:sqlite';
 
-/** Databases of this user version have overwritten all that was deleted since their first row. */
+/** Databases with this user version have overwritten deleted rows from the start. */
 const ERASED = 1;
 
 /**
- * Removes bytes of deleted rows from the files of a database that `secure_delete` has not overwritten:
- * those in the write-ahead log and, once, those that were deleted before the setting.
+ * Removes bytes of deleted rows that `secure_delete` has not overwritten from the files of a
+ * database: those in the write-ahead log and, once, those deleted before the setting.
  */
 export function eraseRemains(database: DatabaseSync): void {
   const version = database.prepare('PRAGMA user_version').get()?.user_version;

@@ -121,7 +121,7 @@ async function openDisk(dataDir: string) {
     'PersistenceManager',
   );
   const persistence = new Persistence(dataDir);
-  // Of the connection that deletes messages: what is deleted is overwritten.
+  // The connection that deletes messages; deleted rows are overwritten.
   const { db } = persistence as unknown as { readonly db: DatabaseSync };
   db.exec('PRAGMA secure_delete = ON');
   const database = new DatabaseSync(join(dataDir, 'fauxqs.db'));

@@ -68,8 +68,9 @@ export class AdapterCache {
 const COST = { view: 240, bigint: 32, number: 16, object: 40, property: 16, character: 2 } as const;
 
 /**
- * Bytes that a value takes in memory, without the buffers of its arrays.
- * @param buffers gets these: views of one buffer, such as the file that an adapter was read from, keep all of it
+ * Bytes of a value in memory, without the buffers of its arrays.
+ * @param buffers receives these; views of one buffer, such as the file of an adapter, keep all of
+ * it in memory
  */
 function weigh(value: unknown, buffers: Set<ArrayBufferLike>): number {
   if (typeof value === 'bigint') return COST.bigint;

@@ -45,7 +45,7 @@ export async function* adapterVersions(
 }
 
 /**
- * Versions of a user's adapter that can be gone back to, newest first: those that are not damaged.
+ * Undamaged versions of a user's adapter, to roll back to, newest first.
  * @throws UnavailableError
  */
 export async function* adapterHistory(

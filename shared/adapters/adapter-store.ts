@@ -13,7 +13,7 @@ export interface Loaded {
 }
 
 /**
- * What stands at a user's key: an adapter, the tombstone of a forgotten user, damaged bytes, or
+ * The object at a user's key: an adapter, the tombstone of a forgotten user, damaged bytes, or
  * nothing.
  */
 export type Place =
@@ -38,16 +38,16 @@ export class AdapterStore {
   readonly #objects: Objects;
   readonly #onDamage: (error: CorruptObjectError) => void;
 
-  /** @param onDamage told when {@link load} meets an adapter that is damaged */
+  /** @param onDamage called when {@link load} reads a damaged adapter */
   constructor(objects: Objects, onDamage: (error: CorruptObjectError) => void = () => {}) {
     this.#objects = objects;
     this.#onDamage = onDamage;
   }
 
   /**
-   * For readers, to whom a forgotten user is a user without an adapter. In place of a damaged
-   * adapter it is the newest earlier version that can be read.
-   * @param cached what the caller holds already; it is returned as it is when S3 has nothing newer
+   * For readers: a forgotten user has no adapter. A damaged adapter is replaced by the newest
+   * readable version before it.
+   * @param cached what the caller has; it is returned unchanged when S3 has nothing newer
    * @throws UnavailableError
    */
   async load(userKey: string, cached?: Loaded): Promise<Loaded | undefined> {
@@ -60,8 +60,8 @@ export class AdapterStore {
   }
 
   /**
-   * For writers, who must not pass a tombstone, nor write over what only looks like nothing.
-   * @param cached what the caller holds already; it is returned as it is when S3 has nothing newer
+   * For writers, who must overwrite neither a tombstone nor an object that they cannot read.
+   * @param cached what the caller has; it is returned unchanged when S3 has nothing newer
    * @throws UnavailableError
    */
   async find(userKey: string, cached?: Loaded): Promise<Place> {
@@ -93,8 +93,8 @@ export class AdapterStore {
   }
 
   /**
-   * The keys of the users whose objects are largest, which are the users who met most items. Looks at
-   * 20,000 adapters at most, the first by key. Keys are hashes, so these are a random sample.
+   * The keys of the users with the largest objects, who interacted with most items. Reads at most
+   * 20,000 adapters, the first by key. Keys are hashes, so these are a random sample.
    * @throws UnavailableError
    */
   async largest(count: number): Promise<string[]> {

@@ -73,8 +73,8 @@ export async function removeUser(userKey: string, records: UserRecords): Promise
 }
 
 /**
- * Reads what is still kept of a user; the tombstone does not count.
- * @returns a line for each kind of which there is something
+ * Lists what is still stored about a user, the tombstone aside.
+ * @returns one line per kind of object
  * @throws UnavailableError
  */
 export async function remainsOf(userKey: string, records: UserRecords): Promise<string[]> {

@@ -97,8 +97,8 @@ export function addRecentItems(recent: RecentItems, added: readonly Meeting[]): 
 }
 
 /**
- * The keys of the items that a user picked, oldest first: those that brought some reward, and at least what the user's
- * interactions bring on average. An item of which only the key is known counts as picked.
+ * The keys of the items that a user picked, oldest first: those with a reward of at least the
+ * user's average. An item with only a known key counts as picked.
  */
 export function pickedItems({ keys, kinds, sums }: RecentItems): BigUint64Array {
   let rewards = 0;

@@ -7,7 +7,7 @@ const LARGEST_WEIGHT = 32_767;
 /** The largest magnitude of h, and how far l is from its middle, 128. */
 const HIGH = 128;
 const LOW = 128;
-/** More than float32 loses in the kernel's few operations, relative to what they are done with. */
+/** Above the float32 error of the kernel's few operations, relative to their operands. */
 const FLOAT32_ERROR = 1e-6;
 
 interface Part {
@@ -18,8 +18,8 @@ interface Part {
 }
 
 /**
- * How the kernel's sums stand for scores: ψ·m = step·Σq·h + middle = step·Σq·(h + l/256), each up
- * to its error.
+ * How the kernel's sums give scores: ψ·m = step·Σq·h + middle = step·Σq·(h + l/256), each up to its
+ * error.
  */
 export interface Approximation {
   readonly rounded: Int16Array;

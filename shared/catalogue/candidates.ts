@@ -1,17 +1,17 @@
 import type { Place } from './catalogue-reader.ts';
 
-/** More than float64 loses in the few sums of a score, as long as scores are below a million. */
+/** Above the float64 error of the few sums of a score, for scores below a million. */
 const FLOAT_ERROR = 1e-9;
 
 /**
  * Rows that may be among the `limit` best by their exact scores, found from approximate ones. The
- * floor is the limit-th largest of all lower bounds: that many items are at least so good, so an
- * item whose upper bound lies below it is not among the best.
+ * floor is the limit-th largest of all lower bounds: so many items score at least that much, so an
+ * item with an upper bound below it is not among the best.
  */
 export class Candidates {
   /** Rows that were looked at. */
   scanned = 0;
-  /** The largest lower bounds, rising; −∞ in the place of those that are still missing. */
+  /** The largest lower bounds, ascending; −∞ for missing ones. */
   readonly #bounds: Float64Array;
   readonly #shards: number[] = [];
   readonly #rows: number[] = [];
@@ -37,7 +37,7 @@ export class Candidates {
     this.#raiseFloor(value - margin);
   }
 
-  /** Those that the floor of all leaves. */
+  /** The candidates above the final floor. */
   left(): Place[] {
     const left: Place[] = [];
     this.#upper.forEach((upper, i) => {

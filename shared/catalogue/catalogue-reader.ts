@@ -86,9 +86,9 @@ export class CatalogueReader {
   }
 
   /**
-   * As it stands in S3; undefined where there is none, or one of other embeddings. In place of a
-   * damaged one it is an earlier one.
-   * @throws CorruptObjectError where none can be read, UnavailableError
+   * The manifest; undefined when there is none, or one of other embeddings. A damaged manifest is
+   * replaced by an earlier one.
+   * @throws CorruptObjectError when none is readable, UnavailableError
    */
   async manifest(how: 'read' | 'refresh' = 'read'): Promise<Manifest | undefined> {
     const manifest = await this.#manifest[how]();
@@ -128,7 +128,7 @@ export class CatalogueReader {
   async embeddingOfItem(itemId: string): Promise<Float32Array | undefined> {
     // The item may be newer than the manifest in memory.
     const found = (await this.#findItem(itemId, 'read')) ?? (await this.#findItem(itemId, 'refresh'));
-    // An earlier manifest does not tell that there is no such item.
+    // An earlier manifest cannot prove that there is no such item.
     if (found === undefined && this.#manifest.damage !== undefined) throw this.#manifest.damage;
     return found;
   }
@@ -199,7 +199,7 @@ export class CatalogueReader {
     ]);
     const shard = decodeShard(items, name, itemsKey(name));
     if (basis === null) return { ...shard, bucket, features: null };
-    // Where the basis is newer than the shard, nobody has stored its features yet.
+    // When the basis is newer than the shard, its features are not stored yet.
     const stored =
       typeof features === 'object' ? this.#decodedFeatures(features.body, shard, basis) : undefined;
     const used = stored ?? featuresOf(basis, await this.#embeddingsOf(name));

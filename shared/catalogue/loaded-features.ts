@@ -1,9 +1,7 @@
 import type { ShardFeatures } from './features.ts';
 import { type PackedFeatures, scanKernel, unpackRow } from './scan-kernel.ts';
 
-/**
- * A shard's features as a reader holds them: for the kernel where it can, else as they are stored.
- */
+/** A shard's features in memory: for the kernel if possible, otherwise as stored. */
 export type LoadedFeatures = ShardFeatures | PackedFeatures;
 
 export function loadedFeatures(features: ShardFeatures): LoadedFeatures {

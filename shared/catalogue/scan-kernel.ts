@@ -19,13 +19,14 @@ import {
 
 /**
  * The scan's inner loop in WebAssembly SIMD. A feature of 16 bits, v = 256·h + l, is kept in two
- * parts. Of every item the kernel reads h of the first columns, which are those that differ most
- * between items; h of the others only where the item can still be among the best, by the
- * Cauchy–Schwarz inequality on the length of its other part; and l where it can still be after
- * that. Where the module cannot run, {@link scanKernel} is null, and the scan does without it.
+ * parts. The kernel reads h of the first columns, which differ most between items, for every item.
+ * It reads h of the other columns only for items that can still be among the best, by the
+ * Cauchy–Schwarz inequality on the length of their other part, and l only for those that can still
+ * be after that. Where WebAssembly SIMD is missing, {@link scanKernel} is null, and the scan runs
+ * without it.
  */
 export interface ScanKernel {
-  /** The features where the kernel reads them; undefined where it cannot hold them. */
+  /** The features in the kernel's memory; undefined when they do not fit. */
   adopt(features: ShardFeatures): PackedFeatures | undefined;
   /**
    * Those of some rows of a shard whose products with the weights may reach the floors, in {@link
@@ -37,10 +38,7 @@ export interface ScanKernel {
   scan(features: PackedFeatures, from: number, to: number, query: KernelQuery): number;
   /** Weights q for {@link scan}, until others are set. */
   setWeights(weights: Int16Array): void;
-  /**
-   * What items bring beside their features, row by row; null where all bring nothing. For the next
-   * scans of a shard.
-   */
+  /** The items' own scores, row by row; null when all are 0. For the next scans of a shard. */
   setEffects(effects: Float64Array | null): void;
   /** A byte per row, 0 for those to leave out; null admits all. For the next scans of a shard. */
   setSelection(selected: Uint8Array | null): void;
@@ -48,11 +46,11 @@ export interface ScanKernel {
   readonly found: Int32Array;
 }
 
-/** What an item must reach, in units of scores without the base. */
+/** The least score of an item, without the base. */
 export interface KernelQuery {
-  /** What one unit of Σq·h is worth. */
+  /** Score of one unit of Σq·h. */
   readonly step: number;
-  /** What one unit of a length of the other columns can be worth. */
+  /** Largest score of one unit of length of the other columns. */
   readonly unit: number;
   /** For sums of h of the first columns, of h of all, and of h and l. */
   readonly floors: readonly [number, number, number];
@@ -150,7 +148,7 @@ function partsOf(rows: number) {
 }
 
 /**
- * Where h of the first columns stands: eight rows by pairs of columns, so that a vector holds one
+ * Address of h of the first columns: eight rows by pairs of columns, so that a vector holds one
  * pair of four rows.
  */
 function headAt(row: number, column: number): number {

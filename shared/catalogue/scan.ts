@@ -45,7 +45,7 @@ export function topItems(
   if (limit === 0) return [];
   const candidates = new Candidates(limit);
   const { base } = scorer;
-  // Taste without a say makes all scores equal, of which bounds leave none out.
+  // Without taste all scores are equal, and bounds exclude none of them.
   const coefficients = scorer.coefficients?.some((m) => m !== 0) ? scorer.coefficients : null;
   const tail = coefficients === null ? 0 : tailOf(coefficients);
   catalogue.shards.forEach(({ keys, features }, shard) => {

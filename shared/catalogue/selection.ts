@@ -37,7 +37,7 @@ export function select(
     if (rows === null) count += catalogue.shards[i]!.keys.length;
     else for (let row = 0; row < rows.length; row++) count += rows[row]!;
   });
-  // One array for all shards that only lack some items: memory is touched where it is used.
+  // Shared by all shards with few excluded items, so that memory is touched only where needed.
   const largest = catalogue.shards.reduce((most, { keys }) => Math.max(most, keys.length), 0);
   let slab: Uint8Array | undefined;
   for (const key of exclude) {

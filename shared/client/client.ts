@@ -46,9 +46,9 @@ import type { ForgetReceipt } from './user-forget.ts';
 export interface AttuneOptions extends BufferOptions {
   /** The file of `cdk deploy --outputs-file`, or its content. */
   readonly outputs?: Outputs | undefined;
-  /** Name of the CloudFormation stack whose outputs tell the resources, in place of `outputs`. */
+  /** Name of the CloudFormation stack with the outputs, instead of `outputs`. */
   readonly stackName?: string | undefined;
-  /** The resources by name, before what `outputs` or `stackName` tell. */
+  /** The resources by name; they take precedence over `outputs` and `stackName`. */
   readonly resources?: Resources | undefined;
   /** Region, credentials and endpoint default to the standard environment. */
   readonly region?: string | undefined;
@@ -56,11 +56,12 @@ export interface AttuneOptions extends BufferOptions {
   /** For a local stack: one address of all services, or one for each. */
   readonly endpoint?: string | { readonly [service in Service]?: string | undefined } | undefined;
   /**
-   * `score` and `embed` are computed in this process, from the adapter in S3, without a call of the function; default false. Adapters
-   * stay in memory (64 MiB) and are read again when their ETag has changed. Needs to read the bucket, and the output LearningSettings.
+   * `score` and `embed` are computed in this process, from the adapter in S3, without a call of the
+   * function; default false. Adapters stay in memory (64 MiB) and are read again when their ETag
+   * has changed. Needs to read the bucket, and the output LearningSettings.
    */
   readonly local?: boolean | undefined;
-  /** The deployment's embedding length; when given, `publish` refuses other lengths at once. */
+  /** The deployment's embedding length. With it, `publish` refuses other lengths at once. */
   readonly embeddingDim?: number | undefined;
   /** Named in every event and request, so that a deployment with another model refuses it. */
   readonly embeddingModel?: string | undefined;
@@ -74,7 +75,10 @@ export interface AttuneOptions extends BufferOptions {
 
 type Personalize = (request: object) => Promise<PersonalizeAnswer>;
 
-/** How long local mode takes the basis and the population model from memory before it asks S3; the function does the same. */
+/**
+ * How long local mode takes the basis and the population model from memory before it asks S3; the
+ * function does the same.
+ */
 const SHARED_MAX_AGE_MS = 30_000;
 
 /**
@@ -107,9 +111,11 @@ export class Attune {
   }
 
   /**
-   * Publishes one interaction of a user. Interactions wait up to `maxWaitMs`, so that those of a user share an event.
-   * @returns the id of the event, when the queue has accepted it; do not wait for it where many are published
-   * @throws InvalidInputError at once; UnavailableError when the buffer is full; UnsentFeedbackError after the last retry
+   * Publishes one interaction of a user. Interactions wait up to `maxWaitMs`, so that those of a
+   * user share an event.
+   * @returns the id of the event, when the queue accepted it; do not await each of many
+   * @throws InvalidInputError at once; UnavailableError when the buffer is full;
+   * UnsentFeedbackError after the last retry
    */
   publish(interaction: PublishedInteraction): Promise<Published> {
     return this.#buffer.publish(interaction);
@@ -125,7 +131,10 @@ export class Attune {
     return withDeadline('flush', options, this.#clock, (signal) => this.#buffer.flush(signal));
   }
 
-  /** Scores candidates for a user, best first. @throws InvalidInputError, NotFoundError, InvalidConfigurationError, UnavailableError */
+  /**
+   * Scores candidates for a user, best first.
+   * @throws InvalidInputError, NotFoundError, InvalidConfigurationError, UnavailableError
+   */
   async score({ userId, candidates, explain, ...call }: ScoreRequest): Promise<ScoreAnswer> {
     const request = { userId, candidates: candidates.map(encoded), answer: 'scores', explain };
     return (await this.#personalize('score', call, request)) as ScoreAnswer;
@@ -145,12 +154,18 @@ export class Attune {
     return { ...answer, items };
   }
 
-  /** The best items of the whole catalogue for a user, best first. @throws like `score` */
+  /**
+   * Returns the best items of the whole catalogue for a user, best first.
+   * @throws like `score`
+   */
   recommend({ signal, deadlineMs, ...request }: RecommendRequest): Promise<RecommendAnswer> {
     return this.#invoke('recommend', { signal, deadlineMs }, { action: 'recommend', ...request });
   }
 
-  /** Items like an item, for everybody or for a user. @throws like `score` */
+  /**
+   * Returns items similar to an item, for everybody or for a user.
+   * @throws like `score`
+   */
   similar({ signal, deadlineMs, ...request }: SimilarRequest): Promise<SimilarAnswer> {
     return this.#invoke('similar', { signal, deadlineMs }, { action: 'similar', ...request });
   }
@@ -177,9 +192,11 @@ export class Attune {
   }
 
   /**
-   * Removes everything that is kept of a user, and checks that it is gone. Takes 35 seconds, for updates that are under way. Later
-   * events of the user are dropped for a time that the receipt tells. Needs more permissions than `recommend`: see docs/operations.md.
-   * @throws NotFoundError where nothing is known of the user; UnavailableError when something is still there: call it again
+   * Removes everything stored about a user, and checks that it is gone. Takes 35 seconds, so that
+   * running updates can end. Later events of the user are dropped until the time in the receipt.
+   * Needs more permissions than `recommend`: see docs/operations.md.
+   * @throws NotFoundError when nothing is known about the user; UnavailableError when something is
+   * left: call it again
    */
   forget({ userId, settleMs, tombstone = false, ...call }: ForgetRequest): Promise<ForgetReceipt> {
     return withDeadline('forget', call, this.#clock, async (signal) => {
@@ -193,7 +210,8 @@ export class Attune {
   }
 
   /**
-   * Everything that is kept of a user, as files. Needs more permissions than `recommend`: see docs/operations.md.
+   * Everything that is kept of a user, as files. Needs more permissions than `recommend`: see
+   * docs/operations.md.
    * @returns empty when nothing is kept
    * @throws UnavailableError, CorruptObjectError, InvalidConfigurationError
    */
@@ -311,7 +329,8 @@ export class Attune {
 }
 
 /**
- * A client of the deployment that `outputs`, `stackName` or `resources` name. SDK clients are loaded when they are first used.
+ * A client of the deployment that `outputs`, `stackName` or `resources` name. SDK clients are
+ * loaded when they are first used.
  * @throws InvalidConfigurationError when none of them is given
  */
 export function createAttune(options: AttuneOptions): Attune {
@@ -339,7 +358,10 @@ function encoded({ itemId, embedding }: Candidate) {
   return { itemId, embedding: encodedEmbedding(embedding) };
 }
 
-/** Base64 is a quarter of an array's length. What is no embedding goes as it is, for the function to explain. */
+/**
+ * Base64 is a quarter of an array's length. Other values go unchanged, so that the function
+ * explains what is wrong.
+ */
 function encodedEmbedding(embedding: EmbeddingInput) {
   return embedding instanceof Float32Array ? encodeEmbedding(embedding) : embedding;
 }

@@ -11,8 +11,8 @@ export interface DeploymentAccess {
   readonly nameOf: (resource: keyof Resources) => Promise<string>;
   readonly learningSettings: () => Promise<LearningSettings>;
   /**
-   * What an SDK client is made with.
-   * @param resource name or URL of what it is for
+   * Options of an SDK client.
+   * @param resource name or URL of the resource that it calls
    */
   readonly clientConfig: (service: Service, resource: string) => object;
 }
@@ -21,7 +21,10 @@ interface Closable {
   destroy(): void;
 }
 
-/** The stores of a deployment. SDK clients are loaded when they are first used, and shared. `close` when done. */
+/**
+ * The stores of a deployment. SDK clients are loaded when they are first used, and shared. `close`
+ * when done.
+ */
 export class Deployment {
   readonly #access: DeploymentAccess;
   readonly #clients = new Map<Service, Promise<Closable>>();
@@ -61,8 +64,9 @@ export class Deployment {
   }
 
   /**
-   * What answers how a user is served: the same stores and settings as the personalize function has.
-   * @param maxAgeMs how long what all users share is taken from memory before S3 is asked whether there is something newer
+   * The stores and settings of the personalize function, to see how a user is served.
+   * @param maxAgeMs time for which shared objects are read from memory before S3 is asked for newer
+   * ones
    */
   async serving(maxAgeMs: number): Promise<ServingServices> {
     const [settings, { objects, adapters }, { AdapterCache }, { learningObjects, readSharedLearning }] =

@@ -91,7 +91,8 @@ export class FeedbackBuffer {
   /**
    * Takes an interaction in; later changes to it have no effect.
    * @returns the event that carries it, when the queue accepted it
-   * @throws InvalidInputError, UnavailableError when the buffer is full, UnsentFeedbackError when the queue did not take it
+   * @throws InvalidInputError, UnavailableError when the buffer is full, UnsentFeedbackError when
+   * the queue did not take it
    */
   publish(interaction: PublishedInteraction): Promise<Published> {
     const published = this.#take(interaction);
@@ -230,14 +231,17 @@ export class FeedbackBuffer {
 
 type Told = PublishFailure | PublishedEvent;
 
-/** What became of each interaction, by position. What a publisher that was stopped did not read, it tells nothing of. */
+/**
+ * The result of each interaction, by position. A stopped publisher does not report what it did not
+ * read.
+ */
 function outcomesOf(interactions: readonly PublishedInteraction[], told: readonly Told[]): Told[] {
   const outcomes: (Told | undefined)[] = interactions.map(() => undefined);
   const refused = told.filter(({ eventId }) => eventId === undefined);
   for (const failure of refused) outcomes[failure.position] = failure;
   for (const event of told) {
     if (event.eventId === undefined) continue;
-    // An event holds the user's next interactions from its position on, without those that were refused.
+    // An event holds the user's next interactions from its position on, without the refused ones.
     let left = event.interactions;
     for (let i = event.position; left > 0 && i < interactions.length; i++) {
       if (interactions[i]!.userId !== event.userId || outcomes[i] !== undefined) continue;

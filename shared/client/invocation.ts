@@ -61,8 +61,8 @@ const MISCONFIGURED =
   /AccessDenied|CredentialsProvider|ExpiredToken|UnrecognizedClient|InvalidSignature|InvalidClientTokenId/;
 
 /**
- * An error of an SDK client as one of Attune's.
- * @param what what was asked, such as `function f`
+ * Translates an error of an SDK client.
+ * @param what the called resource, such as `function f`
  */
 export function translated(cause: unknown, what: string): unknown {
   if (cause instanceof AttuneError || !(cause instanceof Error)) return cause;

@@ -35,7 +35,7 @@ export interface Choosing extends CallOptions {
   readonly exclude?: readonly string[] | undefined;
   /** Whether the items that the user has interacted with are left out; default true. */
   readonly excludeInteracted?: boolean | undefined;
-  /** Of these, only those met in so many days; default all that are remembered. */
+  /** Exclude only items of the last so many days; default all remembered ones. */
   readonly interactedWithinDays?: number | undefined;
   /** Of these, only those met by one of these kinds; default all. */
   readonly interactedBy?: readonly InteractionKind[] | undefined;
@@ -47,7 +47,10 @@ export interface Choosing extends CallOptions {
 
 export interface RecommendRequest extends Choosing {
   readonly userId: string;
-  /** Whether items that may be better than they look get a chance: scores come from a draw of the user's posterior. */
+  /**
+   * Whether items that may be better than they look get a chance: scores come from a draw of the
+   * user's posterior.
+   */
   readonly explore?: boolean | undefined;
   /** Names the answer in feedback; a new one by default. The same id repeats a draw. */
   readonly requestId?: string | undefined;
@@ -72,13 +75,16 @@ export interface ForgetRequest extends CallOptions {
   readonly userId: string;
   /** Milliseconds for updates to finish that are under way; default 35,000. */
   readonly settleMs?: number | undefined;
-  /** Whether later events are dropped even where nothing is known of the user; default false. */
+  /** Whether to drop later events even if nothing is known about the user; default false. */
   readonly tombstone?: boolean | undefined;
 }
 
 export interface ExportRequest extends CallOptions {
   readonly userId: string;
-  /** `all`, the default: everything, as it is stored. `peft`: the adapter alone, as Hugging Face PEFT reads it. */
+  /**
+   * `all`, the default: everything, as it is stored. `peft`: the adapter alone, as Hugging Face
+   * PEFT reads it.
+   */
   readonly format?: 'all' | 'peft' | undefined;
 }
 

@@ -3,7 +3,10 @@ import { OUTPUT } from '../config/names.ts';
 import { type LearningSettings, learningSettingsOf, settingsFromContext } from '../config/settings.ts';
 import { InvalidConfigurationError, InvalidInputError, NotFoundError, shown } from '../errors.ts';
 
-/** The resources of a deployment, by name or URL. Each method of the client needs only those that it uses. */
+/**
+ * The resources of a deployment, by name or URL. Each method of the client needs only those that it
+ * uses.
+ */
 export type Resources = { readonly [resource in keyof typeof OUTPUT]?: string | undefined };
 
 /**
@@ -13,7 +16,7 @@ export type Resources = { readonly [resource in keyof typeof OUTPUT]?: string | 
 export type Outputs = string | Readonly<Record<string, unknown>>;
 
 /**
- * What a file of `cdk deploy --outputs-file` holds.
+ * The content of a file of `cdk deploy --outputs-file`.
  * @throws NotFoundError when there is no such file; InvalidInputError when it is not JSON
  */
 export async function outputsIn(file: string): Promise<unknown> {
@@ -55,8 +58,8 @@ export function resourceIn(document: unknown, resource: keyof Resources): string
 }
 
 /**
- * The settings that the output LearningSettings tells.
- * @param source where the text comes from, for the error
+ * The settings in the output LearningSettings.
+ * @param source origin of the text, for the error
  * @throws InvalidInputError
  */
 export function learningSettingsFrom(text: string, source: string): LearningSettings {

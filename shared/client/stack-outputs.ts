@@ -5,7 +5,8 @@ import { translated } from './invocation.ts';
 /**
  * The outputs of a CloudFormation stack by name.
  * @throws NotFoundError when there is no such stack
- * @throws InvalidConfigurationError when the caller has no credentials or may not describe it; UnavailableError
+ * @throws InvalidConfigurationError when the caller has no credentials or may not describe it;
+ * UnavailableError
  */
 export async function outputsOfStack(stackName: string, config: object): Promise<Record<string, string>> {
   const client = new CloudFormationClient({ ...clientDefaults(), ...config });

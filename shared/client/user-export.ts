@@ -28,7 +28,7 @@ export async function recordsOf(key: string, deployment: Deployment): Promise<Us
   const deadLetters: DeadLetter[] = [];
   await drainDeadLetters(
     await deployment.deadLetters(),
-    // Looked at, and left where it is.
+    // Read, and left in place.
     (letter) => {
       if (letter.groupId === key) deadLetters.push(letter);
       return false;
@@ -63,7 +63,7 @@ export async function recordsOf(key: string, deployment: Deployment): Promise<Us
   };
 }
 
-/** What cannot be read is named, so that nobody takes an export for whole. */
+/** Names unreadable objects, so that nobody mistakes the export for complete. */
 function orDamage({
   episode,
   error,
@@ -89,7 +89,10 @@ function described(adapter: StoredAdapter, versionId: string, bytes: number) {
   };
 }
 
-/** Keys of items and hashes of events are 64-bit integers, written as text; embeddings are arrays of numbers. */
+/**
+ * Keys of items and hashes of events are 64-bit integers, written as text; embeddings are arrays of
+ * numbers.
+ */
 function json(value: unknown): string {
   return JSON.stringify(value, (_, entry: unknown) => {
     if (typeof entry === 'bigint') return String(entry);

@@ -33,13 +33,14 @@ export interface ForgetOptions {
   readonly settle: () => Promise<void>;
   /** Epoch milliseconds. */
   readonly now: () => number;
-  /** Whether later events are dropped even where nothing is known of the user. */
+  /** Whether to drop later events even if nothing is known about the user. */
   readonly tombstone: boolean;
 }
 
 /**
- * Removes everything that is kept of a user, and checks that it is gone. May be done again at any time.
- * @throws NotFoundError where nothing is known of the user; UnavailableError when something is still there
+ * Removes everything stored about a user, and checks that it is gone. Can be repeated at any time.
+ * @throws NotFoundError when nothing is known about the user; UnavailableError when something is
+ * left
  */
 export async function forgetUser(
   userId: string,
@@ -76,8 +77,9 @@ export async function forgetUser(
 }
 
 /**
- * Removes the user's messages from the dead-letter queue, and looks again. What nobody can look at now remains: messages that another
- * consumer has received, and those behind others of their group, which a FIFO queue does not hand out.
+ * Removes the user's messages from the dead-letter queue, and checks again. Some can be
+ * unreachable: messages that another consumer has received, and those after others of their group,
+ * which a FIFO queue does not deliver.
  */
 async function removeDeadLetters(
   userId: string,
@@ -113,7 +115,10 @@ async function removeDeadLetters(
   }
 }
 
-/** @throws NotFoundError where nothing is known of a user: a mistyped id must not drop events of somebody else */
+/**
+ * @throws NotFoundError when nothing is known about a user: a mistyped id must not drop another
+ * user's events
+ */
 async function refuseUnknown(
   userId: string,
   records: ForgettingRecords,

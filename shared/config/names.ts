@@ -89,11 +89,14 @@ export const METRIC = {
   rewardDifference: 'RewardDifference',
   rewardDifferenceLow: 'RewardDifferenceLow',
   rewardDifferenceHigh: 'RewardDifferenceHigh',
-  /** Messages that failed and are delivered again; only where there are any. */
+  /** Failed messages that will be delivered again; only recorded above 0. */
   eventsGivenBack: 'EventsGivenBack',
-  /** 1 for a run of consolidation that changed the population model, 0 for one that found nothing to do or another run at it. */
+  /**
+   * 1 for a consolidation that changed the population model, 0 for one that found nothing new or
+   * another run.
+   */
   consolidationsEffective: 'ConsolidationsEffective',
-  /** Priors that were fitted, by what came of them; only where one was fitted. */
+  /** Fitted priors by result; only recorded when one was fitted. */
   priorsAccepted: 'PriorsAccepted',
   priorsRefused: 'PriorsRefused',
   corruptObjects: 'CorruptObjects',

@@ -76,7 +76,7 @@ export class DynamoTable {
   }
 
   /**
-   * Writes items over what has their keys.
+   * Writes items, also over existing ones with their keys.
    * @param items at most {@link BATCH}
    */
   putAll(items: readonly Item[]): Promise<void> {

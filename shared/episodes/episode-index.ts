@@ -20,8 +20,9 @@ export function storedAtKey(milliseconds: number, suffix = ''): string {
 }
 
 /**
- * A clock for positions that advances by a millisecond per call while the given clock is behind. Consolidation would
- * never read a position before a watermark; a position ahead of time only waits.
+ * A clock for positions that advances by a millisecond per call while the given clock is behind.
+ * Consolidation would never read a position before a watermark; a position ahead of time only
+ * waits.
  * @param now epoch milliseconds
  */
 export function neverBack(now: () => number): () => number {

@@ -21,7 +21,7 @@ export interface CorruptEpisode extends IndexPosition {
   readonly episode?: undefined;
 }
 
-/** An episode, or why what stands in its place cannot be read as one. */
+/** An episode, or why a stored item cannot be read as one. */
 export type EpisodeOfUser =
   | { readonly episode: Episode; readonly error?: undefined }
   | { readonly error: CorruptObjectError; readonly episode?: undefined };

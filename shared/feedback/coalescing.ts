@@ -17,8 +17,9 @@ export interface PublishedInteraction extends InteractionInput {
   /** ISO 8601 with offset; the time of publishing when absent. */
   readonly occurredAt?: string | undefined;
   /**
-   * Makes an event of this interaction alone, which takes effect once however often it is published; 1 to 128 characters. Without
-   * one, interactions of a user share events with random ids.
+   * Makes an event of this interaction alone, which takes effect once however often it is
+   * published; 1 to 128 characters. Without one, interactions of a user share events with random
+   * ids.
    */
   readonly eventId?: string | undefined;
 }

@@ -68,8 +68,9 @@ export class DeadLetters {
   }
 
   /**
-   * How many messages the queue has that can be received, and how many some consumer has received and not deleted. SQS
-   * counts approximately: for up to a minute after a change the numbers can be old.
+   * How many messages the queue has that can be received, and how many some consumer has received
+   * and not deleted. SQS counts approximately: for up to a minute after a change the numbers can be
+   * old.
    * @throws UnavailableError
    */
   async count(): Promise<{ readonly visible: number; readonly inFlight: number }> {

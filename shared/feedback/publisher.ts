@@ -41,7 +41,10 @@ export interface PublishOptions {
    * event ids then follow from the content. For `publish` only.
    */
   readonly batchId?: string | undefined;
-  /** Content keys that {@link onPublished} told of under this batch id; these interactions are left out. */
+  /**
+   * Content keys that {@link onPublished} received under this batch id. These interactions are
+   * skipped.
+   */
   readonly published?: ReadonlySet<bigint> | undefined;
   /** Called for every event that the queue accepted. */
   readonly onPublished?: (event: PublishedEvent) => void;
@@ -53,7 +56,7 @@ export interface PublishedEvent {
   readonly userId: string;
   /** How many interactions it carries. */
   readonly interactions: number;
-  /** Position of the first of them, or of the event, in what was given, from 0. */
+  /** Position of the first of them, or of the event, in the input, from 0. */
   readonly position: number;
   /** Content keys of its interactions, under a batch id. */
   readonly keys?: readonly bigint[];

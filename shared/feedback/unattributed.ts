@@ -34,7 +34,7 @@ export async function removeUnattributed(userId: string, objects: Objects): Prom
   return found.length;
 }
 
-/** The body of a message in quarantine; all of what is damaged. */
+/** The body of a message in quarantine; the whole text when it is damaged. */
 function bodyOf(text: string): string {
   try {
     const { body } = Object(JSON.parse(text));

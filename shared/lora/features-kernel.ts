@@ -3,7 +3,7 @@ import { type Code, instantiate, op, PAGE, type WasmFunction } from '../wasm-mod
 /** The type that sums are added in. */
 export type Precision = 'float64' | 'float32';
 
-/** Where φ of an item with so many rows of Π of p columns is to be written. */
+/** Memory for φ of an item, for a Π with so many rows and p columns. */
 export function phiOf(p: number, rows: number): Float64Array {
   if (kernel !== null && p === KERNEL_COLUMNS && rows <= MAX_ROWS) return kernel.phi;
   if (scratch.length < rows) scratch = new Float64Array(rows);
@@ -84,7 +84,7 @@ const KERNEL_COLUMNS = 64;
 /** Columns whose sums stay in registers: eight vectors of each type. */
 const COLUMNS = { float64: 16, float32: 32 } as const;
 
-/** Where sums, φ in float64, φ in float32 and Π stand. */
+/** Addresses of the sums, φ in float64, φ in float32 and Π. */
 const SUMS = 0;
 const PHI = 1_024;
 const MAX_ROWS = 16_384;

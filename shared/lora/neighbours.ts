@@ -1,8 +1,9 @@
 import { cholesky, choleskyInverse, packedLength } from './symmetric.ts';
 
 /**
- * What users who picked an item also picked, beyond what its embedding says: item-to-item weights in the unit of ψ·m. A user's
- * picks add their lists. Items are named by 64-bit keys and stand in the order of their keys.
+ * Items that users pick together, beyond what their embeddings say: item-to-item weights in the
+ * unit of ψ·m. The lists of a user's picks are added. Items are identified by 64-bit keys, in
+ * ascending order.
  */
 export interface Neighbours {
   readonly keys: BigUint64Array;
@@ -14,24 +15,29 @@ export interface Neighbours {
   readonly weights: Float16Array;
 }
 
-/** Strength of the prior of an item-to-item weight, and how much a unit of it moves a score: measured by `npm run bench:ranking`. */
+/**
+ * Strength of the prior of an item-to-item weight, and how much a unit of it moves a score:
+ * measured by `npm run bench:ranking`.
+ */
 const REGULARIZATION = 50;
 const STRENGTH = 8;
 /** Smaller weights change no ranking. */
 const SMALLEST = 1e-4;
 /** Longer lists rank no better. */
 const LONGEST_LIST = 64;
-/** An item that one user picked says nothing of others, and its list would show what that user picked. */
+/**
+ * A single picker gives no information about others, and the list would reveal that user's picks.
+ */
 const MIN_PICKERS = 2;
 /** The items with most pickers; their lists take 20 MB at most. */
 const MAX_ITEMS = 50_000;
 
-/** Users whom lists are learned from, and the newest picks of each. */
+/** Most users to learn lists from, and most picks of each, the newest. */
 const MAX_USERS = 1_000;
 const MAX_PICKS = 256;
 
 /**
- * The picks to learn lists from: those of the users with most of them, who tell most of what goes together.
+ * The picks to learn lists from: those of the users with most picks, who carry most information.
  * @param picks by user, each oldest first
  * @param users most users to keep; default 1,000
  */
@@ -41,9 +47,10 @@ export function mostTelling(picks: readonly BigUint64Array[], users = MAX_USERS)
 }
 
 /**
- * EASE^R (Steck, Embarrassingly Shallow Autoencoders for Sparse Data, 2019) through the users' Gram matrix, which is small while
- * users are sampled: with X the picks, users × items, M = (XXᵀ + λI)⁻¹ and h_j = x_jᵀMx_j, the weight from item i to item j is
- * x_iᵀMx_j/(1 − h_j). O(U³ + Σ_u n_u²·pickers); only items that somebody picked together get a weight.
+ * EASE^R (Steck, Embarrassingly Shallow Autoencoders for Sparse Data, 2019) through the users' Gram
+ * matrix, which is small while users are sampled: with X the picks, users × items, M = (XXᵀ + λI)⁻¹
+ * and h_j = x_jᵀMx_j, the weight from item i to item j is x_iᵀMx_j/(1 − h_j). O(U³ + Σ_u
+ * n_u²·pickers); only items that somebody picked together get a weight.
  * @param picks the keys of the items that each user picked, at most a few thousand users
  * @returns undefined where no item has been picked by two users
  */
@@ -134,8 +141,8 @@ function pickersOf(users: readonly Int32Array[], items: number): Int32Array[] {
 }
 
 /**
- * What the items gain from a user's picks, by their positions in `keys`; undefined where that is nothing. What a user picked gains
- * nothing from itself.
+ * Gains of items from a user's picks, by their positions in `keys`; undefined when there are none.
+ * A pick gains nothing from itself.
  */
 export function neighbourGains(
   { keys, ends, neighbours, weights }: Neighbours,
@@ -152,7 +159,7 @@ export function neighbourGains(
   return gains;
 }
 
-/** Where a key stands in keys in rising order, −1 where it does not. */
+/** Index of a key in ascending keys; −1 when it is missing. */
 export function positionOf(keys: BigUint64Array, key: bigint): number {
   let low = 0;
   let high = keys.length - 1;

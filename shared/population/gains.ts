@@ -1,6 +1,6 @@
 import { type Neighbours, neighbourGains, positionOf } from '../lora/neighbours.ts';
 
-/** What items gain from one user's picks. */
+/** Gains of items from one user's picks. */
 export interface Gains {
   readonly neighbours: Neighbours;
   /** By the items' positions in `neighbours.keys`. */

@@ -17,7 +17,7 @@ export interface ModelVersion {
   readonly latest: boolean;
   /** Nothing but the time: the object was deleted then. */
   readonly deleted: boolean;
-  /** Length of the object; 0 where it was deleted. */
+  /** Length of the object; 0 when it was deleted. */
   readonly bytes: number;
   readonly basis?: StoredBasis;
   readonly skills?: PopulationModel;
@@ -56,13 +56,12 @@ export async function* modelVersions(
 }
 
 /**
- * Puts an earlier version in force: the basis as it was, the skills under a number that no version
- * has had.
+ * Makes an earlier version the current one: the basis unchanged, the population model under a new
+ * version number.
  * @param versionId S3's name for the earlier version
- * @param force also part adapters from a basis that they cannot be carried over from
+ * @param force also when adapters cannot be carried over to the basis
  * @throws NotFoundError when S3 has no such version; CorruptObjectError when it is damaged itself;
- * InvalidInputError when adapters would start anew; ConflictError when somebody else wrote at the
- * same time; UnavailableError
+ * InvalidInputError when adapters would start anew; ConflictError when another writer was first
  */
 export async function rollBackModel(
   part: ModelPart,
@@ -105,7 +104,7 @@ function refuseParting(current: StoredBasis, to: StoredBasis): void {
   );
 }
 
-/** Above that of every version, also of those that cannot be read. */
+/** Above the number of every version, including unreadable ones. */
 function nextNumber(versions: readonly ModelVersion[]): number {
   const numbers = versions.map(({ skills }) => skills?.version ?? 0);
   const damaged = versions.filter(({ damage }) => damage !== undefined).length;

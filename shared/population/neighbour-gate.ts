@@ -7,7 +7,7 @@ export interface UserPicks {
   readonly picks: BigUint64Array;
 }
 
-/** How lists of neighbours rank the later picks of users whom they were not learned from. */
+/** How well lists of neighbours rank the later picks of users that they were not learned from. */
 export interface GateVerdict {
   /** Validation users with later picks. */
   readonly users: number;
@@ -20,11 +20,14 @@ export interface GateVerdict {
   readonly harmful: boolean;
 }
 
-/** Users whom the lists under test are learned from; fewer than for those that are served, because it is done in addition. */
+/**
+ * Users to learn the tested lists from; fewer than for the served lists, because the test is
+ * additional work.
+ */
 const FITTED_USERS = 300;
 /** Share of a user's picks that count as earlier ones. */
 const EARLIER = 0.8;
-/** Users from which on a standard error tells anything. */
+/** Least users for a standard error. */
 const FEWEST_USERS = 5;
 
 /**

@@ -5,7 +5,7 @@ export interface Summands {
   readonly base: number;
   /** The item's own part: its popularity under the choice model, else its effect. */
   readonly item: number;
-  /** What it gains from the user's picks. */
+  /** The gain from the user's picks. */
   readonly together: number;
   readonly user: number;
 }

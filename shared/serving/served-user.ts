@@ -27,7 +27,7 @@ export interface ServingServices {
 export interface ServedUser {
   readonly source: Source;
   readonly lora: LoraAdapter;
-  /** What items gain from the user's picks; null where nothing does. */
+  /** Gains of items from the user's picks; null when there are none. */
   readonly gains: Gains | null;
   readonly shared: SharedLearning;
   /** The stored adapter if it fits the deployment. */

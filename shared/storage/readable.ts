@@ -1,9 +1,9 @@
 import { AttuneError, CorruptObjectError } from '../errors.ts';
 import type { ListedVersion, Objects, StoredObject } from './objects.ts';
 
-/** What an object says, and what is to be replaced by the next write. */
+/** The content of an object, and what the next write must replace. */
 export interface Readable<T> {
-  /** Of the newest version that can be read; undefined where none can. */
+  /** Content of the newest readable version; undefined when none is readable. */
   readonly value: T | undefined;
   /** Of the newest version, damaged or not. */
   readonly etag: string;
@@ -14,15 +14,15 @@ export interface Readable<T> {
 /** Earlier versions that are looked at: the bucket keeps ten for good. */
 const MOST_EARLIER = 10;
 /**
- * Where versions are counted in the object itself, the count goes on so much further after damage:
- * no number comes twice, whatever those had that cannot be read.
+ * After damage, versions counted in the object itself continue from this much more, so that no
+ * number is used twice, whatever the unreadable versions had.
  */
 export const SKIPPED_AFTER_DAMAGE = 1_000;
 
 /**
- * Decodes an object; where its bytes are damaged, the newest earlier version that is not.
+ * Decodes an object; when its bytes are damaged, the newest undamaged version before it.
  * @param found the newest version
- * @param decode throws CorruptObjectError for bytes that are damaged
+ * @param decode throws CorruptObjectError for damaged bytes
  */
 export async function readableOf<T>(
   found: StoredObject,
@@ -39,7 +39,7 @@ export async function readableOf<T>(
   }
 }
 
-/** What the newest earlier version says that can be read; undefined where none can. */
+/** Content of the newest readable version before; undefined when none is readable. */
 export async function readableBefore<T>(
   key: string,
   objects: Pick<Objects, 'get' | 'versions'>,

@@ -17,9 +17,8 @@ export interface SharedObjectOptions {
 /**
  * One object that many users share, such as the basis. Written conditionally, read through a cache.
  *
- * Damage takes nothing down: where the newest version cannot be read, what this container read last
- * counts, or else the newest version that can be read; see {@link damage}. The next write replaces
- * what is damaged.
+ * A damaged object is not fatal: readers use the value that this container read last, otherwise the
+ * newest readable version; see {@link damage}. The next write replaces the damaged one.
  */
 export class SharedObject<T> {
   readonly #objects: Objects;
@@ -52,9 +51,7 @@ export class SharedObject<T> {
     this.#onDamage = onDamage;
   }
 
-  /**
-   * Of the newest version, when it was read last; undefined where it was sound, or there was none.
-   */
+  /** Damage of the newest version at the last read; undefined when it was readable or missing. */
   get damage(): CorruptObjectError | undefined {
     return this.#cached?.damage;
   }
@@ -78,8 +75,7 @@ export class SharedObject<T> {
   }
 
   /**
-   * The value as it stands in S3 when this is called or later: no request shared that was begun
-   * before.
+   * The value in S3, at the time of the call or later. Always starts a new S3 read.
    * @throws UnavailableError
    */
   async refresh(): Promise<T | undefined> {

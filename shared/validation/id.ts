@@ -3,7 +3,7 @@ import { InvalidInputError, shown } from '../errors.ts';
 
 /** Most Unicode code points of an id. */
 export const ID_CHARACTERS = 128;
-/** What an error message says that it expected. */
+/** The expectation in error messages. */
 export const ID_FORM = `1 to ${ID_CHARACTERS} characters without control characters or lone surrogates`;
 
 /**

@@ -126,7 +126,8 @@ describe('consolidation', () => {
     const { objects, services, learning, corrupt } = await consolidatedTwice();
     const sound = (await learning.population.refresh())!;
     await damage(objects, SKILLS, 'one bit flipped');
-    // The bucket's newest readable version is the second; with that one damaged, too, it is the first.
+    // The bucket's newest readable version is the second; with that one damaged, too, it is the
+    // first.
     const second = await Array.fromAsync(objects.versions(SKILLS));
     expect(second.length).toBe(3);
     expect(await consolidate(services, { force: false, settleSeconds: 0 })).toMatchObject({

@@ -1,4 +1,7 @@
-/** `npm run bench:bank -- [--sizes 1000,10000,100000] [--json]`: what the ReasoningBank costs, and that it does not grow. */
+/**
+ * `npm run bench:bank -- [--sizes 1000,10000,100000] [--json]`: what the ReasoningBank costs, and
+ * that it does not grow.
+ */
 import { parseArgs } from 'node:util';
 import { measureEpisodes } from './bank/episode-costs.ts';
 import { measureInTheWay } from './bank/in-the-way.ts';

@@ -1,6 +1,7 @@
 /**
- * `npm run bench:consolidation -- [--dim 768] [--users 250] [--interactions 100000] [--json]`: what a run of consolidation takes, that it
- * does not grow with history, and what it costs. Ends with exit code 1 when a bar is missed.
+ * `npm run bench:consolidation -- [--dim 768] [--users 250] [--interactions 100000] [--json]`: what
+ * a run of consolidation takes, that it does not grow with history, and what it costs. Ends with
+ * exit code 1 when a bar is missed.
  */
 import { parseArgs } from 'node:util';
 import { startDeployment } from './consolidation/deployment.ts';

@@ -16,7 +16,9 @@ const FILE = /\.(safetensors|npy)$/;
 const MIN_DIM = 16;
 const MAX_DIM = 4096;
 
-/** `--embeddings <kind or file>` of a benchmark. Its value is one that {@link embeddingsOf} takes. */
+/**
+ * `--embeddings <kind or file>` of a benchmark. Its value is one that {@link embeddingsOf} takes.
+ */
 export function embeddingsOption(defaults: string): Option {
   return new Option(
     '--embeddings <kind or file>',
@@ -40,10 +42,12 @@ export function embeddingsName(value: string): string {
 }
 
 /**
- * The embeddings that a value of `--embeddings` stands for. Of a file, only the items of the data set are taken, in the order in
- * which the data set names them, so that candidates are the same as with embeddings of a kind.
- * @throws NotFoundError when a file is missing; CorruptObjectError when it is no safetensors file; InvalidInputError when its shape,
- * its ids or its numbers are wrong, or an item of the data set has no embedding
+ * The embeddings that a value of `--embeddings` stands for. Of a file, only the items of the data
+ * set are taken, in the order in which the data set names them, so that candidates are the same as
+ * with embeddings of a kind.
+ * @throws NotFoundError when a file is missing; CorruptObjectError when it is no safetensors file;
+ * InvalidInputError when its shape, its ids or its numbers are wrong, or an item of the data set
+ * has no embedding
  */
 export function embeddingsOf(value: string, data: RatingsData): Embeddings {
   if (isKind(value)) return value;

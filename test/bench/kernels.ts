@@ -24,15 +24,19 @@ import {
 } from './reference.ts';
 
 /**
- * Times of the numeric kernels beside those of a straightforward reference, in one process and in turns:
- * `npm run bench:kernels [-- --json] [--quick]`. Microseconds per operation, medians. `--quick` measures three sizes only.
+ * Times of the numeric kernels beside those of a straightforward reference, in one process and in
+ * turns: `npm run bench:kernels [-- --json] [--quick]`. Microseconds per operation, medians.
+ * `--quick` measures three sizes only.
  */
 const DIMS = [64, 128, 384, 768, 1536];
 const RANKS = [4, 8, 16];
 const CANDIDATES = 500;
 /** Rewards of an update: as many as one step takes. */
 const BATCH = 5;
-/** Items of one size that a benchmark goes through in turn, so that not one stays in the nearest cache. */
+/**
+ * Items of one size that a benchmark goes through in turn, so that not one stays in the nearest
+ * cache.
+ */
 const POOL = 32;
 
 const OPERATIONS = ['forward', 'batch', 'update', 'rank', 'score', 'encode', 'features', 'solve'] as const;
@@ -198,7 +202,10 @@ function requireAgreement(what: string, found: unknown, expected: unknown): void
   if (apart) throw new Error(`${what}: the kernel and the reference disagree`);
 }
 
-/** All numbers of a result, whether vector, list of vectors or bytes; of an update, A, s·B and their Fisher information. */
+/**
+ * All numbers of a result, whether vector, list of vectors or bytes; of an update, A, s·B and their
+ * Fisher information.
+ */
 function numbersOf(result: unknown): number[] {
   if (ArrayBuffer.isView(result) || Array.isArray(result)) {
     return Array.from(result as unknown as ArrayLike<unknown>).flatMap((entry) =>
@@ -231,7 +238,10 @@ function measureObject(d: number, r: number) {
   };
 }
 
-/** What a new container sees: the first vectors that go through the kernel, nothing compiled yet. Median of five processes. */
+/**
+ * What a new container sees: the first vectors that go through the kernel, nothing compiled yet.
+ * Median of five processes.
+ */
 function coldStart(d: number, r: number) {
   const runs = Array.from({ length: 5 }, () =>
     Number(

@@ -24,9 +24,10 @@ import { localS3 } from './consolidation/local-s3.ts';
 import { referenceFeatures } from './reference.ts';
 
 /**
- * Times of recommending from catalogues of several sizes, beside a naive scan of the same numbers in the same process:
- * `npm run bench:recommend [-- --json] [--quick]`. A query excludes 300 items and takes the best 100 of all others; the whole query
- * is selection, scan, order, ids and JSON. Medians of queries by different users. `--quick` leaves out the largest size.
+ * Times of recommending from catalogues of several sizes, beside a naive scan of the same numbers
+ * in the same process: `npm run bench:recommend [-- --json] [--quick]`. A query excludes 300 items
+ * and takes the best 100 of all others; the whole query is selection, scan, order, ids and JSON.
+ * Medians of queries by different users. `--quick` leaves out the largest size.
  */
 const SIZES = [10_000, 100_000, 1_000_000];
 const P = 64;
@@ -44,7 +45,9 @@ interface Row {
   readonly queryMs: number;
   readonly filteredMs: number;
   readonly naiveMs: number;
-  /** Products of a query with all embeddings of 384 numbers, which personalised scores come down to. */
+  /**
+   * Products of a query with all embeddings of 384 numbers, which personalised scores come down to.
+   */
   readonly bruteForceMs: number;
   /** A graph index beside it; null above 100,000 items, where building it takes many minutes. */
   readonly approximateMs: number | null;
@@ -187,7 +190,10 @@ function measureBruteForce(items: number, random: Random): number {
   return (ms * items) / rows;
 }
 
-/** Microseconds for ψ of one item, which is what building a catalogue and an update spend their time on. */
+/**
+ * Microseconds for ψ of one item, which is what building a catalogue and an update spend their time
+ * on.
+ */
 function measureFeatures(d: number) {
   const random = createRandom(`features ${d}`);
   const basis = randomBasis(d, { rank: 4, scalingFactor: 1, seed: 1 });
@@ -200,7 +206,10 @@ function measureFeatures(d: number) {
   return { d, us: 1_000 * ms, referenceUs: 1_000 * referenceMs };
 }
 
-/** What anybody would write first: one loop over float32 features in float64, and the best so far in a sorted list. */
+/**
+ * What anybody would write first: one loop over float32 features in float64, and the best so far in
+ * a sorted list.
+ */
 function naive({ psi, ids }: Exact, m: Float64Array, without: ReadonlySet<string>) {
   const best: { id: string; score: number }[] = [];
   for (let i = 0; i < ids.length; i++) {
@@ -216,7 +225,10 @@ function naive({ psi, ids }: Exact, m: Float64Array, without: ReadonlySet<string
   return best;
 }
 
-/** Writes a catalogue whose features are made up: as those of embeddings, their columns fall from .045 to .004. */
+/**
+ * Writes a catalogue whose features are made up: as those of embeddings, their columns fall from
+ * .045 to .004.
+ */
 async function putCatalogue(items: number, basis: Basis, objects: Objects, random: Random): Promise<Exact> {
   const buckets = 2 ** Math.max(0, Math.ceil(Math.log2(items / SHARD_ITEMS)));
   const names = Array.from({ length: items }, (_, i) => i);
@@ -277,7 +289,10 @@ function bytesOfFeatures(features: LoadedFeatures): number {
   return features.bytes.byteLength;
 }
 
-/** Median time of the queries after the warm-up, and the results of all. Each kind of query has the caches to itself. */
+/**
+ * Median time of the queries after the warm-up, and the results of all. Each kind of query has the
+ * caches to itself.
+ */
 function series<Query, Result>(
   queries: readonly Query[],
   work: (query: Query) => Result,

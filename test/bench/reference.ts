@@ -1,8 +1,9 @@
 import type { Basis } from '../../shared/lora/basis.ts';
 
 /**
- * What the kernels are measured against: the same results by the definitions, composed of vector operations that are plain loops and
- * allocate what they return, as a careful first version would have them. Written for benchmarks and for tests that compare with it.
+ * What the kernels are measured against: the same results by the definitions, composed of vector
+ * operations that are plain loops and allocate what they return, as a careful first version would
+ * have them. Written for benchmarks and for tests that compare with it.
  */
 
 /** y = x + s·B·A·x. */
@@ -57,7 +58,10 @@ export interface ReferenceState {
   readonly fisher: Float32Array;
 }
 
-/** One step of gradient descent on targets x·t, with a clipped gradient and elastic weights as shared/lora/sgd.ts has them. */
+/**
+ * One step of gradient descent on targets x·t, with a clipped gradient and elastic weights as
+ * shared/lora/sgd.ts has them.
+ */
 export function referenceUpdate(
   { a, b, anchor, fisher }: ReferenceState,
   rank: number,

@@ -1,6 +1,6 @@
 /**
- * A steady load on the local stack for as long as asked: memory and open handles must stay flat, the backlog bounded.
- * `npm run soak -- [--minutes N] [--events-per-second N] [--json]`
+ * A steady load on the local stack for as long as asked: memory and open handles must stay flat,
+ * the backlog bounded. `npm run soak -- [--minutes N] [--events-per-second N] [--json]`
  */
 import { readdirSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -30,7 +30,10 @@ if (!(minutes > 0) || !(rate > 0)) {
   process.stderr.write('usage: npm run soak -- [--minutes N] [--events-per-second N] [--json]\n');
   process.exit(2);
 }
-/** More would let the stores of the local stack, which are in memory, grow by what they are asked to keep. */
+/**
+ * More would let the stores of the local stack, which are in memory, grow by what they are asked to
+ * keep.
+ */
 const USERS = 50;
 const SAMPLES = 12;
 

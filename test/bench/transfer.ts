@@ -8,8 +8,9 @@ import { bootstrapInterval, mean } from '../../cli/replay/datasets/ranking-metri
 import type { ReplaySummary } from '../../cli/replay/summary.ts';
 
 /**
- * `npm run bench:transfer`: what users who come later owe to those who came before. Runs `attune local` twice on the same feedback, with
- * transfer on and off, and compares the losses of the second half of the users.
+ * `npm run bench:transfer`: what users who come later owe to those who came before. Runs `attune
+ * local` twice on the same feedback, with transfer on and off, and compares the losses of the
+ * second half of the users.
  */
 interface Options {
   readonly movielens?: string;

@@ -12,7 +12,10 @@ import { type Safeguard, sabotage } from './safeguards.ts';
 /** Small, so that time goes into faults and not into arithmetic. */
 export const CHAOS_SETTINGS = settingsFromContext({ embeddingDim: 16, embeddingModel: 'chaos', rank: 2 });
 
-/** Seconds of the function, and less of visibility: messages come again while the function still works on them. */
+/**
+ * Seconds of the function, and less of visibility: messages come again while the function still
+ * works on them.
+ */
 const SHORT = { timeout: 3, visibility: 2, maxReceives: 1_000 };
 
 /** Milliseconds by which the clocks of function instances are wrong, either way. */
@@ -21,7 +24,8 @@ export const CLOCK_SKEW_MS = 2_000;
 const SKEW = `{const off=(Math.random()*2-1)*${CLOCK_SKEW_MS},clock=Date.now;Date.now=()=>Math.round(clock()+off);}\n`;
 
 /**
- * Synthesizes the stack as it is deployed, bundles included, but with short timeouts and clocks that are wrong.
+ * Synthesizes the stack as it is deployed, bundles included, but with short timeouts and clocks
+ * that are wrong.
  * @param options.without a safeguard to take out of the bundle of update-adapters
  * @param options.skewed whether clocks are wrong; default true
  */

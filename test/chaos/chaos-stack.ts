@@ -26,7 +26,10 @@ export interface ChaosStackOptions {
   readonly faults?: Pick<FaultProxyOptions, 'decide'> & { readonly bankDown?: () => boolean };
 }
 
-/** The local stack with a proxy between its functions and S3 and DynamoDB, and stores that go past the proxies. */
+/**
+ * The local stack with a proxy between its functions and S3 and DynamoDB, and stores that go past
+ * the proxies.
+ */
 export async function startChaosStack(options: ChaosStackOptions) {
   const { assemblyDir, dataDir, concurrency = 4, faults } = options;
   const proxies: Awaited<ReturnType<typeof startFaultProxy>>[] = [];
@@ -84,7 +87,10 @@ export async function startChaosStack(options: ChaosStackOptions) {
 
 export type ChaosStack = Awaited<ReturnType<typeof startChaosStack>>;
 
-/** Writes a basis of the catalogue and skills with item effects, unless they are there, and returns what functions will read. */
+/**
+ * Writes a basis of the catalogue and skills with item effects, unless they are there, and returns
+ * what functions will read.
+ */
 export async function provideLearning({ objects, settings }: ChaosStack, items: readonly Float32Array[]) {
   const shared = learningObjects(objects, settings);
   const { rank, scalingFactor, embeddingModel } = settings;

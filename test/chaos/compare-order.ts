@@ -10,7 +10,10 @@ export interface OrderFaults {
   misplaced: number;
 }
 
-/** Compares the events that took effect with those that should have, both in order, and adds to the counts. */
+/**
+ * Compares the events that took effect with those that should have, both in order, and adds to the
+ * counts.
+ */
 export function compareOrder(
   expected: readonly bigint[],
   found: readonly bigint[],

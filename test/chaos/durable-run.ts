@@ -1,6 +1,7 @@
 /**
- * Runs a workload on a stack with a data folder, going on where the run before was killed. It is a process of its own, so that it can
- * be: `node durable-run.ts <assembly> <data> <seed> <events>`. Exits when everything has taken effect.
+ * Runs a workload on a stack with a data folder, going on where the run before was killed. It is a
+ * process of its own, so that it can be: `node durable-run.ts <assembly> <data> <seed> <events>`.
+ * Exits when everything has taken effect.
  */
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

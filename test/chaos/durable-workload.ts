@@ -1,6 +1,8 @@
 import { createWorkload, type Workload, type WorkloadOptions } from './workload.ts';
 
-/** Without poison: a message that is sent twice after a kill would be in quarantine twice, rightly. */
+/**
+ * Without poison: a message that is sent twice after a kill would be in quarantine twice, rightly.
+ */
 export function durableMessages(
   seed: number,
   events: number,

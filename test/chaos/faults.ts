@@ -39,7 +39,10 @@ export type OtherFault =
   | 'expired-item-visible'
   | 'clock-skewed';
 
-/** Draws faults by seed, and counts them: of those that fit a request, one that came least often so far. */
+/**
+ * Draws faults by seed, and counts them: of those that fit a request, one that came least often so
+ * far.
+ */
 export class FaultSchedule {
   readonly counts = new Map<string, number>();
   /** `kill-before GET adapters/` and the like: the awaits that were hit. */

@@ -15,7 +15,10 @@ const RUN = fileURLToPath(new URL('./durable-run.ts', import.meta.url));
 /** A process takes about a second to have its stack up; later kills meet it at work. */
 const LONGEST_LIFE_MS = 4_000;
 
-/** Kills the whole stack at random moments, starts it again on the same data, and compares the end with the oracle's. */
+/**
+ * Kills the whole stack at random moments, starts it again on the same data, and compares the end
+ * with the oracle's.
+ */
 export async function runKills(options: {
   assemblyDir: string;
   seed: number;

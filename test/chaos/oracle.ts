@@ -46,8 +46,8 @@ export function expectedAdapters(
 }
 
 /**
- * Hash of everything that an adapter has learned: its whole object, with B solved under the given skills, but for what may differ
- * with the cut into updates (version, times, the last episode).
+ * Hash of everything that an adapter has learned: its whole object, with B solved under the given
+ * skills, but for what may differ with the cut into updates (version, times, the last episode).
  */
 export function learnedBytes(adapter: StoredAdapter, { model, population }: SharedLearning): string {
   const bytes = encodeAdapter({

@@ -23,7 +23,10 @@ afterAll(async () => {
   rmSync(assemblyDir, { recursive: true, force: true });
 });
 
-/** Gives the bundled function a batch with several messages of one user, and returns the requests that it made for it. */
+/**
+ * Gives the bundled function a batch with several messages of one user, and returns the requests
+ * that it made for it.
+ */
 async function requestsOfBatch(from: number, count: number): Promise<string[]> {
   const ofOneUser = messages.filter(
     ({ groupId, fate }) => groupId === messages[0]!.groupId && fate === 'applied',

@@ -45,7 +45,10 @@ const FAULTY_DELIVERIES = [
   'acknowledgement-lost',
 ] as const;
 
-/** Runs a workload through the stack while everything goes wrong, and compares what came of it with the oracle's. */
+/**
+ * Runs a workload through the stack while everything goes wrong, and compares what came of it with
+ * the oracle's.
+ */
 export async function runChaos({
   assemblyDir,
   seed,
@@ -134,7 +137,10 @@ async function forgetInFlight(
   }
 }
 
-/** The other half of an event source: batches with several messages of one user, delivered twice, late, or without a receipt. */
+/**
+ * The other half of an event source: batches with several messages of one user, delivered twice,
+ * late, or without a receipt.
+ */
 class FifoSource {
   readonly #queue: FifoQueue;
   readonly #running: ChaosStack;
@@ -237,7 +243,10 @@ async function killAtRandom({ stack }: ChaosStack, faults: FaultSchedule): Promi
   }
 }
 
-/** Episodes that DynamoDB should have deleted by now and still shows; a reader must not take them for live. */
+/**
+ * Episodes that DynamoDB should have deleted by now and still shows; a reader must not take them
+ * for live.
+ */
 async function putExpiredItems({ dynamodb, settings }: ChaosStack, faults: FaultSchedule): Promise<void> {
   for (let version = 1; version <= EXPIRED_ITEMS; version++) {
     const episode = {
@@ -255,7 +264,10 @@ async function putExpiredItems({ dynamodb, settings }: ChaosStack, faults: Fault
   }
 }
 
-/** Consolidates until no episode waits; then every live episode must have been taken in, and no expired one. */
+/**
+ * Consolidates until no episode waits; then every live episode must have been taken in, and no
+ * expired one.
+ */
 async function storePending({ stack, output }: ChaosStack): Promise<number> {
   // Instances whose clocks were ahead stored episodes in what is the future here.
   await delay(CLOCK_SKEW_MS);

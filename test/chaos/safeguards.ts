@@ -10,7 +10,10 @@ interface Edit {
   readonly replace: string;
 }
 
-/** What makes the update path exactly-once, and how to take each out of the source: the suite must notice. */
+/**
+ * What makes the update path exactly-once, and how to take each out of the source: the suite must
+ * notice.
+ */
 export const SAFEGUARDS = {
   'if-match': [
     {

@@ -9,7 +9,9 @@ export interface WorkloadMessage {
   readonly userId: string;
   readonly groupId: string;
   readonly body: string;
-  /** What is to become of it: applied, found applied already, or put into quarantine with this code. */
+  /**
+   * What is to become of it: applied, found applied already, or put into quarantine with this code.
+   */
   readonly fate: 'applied' | 'duplicate' | { readonly code: string };
   /** Set unless the message is poison. */
   readonly eventId?: string;
@@ -36,7 +38,10 @@ const ITEMS = 60;
 const POISON_SHARE = 0.04;
 const DUPLICATE_SHARE = 0.05;
 
-/** Events of many users, mixed, with poison and repeated events among them; the same seed gives the same messages. */
+/**
+ * Events of many users, mixed, with poison and repeated events among them; the same seed gives the
+ * same messages.
+ */
 export function createWorkload(options: WorkloadOptions): Workload {
   const random = createRandom(`workload ${options.seed}`);
   const items = Array.from({ length: ITEMS }, () => unitVector(random, options.embeddingDim));

@@ -96,7 +96,10 @@ describe('what attune cost counts is what the local stack counts', () => {
     );
   }
 
-  /** Calls since the last time. A list is a call with a prefix; without one it is the check for a missing object. */
+  /**
+   * Calls since the last time. A list is a call with a prefix; without one it is the check for a
+   * missing object.
+   */
   function counted(of: readonly [action: string, resource: RegExp][]): number {
     return calls.filter(({ action, resource, context = {} }) =>
       of.some(
@@ -161,7 +164,8 @@ describe('what attune cost counts is what the local stack counts', () => {
         );
       const largest = Items.sort((a, b) => size(b) - size(a))[0]!;
       expect(Math.abs(size(largest) / episodeBytes(LOAD) - 1)).toBeLessThan(0.1);
-      // An episode of somebody who is no longer new. An index that holds an item is written as the table is.
+      // An episode of somebody who is no longer new. An index that holds an item is written as the
+      // table is.
       delete largest[TABLE.newcomers.partitionKey];
       largest[TABLE.sortKey] = { S: 'again' };
       const { ConsumedCapacity } = await client.send(

@@ -48,7 +48,9 @@ afterAll(async () => {
 });
 vi.setConfig({ testTimeout: 60_000 });
 
-/** A bucket of its own in which ada has learned twice under the basis, and nobody has consolidated. */
+/**
+ * A bucket of its own in which ada has learned twice under the basis, and nobody has consolidated.
+ */
 async function deployed(bucket: string, settings: FunctionSettings = SETTINGS) {
   server.createBucket(bucket, { versioned: true });
   const objects = new ObjectStore(client, bucket);
@@ -84,7 +86,10 @@ async function deployed(bucket: string, settings: FunctionSettings = SETTINGS) {
 }
 type Deployed = Awaited<ReturnType<typeof deployed>>;
 
-/** What personalize answers, what export writes, and what the last update had stored, of the same user. */
+/**
+ * What personalize answers, what export writes, and what the last update had stored, of the same
+ * user.
+ */
 async function compare({ bucket, settings, adapters, learning }: Deployed) {
   const shared = () => readSharedLearning(learning, settings, 'refresh');
   const answer = await personalize(

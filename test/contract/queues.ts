@@ -1,9 +1,11 @@
 /**
- * The queues that the SQS contract tests run against: a FIFO queue set up as Attune's, and its dead-letter queue.
+ * The queues that the SQS contract tests run against: a FIFO queue set up as Attune's, and its
+ * dead-letter queue.
  *
- * By default they are those of the local stack. With `ATTUNE_CONTRACT_SQS` set to anything they are made on AWS, or
- * an emulator of it, reached by the standard environment of the AWS SDK (`AWS_REGION`, credentials, and
- * `AWS_ENDPOINT_URL_SQS` for an emulator), as `attune-contract-<random>.fifo`, and deleted when the tests end.
+ * By default they are those of the local stack. With `ATTUNE_CONTRACT_SQS` set to anything they are
+ * made on AWS, or an emulator of it, reached by the standard environment of the AWS SDK
+ * (`AWS_REGION`, credentials, and `AWS_ENDPOINT_URL_SQS` for an emulator), as
+ * `attune-contract-<random>.fifo`, and deleted when the tests end.
  */
 import { randomUUID } from 'node:crypto';
 import {
@@ -19,7 +21,10 @@ import { sqsClient } from '../../shared/config/clients/sqs.ts';
 
 export interface SqsUnderTest {
   readonly client: SQSClient;
-  /** Makes a queue like Attune's: what is received is invisible for a minute, and dead after two receives. */
+  /**
+   * Makes a queue like Attune's: what is received is invisible for a minute, and dead after two
+   * receives.
+   */
   createQueues(): Promise<{ readonly queueUrl: string; readonly deadLetterQueueUrl: string }>;
   /** Deletes the queues, or ends the local server. */
   stop(): Promise<void>;

@@ -1,9 +1,11 @@
 /**
- * The table that the DynamoDB contract tests run against, with the keys and an index as Attune's has them.
+ * The table that the DynamoDB contract tests run against, with the keys and an index as Attune's
+ * has them.
  *
- * By default it is in the local stack's DynamoDB. With `ATTUNE_CONTRACT_DYNAMODB` set to anything it is made on AWS,
- * or an emulator of it, reached by the standard environment of the AWS SDK (`AWS_REGION`, credentials, and
- * `AWS_ENDPOINT_URL_DYNAMODB` for an emulator), as `attune-contract-<random>`, and deleted when the tests end.
+ * By default it is in the local stack's DynamoDB. With `ATTUNE_CONTRACT_DYNAMODB` set to anything
+ * it is made on AWS, or an emulator of it, reached by the standard environment of the AWS SDK
+ * (`AWS_REGION`, credentials, and `AWS_ENDPOINT_URL_DYNAMODB` for an emulator), as
+ * `attune-contract-<random>`, and deleted when the tests end.
  */
 import { randomUUID } from 'node:crypto';
 import {
@@ -19,7 +21,10 @@ import { TABLE } from '../../shared/config/names.ts';
 export interface DynamoDbUnderTest {
   readonly client: DynamoDBClient;
   readonly table: string;
-  /** Deletes the items that have expired at `now` (epoch milliseconds). Only here: AWS does so when it pleases. */
+  /**
+   * Deletes the items that have expired at `now` (epoch milliseconds). Only here: AWS does so when
+   * it pleases.
+   */
   readonly deleteExpired: ((now: number) => Promise<number>) | undefined;
   /** Deletes the table, or ends the local server. */
   stop(): Promise<void>;

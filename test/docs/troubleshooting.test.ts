@@ -57,7 +57,10 @@ async function says(more: AttuneOptions, work: (attune: Attune) => Promise<unkno
 
 const recommend = (attune: Attune) => attune.recommend({ userId: 'ada' });
 
-/** For each symptom of the page, what makes it, and comes to its message or to `true`. In the order of a deployment's life. */
+/**
+ * For each symptom of the page, what makes it, and comes to its message or to `true`. In the order
+ * of a deployment's life.
+ */
 const REPRODUCTIONS: Readonly<Record<string, () => Promise<string | true>>> = {
   '`createAttune: found no outputs, stackName or resources, expected one of them`': async () => {
     try {

@@ -1,6 +1,6 @@
 /**
- * Feeds every reader of outside bytes with arbitrary and nearly valid input. What breaks one is kept in `corpus/<target>/`, which a test
- * replays. `npm run fuzz -- --cases N [--seed N]`
+ * Feeds every reader of outside bytes with arbitrary and nearly valid input. What breaks one is
+ * kept in `corpus/<target>/`, which a test replays. `npm run fuzz -- --cases N [--seed N]`
  */
 import { createHash } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';

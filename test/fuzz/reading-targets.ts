@@ -11,7 +11,9 @@ import { SETTINGS } from '../support/container.ts';
 /** Longest record that the framing target lets through, so that longer ones occur. */
 const LONGEST = 200;
 
-/** Bytes are cut into records as a plain split at LF cuts them, wherever the chunks of a stream end. */
+/**
+ * Bytes are cut into records as a plain split at LF cuts them, wherever the chunks of a stream end.
+ */
 export async function frame(bytes: Uint8Array): Promise<void> {
   const whole = Buffer.from(bytes);
   const expected: string[] = [];
@@ -69,7 +71,10 @@ export const PEFT: PeftFiles = exportPeft({
   offset: 0,
 });
 
-/** Names of options that the saved matrices do not depend on, or that only say how large and how strong they are. */
+/**
+ * Names of options that the saved matrices do not depend on, or that only say how large and how
+ * strong they are.
+ */
 const KNOWN = new Set([
   ...['peft_type', 'r', 'lora_alpha', 'use_rslora', 'rank_pattern', 'alpha_pattern'],
   ...['auto_mapping', 'base_model_name_or_path', 'exclude_modules', 'inference_mode', 'layers_pattern'],
@@ -77,7 +82,10 @@ const KNOWN = new Set([
   ...['bias', 'init_lora_weights', 'megatron_core'],
 ]);
 
-/** An adapter that is taken is the plain LoRA that PEFT would load: nothing in its configuration says otherwise. */
+/**
+ * An adapter that is taken is the plain LoRA that PEFT would load: nothing in its configuration
+ * says otherwise.
+ */
 export function importConfiguration(bytes: Uint8Array): void {
   const text = Buffer.from(bytes).toString('utf8');
   const { basis } = importPeft({ ...PEFT, 'adapter_config.json': text });

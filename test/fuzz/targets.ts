@@ -105,7 +105,10 @@ const manifest = {
 const adapterFile = decodeTensors(encodeAdapter(adapter!), 'seed');
 const json = (value: unknown) => Buffer.from(JSON.stringify(value));
 
-/** One message between two good ones of its user: it is applied or in quarantine, and they are applied. */
+/**
+ * One message between two good ones of its user: it is applied or in quarantine, and they are
+ * applied.
+ */
 async function handle(bytes: Uint8Array): Promise<void> {
   const body = Buffer.from(bytes).toString('utf8');
   const world = createWorld(workload.items);

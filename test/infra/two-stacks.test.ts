@@ -3,7 +3,10 @@ import { synthesizedTemplate } from './template.ts';
 
 const settings = { alarmEmail: 'a@example.org' };
 
-/** Every name that a resource gets from the template, by type, and the dimensions of Attune's metrics. */
+/**
+ * Every name that a resource gets from the template, by type, and the dimensions of Attune's
+ * metrics.
+ */
 function namesOf(stackName: string): { names: string[]; dimensions: string[] } {
   const template = synthesizedTemplate({ ...settings, stackName }).toJSON();
   const resources = Object.values<{ Type: string; Properties?: Record<string, unknown> }>(template.Resources);

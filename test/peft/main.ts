@@ -12,9 +12,14 @@ import { batchForward, type LoraAdapter } from '../../shared/lora/forward.ts';
 import { createRandom } from '../../shared/lora/random.ts';
 import { layOutTensors } from '../../shared/storage/safetensors.ts';
 
-/** `npm run check:peft`: Hugging Face PEFT computes with an exported adapter what Attune computes, and Attune reads what PEFT saves. */
+/**
+ * `npm run check:peft`: Hugging Face PEFT computes with an exported adapter what Attune computes,
+ * and Attune reads what PEFT saves.
+ */
 
-/** Largest difference between two outputs; embeddings and their changes have a length of about 1. */
+/**
+ * Largest difference between two outputs; embeddings and their changes have a length of about 1.
+ */
 const TOLERANCE = 1e-6;
 const ITEMS = 50;
 

@@ -58,7 +58,10 @@ interface Setup {
   readonly settings?: Readonly<Record<string, unknown>>;
 }
 
-/** The whole stack on a clock of its own, whose table can be down, with everything that roles call and are denied. */
+/**
+ * The whole stack on a clock of its own, whose table can be down, with everything that roles call
+ * and are denied.
+ */
 async function startRecorded({ change, settings = {} }: Setup = {}) {
   const assemblyDir = join(folder, `run-${runs++}`);
   await cp(assemblyOf(settings), assemblyDir, { recursive: true });

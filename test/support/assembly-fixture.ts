@@ -12,8 +12,8 @@ export function temporaryFolder(): string {
 }
 
 /**
- * Writes what `cdk synth` would: a template, and for each entry of `code` an asset whose key is `<name>.zip` with
- * that text as its `index.mjs`.
+ * Writes what `cdk synth` would: a template, and for each entry of `code` an asset whose key is
+ * `<name>.zip` with that text as its `index.mjs`.
  */
 export function writeAssembly(
   dir: string,

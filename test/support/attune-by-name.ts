@@ -1,4 +1,7 @@
-/** `node --import` this file: `attune/client` then means the source, as it means the package in an application that installed it. */
+/**
+ * `node --import` this file: `attune/client` then means the source, as it means the package in an
+ * application that installed it.
+ */
 import { registerHooks } from 'node:module';
 
 registerHooks({

@@ -52,7 +52,9 @@ export type Fault =
   /** The container ends before or after the call. */
   | 'kill-before'
   | 'kill-after'
-  /** No answer until the function's time is up; the effect comes never, or when the world is thawed. */
+  /**
+   * No answer until the function's time is up; the effect comes never, or when the world is thawed.
+   */
   | 'hang'
   | 'freeze';
 

@@ -1,11 +1,13 @@
 /**
- * What the contract tests run against. Each of them states one behaviour of AWS that Attune relies on.
+ * What the contract tests run against. Each of them states one behaviour of AWS that Attune relies
+ * on.
  *
- * By default they run against the local stack's own services. With `ATTUNE_CONTRACT_BUCKET` the S3 tests run against
- * AWS, or an emulator of it: the name of an existing bucket with versioning enabled, reached by the standard
- * environment of the AWS SDK (`AWS_REGION`, credentials, and `AWS_ENDPOINT_URL_S3` for an emulator). The credentials
- * need GetObject, GetObjectVersion, PutObject, DeleteObject, DeleteObjectVersion, ListBucket and ListBucketVersions.
- * Objects are written under `attune-contract/<random>/` and removed, with all versions, when the tests end.
+ * By default they run against the local stack's own services. With `ATTUNE_CONTRACT_BUCKET` the S3
+ * tests run against AWS, or an emulator of it: the name of an existing bucket with versioning
+ * enabled, reached by the standard environment of the AWS SDK (`AWS_REGION`, credentials, and
+ * `AWS_ENDPOINT_URL_S3` for an emulator). The credentials need GetObject, GetObjectVersion,
+ * PutObject, DeleteObject, DeleteObjectVersion, ListBucket and ListBucketVersions. Objects are
+ * written under `attune-contract/<random>/` and removed, with all versions, when the tests end.
  */
 import { randomUUID } from 'node:crypto';
 import { DeleteObjectsCommand, ListObjectVersionsCommand, type S3Client } from '@aws-sdk/client-s3';

@@ -1,4 +1,7 @@
-/** Fills an adapter cache with many adapters as they are read, and prints what the process holds for it. Needs --expose-gc. */
+/**
+ * Fills an adapter cache with many adapters as they are read, and prints what the process holds for
+ * it. Needs --expose-gc.
+ */
 import { AdapterCache } from '../../shared/adapters/adapter-cache.ts';
 import { decodeAdapter, encodeAdapter, type StoredAdapter } from '../../shared/adapters/adapter-object.ts';
 import { VERSION_1 } from '../shared/storage/adapter-samples.ts';

@@ -61,8 +61,8 @@ const RESOURCES = {
 };
 
 /**
- * What a deployment keeps, on the local services, without its functions: bucket, table and queues, and a second bucket and table to
- * restore into.
+ * What a deployment keeps, on the local services, without its functions: bucket, table and queues,
+ * and a second bucket and table to restore into.
  * @param settings of the outputs that commands read
  */
 export async function startRecordsStack(settings: object) {

@@ -22,7 +22,9 @@ export interface Ended {
   readonly stderr: string;
 }
 
-/** Runs the command line as a user does. `started` gets the process, to send it signals or input. */
+/**
+ * Runs the command line as a user does. `started` gets the process, to send it signals or input.
+ */
 export function runAttune(
   args: readonly string[],
   { env = {}, input = '', started, attune = ATTUNE }: RunOptions = {},

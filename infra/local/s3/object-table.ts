@@ -28,10 +28,10 @@ const SCHEMA = `
     bytes BLOB NOT NULL
   ) STRICT;`;
 
-// What is deleted is overwritten, so that a forgotten user leaves no bytes in the file (secure_delete).
-// One process owns the file (EXCLUSIVE). The operating system has a commit before it is
-// acknowledged (WAL, NORMAL), so every acknowledged commit survives a kill of the process. A power
-// failure can lose the last commits.
+// Deleted rows are overwritten, so that a forgotten user leaves no bytes in the file
+// (secure_delete). One process owns the file (EXCLUSIVE). The operating system has a commit before
+// it is acknowledged (WAL, NORMAL), so every acknowledged commit survives a kill of the process. A
+// power failure can lose the last commits.
 const DURABLE = `
   PRAGMA locking_mode = EXCLUSIVE;
   PRAGMA journal_mode = WAL;

@@ -17,7 +17,10 @@ const USUAL = 5;
 /** The most that one event holds. */
 const LARGEST = 100;
 
-/** Usual and large updates, with and without embeddings for the basis; every number of an episode is as long as numbers get. */
+/**
+ * Usual and large updates, with and without embeddings for the basis; every number of an episode is
+ * as long as numbers get.
+ */
 export async function measureEpisodes(): Promise<EpisodeCost[]> {
   const table = await startTable();
   const store = new DynamoEpisodeStore(table.client, { table: table.name, ttlDays: 90 });
@@ -28,7 +31,8 @@ export async function measureEpisodes(): Promise<EpisodeCost[]> {
         for (const embeddings of [0, 4]) {
           const before = table.units.write;
           await store.store(episodeOf(costs.length + 2, embeddingDim, interactions, embeddings));
-          // Every episode is in the index whole, at the same price; the local DynamoDB counts only the table.
+          // Every episode is in the index whole, at the same price; the local DynamoDB counts only
+          // the table.
           const writeUnits = 2 * (table.units.write - before);
           costs.push({ embeddingDim, interactions, embeddings, writeUnits });
         }

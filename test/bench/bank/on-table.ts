@@ -29,8 +29,9 @@ const PROBES = 40;
 const ROUNDS = 5;
 
 /**
- * Measures banks of the given sizes, each in a DynamoDB of its own: full of episodes, then 40 patterns are stored, and each is asked
- * for. Sizes take turns, so that whatever else the machine does meets all of them.
+ * Measures banks of the given sizes, each in a DynamoDB of its own: full of episodes, then 40
+ * patterns are stored, and each is asked for. Sizes take turns, so that whatever else the machine
+ * does meets all of them.
  */
 export async function measureBanks(sizes: readonly number[]): Promise<BankCosts[]> {
   const banks: MeasuredBank[] = [];
@@ -121,7 +122,8 @@ class MeasuredBank {
       episodes: this.#episodes,
       ...timing(runs.map(({ ms }) => ms)),
       readUnits: mean(({ read }) => read),
-      // Every episode is in the index whole, at the same price; the local DynamoDB counts only the table.
+      // Every episode is in the index whole, at the same price; the local DynamoDB counts only the
+      // table.
       writeUnits: 2 * mean(({ write }) => write),
     };
   }

@@ -28,7 +28,10 @@ export const TABLE_NAME = 'bench';
 const BATCH = 25;
 const PARALLEL = 8;
 
-/** The ReasoningBank's table in a DynamoDB of its own thread, as a function on the local stack meets it. */
+/**
+ * The ReasoningBank's table in a DynamoDB of its own thread, as a function on the local stack meets
+ * it.
+ */
 export async function startTable(): Promise<MeasuredTable> {
   const worker = new Worker(new URL('./dynamodb-worker.ts', import.meta.url));
   const endpoint = await new Promise<string>((resolve, reject) => {

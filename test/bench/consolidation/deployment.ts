@@ -42,8 +42,8 @@ export async function startDeployment({ dim, users }: { dim: number; users: numb
 
   return {
     /**
-     * Lets users give feedback in turns, as the update function takes it, but for the versions of an adapter in between, which are
-     * not written.
+     * Lets users give feedback in turns, as the update function takes it, but for the versions of
+     * an adapter in between, which are not written.
      */
     async feedback(interactions: number): Promise<void> {
       const shared = await readSharedLearning(learning, settings);

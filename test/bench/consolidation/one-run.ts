@@ -1,4 +1,7 @@
-/** One run of consolidation in a process of its own, as a cold function makes it; tells its parent what it did and what it took. */
+/**
+ * One run of consolidation in a process of its own, as a cold function makes it; tells its parent
+ * what it did and what it took.
+ */
 import { existsSync, readFileSync } from 'node:fs';
 import {
   type ConsolidationReport,
@@ -83,7 +86,10 @@ async function run({ s3, dynamodb, settings }: RunOptions): Promise<MeasuredRun>
   };
 }
 
-/** Linux says it of this program alone; maxRSS also knows the parent's memory, from before this program was loaded. */
+/**
+ * Linux says it of this program alone; maxRSS also knows the parent's memory, from before this
+ * program was loaded.
+ */
 function peakMb(): number {
   const status = existsSync('/proc/self/status') ? readFileSync('/proc/self/status', 'utf8') : '';
   const kilobytes = /^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1];

@@ -2,8 +2,9 @@ import type { EmbeddingKind } from '../../../cli/replay/datasets/item-embeddings
 import type { Figures } from './figures.ts';
 
 /**
- * What a quick run is held to: loose enough for one split of 100 users, tight enough that it is missed by a prior or by item effects
- * that do not work. The prior shows on hybrid embeddings, item effects on those of content alone.
+ * What a quick run is held to: loose enough for one split of 100 users, tight enough that it is
+ * missed by a prior or by item effects that do not work. The prior shows on hybrid embeddings, item
+ * effects on those of content alone.
  * @returns one line for every bar that is missed
  */
 export function missedBars({ rows }: Figures, kind: EmbeddingKind): string[] {

@@ -38,15 +38,19 @@ export interface DeploymentOptions {
 }
 
 /**
- * `hourly`: as deployed, at every full hour of the data's own time; the function itself decides whether that is worth anything.
- * `by-count`: as soon as the episodes have grown by the 1.25 rule, whatever the time.
+ * `hourly`: as deployed, at every full hour of the data's own time; the function itself decides
+ * whether that is worth anything. `by-count`: as soon as the episodes have grown by the 1.25 rule,
+ * whatever the time.
  */
 export type Consolidation = 'hourly' | 'by-count' | 'never';
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 
-/** The functions' own use cases on stores in memory: the same code that runs in Lambda, without the network. */
+/**
+ * The functions' own use cases on stores in memory: the same code that runs in Lambda, without the
+ * network.
+ */
 export class MemoryDeployment {
   readonly objects = new MemoryObjects();
   readonly settings: FunctionSettings;
@@ -82,8 +86,9 @@ export class MemoryDeployment {
       settings: this.settings,
       learning: learningObjects(this.objects, this.settings, { maxAgeMs: 1, now }),
       adapters: new AdapterStore(this.objects),
-      // None expires: the data spreads some hundreds of users over twenty years, so that within the default of 90 days there are too few to
-      // make a basis of where no catalogue was given. What comes of an expired first episode is tested with consolidation.
+      // None expires: the data spreads some hundreds of users over twenty years, so that within the
+      // default of 90 days there are too few to make a basis of where no catalogue was given. What
+      // comes of an expired first episode is tested with consolidation.
       episodes: new InMemoryEpisodeStore({ ttlDays: 36_500, now }),
       pending: new PendingEpisodes(this.objects),
       lease: new Lease(this.objects, cellOf(this.settings)),
@@ -149,7 +154,10 @@ export class MemoryDeployment {
     return this.#outcome!;
   }
 
-  /** The first of the hourly runs before `until` that finds enough; those that find too little change nothing. */
+  /**
+   * The first of the hourly runs before `until` that finds enough; those that find too little
+   * change nothing.
+   */
   async #runSchedule(until: number): Promise<void> {
     if (this.#updates === this.#consolidatedUpdates) return;
     const nextHour = fullHourFrom(this.#now + 1);
@@ -178,7 +186,9 @@ export class MemoryDeployment {
     await stored.write({ basis, embeddingModel, carryOvers });
   }
 
-  /** What the last change of basis missed of the features' variance; undefined when there was none. */
+  /**
+   * What the last change of basis missed of the features' variance; undefined when there was none.
+   */
   async carryOverLoss(): Promise<number | undefined> {
     return (await this.#services.learning.basis.read())?.carryOvers?.[0]?.loss;
   }

@@ -7,7 +7,10 @@ export interface RowFigures {
   readonly name: string;
   /** Mean over users of the mean squared error of predicted reward over their first ten updates. */
   readonly p10: number;
-  /** p10 relative to that of `no-bank` − 1; of `control`, relative to no adapter; of `bank-hostile`, among honest users. */
+  /**
+   * p10 relative to that of `no-bank` − 1; of `control`, relative to no adapter; of `bank-hostile`,
+   * among honest users.
+   */
   readonly delta: number;
   /** 95 % interval, by users. */
   readonly deltaCI: readonly [number, number];
@@ -38,7 +41,9 @@ export interface Figures {
 
 const EARLY_UPDATES = 10;
 const CURVE_UPDATES = 40;
-/** Points on either side that a curve is averaged over before it is asked when it reaches a loss. */
+/**
+ * Points on either side that a curve is averaged over before it is asked when it reaches a loss.
+ */
 const SMOOTHING = 2;
 const RESAMPLES = 2000;
 
@@ -109,8 +114,9 @@ function ratio(pairs: readonly Pair[]): number {
 }
 
 /**
- * 95 % percentile bootstrap (Efron 1979). Users are drawn with replacement, each with all splits that they were online in: what one
- * user does is not independent of what the same user does in another split.
+ * 95 % percentile bootstrap (Efron 1979). Users are drawn with replacement, each with all splits
+ * that they were online in: what one user does is not independent of what the same user does in
+ * another split.
  */
 function interval(
   pairs: readonly Pair[],

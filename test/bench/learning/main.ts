@@ -14,7 +14,10 @@ import { playSplits } from './play-splits.ts';
 import { rowNames, type SplitResult } from './rows.ts';
 import { table } from './table.ts';
 
-/** `npm run bench:learning -- --ratings <folder>…`: what the bank is worth on real ratings. See docs/learning.md. */
+/**
+ * `npm run bench:learning -- --ratings <folder>…`: what the bank is worth on real ratings. See
+ * docs/learning.md.
+ */
 interface Options {
   ratings: string[];
   embeddings?: string;
@@ -48,7 +51,10 @@ try {
   process.exitCode = exitCodeOf(error);
 }
 
-/** Hybrid embeddings show what the prior is worth, those of content alone what item effects are worth. */
+/**
+ * Hybrid embeddings show what the prior is worth, those of content alone what item effects are
+ * worth.
+ */
 function defaultKinds({ quick }: Options): string[] {
   return quick ? ['hybrid', 'content'] : ['hybrid'];
 }

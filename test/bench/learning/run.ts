@@ -6,9 +6,14 @@ import type { Batch, Split } from './split.ts';
 /** What one row got out of one user. */
 export interface UserResult {
   readonly userId: string;
-  /** Mean squared error of predicted reward, per batch, each predicted before it was learned from. */
+  /**
+   * Mean squared error of predicted reward, per batch, each predicted before it was learned from.
+   */
   readonly losses: number[];
-  /** Of the held-out interactions, ranked after the user's last batch; undefined when all ratings are alike. */
+  /**
+   * Of the held-out interactions, ranked after the user's last batch; undefined when all ratings
+   * are alike.
+   */
   auc: number | undefined;
   ndcg: number | undefined;
 }
@@ -21,7 +26,10 @@ export interface Contender {
   scores(userId: string, itemIds: readonly string[]): Promise<number[]>;
 }
 
-/** Plays all batches in order of time; each user's held-out items are ranked right after the last batch of that user. */
+/**
+ * Plays all batches in order of time; each user's held-out items are ranked right after the last
+ * batch of that user.
+ */
 export async function runContender(
   { batches, heldOut }: Pick<Split, 'batches' | 'heldOut'>,
   contender: Contender,
@@ -51,7 +59,10 @@ export async function runContender(
   return [...results.values()].sort((a, b) => (a.userId < b.userId ? -1 : 1));
 }
 
-/** A deployment as a contender. @param withItemIds whether items are told apart by more than their embeddings */
+/**
+ * A deployment as a contender. @param withItemIds whether items are told apart by more than their
+ * embeddings
+ */
 export function deployed(
   deployment: MemoryDeployment,
   items: Split['items'],

@@ -21,9 +21,10 @@ interface SeedAdapter {
 }
 
 /**
- * The algorithm that Attune's authors were given, as it was written down, faults included: gradients multiplied by 1/s instead of
- * s, elastic weights that pull towards zero, a learning rate of 0.001. Only its targets are centred, x·(1 + r − m_u) instead of x·r,
- * without which its loss is three times larger; so it predicts r̂ = ⟨x, y⟩/⟨x, x⟩ − 1 + m_u.
+ * The algorithm that Attune's authors were given, as it was written down, faults included:
+ * gradients multiplied by 1/s instead of s, elastic weights that pull towards zero, a learning rate
+ * of 0.001. Only its targets are centred, x·(1 + r − m_u) instead of x·r, without which its loss is
+ * three times larger; so it predicts r̂ = ⟨x, y⟩/⟨x, x⟩ − 1 + m_u.
  */
 export function seedAlgorithm(
   { items, meanReward }: Pick<Split, 'items' | 'meanReward'>,
@@ -97,7 +98,10 @@ function newAdapter(d: number, seed: string): SeedAdapter {
   };
 }
 
-/** Descends along the gradient with its elastic part, clipped to norm 1, and takes its squares into the Fisher information. */
+/**
+ * Descends along the gradient with its elastic part, clipped to norm 1, and takes its squares into
+ * the Fisher information.
+ */
 function step(weights: Float64Array, gradient: Float64Array, fisher: Float64Array): void {
   for (let i = 0; i < gradient.length; i++) gradient[i]! += EWC_LAMBDA * fisher[i]! * weights[i]!;
   const norm = Math.sqrt(dot(gradient, gradient));

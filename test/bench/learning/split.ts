@@ -4,7 +4,9 @@ import { InvalidInputError } from '../../../shared/errors.ts';
 import { createRandom } from '../../../shared/lora/random.ts';
 import { type Embeddings, itemsOf } from '../embeddings.ts';
 
-/** What one user did in one sitting: up to five interactions, predicted and then learned together. */
+/**
+ * What one user did in one sitting: up to five interactions, predicted and then learned together.
+ */
 export interface Batch {
   readonly userId: string;
   /** Counts the user's batches from 0. */
@@ -134,7 +136,10 @@ function inTime(a: Batch, b: Batch): number {
   return a.index - b.index;
 }
 
-/** The same events with the items exchanged at random over all of them: what remains to be learned is nothing. */
+/**
+ * The same events with the items exchanged at random over all of them: what remains to be learned
+ * is nothing.
+ */
 export function withItemsShuffled(split: Split, seed: number): Split {
   const all = [
     ...split.batches.flatMap(({ interactions }) => interactions),

@@ -29,7 +29,10 @@ export function featureTable({ embeddings, seed }: Pick<Split, 'embeddings' | 's
   return { basis, psi };
 }
 
-/** Attune on clicks, by the functions that a deployment runs: sums at every event, choice model and popularity at consolidation. */
+/**
+ * Attune on clicks, by the functions that a deployment runs: sums at every event, choice model and
+ * popularity at consolidation.
+ */
 export function choiceRow({ basis, psi }: FeatureTable): Row {
   const size = coefficientCount(basis);
   const users = new Map<string, SampledPicks>();

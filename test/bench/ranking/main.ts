@@ -11,7 +11,10 @@ import { figuresOf, missedBars, table } from './figures.ts';
 import { type Played, play } from './play.ts';
 import { splitPicks } from './protocol.ts';
 
-/** `npm run bench:ranking -- --ratings <folder>`: how well the whole catalogue is ranked from clicks. See docs/rewards.md. */
+/**
+ * `npm run bench:ranking -- --ratings <folder>`: how well the whole catalogue is ranked from
+ * clicks. See docs/rewards.md.
+ */
 interface Options {
   ratings: string;
   embeddings?: string;

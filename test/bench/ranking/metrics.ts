@@ -10,8 +10,9 @@ export interface RankingMetrics {
 export const PLACES = 20;
 
 /**
- * NDCG@20, recall@20, MRR and AUC of a ranking of all items but the excluded ones. Items with the same score share the places
- * that they fill equally, which is the mean over all their orders (McSherry & Najork, ECIR 2008).
+ * NDCG@20, recall@20, MRR and AUC of a ranking of all items but the excluded ones. Items with the
+ * same score share the places that they fill equally, which is the mean over all their orders
+ * (McSherry & Najork, ECIR 2008).
  * @param scores by item
  * @param heldOut the items to be found, none of them excluded
  * @param excluded by item, 1 for items that are no candidates

@@ -10,8 +10,9 @@ export function popularity(): Row {
 }
 
 /**
- * The mean of the embeddings that the user picked, all of unit length and less the mean of the catalogue: what most people
- * do with a vector store. @param popularityWeight of the logarithm of an item's picks
+ * The mean of the embeddings that the user picked, all of unit length and less the mean of the
+ * catalogue: what most people do with a vector store. @param popularityWeight of the logarithm of
+ * an item's picks
  */
 export function likedMean(embeddings: readonly Float32Array[], popularityWeight: number): Row {
   const d = embeddings[0]!.length;
@@ -81,9 +82,10 @@ export function itemKnn(shrinkage: number): Row {
 }
 
 /**
- * EASE^R (Steck 2019): the item-to-item weights without diagonal that predict picks best in least squares. Through the users'
- * Gram matrix, (XᵀX + λI)⁻¹ = (I − Xᵀ(XXᵀ + λI)⁻¹X)/λ, so the score of item j is q·x_j/(1 − h_j) with
- * q = (XXᵀ + λI)⁻¹ Σ x_i over the user's picks, and h_j = x_jᵀ(XXᵀ + λI)⁻¹x_j.
+ * EASE^R (Steck 2019): the item-to-item weights without diagonal that predict picks best in least
+ * squares. Through the users' Gram matrix, (XᵀX + λI)⁻¹ = (I − Xᵀ(XXᵀ + λI)⁻¹X)/λ, so the score of
+ * item j is q·x_j/(1 − h_j) with q = (XXᵀ + λI)⁻¹ Σ x_i over the user's picks, and h_j = x_jᵀ(XXᵀ +
+ * λI)⁻¹x_j.
  */
 export function ease(lambda: number): Row {
   let trained: { byItem: number[][]; inverse: Float64Array; users: number; rest: Float64Array } | undefined;
@@ -135,8 +137,9 @@ export interface IalsOptions {
 }
 
 /**
- * Implicit matrix factorisation by alternating least squares (Hu, Koren & Volinsky 2008), with the loss and the
- * regularisation by frequency of Rendle et al. (2022). A user is folded in with the picks so far.
+ * Implicit matrix factorisation by alternating least squares (Hu, Koren & Volinsky 2008), with the
+ * loss and the regularisation by frequency of Rendle et al. (2022). A user is folded in with the
+ * picks so far.
  */
 export function ials({ dim, unobserved, regularization, sweeps }: IalsOptions): Row {
   let itemFactors: Float64Array | undefined;

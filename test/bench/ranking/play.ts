@@ -13,8 +13,8 @@ const DAY_MS = 86_400_000;
 export type Played = readonly (readonly (RankingMetrics | undefined)[])[];
 
 /**
- * Plays the events in order of time. A user is ranked right after the event that reaches a stage, over all items that the user has
- * not picked; nothing that happens later is known.
+ * Plays the events in order of time. A user is ranked right after the event that reaches a stage,
+ * over all items that the user has not picked; nothing that happens later is known.
  */
 export function play(
   { make, prefilled = false, events = (split) => split }: Contender,

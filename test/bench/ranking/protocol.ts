@@ -25,16 +25,23 @@ export interface Split {
   readonly events: readonly PickEvent[];
   /** The last fifth of every online user's picks, by user. */
   readonly heldOut: readonly Int32Array[];
-  /** All picks of a user that are not held out, by user: no candidates at any stage, so that stages compare. */
+  /**
+   * All picks of a user that are not held out, by user: no candidates at any stage, so that stages
+   * compare.
+   */
   readonly interacted: readonly Int32Array[];
-  /** Of the other half, in order of time, nothing held out; users are numbered after those online. */
+  /**
+   * Of the other half, in order of time, nothing held out; users are numbered after those online.
+   */
   readonly otherEvents: readonly PickEvent[];
   readonly seed: number;
 }
 
 export interface SplitOptions {
   readonly seed: number;
-  /** Of a kind, they are made of the other half. Picks of items without an embedding are left out. */
+  /**
+   * Of a kind, they are made of the other half. Picks of items without an embedding are left out.
+   */
   readonly embeddings: Embeddings;
   /** Online users at most; all unless given. */
   readonly users?: number | undefined;
@@ -99,7 +106,10 @@ export function splitPicks(data: RatingsData, { seed, embeddings, users }: Split
   };
 }
 
-/** The same events with the items exchanged at random over all of them: who picks what is then chance. */
+/**
+ * The same events with the items exchanged at random over all of them: who picks what is then
+ * chance.
+ */
 export function withItemsShuffled(split: Split): Split {
   const all = [...split.events.map(({ items }) => items), ...split.heldOut];
   const items = createRandom(`control ${split.seed}`).shuffle(all.flatMap((some) => [...some]));
@@ -112,7 +122,10 @@ export function withItemsShuffled(split: Split): Split {
   };
 }
 
-/** Picks of users with enough ratings, in order of time, where the item decides between the same second. */
+/**
+ * Picks of users with enough ratings, in order of time, where the item decides between the same
+ * second.
+ */
 function streamsOf({ ratings }: RatingsData, itemOf: ReadonlyMap<string, number>): Map<string, Pick[]> {
   const streams = new Map<string, Pick[]>();
   for (const [userId, rated] of Map.groupBy(ratings, (rating) => rating.userId)) {

@@ -6,14 +6,19 @@ export interface Loss {
   readonly loss: number;
 }
 
-/** The four deployments that are compared, on the same users of the same splits in the same order. */
+/**
+ * The four deployments that are compared, on the same users of the same splits in the same order.
+ */
 export type Compared<T> = Readonly<Record<'best' | 'small' | 'smallLearned' | 'bestLearned', T>>;
 
 type Row = Compared<number>;
 
 const RESAMPLES = 2000;
 
-/** Share of the gap between the small and the best rate that is recovered, and share of the best rate's loss that learning adds. */
+/**
+ * Share of the gap between the small and the best rate that is recovered, and share of the best
+ * rate's loss that learning adds.
+ */
 export function figuresOf(losses: Compared<readonly Loss[]>) {
   const byUser = new Map<string, Row[]>();
   losses.best.forEach(({ userId, loss: best }, i) => {
@@ -57,7 +62,9 @@ function meanOf(rows: readonly Row[]): Row {
   };
 }
 
-/** 95 % percentile bootstrap (Efron 1979): users are drawn with replacement, each with all splits. */
+/**
+ * 95 % percentile bootstrap (Efron 1979): users are drawn with replacement, each with all splits.
+ */
 function interval(
   users: readonly (readonly Row[])[],
   statistic: (rows: readonly Row[]) => number,

@@ -9,8 +9,9 @@ import { figuresOf, type Loss } from './figures.ts';
 import type { Play, PlayJob, PlayResult } from './play.ts';
 
 /**
- * `npm run bench:strategy -- --ratings <folder>`: what learning the learning rate is worth to the learner 'sgd', when the configured one is
- * 100 times too small and when it is the best. See docs/learning.md.
+ * `npm run bench:strategy -- --ratings <folder>`: what learning the learning rate is worth to the
+ * learner 'sgd', when the configured one is 100 times too small and when it is the best. See
+ * docs/learning.md.
  */
 interface Options {
   ratings: string;
@@ -20,7 +21,10 @@ interface Options {
   json?: boolean;
 }
 
-/** Fixed rates, in steps of √10; the best of those from 0.01 on is looked for, so that a hundredth of it is among them, too. */
+/**
+ * Fixed rates, in steps of √10; the best of those from 0.01 on is looked for, so that a hundredth
+ * of it is among them, too.
+ */
 const GRID = Array.from({ length: 11 }, (_, i) => 10 ** (i / 2 - 4));
 const HUNDREDTH = 4;
 

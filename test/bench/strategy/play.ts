@@ -19,7 +19,10 @@ export interface PlayJob {
   readonly play: Play;
 }
 
-/** The mean squared error over the first ten updates of every user who came in the second half, by user id. */
+/**
+ * The mean squared error over the first ten updates of every user who came in the second half, by
+ * user id.
+ */
 export type PlayResult = ReadonlyMap<string, number>;
 
 const EARLY_UPDATES = 10;

@@ -33,7 +33,8 @@ const clusterOf = (item: number) => item % CLUSTERS;
 const pickOf = (taste: number, n: number) => taste + CLUSTERS * n;
 
 /**
- * A deployment in which users click 20 items of their cluster, and when `zeros`, as many others were shown to them in vain.
+ * A deployment in which users click 20 items of their cluster, and when `zeros`, as many others
+ * were shown to them in vain.
  */
 async function clicked({ zeros = false, users = 40 }: { zeros?: boolean; users?: number } = {}) {
   const deployment = await createDeployment({ withBasis: false, settings });

@@ -101,7 +101,10 @@ export async function createDeployment({
   };
 }
 
-/** An event about five items. @param reward default 0.9 for items along the second axis, 0.2 for all others */
+/**
+ * An event about five items. @param reward default 0.9 for items along the second axis, 0.2 for all
+ * others
+ */
 function eventOf(
   userId: string,
   index: number,

@@ -155,7 +155,8 @@ test('a killed run blocks others until its lease expires, and no longer', async 
     deployment.pass(1);
     expect((await consolidate(deployment.container(), SCHEDULED)).status).not.toBe('running');
   }
-  // Before it takes the lease; while it has it; when its skills are written, or its lease is given back, too.
+  // Before it takes the lease; while it has it; when its skills are written, or its lease is given
+  // back, too.
   expect(held.join(' ')).toMatch(/^(consolidated )+(running )+(nothing-new ?)+$/);
 });
 

@@ -7,7 +7,10 @@ export type Around = <T>(operation: string, run: () => Promise<T>) => Promise<T>
 
 type Stores = { objects: Objects; episodes: ConsolidationServices['episodes'] };
 
-/** Stores whose every operation goes through `around`, one page of a listing or query counting as one. */
+/**
+ * Stores whose every operation goes through `around`, one page of a listing or query counting as
+ * one.
+ */
 export function storesThrough({ objects, episodes }: Stores, around: Around): Stores {
   const prefixOf = (key: string) => key.slice(0, key.indexOf('/') + 1);
   const whole = <T>(operation: string, read: () => AsyncIterable<T>) =>

@@ -54,8 +54,8 @@ const CALM_FROM = 200;
 const FORGOTTEN_IN_ROUND = 4;
 
 /**
- * A workload in memory, delivered to two containers at a time whose calls fail at random, until the queue is empty. One user is
- * forgotten on the way.
+ * A workload in memory, delivered to two containers at a time whose calls fail at random, until the
+ * queue is empty. One user is forgotten on the way.
  */
 export async function deliverWithFaults(seed: number): Promise<FaultyDelivery> {
   const workload = createWorkload({ seed, events: 60, users: 4, ...SETTINGS });
@@ -114,7 +114,8 @@ async function deliverAll(
     if (round > MAX_ROUNDS) throw new Error('the queue does not empty');
     calm = round > CALM_FROM;
     const first = queue.receive(now);
-    // Visibility sometimes ends while the batch is still at work, and another container gets the same messages.
+    // Visibility sometimes ends while the batch is still at work, and another container gets the
+    // same messages.
     if (random.next() < 0.2) now += VISIBILITY + 10;
     const second = queue.receive(now);
     const burial = round === FORGOTTEN_IN_ROUND ? buryUser(forgotten, world, 1_000 + now) : undefined;

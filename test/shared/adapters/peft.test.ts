@@ -217,7 +217,9 @@ describe('importPeft', () => {
   });
 });
 
-/** A file of A [1, 2] and B [2, 1] in bfloat16, written by hand after the format's specification. */
+/**
+ * A file of A [1, 2] and B [2, 1] in bfloat16, written by hand after the format's specification.
+ */
 function asBfloat16(values: number[]): PeftFiles {
   const header = JSON.stringify({
     [A]: { dtype: 'BF16', shape: [1, 2], data_offsets: [0, 4] },

@@ -13,7 +13,10 @@ test('the kernel runs where the tests run', () => {
   expect(scanKernel).not.toBeNull();
 });
 
-/** Σ over some columns of weight·⌊v/256⌋ and of weight·(v mod 256), of which the kernel makes its sums. */
+/**
+ * Σ over some columns of weight·⌊v/256⌋ and of weight·(v mod 256), of which the kernel makes its
+ * sums.
+ */
 function sumsOf(values: ArrayLike<number>, row: number, weights: ArrayLike<number>, columns: number) {
   let [high, low] = [0, 0];
   for (let j = 0; j < columns; j++) {

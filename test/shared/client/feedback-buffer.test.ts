@@ -17,7 +17,9 @@ const click = (userId: string, itemId: string) => ({ userId, itemId, embedding, 
 
 type Fault = 'none' | 'lost' | 'refuse' | 'throw';
 
-/** A FIFO queue: it takes no deduplication id twice. `lost` accepts everything and loses the answer. */
+/**
+ * A FIFO queue: it takes no deduplication id twice. `lost` accepts everything and loses the answer.
+ */
 class FaultyQueue implements FeedbackQueue {
   readonly accepted: QueueEntry[] = [];
   readonly #faults: Fault[];

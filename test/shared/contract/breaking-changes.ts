@@ -20,7 +20,10 @@ const LOWER = ['minimum', 'minLength', 'minItems', 'minProperties'] as const;
 const UPPER = ['maximum', 'maxLength', 'maxItems'] as const;
 const FIXED = ['$ref', 'const', 'default', 'pattern', 'format', 'contentEncoding'] as const;
 
-/** How `now` breaks clients that were written against `was`: a line for each change, which names the field. */
+/**
+ * How `now` breaks clients that were written against `was`: a line for each change, which names the
+ * field.
+ */
 export function breakingChanges(path: string, was: Schema, now: Schema | undefined, role: Role): string[] {
   if (now === undefined) return [`${path}: removed`];
   return [

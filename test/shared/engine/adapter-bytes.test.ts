@@ -24,7 +24,10 @@ async function trained(random: Random): Promise<UserLoRAAdapter> {
   return adapter;
 }
 
-/** All that serializing keeps: an adapter of the engine gets what an object of the store has besides. */
+/**
+ * All that serializing keeps: an adapter of the engine gets what an object of the store has
+ * besides.
+ */
 const kept = ({ stored: _, ...adapter }: UserLoRAAdapter) => adapter;
 
 describe('serializeAdapter and deserializeAdapter', () => {

@@ -4,7 +4,10 @@ import type { FeedbackEventInput, InteractionInput } from '../../../shared/feedb
 export const DIM = 16;
 export const DEPLOYMENT = { embeddingDim: DIM, embeddingModel: 'default' };
 
-/** Ids of any Unicode that is allowed: no control characters, no lone surrogates, 1 to 128 code points. */
+/**
+ * Ids of any Unicode that is allowed: no control characters, no lone surrogates, 1 to 128 code
+ * points.
+ */
 export const id = fc
   .string({ unit: 'binary', minLength: 1, maxLength: 128 })
   .filter((text) => /^[^\p{Cc}]+$/u.test(text) && text.isWellFormed());

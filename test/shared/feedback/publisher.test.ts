@@ -19,8 +19,8 @@ const embedding = new Float32Array(DIM).fill(0.25);
 type Answer = 'accept' | 'refuse' | 'fail' | Error;
 
 /**
- * Accepts what the script does not say otherwise for the entry. An Error is an answer that was lost: entries before it
- * were accepted. As SQS does, it takes no deduplication id twice.
+ * Accepts what the script does not say otherwise for the entry. An Error is an answer that was
+ * lost: entries before it were accepted. As SQS does, it takes no deduplication id twice.
  */
 class ScriptedQueue implements FeedbackQueue {
   readonly accepted: QueueEntry[] = [];

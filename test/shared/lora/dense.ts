@@ -1,4 +1,7 @@
-/** Matrices as plain nested arrays and the slow, obvious algorithms over them: what the packed ones are compared with. */
+/**
+ * Matrices as plain nested arrays and the slow, obvious algorithms over them: what the packed ones
+ * are compared with.
+ */
 export type Dense = number[][];
 
 export const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i);

@@ -45,7 +45,10 @@ export function rewardsOf(
   }));
 }
 
-/** Number of cases of a property; fewer while mutants are hunted, where every test runs thousands of times. */
+/**
+ * Number of cases of a property; fewer while mutants are hunted, where every test runs thousands of
+ * times.
+ */
 export function cases(numRuns: number): { numRuns: number } {
   return { numRuns: process.env.ATTUNE_MUTATION === undefined ? numRuns : Math.min(numRuns, 40) };
 }

@@ -34,7 +34,8 @@ describe('itemShrinkage', () => {
   });
 
   it('is the ratio of the variances by the method of moments', () => {
-    // 100 items of 4 residuals: Σs²/n = 100·1.21/4 = 30.25, within (100 − 30.25)/300, between (30.25/100 − within)·100/400.
+    // 100 items of 4 residuals: Σs²/n = 100·1.21/4 = 30.25, within (100 − 30.25)/300, between
+    // (30.25/100 − within)·100/400.
     const within = (100 - 30.25) / 300;
     expect(itemShrinkage(items(100, 1.1, 4), 100)).toBeCloseTo(within / ((0.3025 - within) / 4), 12);
   });

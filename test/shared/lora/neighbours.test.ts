@@ -12,7 +12,10 @@ const picks = Array.from({ length: 40 }, (_, user) =>
 );
 const keys = (items: readonly number[]) => BigUint64Array.from(items, (item) => 1_000n * BigInt(item));
 
-/** The weights as the paper defines them: B = I − P·diag(1/P_jj), P = (XᵀX + λI)⁻¹, here λ = 50 and B in units of 8. */
+/**
+ * The weights as the paper defines them: B = I − P·diag(1/P_jj), P = (XᵀX + λI)⁻¹, here λ = 50 and
+ * B in units of 8.
+ */
 function reference(lists: readonly (readonly number[])[], items: number): number[][] {
   const gram = Array.from({ length: items }, (_, i) =>
     Array.from(

@@ -82,7 +82,8 @@ describe('trainSgd', () => {
   });
 
   it('takes a first step that is known in closed form', () => {
-    // A sees the first axis only; B is zero, so ∂A is zero, and by s·B it is e·z with e = −x(r − m_u).
+    // A sees the first axis only; B is zero, so ∂A is zero, and by s·B it is e·z with e = −x(r −
+    // m_u).
     const a = axis(0);
     const start = sgdStateFrom({ embeddingDim: 16, rank: 1, scale: 0.5, a }, new Float32Array(16));
     const { state } = trainSgd(start, withRate(0.1), [

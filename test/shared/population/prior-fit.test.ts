@@ -37,7 +37,10 @@ describe('proposing a prior', () => {
   });
 
   describe('with a shortfall below its error', () => {
-    /** So many users of the fold, most of whom are like those outside; the others pull the mean of the fold down a little. */
+    /**
+     * So many users of the fold, most of whom are like those outside; the others pull the mean of
+     * the fold down a little.
+     */
     const sampleWith = (validationUsers: number) => {
       const inside = Array.from({ length: 20 * validationUsers }, (_, i) => userKey(`inside ${i}`))
         .filter(isValidationUser)

@@ -45,7 +45,10 @@ const lastEpisode: StoredAdapter['lastEpisode'] = {
 const a = floats(r * d);
 const b = floats(d * r);
 
-/** Adapters as version 1 of the format holds them, by the name of the file in `written`. Numbers of no meaning. */
+/**
+ * Adapters as version 1 of the format holds them, by the name of the file in `written`. Numbers of
+ * no meaning.
+ */
 export const VERSION_1: Readonly<Record<string, StoredAdapter>> = {
   'adapter-v1-bayesian': {
     ...common,

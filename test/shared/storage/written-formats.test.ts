@@ -21,8 +21,8 @@ import {
 } from './population-samples.ts';
 
 /**
- * Files that were written once and are never written again: what users have in S3. When the format changes, its new version gets
- * files and samples of its own, and these stay.
+ * Files that were written once and are never written again: what users have in S3. When the format
+ * changes, its new version gets files and samples of its own, and these stay.
  */
 const folder = join(import.meta.dirname, 'written');
 const read = (name: string) => readFileSync(join(folder, name));

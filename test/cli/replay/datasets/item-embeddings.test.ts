@@ -14,7 +14,10 @@ const dot = (a: Float32Array, b: Float32Array) => a.reduce((sum, value, i) => su
 const bytes = (embeddings: Map<string, Float32Array>) =>
   Buffer.concat([...embeddings.values()].map(({ buffer }) => Buffer.from(buffer)));
 
-/** Sixty films of three genres; every user likes one half of the items, whatever the genre, and not the other. */
+/**
+ * Sixty films of three genres; every user likes one half of the items, whatever the genre, and not
+ * the other.
+ */
 function smallData(): RatingsData {
   const random = createRandom('films');
   const movies = new Map<string, Movie>();

@@ -31,7 +31,8 @@ describe('contentMatrix', () => {
     }));
     tags.push({ userId: 'v', itemId: '0', tag: 'dark', timestamp: 2 });
     const matrix = contentMatrix([...movies.keys()], movies, tags);
-    // Kept: Drama (4 of 10), 1990s (4), 1995–97 (3), "night" (3), "dark" (3). War is of two items, "the" is short.
+    // Kept: Drama (4 of 10), 1990s (4), 1995–97 (3), "night" (3), "dark" (3). War is of two items,
+    // "the" is short.
     const raw = [Math.log(10 / 4), 0.7 * Math.log(10 / 4), 0.4, 0.35, 0.5].map((value, i) =>
       i < 2 ? value : value * Math.log(10 / 3),
     );

@@ -42,7 +42,8 @@ describe('aucByThreshold', () => {
 
 describe('pairwiseAuc', () => {
   it('counts every pair of different ratings once, a tied score half, and no pair of equal ratings', () => {
-    // Pairs: 5 above 3 right, 5 above 1 right, 3 and 1 tied; the two threes do not count against each other.
+    // Pairs: 5 above 3 right, 5 above 1 right, 3 and 1 tied; the two threes do not count against
+    // each other.
     expect(pairwiseAuc([9, 4, 4, 7], [5, 3, 1, 3])).toBe((1 + 1 + 1 + 0.5 + 1) / 5);
     expect(pairwiseAuc([1, 2, 3], [4, 4, 4])).toBeUndefined();
     expect(pairwiseAuc([], [])).toBeUndefined();

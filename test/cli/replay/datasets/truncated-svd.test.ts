@@ -3,7 +3,10 @@ import { describe, expect, it } from 'vitest';
 import { sparseMatrix, truncatedSvdScores } from '../../../../cli/replay/datasets/truncated-svd.ts';
 import { createRandom } from '../../../../shared/lora/random.ts';
 
-/** Rows of U·S of rank k are known up to rotation of the columns; their Gram matrix M_k·M_kᵀ is known. */
+/**
+ * Rows of U·S of rank k are known up to rotation of the columns; their Gram matrix M_k·M_kᵀ is
+ * known.
+ */
 function gram(rows: number[][]): number[] {
   return rows.flatMap((a) => rows.map((b) => a.reduce((sum, value, i) => sum + value * b[i]!, 0)));
 }

@@ -44,6 +44,7 @@ const POOL = { factor: 10, minimum: 100 } as const;
 /** Similar items that are ranked by a user's taste, as a multiple of the requested items. */
 const SIMILAR_FACTOR = 5;
 const DAY_SECONDS = 86_400;
+const NO_CATALOGUE: Catalogue = { version: 0, items: 0, buckets: 1, basisId: null, shards: [] };
 
 /**
  * The best items of the whole catalogue for a user, exactly. Held-out users get what everybody
@@ -136,8 +137,11 @@ export async function similar(request: SimilarRequest, services: RecommendServic
  */
 export async function search(request: SearchRequest, services: RecommendServices): Promise<SearchAnswer> {
   const user = await servedUser(request.userId, services);
-  const catalogue = await catalogueFor(user.shared.basis, services);
   const query = personalizedQuery(user.lora, request.query);
+  // Whoever wants the vector may have the items in another store.
+  const catalogue = request.queryVector
+    ? ((await services.catalogue.load(user.shared.basis)) ?? NO_CATALOGUE)
+    : await catalogueFor(user.shared.basis, services);
   const { selection, count } = selected(catalogue, request, user, services.now());
   const effects = await products(catalogue, Float64Array.from(query), services.catalogue);
   const scorer = { base: 0, coefficients: null, effects };

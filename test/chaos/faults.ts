@@ -35,6 +35,7 @@ export type OtherFault =
   | 'redelivered'
   | 'bank-down'
   | 'killed-at-random'
+  | 'catalogue-writer-died'
   | 'forgotten-in-flight'
   | 'expired-item-visible'
   | 'clock-skewed';

@@ -22,6 +22,7 @@ const WRONG = [
   'left',
   'episodesWrong',
   'remembered',
+  'catalogueTorn',
 ] as const;
 
 function optionsOf(args: string[]) {

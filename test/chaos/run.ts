@@ -8,6 +8,7 @@ import { toItem } from '../../shared/episodes/episode-item.ts';
 import { UnavailableError } from '../../shared/errors.ts';
 import { createRandom } from '../../shared/lora/random.ts';
 import { CHAOS_SETTINGS, CLOCK_SKEW_MS } from './assembly.ts';
+import { churnCatalogue } from './catalogue-churn.ts';
 import { type ChaosStack, provideLearning, startChaosStack } from './chaos-stack.ts';
 import { FaultSchedule } from './faults.ts';
 import { type FifoBatch, FifoQueue } from './fifo-queue.ts';
@@ -28,6 +29,8 @@ export interface ChaosReport extends Verdict {
   readonly events: number;
   readonly messages: number;
   readonly seconds: number;
+  /** What happened to the catalogue meanwhile. */
+  readonly catalogue?: { readonly updates: number; readonly versionsRead: number };
   readonly faults: Readonly<Record<string, number>>;
   /** The awaits of the update path before and after which an instance was killed. */
   readonly killedAt: Readonly<Record<string, number>>;
@@ -70,13 +73,7 @@ export async function runChaos({
     },
   });
   try {
-    const users = Math.max(10, Math.ceil(events / 40));
-    const workload = createWorkload({ seed, events, users, ...CHAOS_SETTINGS });
-    const forgotten = new Set(workload.userIds.slice(0, 4));
-    const messages = [
-      ...workload.messages.filter(({ fate, userId }) => typeof fate !== 'object' || !forgotten.has(userId)),
-      ...poisonOfEveryKind(workload.userIds.at(-1)!, { seed, events, ...CHAOS_SETTINGS }),
-    ];
+    const { workload, forgotten, messages } = workloadOf(seed, events);
     const learning = await provideLearning(running, workload.items);
     const lanes = Map.groupBy(messages, ({ userId }) => workload.userIds.indexOf(userId) % 2);
     const fifo = new FifoSource(running, faults, seed);
@@ -89,6 +86,7 @@ export async function runChaos({
       await forgetInFlight(forgotten, running, faults);
     });
     const killer = killAtRandom(running, faults);
+    const churn = churnCatalogue(running, seed, () => faults.isCalm);
     await Promise.all([
       trouble,
       fifo.deliverAll(deadline),
@@ -97,6 +95,8 @@ export async function runChaos({
     await running.stack.idle();
     faults.calmDown();
     await killer;
+    const catalogue = await churn;
+    faults.count('catalogue-writer-died', catalogue.crashes);
 
     // As `attune forget` does once everything that was under way has ended.
     for (const userId of forgotten) await removeUser(userKey(userId), running);
@@ -111,6 +111,8 @@ export async function runChaos({
       events,
       messages: messages.length,
       ...verdict,
+      catalogueTorn: catalogue.torn,
+      catalogue,
       seconds: Math.round((performance.now() - startedAt) / 100) / 10,
       faults: Object.fromEntries([...faults.counts].sort()),
       killedAt: Object.fromEntries([...faults.kills].sort()),
@@ -118,6 +120,17 @@ export async function runChaos({
   } finally {
     await running.stop();
   }
+}
+
+function workloadOf(seed: number, events: number) {
+  const users = Math.max(10, Math.ceil(events / 40));
+  const workload = createWorkload({ seed, events, users, ...CHAOS_SETTINGS });
+  const forgotten = new Set(workload.userIds.slice(0, 4));
+  const messages = [
+    ...workload.messages.filter(({ fate, userId }) => typeof fate !== 'object' || !forgotten.has(userId)),
+    ...poisonOfEveryKind(workload.userIds.at(-1)!, { seed, events, ...CHAOS_SETTINGS }),
+  ];
+  return { workload, forgotten, messages };
 }
 
 async function halfDelivered(fifo: FifoSource): Promise<void> {

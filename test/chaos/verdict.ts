@@ -19,6 +19,8 @@ export interface Verdict extends OrderFaults {
   episodesWrong: number;
   /** Forgotten users of whom anything is kept. */
   remembered: number;
+  /** Versions of the catalogue that showed an update in part, or lost one. */
+  catalogueTorn: number;
 }
 
 export async function judge(
@@ -37,6 +39,7 @@ export async function judge(
     left: await messagesLeft(running),
     episodesWrong: 0,
     remembered: 0,
+    catalogueTorn: 0,
   };
   const expected = expectedAdapters(messages, learning, settings);
   for await (const { key } of objects.list(PREFIX.adapters)) {

@@ -98,6 +98,7 @@ describe('the packed package', () => {
     { module: 'ESNext', moduleResolution: 'Bundler' },
   ])(
     'type-checks in a strict application of ES2022, declarations included: $moduleResolution',
+    { timeout: 60_000 },
     async (settings) => {
       await writeFile(
         join(folder, 'app.ts'),
@@ -128,7 +129,9 @@ describe('the packed package', () => {
     },
   );
 
-  it('has entry points and types without findings of publint and are-the-types-wrong', async () => {
+  it('has entry points and types without findings of publint and are-the-types-wrong', {
+    timeout: 60_000,
+  }, async () => {
     const { messages } = await publint({ pkgDir: installed, pack: false, strict: true });
     expect(messages).toEqual([]);
     const { problems } = (await checkPackage(

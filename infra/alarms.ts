@@ -144,6 +144,14 @@ export class Alarms extends Construct {
         'In a week every new prior was refused, although episodes doubled, so new users start from an old one. Read why with ' +
         'attune consolidate. Users who answer at random, or whose rewards mean something else, are the usual cause.',
     });
+    this.add('PicksRankBadly', {
+      metric: metrics.pickPercentileHigh.with({ period: Duration.days(1) }),
+      threshold: 0.5,
+      comparison: ComparisonOperator.LESS_THAN_THRESHOLD,
+      runbook:
+        'For a day what adapters know of taste has ranked what users picked below popularity. Users of whom this is certain get ' +
+        'what everybody likes. Compare the embeddings of events with those of the basis, then build the basis anew.',
+    });
     const gap = longestGap(schedule);
     if (gap === undefined || gap.toMinutes() > LONGEST_WATCHED_GAP.toMinutes()) return;
     const days = Math.max(1, gap.toDays({ integral: false }));

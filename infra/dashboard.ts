@@ -59,6 +59,7 @@ export function addDashboard(
           metrics.lossChangeLow,
           metrics.lossChangeHigh,
         ),
+        graph('Where picks ranked (0.5: no better than popularity)', metrics.pickPercentile),
         graph(
           'Reward, served less held out',
           metrics.rewardDifference,

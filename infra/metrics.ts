@@ -37,6 +37,8 @@ export function metricsOf(deployment: string) {
     lossChangeHigh: metric(METRIC.lossChangeHigh, 'Average'),
     rewardDifference: metric(METRIC.rewardDifference, 'Average'),
     rewardDifferenceLow: metric(METRIC.rewardDifferenceLow, 'Average'),
+    pickPercentile: metric(METRIC.pickPercentile, 'Average'),
+    pickPercentileHigh: metric(METRIC.pickPercentileHigh, 'Maximum'),
     rewardDifferenceHigh: metric(METRIC.rewardDifferenceHigh, 'Average'),
   };
 }

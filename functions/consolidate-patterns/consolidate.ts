@@ -255,6 +255,7 @@ function describe(population: PopulationModel) {
     evidence,
     priorAccepted: false,
     basisLearned: false,
+    pickRanking: null,
     strategy: null,
   };
 }

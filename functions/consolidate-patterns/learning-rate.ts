@@ -60,7 +60,7 @@ export async function learnLearningRate(
     fitted: true,
     considered: explores ? 1 : 0,
     rejected: strategy === null ? [] : notCreated(strategy, population.recommended),
-    report: { evidence: null, priorAccepted: false, basisLearned: false, strategy },
+    report: { evidence: null, priorAccepted: false, basisLearned: false, pickRanking: null, strategy },
   };
 }
 

@@ -1,6 +1,7 @@
 import type { ArmEffect, Evidence } from '../../shared/episodes/cell-strategy.ts';
 import type { IndexedEpisode } from '../../shared/episodes/episode-store.ts';
 import type { StoredBasis } from '../../shared/population/basis-object.ts';
+import type { PickRanking } from '../../shared/population/pick-ranking.ts';
 import type {
   PopulationModel,
   Progress,
@@ -53,6 +54,8 @@ export interface LearnedReport {
   readonly priorAccepted: boolean;
   /** Whether this run learned a new basis from feedback. */
   readonly basisLearned: boolean;
+  /** How well picks ranked; null when this run fitted no choice model. */
+  readonly pickRanking: PickRanking | null;
   /**
    * The comparison of learning rates; null when nothing was consolidated, and for the learner
    * 'bayesian'.

@@ -6,6 +6,7 @@ import type { PreparedChoice } from '../../shared/lora/choice.ts';
 import { initialPriorOf } from '../../shared/lora/prior.ts';
 import { fitChoice, type SampledPicks } from '../../shared/population/choice-fit.ts';
 import { nextDue } from '../../shared/population/episode-progress.ts';
+import { pickRankingOf } from '../../shared/population/pick-ranking.ts';
 import { objectionTo, type Proposal, proposePrior } from '../../shared/population/prior-fit.ts';
 import {
   combine,
@@ -50,7 +51,13 @@ export async function learnPrior(
       fitted: false,
       considered: 1,
       rejected: [{ what: 'population prior', why }],
-      report: { evidence: null, priorAccepted: false, basisLearned: false, strategy: null },
+      report: {
+        evidence: null,
+        priorAccepted: false,
+        basisLearned: false,
+        pickRanking: null,
+        strategy: null,
+      },
     };
   }
   const { population } = current;
@@ -79,6 +86,7 @@ export async function learnPrior(
       evidence: proposal?.evidence ?? null,
       priorAccepted: accepted,
       basisLearned: fittedUnder.basis !== current.basis,
+      pickRanking: choice === null ? null : pickRankingOf(sample.map(({ picks }) => picks.ranking)),
       strategy: null,
     },
   };
@@ -97,7 +105,7 @@ export async function keepPrior(
     fitted: false,
     considered: 1,
     rejected: [{ what: 'population prior', why: 'the basis is damaged' }],
-    report: { evidence: null, priorAccepted: false, basisLearned: false, strategy: null },
+    report: { evidence: null, priorAccepted: false, basisLearned: false, pickRanking: null, strategy: null },
   };
 }
 

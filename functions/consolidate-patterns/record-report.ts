@@ -2,7 +2,7 @@ import { METRIC } from '../../shared/config/names.ts';
 import { MetricUnit, type Telemetry } from '../../shared/config/telemetry.ts';
 import type { ConsolidationReport } from './consolidate.ts';
 
-/** Logs the report, and records its counts and the uplift as metrics. */
+/** Logs the report, and records its counts, the uplift and the ranking of picks as metrics. */
 export function recordReport(report: ConsolidationReport, { logger, metrics }: Telemetry): void {
   logger.info('consolidation', { report });
   metrics.addMetric(METRIC.consolidations, MetricUnit.Count, 1);
@@ -18,6 +18,7 @@ export function recordReport(report: ConsolidationReport, { logger, metrics }: T
     );
   }
   const { loss, reward } = report.uplift;
+  const percentile = report.pickRanking?.percentile;
   const estimates = {
     [METRIC.lossChange]: loss.mean,
     [METRIC.lossChangeLow]: loss.low,
@@ -25,6 +26,8 @@ export function recordReport(report: ConsolidationReport, { logger, metrics }: T
     [METRIC.rewardDifference]: reward.mean,
     [METRIC.rewardDifferenceLow]: reward.low,
     [METRIC.rewardDifferenceHigh]: reward.high,
+    [METRIC.pickPercentile]: percentile?.mean ?? null,
+    [METRIC.pickPercentileHigh]: percentile?.high ?? null,
   };
   for (const [name, value] of Object.entries(estimates)) {
     if (value !== null) metrics.addMetric(name, MetricUnit.NoUnit, value);

@@ -99,6 +99,9 @@ export const METRIC = {
   /** Fitted priors by result; only recorded when one was fitted. */
   priorsAccepted: 'PriorsAccepted',
   priorsRefused: 'PriorsRefused',
+  /** Mean pick percentile of users, 0 to 1, and the upper bound of its 95 % interval. */
+  pickPercentile: 'PickPercentile',
+  pickPercentileHigh: 'PickPercentileHigh',
   corruptObjects: 'CorruptObjects',
   /**
    * Requests that personalize failed to answer, through its URL or by Invoke. Invalid requests do

@@ -74,6 +74,6 @@ function relativeLoss(users: readonly Sums[]): Estimate {
   return estimate(ratioOfSums(change, without));
 }
 
-function estimate({ effect, interval }: Estimated): Estimate {
+export function estimate({ effect, interval }: Estimated): Estimate {
   return interval === null ? NOTHING : { mean: effect, low: interval[0], high: interval[1] };
 }

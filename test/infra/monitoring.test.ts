@@ -40,6 +40,7 @@ test('every way in which Attune can stop working has an alarm whose description 
       'CorruptObjects',
       'RequestsFailed',
       'PriorsRefused',
+      'PicksRankBadly',
       'ConsolidationIdle',
       'BankDegraded',
       'ConsolidationFailures',
@@ -195,6 +196,17 @@ describe('failures that Lambda does not count as errors', () => {
     ] as const) {
       expect(alarm(name)).toMatchObject({ MetricName, Threshold: 1, EvaluationPeriods, Statistic: 'Sum' });
     }
+  });
+
+  test('sets off an alarm: a day on which picks ranked worse than popularity', () => {
+    expect(alarm('PicksRankBadly')).toMatchObject({
+      MetricName: 'PickPercentileHigh',
+      Statistic: 'Maximum',
+      Period: 86_400,
+      Threshold: 0.5,
+      ComparisonOperator: 'LessThanThreshold',
+      TreatMissingData: 'notBreaching',
+    });
   });
 
   test.each([

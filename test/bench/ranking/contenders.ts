@@ -29,6 +29,7 @@ export const CONTENDERS: readonly Contender[] = [
   { name: 'ials', make: () => ials(IALS) },
   { name: 'reward', make: (split) => rewardRow(tableOf(split)) },
   { name: 'choice-prefilled', make: (split) => choiceRow(tableOf(split)), prefilled: true },
+  { name: 'popularity-prefilled', make: popularity, prefilled: true },
   { name: 'ease-prefilled', make: () => ease(EASE_REGULARIZATION), prefilled: true },
   { name: 'control', make: (split) => choiceRow(tableOf(split)), events: withItemsShuffled },
   { name: 'control-popularity', make: popularity, events: withItemsShuffled },

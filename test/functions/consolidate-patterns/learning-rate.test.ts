@@ -142,6 +142,7 @@ describe("a deployment of the learner 'sgd'", () => {
   test('learns no strategy without exploring users', async () => {
     const { deployment, adapterOf } = await deploy({ learningRate: 0.01, exploration: 0 }, 15);
     expect(await deployment.consolidate(true)).toMatchObject({
+      pickRanking: null,
       strategy: null,
       items: 30,
       considered: 1,

@@ -16,6 +16,7 @@ const REPORT: ConsolidationReport = {
   evidence: null,
   priorAccepted: true,
   basisLearned: false,
+  pickRanking: null,
   strategy: null,
   uplift: {
     users: 5,
@@ -40,6 +41,17 @@ test('the uplift becomes metrics with its interval, and unknown values become no
     ['LossChangeHigh', 0],
   ]);
   expect(published).toHaveBeenCalledOnce();
+});
+
+test('the ranking of picks becomes metrics where users only pick', () => {
+  const telemetry = createTelemetry({ ATTUNE_DEPLOYMENT: 'Attune-test' });
+  vi.spyOn(telemetry.logger, 'info').mockReturnValue(undefined);
+  const added = vi.spyOn(telemetry.metrics, 'addMetric');
+  vi.spyOn(telemetry.metrics, 'publishStoredMetrics').mockReturnValue(telemetry.metrics);
+  const pickRanking = { users: 4, percentile: { mean: 0.7, low: 0.6, high: 0.8 } };
+  recordReport({ ...REPORT, learnsFrom: 'picks', pickRanking }, telemetry);
+  const values = new Map(added.mock.calls.map(([name, , value]) => [name, value]));
+  expect([values.get('PickPercentile'), values.get('PickPercentileHigh')]).toEqual([0.7, 0.8]);
 });
 
 const EVIDENCE = {

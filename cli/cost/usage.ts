@@ -52,7 +52,7 @@ const SAMPLED_USERS = 400;
 /** Metrics of the functions that are published when they run. */
 export const METRICS = { update: 7, consolidate: 9 } as const;
 /** Of the template with default settings. */
-export const MONITORING = { alarmMetrics: 25, dashboards: 1 } as const;
+export const MONITORING = { alarmMetrics: 26, dashboards: 1 } as const;
 
 /** Bytes of a log entry of one invocation, with what Lambda itself writes. */
 const LOG_BYTES = 1_500;

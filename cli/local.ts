@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { LocalStack } from '../infra/local/local-stack.ts';
+import { DAMAGED } from '../shared/config/names.ts';
 import type { DeploymentSettings } from '../shared/config/settings.ts';
 import { InvalidConfigurationError, NotFoundError, UnavailableError } from '../shared/errors.ts';
 import { EXIT, ExitError, interruption } from './exit.ts';
@@ -217,10 +218,16 @@ function failureReporter(): (functionName: string, line: string) => void {
   const reported = new Set<string>();
   return (functionName, line) => {
     if (!line.includes('"level":"ERROR"')) return;
-    const kind = `${functionName} ${/"(?:errorMessage|message)":"[^"]*"/.exec(line)?.[0]}`;
+    const damaged = line.includes(`"message":"${DAMAGED}"`) ? /"key":"([^"]*)"/.exec(line)?.[1] : undefined;
+    const message = /"(?:errorMessage|message)":"[^"]*"/.exec(line)?.[0];
+    const kind = damaged ?? `${functionName} ${message}`;
     if (reported.has(kind)) return;
     reported.add(kind);
-    printProblem(`${functionName} failed and will be retried: ${line}`);
+    printProblem(
+      damaged === undefined
+        ? `${functionName} failed and will be retried: ${line}`
+        : `${damaged} is damaged; docs/recovery.md has the command that mends it`,
+    );
   };
 }
 

@@ -123,3 +123,6 @@ export const OUTPUT = {
   /** JSON of the learner's settings that commands need; see learningSettingsOf in settings.ts. */
   learningSettings: 'LearningSettings',
 } as const;
+
+/** Message of the log for an object whose bytes cannot be read; its `key` names the object. */
+export const DAMAGED = 'an object is damaged';

@@ -1,7 +1,7 @@
 import { Logger } from '@aws-lambda-powertools/logger';
 import { Metrics, MetricUnit } from '@aws-lambda-powertools/metrics';
 import type { CorruptObjectError } from '../errors.ts';
-import { DIMENSION, METRIC, METRIC_NAMESPACE, SERVICE, VARIABLE } from './names.ts';
+import { DAMAGED, DIMENSION, METRIC, METRIC_NAMESPACE, SERVICE, VARIABLE } from './names.ts';
 
 /**
  * Structured logs and EMF metrics of a function. Neither ever holds a user id, an embedding or a
@@ -26,7 +26,7 @@ export function createTelemetry(env: Record<string, string | undefined>): Teleme
 export function damageReporter({ logger, metrics }: Telemetry): (error: CorruptObjectError) => void {
   return (error) => {
     metrics.addMetric(METRIC.corruptObjects, MetricUnit.Count, 1);
-    logger.error('an object is damaged', { key: error.key, error });
+    logger.error(DAMAGED, { key: error.key, error });
   };
 }
 

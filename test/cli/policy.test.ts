@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SendMessageCommand } from '@aws-sdk/client-sqs';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { POLICIES, WITHOUT_CALLS } from '../../cli/policies.ts';
 import { systemClock } from '../../infra/local/clock.ts';
 import { type ApiCall, decide } from '../../infra/local/iam/policy.ts';
@@ -12,6 +12,8 @@ import { Quarantine } from '../../shared/feedback/quarantine.ts';
 import { createRandom } from '../../shared/lora/random.ts';
 import { SETTINGS, startWholeStack } from '../stack/running-stack.ts';
 import { runAttune } from '../support/run-attune.ts';
+
+vi.setConfig({ testTimeout: 60_000 });
 
 const random = createRandom('policies');
 const items = Array.from({ length: 40 }, (_, i) => ({

@@ -52,7 +52,7 @@ export const putObject: Operation = {
       if (ifNoneMatch !== '*') throw notImplemented('PutObject with If-None-Match other than *');
       if (current !== undefined) throw preconditionFailed('If-None-Match');
     }
-    const etag = `"${createHash('md5').update(body.bytes).digest('hex')}"`;
+    const etag = etagOf(body.bytes);
     const written = table.put(
       bucket,
       key,
@@ -75,7 +75,13 @@ export const getObject: Operation = {
   run: (call) => {
     const object = findObject(call);
     const unmet = unmetCondition(call, object);
-    return unmet ?? { status: 200, headers: objectHeaders(call, object), body: call.table.bytes(object) };
+    if (unmet !== undefined) return unmet;
+    const body = call.table.bytes(object);
+    const headers = objectHeaders(call, object);
+    // What was damaged in the file of the data folder does not match its checksum, which the SDK would take
+    // for damage on the way and ask for again and again. Attune's objects have checksums of their own.
+    if (object.checksum !== undefined && etagOf(body) !== object.etag) delete headers[object.checksum.header];
+    return { status: 200, headers, body };
   },
 };
 
@@ -128,6 +134,10 @@ export function deleteKey(
 
 function unlessDeleted(version: ObjectVersion | undefined): ObjectVersion | undefined {
   return version?.deleteMarker ? undefined : version;
+}
+
+function etagOf(bytes: Uint8Array): string {
+  return `"${createHash('md5').update(bytes).digest('hex')}"`;
 }
 
 /** Compares ETags with or without quotes, as S3 does. */

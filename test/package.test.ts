@@ -137,8 +137,8 @@ describe('the packed package', () => {
     const { problems } = (await checkPackage(
       createPackageFromTarballData(new Uint8Array(await readFile(tarball))),
     )) as Analysis;
-    // The package is of ES modules alone: what they say of `require` and of resolution before them
-    // does not apply.
+    // The package has only ES modules, so findings about `require` and older resolution do not
+    // apply.
     const ofModules = problems.filter(
       (problem) =>
         !('resolutionKind' in problem && ['node10', 'node16-cjs'].includes(problem.resolutionKind)),

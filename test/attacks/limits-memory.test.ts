@@ -9,7 +9,7 @@ import { parseFeedbackEvent } from '../../shared/feedback/event.ts';
 const SETTINGS = { embeddingDim: 16, embeddingModel: 'm' };
 const MIB = 1024 * 1024;
 
-/** What a cache of 16 MiB holds after so many adapters. */
+/** The content of a 16 MiB cache after so many adapters. */
 async function filledCache(adapters: number, residuals: number) {
   const script = fileURLToPath(new URL('../support/filled-cache.ts', import.meta.url));
   const args = ['--expose-gc', script, String(16 * MIB), String(adapters), String(residuals)];

@@ -172,7 +172,7 @@ test('an expired tombstone is deleted, but not an adapter that replaced it', asy
   }
 });
 
-/** How often a text stands in the files below a folder. */
+/** Number of occurrences of a text in the files below a folder. */
 function occurrences(folder: string, text: string): number {
   return readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())

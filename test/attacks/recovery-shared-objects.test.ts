@@ -21,7 +21,7 @@ const SKILLS = `skills/${cell}`;
 const BASIS = `basis/${cell}`;
 const candidates = items.map((embedding, i) => ({ itemId: `item ${i}`, embedding }));
 
-/** Thirty users who have learned, and skills of two consolidations. */
+/** Thirty users with adapters, and the population model of two consolidations. */
 async function consolidatedTwice() {
   const deployment = await createDeployment();
   await deployment.crowd(30);
@@ -63,7 +63,7 @@ describe.each(DAMAGE_NAMES)('skills or basis, %s,', (how) => {
       const before = await ask('user 3');
       expect(before).toMatchObject({ source: 'adapter', skillsVersion: 2 });
       const { body } = objects.contents.get(key)!;
-      // Nothing earlier can be read: the bucket keeps only what is damaged.
+      // No earlier version is readable: the bucket has only the damaged one.
       objects.contents.delete(key);
       objects.contents.set(key, { body: DAMAGES[how](body), etag: '"damaged"' });
       expect((await ask('user 3')).items).toEqual(before.items);

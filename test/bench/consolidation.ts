@@ -1,7 +1,7 @@
 /**
- * `npm run bench:consolidation -- [--dim 768] [--users 250] [--interactions 100000] [--json]`: what
- * a run of consolidation takes, that it does not grow with history, and what it costs. Ends with
- * exit code 1 when a bar is missed.
+ * `npm run bench:consolidation -- [--dim 768] [--users 250] [--interactions 100000] [--json]`: time
+ * and cost of a consolidation, and that they do not grow with history. Ends with exit code 1 when a
+ * bar is missed.
  */
 import { parseArgs } from 'node:util';
 import { startDeployment } from './consolidation/deployment.ts';
@@ -9,7 +9,7 @@ import type { MeasuredRun } from './consolidation/one-run.ts';
 import { priceOf } from './consolidation/price.ts';
 
 const MORE_INTERACTIONS = 1_000;
-/** That one run takes in, in events of five. */
+/** Most interactions of one run, in events of five. */
 const MOST_INTERACTIONS = 250_000;
 /** What the first run may take. */
 const BARS = { seconds: 5, peakMb: 512 } as const;

@@ -8,7 +8,7 @@ import { readTensors, type Tensor } from '../../shared/storage/safetensors.ts';
 import { utf8 } from '../../shared/utf8.ts';
 import { checkedId } from '../../shared/validation/id.ts';
 
-/** Item embeddings by id; or the kind that is made of the data set. */
+/** Item embeddings by id, or the kind to compute from the data set. */
 export type Embeddings = EmbeddingKind | ReadonlyMap<string, Float32Array>;
 
 const KINDS: readonly string[] = ['hybrid', 'content'] satisfies EmbeddingKind[];
@@ -65,7 +65,7 @@ export function embeddingsOf(value: string, data: RatingsData): Embeddings {
   return new Map(itemIdsOf(data).map((id) => [id, given.get(id)!]));
 }
 
-/** Embeddings as given; of a kind, made of what the users who are not online did. */
+/** Embeddings as given, or computed from the users who are not online. */
 export function itemsOf(
   { movies, ratings, tags }: RatingsData,
   { embeddings, online, seed }: { embeddings: Embeddings; online: ReadonlySet<string>; seed: number },
@@ -90,7 +90,7 @@ interface Rows {
   /** Row by row. */
   readonly values: Tensor;
   readonly ids: readonly unknown[];
-  /** Where the ids stand, for error messages. */
+  /** Name of the source of the ids, for error messages. */
   readonly idsAt: string;
 }
 

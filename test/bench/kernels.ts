@@ -24,9 +24,9 @@ import {
 } from './reference.ts';
 
 /**
- * Times of the numeric kernels beside those of a straightforward reference, in one process and in
- * turns: `npm run bench:kernels [-- --json] [--quick]`. Microseconds per operation, medians.
- * `--quick` measures three sizes only.
+ * Times of the numeric kernels next to a straightforward reference, in one process and in turns:
+ * `npm run bench:kernels [-- --json] [--quick]`. Microseconds per operation, medians. `--quick`
+ * measures three sizes only.
  */
 const DIMS = [64, 128, 384, 768, 1536];
 const RANKS = [4, 8, 16];
@@ -238,10 +238,7 @@ function measureObject(d: number, r: number) {
   };
 }
 
-/**
- * What a new container sees: the first vectors that go through the kernel, nothing compiled yet.
- * Median of five processes.
- */
+/** The first vectors of a new container, before anything is compiled. Median of five processes. */
 function coldStart(d: number, r: number) {
   const runs = Array.from({ length: 5 }, () =>
     Number(

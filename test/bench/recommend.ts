@@ -226,8 +226,8 @@ function naive({ psi, ids }: Exact, m: Float64Array, without: ReadonlySet<string
 }
 
 /**
- * Writes a catalogue whose features are made up: as those of embeddings, their columns fall from
- * .045 to .004.
+ * Writes a catalogue with made-up features, whose columns fall from .045 to .004 as those of
+ * embeddings do.
  */
 async function putCatalogue(items: number, basis: Basis, objects: Objects, random: Random): Promise<Exact> {
   const buckets = 2 ** Math.max(0, Math.ceil(Math.log2(items / SHARD_ITEMS)));
@@ -270,7 +270,7 @@ function benchBasis(): Basis {
   return basis;
 }
 
-/** What a container keeps: features, keys, ids, attributes. */
+/** Memory of a container: features, keys, ids, attributes. */
 function bytesOf({ shards }: Catalogue): number {
   return shards.reduce(
     (sum, { keys, idBytes, idEnds, attributeBytes, features }) =>

@@ -1,9 +1,8 @@
 import type { Basis } from '../../shared/lora/basis.ts';
 
 /**
- * What the kernels are measured against: the same results by the definitions, composed of vector
- * operations that are plain loops and allocate what they return, as a careful first version would
- * have them. Written for benchmarks and for tests that compare with it.
+ * The reference for the kernels: the same results by definition, composed of vector operations in
+ * plain loops with new arrays, as in a careful first version. For benchmarks and for tests.
  */
 
 /** y = x + s·B·A·x. */

@@ -30,10 +30,7 @@ if (!(minutes > 0) || !(rate > 0)) {
   process.stderr.write('usage: npm run soak -- [--minutes N] [--events-per-second N] [--json]\n');
   process.exit(2);
 }
-/**
- * More would let the stores of the local stack, which are in memory, grow by what they are asked to
- * keep.
- */
+/** More would let the in-memory stores of the local stack grow too large. */
 const USERS = 50;
 const SAMPLES = 12;
 

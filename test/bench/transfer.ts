@@ -8,9 +8,9 @@ import { bootstrapInterval, mean } from '../../cli/replay/datasets/ranking-metri
 import type { ReplaySummary } from '../../cli/replay/summary.ts';
 
 /**
- * `npm run bench:transfer`: what users who come later owe to those who came before. Runs `attune
- * local` twice on the same feedback, with transfer on and off, and compares the losses of the
- * second half of the users.
+ * `npm run bench:transfer`: the gain of later users from earlier ones. Runs `attune local` twice on
+ * the same feedback, with transfer on and off, and compares the losses of the second half of the
+ * users.
  */
 interface Options {
   readonly movielens?: string;
@@ -39,7 +39,7 @@ try {
 async function compare(options: Options): Promise<number> {
   const on = await replay('on', options);
   const off = on === undefined ? undefined : await replay('off', options);
-  // `attune local` has said what is wrong.
+  // `attune local` has printed the error.
   if (on === undefined || off === undefined) return 2;
   const pairs = on.newcomers.losses.flatMap((withTransfer, i) => {
     const without = off.newcomers.losses[i] ?? null;

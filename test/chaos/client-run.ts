@@ -7,7 +7,7 @@
 import { appendFileSync, readFileSync } from 'node:fs';
 import { createAttune } from '../../shared/client/index.ts';
 
-/** So that a process that nobody waits for ends. */
+/** Ends an abandoned process. */
 const MOST_ROUNDS = 100;
 
 const [endpoint = '', feedbackQueueUrl = '', journal = '', count = ''] = process.argv.slice(2);
@@ -29,7 +29,7 @@ left = left.filter((i) => i % 2 === 0 || !known.has(`tried ${i}`));
 for (let round = 0; left.length > 0; round++) {
   if (round === MOST_ROUNDS) throw new Error(`${left.length} interactions were never accepted`);
   const results = await Promise.allSettled(left.map(publish));
-  // In the order of each user: what was blocked behind a failure comes after it again.
+  // In the order of each user: messages blocked behind a failure follow it.
   left = left.filter((i, at) => results[at]!.status === 'rejected' && i % 2 === 0);
 }
 

@@ -1,4 +1,4 @@
-/** How the effects in one adapter differ from what they should be. */
+/** Differences between the effects in one adapter and the expected ones. */
 export interface OrderFaults {
   /** Events without effect. */
   lost: number;
@@ -11,7 +11,7 @@ export interface OrderFaults {
 }
 
 /**
- * Compares the events that took effect with those that should have, both in order, and adds to the
+ * Compares the events that took effect with the expected ones, both in order, and adds to the
  * counts.
  */
 export function compareOrder(

@@ -24,7 +24,7 @@ export interface FaultProxyOptions {
   /** Takes every request, in order. */
   readonly record: (seen: SeenRequest) => void;
   readonly decide: (seen: SeenRequest) => RequestFault | undefined;
-  /** Ends whatever made the request, such as a function instance. */
+  /** Kills the source of the request, such as a function instance. */
   readonly kill: (traceId: string) => void;
   /** Whether the service is unreachable as a whole. */
   readonly down?: () => boolean;

@@ -41,8 +41,7 @@ export type OtherFault =
   | 'clock-skewed';
 
 /**
- * Draws faults by seed, and counts them: of those that fit a request, one that came least often so
- * far.
+ * Draws faults by seed and counts them: among those that fit a request, one of the rarest so far.
  */
 export class FaultSchedule {
   readonly counts = new Map<string, number>();

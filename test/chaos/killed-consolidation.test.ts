@@ -92,7 +92,7 @@ test.each([
     let written = false;
     decide = ({ operation: seen, key }) => {
       if (key === `${PREFIX.skills}${cell}` && seen === 'PUT skills/') written = true;
-      // Not what is recorded of the skills of before.
+      // Ignores the record of the previous population model.
       const meant = key !== '' || written;
       return seen === operation && meant ? fault : undefined;
     };

@@ -7,7 +7,7 @@ import { learnerOf } from '../../shared/lora/learner.ts';
 import type { SharedLearning } from '../../shared/population/shared-learning.ts';
 import type { WorkloadMessage } from './workload.ts';
 
-/** What a user's adapter must be in the end. */
+/** The expected final state of a user's adapter. */
 export interface Expected {
   /** Event ids in the order in which they are to take effect. */
   readonly eventIds: readonly string[];

@@ -49,8 +49,8 @@ const FAULTY_DELIVERIES = [
 ] as const;
 
 /**
- * Runs a workload through the stack while everything goes wrong, and compares what came of it with
- * the oracle's.
+ * Runs a workload through the stack with faults of every kind, and compares the result with the
+ * oracle's.
  */
 export async function runChaos({
   assemblyDir,
@@ -278,11 +278,11 @@ async function putExpiredItems({ dynamodb, settings }: ChaosStack, faults: Fault
 }
 
 /**
- * Consolidates until no episode waits; then every live episode must have been taken in, and no
- * expired one.
+ * Consolidates until no episode waits. Then every live episode must have been read, and no expired
+ * one.
  */
 async function storePending({ stack, output }: ChaosStack): Promise<number> {
-  // Instances whose clocks were ahead stored episodes in what is the future here.
+  // Instances with fast clocks stored episodes in the future of this process.
   await delay(CLOCK_SKEW_MS);
   const report = (await stack.invoke(output('consolidateFunctionName'), {
     force: true,

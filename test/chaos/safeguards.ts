@@ -59,7 +59,7 @@ export const SAFEGUARDS = {
 
 export type Safeguard = keyof typeof SAFEGUARDS;
 
-/** Takes a safeguard out of whatever esbuild bundles. */
+/** Removes a safeguard from the code that esbuild bundles. */
 export function sabotage(safeguard: Safeguard): Plugin {
   const edits: readonly Edit[] = SAFEGUARDS[safeguard];
   const editOf = new Map(edits.map((edit) => [fileURLToPath(new URL(edit.file, PROJECT)), edit]));

@@ -9,7 +9,7 @@ import { compareOrder, type OrderFaults } from './compare-order.ts';
 import { expectedAdapters, learnedBytes } from './oracle.ts';
 import type { WorkloadMessage } from './workload.ts';
 
-/** What is wrong in the end; all zero when every event took effect exactly once, in order. */
+/** Errors at the end; all zero when every event took effect exactly once, in order. */
 export interface Verdict extends OrderFaults {
   /** Adapters whose learned state differs from the oracle's in any byte. */
   adaptersDiffering: number;
@@ -17,7 +17,7 @@ export interface Verdict extends OrderFaults {
   left: number;
   /** Versions without exactly one episode, and events that are not in exactly one episode. */
   episodesWrong: number;
-  /** Forgotten users of whom anything is kept. */
+  /** Forgotten users with stored data. */
   remembered: number;
   /** Versions of the catalogue that showed an update in part, or lost one. */
   catalogueTorn: number;

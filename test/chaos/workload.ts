@@ -9,9 +9,7 @@ export interface WorkloadMessage {
   readonly userId: string;
   readonly groupId: string;
   readonly body: string;
-  /**
-   * What is to become of it: applied, found applied already, or put into quarantine with this code.
-   */
+  /** Its expected fate: applied, a duplicate, or quarantined with this code. */
   readonly fate: 'applied' | 'duplicate' | { readonly code: string };
   /** Set unless the message is poison. */
   readonly eventId?: string;

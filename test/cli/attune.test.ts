@@ -95,7 +95,7 @@ describe('the command line', () => {
     const line = 'attune: stdout cannot be written: ENOSPC: no space left on device, write\n';
     for (const args of [['--help'], ['init'], ['init', '--json']])
       expect(await full('>/dev/full', ...args)).toEqual({ code: 1, stdout: '', stderr: line });
-    // A fault that cannot be told is still one.
+    // A fault without a visible message still gives an exit code.
     expect(await full('2>/dev/full', 'publish')).toEqual({ code: 2, stdout: '', stderr: '' });
   });
 

@@ -59,7 +59,7 @@ describe('what attune cost counts is what the local stack counts', () => {
     );
     const basis = basisFromEmbeddings(items, { rank: LOAD.rank, scalingFactor: 1, seed: 1 });
     await running.learning.basis.write({ basis, embeddingModel: 'test-model' });
-    // The first message of an instance also reads what all users share.
+    // The first message of an instance also reads the shared objects.
     await send('first', 0);
     await ask('first');
     calls = [];
@@ -164,8 +164,8 @@ describe('what attune cost counts is what the local stack counts', () => {
         );
       const largest = Items.sort((a, b) => size(b) - size(a))[0]!;
       expect(Math.abs(size(largest) / episodeBytes(LOAD) - 1)).toBeLessThan(0.1);
-      // An episode of somebody who is no longer new. An index that holds an item is written as the
-      // table is.
+      // An episode of a user who is no longer new. Writing to an index costs as much as writing to
+      // the table.
       delete largest[TABLE.newcomers.partitionKey];
       largest[TABLE.sortKey] = { S: 'again' };
       const { ConsumedCapacity } = await client.send(

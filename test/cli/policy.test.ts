@@ -85,7 +85,7 @@ interface Run {
 const traces = (n: number) => ({ before: () => leaveTraces(n) });
 const missing = { code: 2 };
 
-/** Every command as it is used, in an order in which each finds what it needs. */
+/** Every command in use, in an order in which each finds its data. */
 const RUNS: Readonly<Record<string, readonly Run[]>> = {
   'catalogue put': [
     { args: ['-'], input: catalogue },

@@ -77,7 +77,7 @@ function openRecords() {
   };
 }
 
-/** Runs a command with those of the resources' options that it takes. */
+/** Runs a command with the resource options that it has. */
 async function attune(options: readonly string[], ...args: string[]) {
   const taken = options.flatMap((option) => [option, names[names.indexOf(option) + 1]!]);
   const { code, stdout, stderr } = await runAttune([...args, ...taken], { env: { ...stack.environment } });
@@ -125,7 +125,7 @@ async function putIntoQuarantine(
   });
 }
 
-/** Takes what is in the feedback queue. */
+/** Receives the messages of the feedback queue. */
 async function received(): Promise<{ group: string | undefined; body: string | undefined }[]> {
   const found = [];
   for (;;) {

@@ -48,9 +48,7 @@ afterAll(async () => {
 });
 vi.setConfig({ testTimeout: 60_000 });
 
-/**
- * A bucket of its own in which ada has learned twice under the basis, and nobody has consolidated.
- */
+/** A separate bucket in which ada has learned twice under the basis, without a consolidation. */
 async function deployed(bucket: string, settings: FunctionSettings = SETTINGS) {
   server.createBucket(bucket, { versioned: true });
   const objects = new ObjectStore(client, bucket);

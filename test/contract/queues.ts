@@ -22,7 +22,7 @@ import { sqsClient } from '../../shared/config/clients/sqs.ts';
 export interface SqsUnderTest {
   readonly client: SQSClient;
   /**
-   * Makes a queue like Attune's: what is received is invisible for a minute, and dead after two
+   * Creates a queue like Attune's: received messages are invisible for a minute, and dead after two
    * receives.
    */
   createQueues(): Promise<{ readonly queueUrl: string; readonly deadLetterQueueUrl: string }>;

@@ -22,7 +22,7 @@ export interface BankStoreUnderTest {
 const START = Date.UTC(2026, 0, 1);
 const DAY_MS = 86_400_000;
 
-/** What every ReasoningBank does, whatever it stores in. */
+/** The contract of every ReasoningBank, on any store. */
 export function describeReasoningBank(
   name: string,
   start: (options: { now: () => number; ttlDays: number }) => Promise<BankStoreUnderTest>,

@@ -81,7 +81,7 @@ describe('a code block of the documents', () => {
     await mkdir(join(root, '.attune'), { recursive: true });
     const folder = await mkdtemp(join(root, '.attune', 'docs-'));
     try {
-      // docs/api.md holds declarations, generated from those of the package.
+      // docs/api.md contains declarations generated from those of the package.
       const typed = blocks.filter(({ language, page }) => language === 'ts' && page !== 'docs/api.md');
       expect(typed.length).toBeGreaterThan(10);
       for (const block of typed) {

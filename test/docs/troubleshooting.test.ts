@@ -46,7 +46,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
-/** What a client of these options says when `work` fails. */
+/** The error of a client with these options when `work` fails. */
 async function says(more: AttuneOptions, work: (attune: Attune) => Promise<unknown>): Promise<string> {
   await using attune = createAttune({ ...options, ...more });
   return work(attune).then(
@@ -184,7 +184,7 @@ async function withoutCredentials(): Promise<string> {
   }
 }
 
-/** A message as the page has it; numbers, quoted values and `…` stand for others. */
+/** A message as on the page; numbers, quoted values and `…` are placeholders. */
 function patternOf(symptom: string): RegExp {
   const text = symptom.replaceAll('`', '').replaceAll(/[\\^$.*+?()[\]{}|]/g, '\\$&');
   return new RegExp(

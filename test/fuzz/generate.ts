@@ -121,7 +121,7 @@ function mutatedJson(random: Random, seed: Buffer): Uint8Array | undefined {
   const root = { document };
   for (let edits = 1 + random.integer(3); edits > 0; edits--) edit(random, root);
   let json = JSON.stringify(root.document) ?? '';
-  // A key that stands twice, and one that only text can have.
+  // A repeated key, and a key that only text can have.
   if (random.next() < 0.1)
     json = json.replace('{', `{"${pick(random, KEYS)}":${JSON.stringify(pick(random, NASTY))},`);
   if (random.next() < 0.1) json = json.replace(/\d+(\.\d+)?/, pick(random, NASTY_TEXT));

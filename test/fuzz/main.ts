@@ -69,7 +69,7 @@ const total = Object.values(report).reduce((sum, target) => sum + target.cases, 
 process.stdout.write(`${JSON.stringify({ cases: total, defects, megabytes, targets: report })}\n`);
 process.exitCode = defects === 0 ? 0 : 1;
 
-/** Large cases are made again by name; only small ones are worth a file. */
+/** Large cases are generated again by name; only small ones are stored in a file. */
 function keep(target: string, bytes: Uint8Array): void {
   if (bytes.length > 65_536) return;
   const folder = join(CORPUS, target.replaceAll(' ', '-'));

@@ -59,7 +59,7 @@ export async function decode(bytes: Uint8Array, fileOf: (bytes: Uint8Array) => s
   }
 }
 
-/** The bytes as they stand within a JSON string: without what ends or escapes one. */
+/** The bytes within a JSON string, without those that end or escape one. */
 function withoutQuotes(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.filter((byte) => byte >= 0x20 && byte !== 0x22 && byte !== 0x5c));
 }
@@ -104,7 +104,7 @@ export function importConfiguration(bytes: Uint8Array): void {
     throw new Error(`scale ${basis.scale}, expected ${expected}`);
 }
 
-/** Whatever stands inside an envelope: its service is named, and no event is read from it. */
+/** For any content of an envelope, its service is named and no event is read from it. */
 export function openEnvelopes(bytes: Uint8Array): void {
   for (const message of inEnvelopes(Buffer.from(bytes).toString('utf8'))) {
     // A longer one is refused for its length.

@@ -188,7 +188,7 @@ async function damage({ objects }: Recorded, keys: readonly string[]): Promise<v
   }
 }
 
-/** What makes the functions call all that they ever call. */
+/** Makes the functions make every call that they ever make. */
 async function exerciseAll(run: Recorded, learner: 'bayesian' | 'sgd'): Promise<void> {
   const { stack, objects, queue, faults, clock } = run;
   await new CatalogueWriter(objects, SETTINGS, { basis: null, now: Date.now }).put(items);

@@ -18,8 +18,8 @@ import { ObjectStore } from '../../shared/storage/objects.ts';
 export const SETTINGS = settingsFromContext({ embeddingDim: 16, embeddingModel: 'test-model' });
 
 /**
- * The stack as it is deployed, with the bundled functions, and stores that look into it.
- * @param more settings beside those of SETTINGS
+ * The stack as deployed, with the bundled functions, and stores to inspect it.
+ * @param more settings in addition to SETTINGS
  */
 export async function startWholeStack(
   more: Partial<DeploymentSettings> = {},

@@ -49,7 +49,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-/** Someone who likes what points along the first axis. */
+/** A user who likes items along the first axis. */
 const tasteOf = (item: Float32Array) => (item[0]! > 0 ? 0.9 : 0.1);
 
 function eventOf(userId: string, index: number, indices: readonly number[]): FeedbackEventInput {
@@ -94,7 +94,7 @@ async function personalize(payload: unknown): Promise<{ answer: PersonalizeAnswe
   return { answer: JSON.parse(Buffer.from(Payload!).toString()), failed: FunctionError !== undefined };
 }
 
-/** How often a liked item stands above a disliked one. */
+/** How often a liked item ranks above a disliked one. */
 function aucOf({ items: ranked }: PersonalizeAnswer): number | undefined {
   const scored = ranked as readonly ScoredItem[];
   return aucByThreshold(

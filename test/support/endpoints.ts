@@ -18,9 +18,9 @@ export interface S3UnderTest {
   readonly client: S3Client;
   /** A versioned bucket. */
   readonly bucket: string;
-  /** A key prefix that nobody else uses. */
+  /** A key prefix of its own. */
   readonly prefix: string;
-  /** Removes what was written under the prefix, and ends the local server. */
+  /** Removes everything under the prefix, and stops the local server. */
   stop(): Promise<void>;
 }
 
@@ -54,7 +54,7 @@ export async function s3UnderTest(): Promise<S3UnderTest> {
   };
 }
 
-/** A client of a local S3, whatever the environment says. */
+/** A client of a local S3, independent of the environment. */
 export function localS3Client(endpoint: string): S3Client {
   return s3Client({
     endpoint,

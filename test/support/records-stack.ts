@@ -27,7 +27,7 @@ const index = ({ index: IndexName, partitionKey, sortKey }: typeof byCell | type
   ],
   Projection: { ProjectionType: 'ALL' },
 });
-/** The table as the template has it, without what has no effect on one machine. */
+/** The table as in the template, without properties that have no effect on one machine. */
 export const table = {
   Type: 'AWS::DynamoDB::GlobalTable',
   Properties: {
@@ -61,9 +61,9 @@ const RESOURCES = {
 };
 
 /**
- * What a deployment keeps, on the local services, without its functions: bucket, table and queues,
- * and a second bucket and table to restore into.
- * @param settings of the outputs that commands read
+ * The stores of a deployment on the local services, without its functions: bucket, table and
+ * queues, and a second bucket and table to restore into.
+ * @param settings settings in the outputs that commands read
  */
 export async function startRecordsStack(settings: object) {
   const folder = mkdtempSync(join(tmpdir(), 'attune-records-'));
@@ -113,7 +113,10 @@ export async function startRecordsStack(settings: object) {
       });
       return { ...ended, json: () => JSON.parse(ended.stdout.trim().split('\n').at(-1)!) };
     },
-    /** One event per version. @param batch tells the events apart from those of other calls */
+    /**
+     * One event per version.
+     * @param batch distinguishes the events from those of other calls
+     */
     async learn(userId: string, events: number, batch = ''): Promise<void> {
       const world = createWorld(ITEMS);
       const services = { ...new Container(world).services, ...records };

@@ -3,7 +3,7 @@ import { DynamoEpisodeStore } from '../../../shared/episodes/dynamodb-episode-st
 import type { Episode } from '../../../shared/episodes/episode.ts';
 import { startTable } from './table.ts';
 
-/** What it costs to store the episode of one update. */
+/** The cost of storing the episode of one update. */
 export interface EpisodeCost {
   readonly embeddingDim: number;
   readonly interactions: number;

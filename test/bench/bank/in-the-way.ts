@@ -9,7 +9,7 @@ const CONTEXT = { learner: 'bayesian', rank: 4, embeddingDim: 64, samplesSeen: 4
 const QUERY = { k: 5, minReward: 0.7, onlySuccesses: true };
 const UPDATES = 300;
 
-/** What one update takes, in milliseconds, and what a bank in trouble adds to it. */
+/** Milliseconds of one update, and the additional time with a failing bank. */
 export interface InTheWay {
   /** Without a bank: the whole update, and its part that a bank would have had. */
   readonly withoutBank: { readonly updateMs: number; readonly bankMs: number; readonly ratio: number };
@@ -39,7 +39,7 @@ function inTrouble(call: () => Promise<never>) {
   return updates({ storePattern: call, retrievePatterns: call, learnStrategy: call, autoConsolidate: call });
 }
 
-/** The first update, and the median of those that follow. */
+/** The first update, and the median of the following ones. */
 async function updates(reasoningBank?: ReasoningBankInstance): Promise<{ firstMs: number; nextMs: number }> {
   const random = createRandom('updates');
   const vector = () => Float32Array.from({ length: 64 }, () => random.normal());

@@ -29,9 +29,9 @@ const PROBES = 40;
 const ROUNDS = 5;
 
 /**
- * Measures banks of the given sizes, each in a DynamoDB of its own: full of episodes, then 40
- * patterns are stored, and each is asked for. Sizes take turns, so that whatever else the machine
- * does meets all of them.
+ * Measures banks of the given sizes, each in its own DynamoDB: filled with episodes, then 40
+ * patterns are stored and queried. Sizes take turns, so that other load on the machine affects all
+ * of them.
  */
 export async function measureBanks(sizes: readonly number[]): Promise<BankCosts[]> {
   const banks: MeasuredBank[] = [];

@@ -18,7 +18,7 @@ import { createPopulation } from './population.ts';
 const BUCKET = 'bench';
 const EVENT = 5;
 
-/** A deployment of many users with a basis in force, in the local S3 and DynamoDB. */
+/** A deployment of many users with a basis, in the local S3 and DynamoDB. */
 export async function startDeployment({ dim, users }: { dim: number; users: number }) {
   const settings: FunctionSettings = {
     ...SETTINGS,

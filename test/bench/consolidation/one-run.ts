@@ -1,6 +1,6 @@
 /**
- * One run of consolidation in a process of its own, as a cold function makes it; tells its parent
- * what it did and what it took.
+ * One consolidation in a separate process, like a cold function; sends its report and its costs to
+ * the parent.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import {

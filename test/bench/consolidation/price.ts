@@ -13,7 +13,7 @@ const FUNCTION_MB = 1024;
 /** Memory at which Lambda gives one whole vCPU. */
 const VCPU_MB = 1769;
 
-/** What a run would take in Lambda, if its processors were those of this machine, in seconds. */
+/** Seconds of a run in Lambda, if its processors were those of this machine. */
 function billedSeconds({ seconds, cpuSeconds }: MeasuredRun): number {
   return Math.max(seconds, cpuSeconds / (FUNCTION_MB / VCPU_MB));
 }

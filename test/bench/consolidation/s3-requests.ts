@@ -1,6 +1,6 @@
 import type { S3Client } from '@aws-sdk/client-s3';
 
-/** What a client asked of S3 and what went over the wire, without headers. */
+/** S3 requests of a client and their bytes, without headers. */
 export interface S3Requests {
   gets: number;
   /** Puts, lists and deletes. */

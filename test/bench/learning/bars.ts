@@ -2,10 +2,10 @@ import type { EmbeddingKind } from '../../../cli/replay/datasets/item-embeddings
 import type { Figures } from './figures.ts';
 
 /**
- * What a quick run is held to: loose enough for one split of 100 users, tight enough that it is
- * missed by a prior or by item effects that do not work. The prior shows on hybrid embeddings, item
- * effects on those of content alone.
- * @returns one line for every bar that is missed
+ * The bars of a quick run: loose enough for one split of 100 users, tight enough that a prior or
+ * item effects that do not work miss them. The prior shows on hybrid embeddings, item effects on
+ * content embeddings.
+ * @returns one line for every missed bar
  */
 export function missedBars({ rows }: Figures, kind: EmbeddingKind): string[] {
   const row = (name: string) => rows.find((candidate) => candidate.name === name)!;

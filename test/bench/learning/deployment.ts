@@ -39,8 +39,8 @@ export interface DeploymentOptions {
 
 /**
  * `hourly`: as deployed, at every full hour of the data's own time; the function itself decides
- * whether that is worth anything. `by-count`: as soon as the episodes have grown by the 1.25 rule,
- * whatever the time.
+ * whether to consolidate. `by-count`: as soon as the episodes have grown by the 1.25 rule, at any
+ * time.
  */
 export type Consolidation = 'hourly' | 'by-count' | 'never';
 
@@ -86,9 +86,9 @@ export class MemoryDeployment {
       settings: this.settings,
       learning: learningObjects(this.objects, this.settings, { maxAgeMs: 1, now }),
       adapters: new AdapterStore(this.objects),
-      // None expires: the data spreads some hundreds of users over twenty years, so that within the
-      // default of 90 days there are too few to make a basis of where no catalogue was given. What
-      // comes of an expired first episode is tested with consolidation.
+      // No episode expires: the data spreads some hundreds of users over twenty years, so that the
+      // default of 90 days leaves too few to learn a basis without a catalogue. A test of
+      // consolidation covers expired first episodes.
       episodes: new InMemoryEpisodeStore({ ttlDays: 36_500, now }),
       pending: new PendingEpisodes(this.objects),
       lease: new Lease(this.objects, cellOf(this.settings)),
@@ -121,7 +121,7 @@ export class MemoryDeployment {
     return deployment;
   }
 
-  /** Runs consolidation where it was due, then applies one event as the update function does. */
+  /** Runs consolidation if it was due, then applies one event as the update function does. */
   async update(event: FeedbackEvent): Promise<Outcome> {
     const occurredAt = Date.parse(event.occurredAt);
     if (this.#consolidation === 'hourly') await this.#runSchedule(occurredAt);
@@ -155,8 +155,8 @@ export class MemoryDeployment {
   }
 
   /**
-   * The first of the hourly runs before `until` that finds enough; those that find too little
-   * change nothing.
+   * The first of the hourly runs before `until` that finds enough episodes; the others change
+   * nothing.
    */
   async #runSchedule(until: number): Promise<void> {
     if (this.#updates === this.#consolidatedUpdates) return;
@@ -177,7 +177,7 @@ export class MemoryDeployment {
     return report;
   }
 
-  /** Makes a basis of a catalogue and puts it in force, as `attune basis build` does. */
+  /** Computes a basis from a catalogue and stores it, as `attune basis build` does. */
   async provideBasis(catalogue: readonly Float32Array[]): Promise<void> {
     const { basis: stored } = this.#services.learning;
     const { rank, scalingFactor, embeddingModel } = this.settings;

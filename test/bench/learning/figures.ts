@@ -131,7 +131,7 @@ function interval(
   return [values[Math.floor(0.025 * RESAMPLES)]!, values[Math.ceil(0.975 * RESAMPLES) - 1]!];
 }
 
-/** Normal intervals, of the users who came so far. */
+/** Normal intervals over the users so far. */
 function curveOf(pairs: readonly Pair[]): CurvePoint[] {
   const curve: CurvePoint[] = [];
   for (let update = 0; update < CURVE_UPDATES; update++) {

@@ -15,7 +15,7 @@ import { rowNames, type SplitResult } from './rows.ts';
 import { table } from './table.ts';
 
 /**
- * `npm run bench:learning -- --ratings <folder>…`: what the bank is worth on real ratings. See
+ * `npm run bench:learning -- --ratings <folder>…`: the effect of the bank on real ratings. See
  * docs/learning.md.
  */
 interface Options {
@@ -52,8 +52,7 @@ try {
 }
 
 /**
- * Hybrid embeddings show what the prior is worth, those of content alone what item effects are
- * worth.
+ * Hybrid embeddings show the effect of the prior, content embeddings the effect of item effects.
  */
 function defaultKinds({ quick }: Options): string[] {
   return quick ? ['hybrid', 'content'] : ['hybrid'];

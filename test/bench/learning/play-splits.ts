@@ -2,7 +2,7 @@ import { inThreads } from '../threads.ts';
 import type { RowJob } from './row-worker.ts';
 import { type RowResult, rowNames, type SplitOptions, type SplitResult } from './rows.ts';
 
-/** Plays every row of every split; the results stand in the order of the seeds. */
+/** Plays every row of every split; the results are in the order of the seeds. */
 export async function playSplits(
   folder: string,
   seeds: readonly number[],

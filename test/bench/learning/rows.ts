@@ -21,12 +21,12 @@ export interface SplitOptions {
   readonly users?: number;
 }
 
-/** What all rows of a split have in common. */
+/** Data that all rows of a split share. */
 export interface PlayedSplit {
   readonly split: Split;
   readonly seed: number;
   readonly basis: Basis;
-  /** Users who lie in the row `bank-hostile`. */
+  /** Users who give opposite feedback in the row `bank-hostile`. */
   readonly hostile: ReadonlySet<string>;
 }
 
@@ -171,7 +171,7 @@ function hostileUsers({ heldOut }: Split, seed: number): Set<string> {
   return new Set(userIds.slice(0, Math.ceil(userIds.length / HOSTILE)));
 }
 
-/** The same events, but some users say the opposite of what they think. */
+/** The same events, with opposite feedback of some users. */
 function withLies(split: Split, liars: ReadonlySet<string>): Split {
   const told = (batch: Batch): Batch =>
     liars.has(batch.userId)

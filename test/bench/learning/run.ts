@@ -60,8 +60,8 @@ export async function runContender(
 }
 
 /**
- * A deployment as a contender. @param withItemIds whether items are told apart by more than their
- * embeddings
+ * A deployment as a contender.
+ * @param withItemIds whether items are identified beyond their embeddings
  */
 export function deployed(
   deployment: MemoryDeployment,

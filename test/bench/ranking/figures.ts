@@ -2,7 +2,7 @@ import { bootstrapInterval, mean } from '../../../cli/replay/datasets/ranking-me
 import type { RankingMetrics } from './metrics.ts';
 import { type Played, STAGES } from './play.ts';
 
-/** What a row reached; lists are by stage: after 5, 10 and all picks. */
+/** The results of a row; lists are by stage: after 5, 10 and all picks. */
 export interface RowFigures {
   readonly name: string;
   /** Users ranked after their last pick, over all splits. */

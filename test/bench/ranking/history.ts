@@ -1,6 +1,6 @@
 import type { PickEvent } from './protocol.ts';
 
-/** Everything that happened so far: what is public when a row learns or ranks. */
+/** All events so far: what a row may learn from or rank by. */
 export class History {
   readonly itemCount: number;
   /** Picks by user, oldest first. */

@@ -1,4 +1,4 @@
-/** How well one ranking of the catalogue finds what a user picked later. */
+/** How well one ranking of the catalogue finds a user's later picks. */
 export interface RankingMetrics {
   readonly ndcg: number;
   readonly recall: number;
@@ -24,7 +24,7 @@ export function rankingMetrics(
 ): RankingMetrics {
   const held = [...new Set(heldOut)].filter((item) => excluded[item] === 0);
   const levels = Float64Array.from(new Set(held.map((item) => scores[item]!))).sort();
-  // Candidates by where they stand among the scores to be found: at a score, or between two.
+  // Candidates by their position among the scores to find: at a score, or between two.
   const at = new Float64Array(levels.length);
   const between = new Float64Array(levels.length + 1);
   for (let item = 0; item < scores.length; item++) {

@@ -46,7 +46,7 @@ export function likedMean(embeddings: readonly Float32Array[], popularityWeight:
   };
 }
 
-/** Sparse rows: who picked each item, as positions among the users trained on. */
+/** Sparse rows: the users who picked each item, as positions among the training users. */
 function pickers(history: History): { users: number; byItem: number[][]; byUser: number[][] } {
   const byItem: number[][] = Array.from({ length: history.itemCount }, () => []);
   const byUser = [...history.picks.values()].map((items) => [...new Set(items)]);

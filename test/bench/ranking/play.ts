@@ -9,7 +9,7 @@ export const STAGES = ['5', '10', 'all'] as const;
 
 const DAY_MS = 86_400_000;
 
-/** By stage, the metrics of every user who reached it; undefined for one who did not. */
+/** By stage, the metrics of every user who reached it; undefined for the others. */
 export type Played = readonly (readonly (RankingMetrics | undefined)[])[];
 
 /**

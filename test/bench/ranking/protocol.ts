@@ -14,7 +14,7 @@ export interface PickEvent {
   readonly last: boolean;
 }
 
-/** What all rows of one split know, and what they are asked. */
+/** Data and tasks of all rows of one split. */
 export interface Split {
   readonly itemIds: readonly string[];
   /** By item. */
@@ -40,7 +40,8 @@ export interface Split {
 export interface SplitOptions {
   readonly seed: number;
   /**
-   * Of a kind, they are made of the other half. Picks of items without an embedding are left out.
+   * Embeddings of a kind are computed from the other half. Picks of items without an embedding are
+   * dropped.
    */
   readonly embeddings: Embeddings;
   /** Online users at most; all unless given. */
@@ -106,10 +107,7 @@ export function splitPicks(data: RatingsData, { seed, embeddings, users }: Split
   };
 }
 
-/**
- * The same events with the items exchanged at random over all of them: who picks what is then
- * chance.
- */
+/** The same events with randomly exchanged items, so that picks are random. */
 export function withItemsShuffled(split: Split): Split {
   const all = [...split.events.map(({ items }) => items), ...split.heldOut];
   const items = createRandom(`control ${split.seed}`).shuffle(all.flatMap((some) => [...some]));

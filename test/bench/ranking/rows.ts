@@ -5,9 +5,9 @@ import type { PickEvent, Split } from './protocol.ts';
 export interface Row {
   /** Learns from an event at once. */
   learn?(event: PickEvent): void;
-  /** Learns from all that happened so far. Called whenever a deployment would consolidate. */
+  /** Learns from all events so far. Called whenever a deployment would consolidate. */
   train(history: History): void;
-  /** Counts what was picked since, as a deployment does at least once a day. */
+  /** Counts picks since then, as a deployment does at least once a day. */
   count?(history: History): void;
   /** Scores of all items for a user, into `out`. */
   scores(user: number, history: History, out: Float64Array): void;
@@ -19,6 +19,6 @@ export interface Contender {
   readonly make: (split: Split) => Row;
   /** Knows the other half of the users as well. Default false. */
   readonly prefilled?: boolean;
-  /** Which events it meets. Default: those of the split. */
+  /** The events that it receives. Default: those of the split. */
   readonly events?: (split: Split) => Split;
 }

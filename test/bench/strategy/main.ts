@@ -9,7 +9,7 @@ import { figuresOf, type Loss } from './figures.ts';
 import type { Play, PlayJob, PlayResult } from './play.ts';
 
 /**
- * `npm run bench:strategy -- --ratings <folder>`: what learning the learning rate is worth to the
+ * `npm run bench:strategy -- --ratings <folder>`: the effect of learning the learning rate, for the
  * learner 'sgd', when the configured one is 100 times too small and when it is the best. See
  * docs/learning.md.
  */

@@ -8,7 +8,7 @@ import { type Split, splitUsers } from '../learning/split.ts';
 /** A deployment of the learner 'sgd' to be played, over and over, on one split. */
 export interface Play {
   readonly learningRate: number;
-  /** Share of users who explore; 0 is without strategy learning. */
+  /** Share of exploring users; 0 is without strategy learning. */
   readonly exploration: number;
 }
 
@@ -20,8 +20,7 @@ export interface PlayJob {
 }
 
 /**
- * The mean squared error over the first ten updates of every user who came in the second half, by
- * user id.
+ * The mean squared error over the first ten updates of every user of the second half, by user id.
  */
 export type PlayResult = ReadonlyMap<string, number>;
 

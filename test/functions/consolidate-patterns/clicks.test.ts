@@ -29,7 +29,7 @@ const items = Array.from({ length: 320 }, (_, item) => {
   );
 });
 const clusterOf = (item: number) => item % CLUSTERS;
-/** The n-th pick of a user who likes one cluster. */
+/** The n-th pick of a user with one favourite cluster. */
 const pickOf = (taste: number, n: number) => taste + CLUSTERS * n;
 
 /**
@@ -150,7 +150,7 @@ describe('feedback with clicks only', () => {
 
   test('teaches which items go together, beyond their embeddings', async () => {
     const { ask, click, run, learning } = await clicked();
-    // Everybody who likes cluster 1 also picks five items of cluster 6, which nobody else picks.
+    // Users who like cluster 1 also pick five items of cluster 6, which no others pick.
     for (let user = 0; user < 40; user++)
       if (user % CLUSTERS === 1) await click(`user ${user}`, 6, 5, undefined, 35);
     await run();

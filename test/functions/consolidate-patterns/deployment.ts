@@ -47,7 +47,7 @@ export async function createDeployment({
   const adapters = new AdapterStore(objects);
   const pending = new PendingEpisodes(objects);
   const corrupt: CorruptObjectError[] = [];
-  /** A container of the function, which meets the stores as they are or through what is given. */
+  /** A container of the function, with the plain stores or the given ones. */
   const container = (
     stores: { objects: Objects; episodes: ConsolidationServices['episodes'] } = { objects, episodes },
   ): ConsolidationServices => ({

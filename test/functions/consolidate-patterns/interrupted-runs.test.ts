@@ -20,7 +20,7 @@ const SCHEDULED = { force: false, settleSeconds: 0 };
 const DAY_MS = 86_400_000;
 const USERS = 12;
 
-/** Skills are in force, and twice as many episodes as they rest on are there by now. */
+/** There is a population model, and twice as many episodes as at its fit. */
 async function withMoreFeedback(): Promise<Deployment> {
   const deployment = await createDeployment();
   await deployment.crowd(USERS);
@@ -41,7 +41,7 @@ async function withoutBasis(): Promise<Deployment> {
   return deployment;
 }
 
-/** A basis was made of feedback, and twice as many embeddings are there by now. */
+/** There is a basis from feedback, and twice as many embeddings by now. */
 async function withMoreEmbeddings(): Promise<Deployment> {
   const deployment = await withoutBasis();
   await consolidate(deployment.services, SCHEDULED);

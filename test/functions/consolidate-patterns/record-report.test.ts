@@ -68,7 +68,7 @@ test.each([
   [{ evidence: EVIDENCE, priorAccepted: true }, ['PriorsAccepted', 1]],
   [{ evidence: EVIDENCE, priorAccepted: false }, ['PriorsRefused', 1]],
   [{ evidence: null, priorAccepted: false }, undefined],
-  // The evidence of the prior that is in force already.
+  // The evidence of the current prior.
   [{ status: 'nothing-new', evidence: EVIDENCE, priorAccepted: false } as const, undefined],
 ])('the result of a fit is counted: %j', (changes, expected) => {
   const telemetry = createTelemetry({});

@@ -41,7 +41,7 @@ export function storesThrough({ objects, episodes }: Stores, around: Around): St
 }
 
 export const INTERRUPTIONS = [
-  /** Refused before it has an effect, and what follows goes on. */
+  /** Refused before it has an effect; later operations work. */
   'refused',
   /** It has its effect, and the answer is lost. */
   'answer lost',

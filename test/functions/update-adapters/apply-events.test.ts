@@ -86,7 +86,7 @@ test('the sums do not depend on how an event was split for prediction, nor on ho
   const cut = learned(rewards.slice(0, 7), rewards.slice(7))!;
   expect(cut.statistics).toEqual(whole.statistics);
   expect(cut.picks!.sum).toEqual(whole.picks!.sum);
-  // Targets of the same event explain nothing of its rewards, wherever they stand.
+  // Targets of the same event explain nothing of its rewards, at any position.
   const mixed = learned([...targets, ...rewards] as typeof rewards)!;
   expect(mixed.statistics).toEqual(whole.statistics);
   expect(mixed.targets).toEqual(learned(targets)!.targets);
@@ -142,7 +142,7 @@ function before(first: ReturnType<typeof event>): StoredAdapter {
   return applyEvents(undefined, [first], learning, OPTIONS).adapter!;
 }
 
-/** Sums of somebody who is expected to give everything a reward far outside [0, 1]. */
+/** Sums of a user whose predicted rewards are far outside [0, 1]. */
 function wildState({ state }: StoredAdapter): StoredAdapter['state'] {
   if (state.learner !== 'bayesian') throw new Error('expected the default learner');
   return {

@@ -31,7 +31,7 @@ export const FAULTS: readonly Fault[] = [
   'freeze',
 ];
 
-/** What is wrong in the end; all zero when every event took effect exactly once, in order. */
+/** Errors at the end; all zero when every event took effect exactly once, in order. */
 export interface Wrongs extends OrderFaults {
   adaptersDiffering: number;
   /** Versions without an episode, or with two. */
@@ -85,7 +85,7 @@ async function deliverAll(
   const decide = (call: Call): Fault => {
     if (calm || random.next() > 0.15) return 'none';
     const fault = FAULTS[random.integer(FAULTS.length)]!;
-    // A 412 without another writer is only conceivable where there are others.
+    // A 412 without another writer can only occur where there are other writers.
     if (fault === 'conflict' && call !== 'put adapters/') return 'none';
     if (fault === 'lost-retried' && !call.startsWith('put')) return 'none';
     injected.set(fault, (injected.get(fault) ?? 0) + 1);

@@ -13,7 +13,7 @@ export interface Schema {
   readonly [keyword: string]: unknown;
 }
 
-/** Requests and events are what clients send; answers are what they read. */
+/** Clients send requests and events, and read answers. */
 export type Role = 'sent' | 'read';
 
 const LOWER = ['minimum', 'minLength', 'minItems', 'minProperties'] as const;
@@ -47,12 +47,12 @@ export function breakingChanges(path: string, was: Schema, now: Schema | undefin
 
 function typeChanges(path: string, was: Schema, now: Schema, role: Role): string[] {
   const [before, after] = [typesOf(was), typesOf(now)];
-  // What is sent must still be taken; what is read must be nothing new. An integer is a number.
+  // Sent values must still be accepted; read values must not be new. An integer is a number.
   const [all, of] = role === 'sent' ? [before, after] : [after, before];
   const fits = all.every((type) => of.includes(type) || (type === 'integer' && of.includes('number')));
   const changed = fits ? [] : [`${path}: type changed from ${before.join(', ')} to ${after.join(', ')}`];
   const missing = (was.enum ?? []).filter((value) => !(now.enum ?? []).includes(value));
-  // An answer's values may grow and shrink: clients are told to take any.
+  // Values in answers may be added or removed, because clients must accept any.
   if (role === 'read' || now.enum === undefined || missing.length === 0) return changed;
   return [...changed, `${path}: no longer takes ${missing.map(shown).join(', ')}`];
 }

@@ -25,8 +25,8 @@ async function trained(random: Random): Promise<UserLoRAAdapter> {
 }
 
 /**
- * All that serializing keeps: an adapter of the engine gets what an object of the store has
- * besides.
+ * Everything that serializing keeps: an adapter of the engine also gets the fields of a stored
+ * object.
  */
 const kept = ({ stored: _, ...adapter }: UserLoRAAdapter) => adapter;
 

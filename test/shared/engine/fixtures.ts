@@ -16,7 +16,7 @@ export function feedbackOf(random: Random, count: number, length = 64): AdapterF
   }));
 }
 
-/** A bank that counts its calls and answers as told. */
+/** A bank that counts its calls and gives scripted answers. */
 export class ScriptedBank implements ReasoningBankInstance {
   readonly stored: Parameters<ReasoningBankInstance['storePattern']>[0][] = [];
   readonly queries: [string, unknown][] = [];

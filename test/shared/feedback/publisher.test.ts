@@ -417,7 +417,7 @@ test('whatever fails, a prefix of the messages of each user is sent in order, an
           return answer;
         });
         const input = userIds.map((userId, i) => of(userId, `${i}`));
-        // A small buffer cuts what a user did into several messages.
+        // A small buffer splits a user's interactions into several messages.
         const report = await publisher(queue, { bufferBytes, maxAttempts: 3 }).publish(input);
         const arrived = queue.itemsByUser();
         for (const userId of new Set(userIds)) {

@@ -26,7 +26,7 @@ function modelOf(basis: Basis, carryOvers: readonly CarryOver[] = []): Model {
   return { basis, prior: initialPrior(basis.id, basis.projectionDim + 1), carryOvers };
 }
 
-/** A user who has given rewards and targets. */
+/** A user with rewards and targets. */
 function learned(random: Random, basis: Basis): BayesianState {
   const d = basis.embeddingDim;
   const target = { embedding: vectorOf(random, d), itemEffect: 0, target: vectorOf(random, d) };

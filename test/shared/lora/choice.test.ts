@@ -181,7 +181,7 @@ describe('feature moments', () => {
   });
 });
 
-/** Scores of all items for a user who picked the first five, under a prior fitted to nobody. */
+/** Scores of all items for a user who picked the first five, under the initial prior. */
 function scoresOf(items: readonly Float32Array[], scalingFactor: number): number[] {
   const basis = basisFromEmbeddings(items, { rank: 4, scalingFactor, seed: 1 });
   const psi = items.map((x) => {

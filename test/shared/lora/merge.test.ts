@@ -100,7 +100,7 @@ describe('mergeLora', () => {
         const merged = mergeLora(adapters, [2, 1, 1]);
         expect(merged.basis).toMatchObject({ rank: 2, embeddingDim: 8, scale: adapters[0]!.basis.scale });
         const rest = plus(target, change(merged), -1).flat();
-        // Eckart & Young: what is left over is what the singular values beyond the rank hold.
+        // Eckart & Young: the error is given by the singular values beyond the rank.
         const { values } = symmetricEigen(Float64Array.from(product(transpose(target), target).flat()), 8);
         const least = [...values.slice(2)].reduce((sum, value) => sum + Math.max(0, value), 0);
         expect(dot(rest, rest)).toBeLessThan(least * 1.001 + 1e-8);

@@ -132,7 +132,7 @@ describe('servingMode', () => {
       const boundary = Math.sqrt(variance * Math.log(variance / (0.02 * 0.05 ** 2)));
       const excess = record.adapterLoss - record.userMeanLoss;
       expect(excess).toBeGreaterThanOrEqual(boundary);
-      // One prediction before, the boundary was not reached: the last loss is all that lies beyond.
+      // One prediction earlier the boundary was not reached: only the last loss exceeds it.
       expect(excess).toBeLessThan(boundary + 1);
       expect(record.count).toBeLessThan(200);
     }

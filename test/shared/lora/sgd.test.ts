@@ -176,7 +176,7 @@ describe('trainSgd', () => {
     expect(twenty.b.anchor).toBe(twenty.b.values);
     expect(twenty.a.anchor).toBe(twenty.a.values);
     expect(trainTimes(twenty, 1, [liked(axis(0), 1)]).b.anchor).toBe(twenty.b.values);
-    // No pull while there is no Fisher information, and what is learned stays at zero loss.
+    // No pull without Fisher information, and learned items keep zero loss.
     expect(twenty.b.fisher.some((value) => value > 0)).toBe(true);
   });
 

@@ -9,8 +9,8 @@ const random = createRandom('steps');
 const REWARDS = 40;
 
 /**
- * An episode of a user in whose rewards `signal` stands to be found, and who has found rate/ideal
- * of it. The exact sums follow from REWARDS rewards drawn with noise.
+ * An episode of a user whose rewards contain `signal`, of which rate/ideal was found. The exact
+ * sums follow from REWARDS rewards with noise.
  */
 function episode(user: number, rate: number, ideal: number, signal = 0.1): Episode {
   let loss = 0;
@@ -187,8 +187,8 @@ describe('the recommended learning rate', () => {
   test('changes by chance in at most one evaluation of twenty', () => {
     let misled = 0;
     for (let trial = 0; trial < 300; trial++) {
-      // Nothing but the taste of an ideal ten times as large could be told from luck: both
-      // neighbours are as good.
+      // Only the taste of a ten times larger ideal would be significant: both neighbours are
+      // equally good.
       const episodes = crowd(
         [
           [0.1, 8],

@@ -17,7 +17,7 @@ const picksOf = (items: readonly number[]) => BigUint64Array.from(items, (item) 
 /** Ten different items of one of four groups of 20. */
 const ofGroup = (group: number) =>
   random.shuffle(Array.from({ length: 20 }, (_, i) => 20 * group + i)).slice(0, 10);
-/** Users of whom each picks of one group. */
+/** Users who each pick from one group. */
 const crowd = (): UserPicks[] =>
   keysOf(false, 80).map((key, user) => ({ userKey: key, picks: picksOf(ofGroup(user % 4)) }));
 /** Validation users who pick eight items of one group first, and then two of `later`. */

@@ -38,8 +38,8 @@ describe('proposing a prior', () => {
 
   describe('with a shortfall below its error', () => {
     /**
-     * So many users of the fold, most of whom are like those outside; the others pull the mean of
-     * the fold down a little.
+     * Users of the fold, most of them like those outside; the others reduce the mean of the fold a
+     * little.
      */
     const sampleWith = (validationUsers: number) => {
       const inside = Array.from({ length: 20 * validationUsers }, (_, i) => userKey(`inside ${i}`))

@@ -21,8 +21,8 @@ import {
 } from './population-samples.ts';
 
 /**
- * Files that were written once and are never written again: what users have in S3. When the format
- * changes, its new version gets files and samples of its own, and these stay.
+ * Files in the form of users' data in S3, written once and never again. A new version of a format
+ * gets its own files and samples, and these stay.
  */
 const folder = join(import.meta.dirname, 'written');
 const read = (name: string) => readFileSync(join(folder, name));

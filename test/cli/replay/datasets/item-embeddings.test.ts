@@ -15,8 +15,8 @@ const bytes = (embeddings: Map<string, Float32Array>) =>
   Buffer.concat([...embeddings.values()].map(({ buffer }) => Buffer.from(buffer)));
 
 /**
- * Sixty films of three genres; every user likes one half of the items, whatever the genre, and not
- * the other.
+ * Sixty films of three genres. Every user likes one half of the items, of all genres, and not the
+ * other.
  */
 function smallData(): RatingsData {
   const random = createRandom('films');

@@ -43,7 +43,7 @@ describe('truncatedSvdScores', () => {
   });
 
   it('keeps the directions of the largest singular values, largest first', () => {
-    // M = U·diag(9, 5, 2, 1, .5 …)·Vᵀ with U, V made of orthonormal Hadamard columns.
+    // M = U·diag(9, 5, 2, 1, .5 …)·Vᵀ with orthonormal Hadamard columns in U and V.
     const n = 16;
     const hadamard = Array.from({ length: n }, (_, i) =>
       Array.from({ length: n }, (_, j) => (-1) ** bitCount(i & j) / Math.sqrt(n)),

@@ -7,6 +7,7 @@ import { basisCommand } from './basis.ts';
 import { catalogueCommand } from './catalogue.ts';
 import { consolidateCommand } from './consolidate.ts';
 import { costCommand } from './cost.ts';
+import { deployCommand } from './deploy.ts';
 import { dlqCommand } from './dlq.ts';
 import { doctorCommand } from './doctor.ts';
 import { checkArguments, exitCodeOf, oneLine, outliveReaders } from './exit.ts';
@@ -45,6 +46,7 @@ const commands = [
   restoreCommand,
   upliftCommand,
   consolidateCommand,
+  deployCommand,
   doctorCommand,
   costCommand,
   policyCommand,

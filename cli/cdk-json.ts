@@ -1,12 +1,16 @@
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { type DeploymentSettings, settingsFromContext } from '../shared/config/settings.ts';
 import { InvalidConfigurationError, NotFoundError, shown } from '../shared/errors.ts';
 import { utf8 } from '../shared/utf8.ts';
+import { IS_CLONE, PROJECT } from './project.ts';
 import type { GivenSettings } from './setting-options.ts';
 
 /** The file of the settings. All commands of Attune and of the CDK read it. */
-const CDK_JSON = fileURLToPath(new URL('../cdk.json', import.meta.url));
+const CDK_JSON = join(PROJECT, 'cdk.json');
+
+/** Without the file, the installed package starts with its own app and default settings. */
+const NEW_CDK_JSON = { app: 'node node_modules/attune/dist/infra/app.js', context: { attune: {} } };
 
 /**
  * The settings that the local stack shares with the deployed one.
@@ -85,7 +89,8 @@ function readText(): string {
   try {
     bytes = readFileSync(CDK_JSON);
   } catch (cause) {
-    throw new NotFoundError('found no cdk.json, expected to run in a clone of the repository', { cause });
+    if (!IS_CLONE) return `${JSON.stringify(NEW_CDK_JSON, null, 2)}\n`;
+    throw new NotFoundError(`${CDK_JSON}: found no such file, expected that of the repository`, { cause });
   }
   const text = utf8(bytes);
   if (text !== undefined) return text;

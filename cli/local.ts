@@ -1,4 +1,4 @@
-import { existsSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,7 +6,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import type { LocalStack } from '../infra/local/local-stack.ts';
 import { DAMAGED } from '../shared/config/names.ts';
 import type { DeploymentSettings } from '../shared/config/settings.ts';
-import { InvalidConfigurationError, NotFoundError, UnavailableError } from '../shared/errors.ts';
+import { InvalidConfigurationError, UnavailableError } from '../shared/errors.ts';
 import { EXIT, ExitError, interruption } from './exit.ts';
 import { printJson, printLine, printProblem } from './output.ts';
 import type { Kept } from './replay/kept.ts';
@@ -73,11 +73,6 @@ export function localCommand(): Command {
 }
 
 async function local(options: LocalOptions): Promise<void> {
-  if (!existsSync(new URL('../infra/app.ts', import.meta.url))) {
-    throw new NotFoundError(
-      'attune local: found no infra/app.ts, expected to run in a clone of the repository',
-    );
-  }
   const interrupted = interruption();
   const fault = new AbortController();
   const signal = AbortSignal.any([interrupted, fault.signal]);

@@ -124,4 +124,4 @@ export const POLICIES: Readonly<Record<string, readonly Grant[]>> = {
 };
 
 /** Commands that make no calls to a deployment. */
-export const WITHOUT_CALLS = ['local', 'policy', 'cost'] as const;
+export const WITHOUT_CALLS = ['local', 'policy', 'cost', 'deploy'] as const;

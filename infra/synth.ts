@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { App, Validations } from 'aws-cdk-lib';
 import type { CloudAssembly } from 'aws-cdk-lib/cx-api';
-import { AwsSolutionsChecks, ServerlessChecks } from 'cdk-nag';
 import { SETTINGS } from '../shared/config/settings.ts';
 import { InvalidConfigurationError, shown } from '../shared/errors.ts';
 import { AttuneStack } from './attune-stack.ts';
@@ -45,16 +45,38 @@ export function synthesize({ settings = {}, outdir, bundle = true }: SynthesisOp
     context: { ...projectContext(), ...CLI_CONTEXT, ...(!bundle && { 'aws:cdk:bundling-stacks': [] }) },
   });
   new AttuneStack(app, 'Attune', { settings: { ...settingsOf(app), ...settings } });
-  Validations.of(app).addPlugins(new AwsSolutionsChecks(app), new ServerlessChecks(app));
+  checkRules(app);
   return app.synth();
 }
 
-/** The context of cdk.json, so that its feature flags also apply without the CDK CLI. */
+const IS_CLONE = import.meta.url.endsWith('.ts');
+
+/**
+ * The context of cdk.json, so that its feature flags also apply without the CDK CLI. The installed
+ * package brings the flags; the settings stand in the cdk.json of the folder in which it runs.
+ */
 function projectContext(): Record<string, unknown> {
-  const file: { context: Record<string, unknown> } = JSON.parse(
-    readFileSync(new URL('../cdk.json', import.meta.url), 'utf8'),
-  );
-  return file.context;
+  const own = contextOf(new URL(IS_CLONE ? '../cdk.json' : '../../cdk.json', import.meta.url));
+  if (IS_CLONE) return own;
+  const { [CONTEXT]: _, ...flags } = own;
+  return existsSync('cdk.json') ? { ...flags, ...contextOf('cdk.json') } : flags;
+}
+
+function contextOf(file: URL | string): Record<string, unknown> {
+  const { context = {} }: { context?: Record<string, unknown> } = JSON.parse(readFileSync(file, 'utf8'));
+  return context;
+}
+
+/** Checks the rules of cdk-nag, which the installed package leaves to whoever installs it. */
+function checkRules(app: App): void {
+  let rules: typeof import('cdk-nag');
+  try {
+    rules = createRequire(import.meta.url)('cdk-nag');
+  } catch (error) {
+    if (IS_CLONE) throw error;
+    return;
+  }
+  Validations.of(app).addPlugins(new rules.AwsSolutionsChecks(app), new rules.ServerlessChecks(app));
 }
 
 function settingsOf(app: App): Record<string, unknown> {

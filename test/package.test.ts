@@ -198,6 +198,52 @@ describe('the packed package', () => {
     }, 60_000);
   });
 
+  describe('in a folder with settings of its own', () => {
+    let shop: string;
+    const attune = (...args: string[]) =>
+      run(process.execPath, [join(installed, 'cli', 'bin.mjs'), ...args], { cwd: shop });
+
+    beforeAll(async () => {
+      shop = join(folder, 'shop');
+      await mkdir(join(shop, 'node_modules'), { recursive: true });
+      await symlink(installed, join(shop, 'node_modules', 'attune'));
+      await attune('init', '--embedding-dim', '32', '--stack-name', 'Shop');
+    });
+
+    it('runs the whole stack on this machine', async () => {
+      const { stdout } = await attune('local', '--users', '3', '--events-per-user', '2', '--json');
+      expect(JSON.parse(stdout.trim().split('\n').at(-1)!)).toMatchObject({ users: 3 });
+    }, 120_000);
+
+    it('synthesizes under the CDK command line, with these settings', async () => {
+      const cdk = join(root, 'node_modules', 'aws-cdk', 'bin', 'cdk');
+      await run(process.execPath, [cdk, 'synth', '--quiet', '--no-notices'], { cwd: shop });
+      const template = await readFile(join(shop, 'cdk.out', 'Attune.template.json'), 'utf8');
+      expect(template).toContain('"ATTUNE_EMBEDDING_DIM": "32"');
+      expect(template).toContain('Shop-feedback.fifo');
+    }, 120_000);
+
+    it('deploys through the CDK command line of the project, and says what to install without it', async () => {
+      await expect(attune('deploy')).rejects.toThrow(
+        'attune: found no CDK command line, expected npm install --save-dev aws-cdk aws-cdk-lib constructs',
+      );
+      const cdk = join(shop, 'node_modules', 'aws-cdk');
+      await mkdir(join(cdk, 'bin'), { recursive: true });
+      await writeFile(join(cdk, 'package.json'), '{"name":"aws-cdk"}');
+      await writeFile(join(cdk, 'bin', 'cdk'), 'console.log(JSON.stringify(process.argv.slice(2)));');
+      const { stdout } = await attune('deploy', '--outputs', 'o.json', '--', '--profile', 'p');
+      expect(JSON.parse(stdout)).toEqual([
+        'deploy',
+        '--app',
+        expect.stringMatching(/^node ".*\/dist\/infra\/app\.js"$/),
+        '--outputs-file',
+        'o.json',
+        '--profile',
+        'p',
+      ]);
+    }, 60_000);
+  });
+
   it('has an up-to-date docs/api.md', async () => {
     const written = await readFile(join(root, 'docs', 'api.md'), 'utf8');
     expect(apiDocument(join(installed, 'dist'))).toBe(written);

@@ -1,9 +1,7 @@
 import { spawn } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import { InvalidConfigurationError, UnavailableError } from '../../shared/errors.ts';
+import { APP, PROJECT } from '../project.ts';
 import type { GivenSettings } from '../setting-options.ts';
-
-const PROJECT = new URL('../../', import.meta.url);
 
 /**
  * Synthesizes the stack with bundled functions, as `cdk synth` does, in a separate process, so that
@@ -18,8 +16,8 @@ export async function synthesizeAssembly(
   overrides: GivenSettings = {},
 ): Promise<void> {
   const context = Object.entries(overrides).map(([setting, value]) => [`attune:${setting}`, value]);
-  const app = spawn(process.execPath, ['infra/app.ts'], {
-    cwd: fileURLToPath(PROJECT),
+  const app = spawn(process.execPath, [APP], {
+    cwd: PROJECT,
     env: {
       ...process.env,
       CDK_OUTDIR: outdir,

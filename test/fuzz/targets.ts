@@ -84,6 +84,16 @@ const filter = {
     },
   ],
 };
+/** Names that every object inherits, and values that are patterns elsewhere. */
+const hostileFilter = {
+  any: [
+    { attribute: '__proto__', exists: true },
+    { attribute: 'constructor', in: ['(a+)+$', true, 1e308] },
+    { not: { attribute: 'toString', gte: -1e308, lt: 1e308 } },
+  ],
+};
+const nested = (levels: number): object =>
+  levels === 0 ? { attribute: 'a', exists: true } : { not: nested(levels - 1) };
 const shard = encodeShard(
   [
     parseItem(
@@ -196,6 +206,14 @@ export const TARGETS: Readonly<Record<string, Target>> = {
         maxPerValue: { attribute: 'a', count: 1 },
       }),
       json({ action: 'similar', itemId: 'i', diversity: 0.5 }),
+      json({ action: 'recommend', userId: 'u', filter: hostileFilter, explore: true, explain: true }),
+      json({ action: 'recommend', userId: 'u', filter: nested(9), interactedBy: ['watch'] }),
+      json({
+        action: 'search',
+        userId: 'u',
+        query: [...workload.items[0]!],
+        filter: { attribute: 'a', in: Array(1_001).fill('(a+)+$') },
+      }),
     ],
     run: personalize,
   },

@@ -1,7 +1,9 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { MANIFEST_KEY } from '../../../shared/catalogue/catalogue-keys.ts';
-import { CatalogueReader, placeOfItem } from '../../../shared/catalogue/catalogue-reader.ts';
+import { type Catalogue, CatalogueReader, placeOfItem } from '../../../shared/catalogue/catalogue-reader.ts';
 import { CatalogueWriter } from '../../../shared/catalogue/catalogue-writer.ts';
+import { psiOf } from '../../../shared/catalogue/loaded-features.ts';
+import { topItems } from '../../../shared/catalogue/scan.ts';
 import { attributesIn } from '../../../shared/catalogue/selection.ts';
 import { itemIdAt } from '../../../shared/catalogue/shard.ts';
 import { ConflictError, CorruptObjectError } from '../../../shared/errors.ts';
@@ -192,6 +194,37 @@ describe('the catalogue', () => {
       objects.contents.set(key, object);
     }
     expect(objects.contents.has(MANIFEST_KEY)).toBe(true);
+  });
+
+  test('requests under two bases at once each get the features of their own', async () => {
+    await writer().put(items);
+    const newer = basisOf(items.slice(0, 120));
+    const alone = await Promise.all([basis, newer].map((of) => reader().load(of)));
+    const from = reader();
+    const loads = await Promise.all([basis, newer, null, basis].map((of) => from.load(of)));
+    expect(loads.map((catalogue) => catalogue!.basisId)).toEqual([basis.id, newer.id, null, basis.id]);
+    const psiOfFirst = ({ shards }: Catalogue) => psiOf(shards[0]!.features!, 0);
+    expect(psiOfFirst(loads[0]!)).toEqual(psiOfFirst(alone[0]!));
+    expect(psiOfFirst(loads[1]!)).toEqual(psiOfFirst(alone[1]!));
+    expect(psiOfFirst(loads[1]!)).not.toEqual(psiOfFirst(loads[0]!));
+    expect(loads[2]!.shards[0]!.features).toBeNull();
+  });
+
+  test('a version that a request holds stays whole while its items are removed', async () => {
+    await writer().put(items);
+    const from = new CatalogueReader(objects, CATALOGUE_SETTINGS, { maxAgeMs: -1 });
+    const held = (await from.load(basis))!;
+    const place = placeOfItem(held, 'item-5')!;
+    await writer().remove(['item-5']);
+    const newer = (await from.load(basis))!;
+    expect(placeOfItem(newer, 'item-5')).toBeUndefined();
+    expect(newer.items).toBe(held.items - 1);
+    expect(placeOfItem(held, 'item-5')).toEqual(place);
+    expect(await from.embeddingAt(held, place)).toEqual(items[5]!.embedding);
+    const scorer = { base: 0, coefficients: new Float64Array(basis.projectionDim).fill(1), effects: null };
+    const inHeld = topItems(held, scorer, [], held.items).map(({ itemId }) => itemId);
+    expect(inHeld).toContain('item-5');
+    expect(topItems(newer, scorer, [], held.items)).toHaveLength(held.items - 1);
   });
 
   test('features of a new basis are computed when none are stored, and equal the stored ones', async () => {

@@ -24,9 +24,9 @@ export function randomItems(count: number, seed: number | string): CatalogueItem
 }
 
 /** A basis of these items. */
-export function basisOf(items: readonly CatalogueItem[]) {
+export function basisOf(items: readonly CatalogueItem[], rank = 2) {
   return basisFromEmbeddings(
     items.map(({ embedding }) => Float32Array.from(embedding)),
-    { rank: 2, scalingFactor: 8, seed: 1 },
+    { rank, scalingFactor: 8, seed: 1 },
   );
 }

@@ -7,32 +7,37 @@ import type { CatalogueItem } from '../../../shared/catalogue/item.ts';
 import { exactScores, type LinearScorer, topItems } from '../../../shared/catalogue/scan.ts';
 import { select } from '../../../shared/catalogue/selection.ts';
 import { itemKey } from '../../../shared/episodes/episode.ts';
-import { features } from '../../../shared/lora/basis.ts';
+import { type Basis, features } from '../../../shared/lora/basis.ts';
 import { basisOf, CATALOGUE_SETTINGS, randomItems } from '../../support/catalogue.ts';
 import { MemoryObjects } from '../../support/memory-objects.ts';
 
 const items = randomItems(501, 'scan');
 const basis = basisOf(items);
 const p = basis.projectionDim;
+/** Of 64 columns, which the kernel scans. */
+const wide = basisOf(items, 4);
 let catalogue: Catalogue;
+let wideCatalogue: Catalogue;
 
-async function loaded(list: readonly CatalogueItem[]): Promise<Catalogue> {
+async function loaded(list: readonly CatalogueItem[], basis: Basis): Promise<Catalogue> {
   const objects = new MemoryObjects();
   await new CatalogueWriter(objects, CATALOGUE_SETTINGS, { basis, now: () => 0 }).put(list);
   return (await new CatalogueReader(objects, CATALOGUE_SETTINGS).load(basis))!;
 }
 
 beforeAll(async () => {
-  catalogue = await loaded(items);
+  catalogue = await loaded(items, basis);
+  wideCatalogue = await loaded(items, wide);
 });
 
 /** Every admitted item scored in float64 from its features, and sorted. */
 function bruteForce(
+  basis: Basis,
   m: readonly number[],
   admitted: readonly CatalogueItem[],
   base: number,
 ): Map<string, number> {
-  const psi = new Float64Array(p + 1);
+  const psi = new Float64Array(m.length + 1);
   const scored = admitted.map(({ itemId, embedding }): [string, number] => {
     features(basis, Float64Array.from(embedding), psi);
     return [itemId, m.reduce((sum, weight, j) => sum + weight * psi[j]!, base)];
@@ -47,50 +52,58 @@ const placeIn = (itemId: string): [number, number] => {
 const coefficient = fc.double({ min: -5, max: 5, noNaN: true });
 
 describe('the scan', () => {
-  test('gives the same items as brute force over float64 features, for any user, filter, exclusions and limit', () => {
-    const largest = Math.max(...catalogue.shards.flatMap(({ features }) => [...features!.scales]));
-    fc.assert(
-      fc.property(
-        fc.array(coefficient, { minLength: p, maxLength: p }),
-        fc.subarray(['comedy', 'drama', 'horror'], { minLength: 1 }),
-        fc.integer({ min: 1980, max: 2019 }),
-        fc.uniqueArray(fc.nat(500), { maxLength: 60 }),
-        fc.integer({ min: 1, max: 120 }),
-        (m, genres, year, excluded, limit) => {
-          const filter = {
-            all: [
-              { attribute: 'genre', in: genres },
-              { attribute: 'year', gte: year },
-            ],
-          };
-          const { selection, count } = select(catalogue, {
-            filter: parseFilter(filter),
-            exclude: excluded.map((i) => itemKey(`item-${i}`)),
-            now: 0,
-          });
-          const admitted = items.filter(
-            (item, i) =>
-              genres.includes(item.attributes.genre as string) &&
-              (item.attributes.year as number) >= year &&
-              !excluded.includes(i),
-          );
-          expect(count).toBe(admitted.length);
-          const scorer = { base: 0.5, coefficients: Float64Array.from(m), effects: null };
-          const found = topItems(catalogue, scorer, selection, limit);
-          const expected = bruteForce(m, admitted, 0.5);
-          // What 16 bits a number can change.
-          const error = m.reduce((sum, weight) => sum + Math.abs(weight) * largest, 1e-12);
-          const best = [...expected.values()];
-          expect(found).toHaveLength(Math.min(limit, admitted.length));
-          found.forEach(({ itemId, score }, rank) => {
-            expect(Math.abs(score - expected.get(itemId)!)).toBeLessThanOrEqual(error);
-            expect(Math.abs(score - best[rank]!)).toBeLessThanOrEqual(error);
-          });
-        },
-      ),
-      { numRuns: 1_000 },
-    );
-  });
+  test.each([
+    [32, () => ({ catalogue, basis })],
+    [64, () => ({ catalogue: wideCatalogue, basis: wide })],
+  ])(
+    'gives the same items as brute force over %d float64 features, for any user, filter, exclusions and limit',
+    (p, of) => {
+      const { catalogue, basis } = of();
+      expect(basis.projectionDim).toBe(p);
+      const largest = Math.max(...catalogue.shards.flatMap(({ features }) => [...features!.scales]));
+      fc.assert(
+        fc.property(
+          fc.array(coefficient, { minLength: p, maxLength: p }),
+          fc.subarray(['comedy', 'drama', 'horror'], { minLength: 1 }),
+          fc.integer({ min: 1980, max: 2019 }),
+          fc.uniqueArray(fc.nat(500), { maxLength: 60 }),
+          fc.integer({ min: 1, max: 120 }),
+          (m, genres, year, excluded, limit) => {
+            const filter = {
+              all: [
+                { attribute: 'genre', in: genres },
+                { attribute: 'year', gte: year },
+              ],
+            };
+            const { selection, count } = select(catalogue, {
+              filter: parseFilter(filter),
+              exclude: excluded.map((i) => itemKey(`item-${i}`)),
+              now: 0,
+            });
+            const admitted = items.filter(
+              (item, i) =>
+                genres.includes(item.attributes.genre as string) &&
+                (item.attributes.year as number) >= year &&
+                !excluded.includes(i),
+            );
+            expect(count).toBe(admitted.length);
+            const scorer = { base: 0.5, coefficients: Float64Array.from(m), effects: null };
+            const found = topItems(catalogue, scorer, selection, limit);
+            const expected = bruteForce(basis, m, admitted, 0.5);
+            // What 16 bits a number can change.
+            const error = m.reduce((sum, weight) => sum + Math.abs(weight) * largest, 1e-12);
+            const best = [...expected.values()];
+            expect(found).toHaveLength(Math.min(limit, admitted.length));
+            found.forEach(({ itemId, score }, rank) => {
+              expect(Math.abs(score - expected.get(itemId)!)).toBeLessThanOrEqual(error);
+              expect(Math.abs(score - best[rank]!)).toBeLessThanOrEqual(error);
+            });
+          },
+        ),
+        { numRuns: 1_000 },
+      );
+    },
+  );
 
   test('gives the order and the numbers of a sort of all scores, to the bit', () => {
     fc.assert(
@@ -144,7 +157,7 @@ describe('the scan', () => {
       ...(i === 1 ? { availableFrom: 100 } : {}),
       ...(i === 2 ? { availableUntil: 100 } : {}),
     }));
-    const some = await loaded(limited);
+    const some = await loaded(limited, basis);
     const at = (now: number) => {
       const { selection } = select(some, { exclude: [], now });
       return topItems(some, { base: 0, coefficients: null, effects: null }, selection, 9).map(

@@ -1,5 +1,5 @@
 import { taskOf } from '../episodes/adaptation-context.ts';
-import { outcomeOf, rewardOf, succeeded } from '../episodes/outcome.ts';
+import { episodeReward, outcomeOf, succeeded } from '../episodes/outcome.ts';
 import type { LearnerName } from '../lora/learner.ts';
 import type { PredictedReward } from '../lora/prequential.ts';
 import type { NewPattern } from '../reasoning-bank/bank.ts';
@@ -63,7 +63,7 @@ export function patternOf(report: UpdateReport): NewPattern {
       `loss ${lossBefore.toPrecision(3)} against ${lossWithoutAdapter.toPrecision(3)} before the step, ` +
       `${lossAfter.toPrecision(3)} after it.`,
     success,
-    reward: rewardOf(verdict),
+    reward: episodeReward(verdict),
     latencyMs: report.latencyMs,
     userId: after.userId,
     version: after.version,

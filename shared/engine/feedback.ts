@@ -1,5 +1,5 @@
 import { InvalidInputError, shown } from '../errors.ts';
-import { rewardOfWatch } from '../feedback/event.ts';
+import { rewardOfWatch } from '../feedback/watch-reward.ts';
 import { forward, type LoraAdapter, userPart } from '../lora/forward.ts';
 import { checkInteractions, type TrainingInteraction } from '../lora/training.ts';
 

@@ -47,7 +47,7 @@ const REWARD_OF_NO_GAIN = 0.7;
  * without the adapter. 1 when the adapter predicted everything, 0.7 when it changed nothing,
  * towards 0 the more harm it did.
  */
-export function rewardOf({ loss, lossWithoutAdapter }: Losses): number {
+export function episodeReward({ loss, lossWithoutAdapter }: Losses): number {
   if (loss === lossWithoutAdapter) return REWARD_OF_NO_GAIN;
   return REWARD_OF_NO_GAIN ** (loss / lossWithoutAdapter);
 }
@@ -59,5 +59,5 @@ export function succeeded({ loss, lossWithoutAdapter }: Losses): boolean {
 
 /** Reward and success of an episode, from its report or its outcome. */
 export function verdictOf({ report, outcome }: Episode): { reward: number; success: boolean } {
-  return report ?? { reward: rewardOf(outcome), success: succeeded(outcome) };
+  return report ?? { reward: episodeReward(outcome), success: succeeded(outcome) };
 }

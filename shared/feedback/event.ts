@@ -18,6 +18,7 @@ import {
   LIMITS,
   type WatchSignals,
 } from './event-schema.ts';
+import { rewardOfWatch } from './watch-reward.ts';
 
 export { InvalidEventError, UnknownItemsError } from './event-error.ts';
 
@@ -243,14 +244,6 @@ function checkTarget(
   if (length === 0 || times <= LIMITS.targetLength) return;
   const found = `a vector ${times.toExponential(1)} times as long as its item`;
   throw new InvalidEventError(field, found, `at most ${LIMITS.targetLength} times`, 'limit', owner);
-}
-
-/**
- * The reward of watch signals, from 0 to 1: min(1, 0.5·completionRate + 0.3·rating/5 +
- * 0.2·isRewatch).
- */
-export function rewardOfWatch({ completionRate, rating = 0, isRewatch = false }: WatchSignals): number {
-  return Math.min(1, 0.5 * completionRate + (0.3 * rating) / 5 + (isRewatch ? 0.2 : 0));
 }
 
 function decoded(value: EmbeddingInput, dim: number | undefined, field: string, owner: string | undefined) {

@@ -1,6 +1,6 @@
 import type { ArmEffect } from '../episodes/cell-strategy.ts';
 import type { Episode } from '../episodes/episode.ts';
-import { rewardOf } from '../episodes/outcome.ts';
+import { episodeReward } from '../episodes/outcome.ts';
 import { mean, pairedDifference } from './intervals.ts';
 
 /** The hyperparameter that this is about. */
@@ -78,7 +78,7 @@ function rewardAt(user: UserTastes, rates: readonly number[], other: number): nu
     sum += Math.max(0, lossWithout - k * (lossWithout + squares - loss) + k * k * squares);
     sumWithout += lossWithout;
   }
-  return rewardOf({ loss: sum, lossWithoutAdapter: sumWithout });
+  return episodeReward({ loss: sum, lossWithoutAdapter: sumWithout });
 }
 
 function tastesOf(episodes: readonly Episode[]): UserTastes[] {

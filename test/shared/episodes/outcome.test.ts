@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { rewardOf, succeeded } from '../../../shared/episodes/outcome.ts';
+import { episodeReward, succeeded } from '../../../shared/episodes/outcome.ts';
 
 const outcome = (loss: number, lossWithoutAdapter: number) => ({
   rewards: 1,
@@ -10,11 +10,11 @@ const outcome = (loss: number, lossWithoutAdapter: number) => ({
 });
 
 it('rewards an adapter for better predictions than without it, and calls that success', () => {
-  expect(rewardOf(outcome(0, 0.1))).toBe(1);
-  expect(rewardOf(outcome(0.05, 0.1))).toBeCloseTo(0.8367, 4);
-  expect(rewardOf(outcome(0.1, 0.1))).toBe(0.7);
-  expect(rewardOf(outcome(0, 0))).toBe(0.7);
-  expect(rewardOf(outcome(0.2, 0.1))).toBeCloseTo(0.49, 10);
-  expect(rewardOf(outcome(0.1, 0))).toBe(0);
+  expect(episodeReward(outcome(0, 0.1))).toBe(1);
+  expect(episodeReward(outcome(0.05, 0.1))).toBeCloseTo(0.8367, 4);
+  expect(episodeReward(outcome(0.1, 0.1))).toBe(0.7);
+  expect(episodeReward(outcome(0, 0))).toBe(0.7);
+  expect(episodeReward(outcome(0.2, 0.1))).toBeCloseTo(0.49, 10);
+  expect(episodeReward(outcome(0.1, 0))).toBe(0);
   expect([0.05, 0.1, 0.2].map((loss) => succeeded(outcome(loss, 0.1)))).toEqual([true, false, false]);
 });

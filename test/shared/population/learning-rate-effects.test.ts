@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { Episode } from '../../../shared/episodes/episode.ts';
-import { rewardOf } from '../../../shared/episodes/outcome.ts';
+import { episodeReward } from '../../../shared/episodes/outcome.ts';
 import { createRandom } from '../../../shared/lora/random.ts';
 import { learningRateEffects } from '../../../shared/population/learning-rate-effects.ts';
 import { objectionToLearningRate, recommend } from '../../../shared/population/recommendation.ts';
@@ -62,13 +62,13 @@ describe('a learning rate', () => {
       const at = (rate: number) => {
         const k = rate / hyperparameters!.learningRate!;
         const loss = lossWithout - 2 * k * product + k * k * meanSquare;
-        return rewardOf({ loss, lossWithoutAdapter: lossWithout });
+        return episodeReward({ loss, lossWithoutAdapter: lossWithout });
       };
       return at(0.3) - at(0.1);
     });
     expect(effect!.effect).toBeCloseTo((differences[0]! + differences[1]!) / 2, 12);
     expect(effect!.meanReward).toBeCloseTo(
-      rewardOf({ loss: b.outcome.loss, lossWithoutAdapter: b.outcome.taste!.lossWithout }),
+      episodeReward({ loss: b.outcome.loss, lossWithoutAdapter: b.outcome.taste!.lossWithout }),
       12,
     );
   });
@@ -92,7 +92,8 @@ describe('a learning rate', () => {
     const differences = [moved, [other]].map((own) => {
       const sum = (of: (one: Episode) => number) => own.reduce((total, one) => total + of(one), 0);
       const lossWithoutAdapter = sum(({ outcome }) => outcome.taste!.lossWithout);
-      const at = (rate: number) => rewardOf({ loss: sum((one) => lossAt(one, rate)), lossWithoutAdapter });
+      const at = (rate: number) =>
+        episodeReward({ loss: sum((one) => lossAt(one, rate)), lossWithoutAdapter });
       return at(0.3) - at(0.1);
     });
     expect(effect!.effect).toBeCloseTo((differences[0]! + differences[1]!) / 2, 12);

@@ -39,5 +39,6 @@ async function consolidate(options: ConsolidateOptions): Promise<void> {
       `skills version ${report.skillsVersion}`,
   );
   if (report.basisLearned) printLine('a basis was learned from the feedback');
+  for (const { userKey, why } of report.unusualUsers) printLine(`unusual user ${userKey}: ${why}`);
   for (const { what, why } of report.rejected) printLine(`no new ${what}: ${why}`);
 }

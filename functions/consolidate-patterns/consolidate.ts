@@ -221,7 +221,7 @@ async function learn(
   const findsNeighbours = learned.fitted && choice !== null;
   const objection = findsNeighbours ? await learnNeighbours(services) : undefined;
   const noItem = found.every(({ episode }) => episode.residuals.length === 0);
-  const why = `no item is named in ${found.length} episodes`;
+  const why = `no user's first feedback on an item in ${found.length} episodes`;
   const rejected: Rejected[] = [
     ...learned.rejected,
     ...(noItem ? [{ what: 'item effects', why } as const] : []),
@@ -257,6 +257,7 @@ function describe(population: PopulationModel) {
     basisLearned: false,
     pickRanking: null,
     strategy: null,
+    unusualUsers: [],
   };
 }
 

@@ -7,7 +7,13 @@ import type { PreparedPrior } from '../../shared/lora/prior.ts';
 import { LEARNING_RATE } from '../../shared/population/learning-rate-effects.ts';
 import type { Progress, RecommendedLearningRate } from '../../shared/population/population-model.ts';
 import { objectionToLearningRate, recommend } from '../../shared/population/recommendation.ts';
-import type { Learned, NewFeedback, Rejected, StrategyReport } from './learning-step.ts';
+import {
+  type Learned,
+  type NewFeedback,
+  NOTHING_LEARNED,
+  type Rejected,
+  type StrategyReport,
+} from './learning-step.ts';
 
 export type StrategyStore = Pick<BankStore, 'newest' | 'strategy' | 'recordStrategy'>;
 
@@ -60,7 +66,7 @@ export async function learnLearningRate(
     fitted: true,
     considered: explores ? 1 : 0,
     rejected: strategy === null ? [] : notCreated(strategy, population.recommended),
-    report: { evidence: null, priorAccepted: false, basisLearned: false, pickRanking: null, strategy },
+    report: { ...NOTHING_LEARNED, strategy },
   };
 }
 

@@ -7,6 +7,7 @@ import type {
   Progress,
   RecommendedLearningRate,
 } from '../../shared/population/population-model.ts';
+import type { UnusualUser } from '../../shared/population/prior-fit.ts';
 import type { SharedLearning } from '../../shared/population/shared-learning.ts';
 
 /** The input of one run. */
@@ -61,7 +62,19 @@ export interface LearnedReport {
    * 'bayesian'.
    */
   readonly strategy: StrategyReport | null;
+  /** Users whom the fit left out because their mean reward is unusual, by key; at most 20. */
+  readonly unusualUsers: readonly UnusualUser[];
 }
+
+/** The report of a run that learned nothing from users. */
+export const NOTHING_LEARNED: LearnedReport = {
+  evidence: null,
+  priorAccepted: false,
+  basisLearned: false,
+  pickRanking: null,
+  strategy: null,
+  unusualUsers: [],
+};
 
 export interface StrategyReport {
   /** null when the configured learning rate stays. */

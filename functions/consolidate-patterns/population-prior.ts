@@ -15,7 +15,7 @@ import {
 } from '../../shared/population/shared-learning.ts';
 import { sampleOf } from '../../shared/population/validation-fold.ts';
 import { learnBetterBasis, learnFirstBasis } from './learned-basis.ts';
-import type { Learned, NewFeedback } from './learning-step.ts';
+import { type Learned, type NewFeedback, NOTHING_LEARNED } from './learning-step.ts';
 import { loadStates, statisticsUnder } from './sample.ts';
 
 interface PriorServices {
@@ -29,6 +29,8 @@ interface PriorServices {
 
 /** Newest users to sample from; 2,000 yields about 200 for the validation fold. */
 const NEW_USERS = 2_000;
+/** Unusual users to report. */
+const MOST_UNUSUAL = 20;
 /** Newest episodes to read per shard when there are fewer new users than that: 1,024 in all. */
 const PER_SHARD = 64;
 
@@ -51,13 +53,7 @@ export async function learnPrior(
       fitted: false,
       considered: 1,
       rejected: [{ what: 'population prior', why }],
-      report: {
-        evidence: null,
-        priorAccepted: false,
-        basisLearned: false,
-        pickRanking: null,
-        strategy: null,
-      },
+      report: NOTHING_LEARNED,
     };
   }
   const { population } = current;
@@ -88,6 +84,7 @@ export async function learnPrior(
       basisLearned: fittedUnder.basis !== current.basis,
       pickRanking: choice === null ? null : pickRankingOf(sample.map(({ picks }) => picks.ranking)),
       strategy: null,
+      unusualUsers: proposal?.unusual.slice(0, MOST_UNUSUAL) ?? [],
     },
   };
 }
@@ -105,7 +102,7 @@ export async function keepPrior(
     fitted: false,
     considered: 1,
     rejected: [{ what: 'population prior', why: 'the basis is damaged' }],
-    report: { evidence: null, priorAccepted: false, basisLearned: false, pickRanking: null, strategy: null },
+    report: NOTHING_LEARNED,
   };
 }
 

@@ -1,7 +1,13 @@
 import type { StoredAdapter } from '../../shared/adapters/adapter-object.ts';
 import { canContinue } from '../../shared/adapters/compatibility.ts';
 import { addRecentEvents, eventKey } from '../../shared/adapters/recent-events.ts';
-import { addRecentItems, type Meeting, NO_RECENT_ITEMS } from '../../shared/adapters/recent-items.ts';
+import {
+  addRecentItems,
+  type Meeting,
+  NO_RECENT_ITEMS,
+  type RecentItems,
+} from '../../shared/adapters/recent-items.ts';
+import { agreesWithOthers, hasVote } from '../../shared/adapters/votes.ts';
 import type { FunctionSettings } from '../../shared/config/settings.ts';
 import {
   type Attribution,
@@ -56,7 +62,8 @@ export function applyEvents(
   const hyperparameters = hyperparametersFor(userKey, settings, population.recommended);
   const model = hyperparameters === undefined ? learning.model : { ...learning.model, hyperparameters };
   const start = startOf(previous, settings, model);
-  const learned = learn(start, applied, model, population.items);
+  const recent = previous?.recentItems ?? NO_RECENT_ITEMS;
+  const learned = learn(start, applied, model, population.items, recent);
   const episode = episodeOf((previous?.version ?? 0) + 1, applied, learning, update, {
     ...learned,
     hyperparameters,
@@ -148,7 +155,7 @@ function adapterOf(
   model: Model,
   episode: Episode,
   { userKey, settings, now }: Update,
-  { state, meetings }: Learned,
+  { state, recent }: Learned,
 ): StoredAdapter {
   const { basis, b, offset } = learnerOf(state.learner).solve(state, model);
   return {
@@ -168,7 +175,7 @@ function adapterOf(
       previous?.recentEvents ?? new BigUint64Array(0),
       applied.map(({ eventId }) => eventKey(eventId)),
     ),
-    recentItems: addRecentItems(previous?.recentItems ?? NO_RECENT_ITEMS, meetings),
+    recentItems: recent,
     lastEpisode: episode,
   };
 }
@@ -177,36 +184,48 @@ function adapterOf(
  * Trains on events one after the other, and collects what the adapter and the episode record about
  * their items.
  */
-function learn(start: LearnerState, events: readonly FeedbackEvent[], model: Model, effects: ItemEffects) {
+function learn(
+  start: LearnerState,
+  events: readonly FeedbackEvent[],
+  model: Model,
+  effects: ItemEffects,
+  recentItems: RecentItems,
+) {
   const learner = learnerOf(start.learner);
   let state = start;
+  let recent = recentItems;
   const predictions: PredictedReward[] = [];
   const residuals: ItemResidual[] = [];
-  const meetings: Meeting[] = [];
   const attributions: Attribution[] = [];
-  for (const { interactions, occurredAt } of events) {
-    const at = Math.max(0, Math.floor(Date.parse(occurredAt) / 1_000));
-    const trained: TrainingInteraction[] = interactions.map(({ itemId, ...interaction }) => ({
+  for (const event of events) {
+    const trained: TrainingInteraction[] = event.interactions.map(({ itemId, ...interaction }) => ({
       ...interaction,
       itemEffect: effectOfItem(effects, itemId),
     }));
     const training: Training<LearnerState> = learner.train(state, model, trained);
+    residuals.push(...residualsOf(event, training.predictions, state.record.count, recent));
+    recent = addRecentItems(recent, meetingsOf(event, trained));
     state = training.state;
     predictions.push(...training.predictions);
-    let rewards = 0;
-    interactions.forEach((interaction, i) => {
-      const prediction = interaction.reward === undefined ? undefined : training.predictions[rewards++]!;
-      if (interaction.itemId === undefined) return;
-      const key = itemKey(interaction.itemId);
-      const reward = interaction.reward ?? null;
-      meetings.push({ key, at, kind: kindOf(interaction), reward, itemEffect: trained[i]!.itemEffect });
-      if (prediction !== undefined)
-        residuals.push({ itemKey: key, residual: Math.fround(bounded(prediction.itemResidual)) });
-      const { recommendationId } = interaction;
-      if (recommendationId !== undefined) attributions.push({ recommendationId, itemKey: key, reward });
-    });
+    for (const { itemId, recommendationId, reward = null } of event.interactions) {
+      if (itemId !== undefined && recommendationId !== undefined)
+        attributions.push({ recommendationId, itemKey: itemKey(itemId), reward });
+    }
   }
-  return { state, predictions, residuals, meetings, attributions: attributions.slice(-MOST_ATTRIBUTIONS) };
+  return { state, predictions, residuals, recent, attributions: attributions.slice(-MOST_ATTRIBUTIONS) };
+}
+
+function meetingsOf(
+  { interactions, occurredAt }: FeedbackEvent,
+  trained: readonly TrainingInteraction[],
+): Meeting[] {
+  const at = Math.max(0, Math.floor(Date.parse(occurredAt) / 1_000));
+  return interactions.flatMap((interaction, i) => {
+    const { itemId, reward = null } = interaction;
+    if (itemId === undefined) return [];
+    const { itemEffect } = trained[i]!;
+    return [{ key: itemKey(itemId), at, kind: kindOf(interaction), reward, itemEffect }];
+  });
 }
 
 function kindOf(interaction: Interaction): Meeting['kind'] {
@@ -214,10 +233,36 @@ function kindOf(interaction: Interaction): Meeting['kind'] {
   return interaction.watched ? 'watch' : 'reward';
 }
 
+/** Noise over the variance of users' offsets: after so many rewards half of an offset is known. */
+const OFFSET_HALF_KNOWN = 2;
+
 /**
- * Rewards lie in [0, 1], so a larger residual is a prediction error. Bounded, so that no user moves
- * an item by more.
+ * The residuals of an event that count for its items, if the user has a vote on them. The part that
+ * all rewards of the event have in common is the user's offset as far as earlier rewards do not tell
+ * it (best linear unbiased prediction; Robinson 1991), so it is subtracted.
+ * @param rewardsBefore number of the user's earlier rewards
  */
+function residualsOf(
+  { interactions }: FeedbackEvent,
+  predictions: readonly PredictedReward[],
+  rewardsBefore: number,
+  recent: RecentItems,
+): ItemResidual[] {
+  if (!agreesWithOthers(recent)) return [];
+  const surprise = predictions.reduce((sum, { reward, predicted }) => sum + reward - predicted, 0);
+  const offset = surprise / (predictions.length + rewardsBefore + OFFSET_HALF_KNOWN);
+  const residuals = new Map<bigint, number>();
+  const rewarded = interactions.filter(({ reward }) => reward !== undefined);
+  rewarded.forEach(({ itemId }, i) => {
+    if (itemId === undefined) return;
+    const key = itemKey(itemId);
+    if (residuals.has(key) || !hasVote(recent, key)) return;
+    residuals.set(key, Math.fround(bounded(predictions[i]!.itemResidual - offset)));
+  });
+  return Array.from(residuals, ([itemKey, residual]) => ({ itemKey, residual }));
+}
+
+/** Rewards lie in [0, 1], so a larger residual is a prediction error. */
 function bounded(residual: number): number {
   return Math.min(1, Math.max(-1, residual));
 }

@@ -124,8 +124,10 @@ function learnChunk(
     }
     const { reward } = interaction;
     features(basis, embedding, psi);
-    // The reward block learns only what the target block does not explain.
-    const known = itemEffect + targetShare(targetWeights, basis, embedding);
+    // The reward block learns only what the target block does not explain. Rewards differ by 1 at
+    // most, so no target explains more.
+    const share = targetShare(targetWeights, basis, embedding);
+    const known = Math.min(1, Math.max(-1, itemEffect + share));
     const expected = prior.meanReward + dot(psi, mean) + known - itemEffect;
     learned.predictions.push({
       reward,

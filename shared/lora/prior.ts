@@ -2,6 +2,7 @@ import { InvalidInputError } from '../errors.ts';
 import { type Basis, coefficientCount } from './basis.ts';
 import { meanSquare } from './feature-moments.ts';
 import type { Pulls } from './pulls.ts';
+import { usualRange, winsorised } from './robust.ts';
 import { centred, type Statistics } from './statistics.ts';
 import {
   addOuterProduct,
@@ -54,7 +55,11 @@ const NOISE_VARIANCE = 0.04;
 const OFFSET_VARIANCE = 0.02;
 const PRIOR_USERS = 30;
 const PRIOR_INTERACTIONS = 2_000;
+/** Interactions of one user that count at most in the noise. */
+const USER_INTERACTIONS = 50;
 const MIN_NOISE_VARIANCE = 0.005;
+/** The largest variance of rewards, which lie in [0, 1]; that of noise and of predictions is no larger. */
+const MAX_VARIANCE = 0.25;
 
 interface InitialPriorOptions {
   relativeVariance?: number | undefined;
@@ -210,12 +215,59 @@ export function logMarginalLikelihood(statistics: Statistics, prior: PreparedPri
   );
 }
 
+/** A user's posterior under a prior. */
+interface Posterior {
+  readonly statistics: Statistics;
+  /** g − g0·Σψ. */
+  readonly moment: Float64Array;
+  /** Σ(y − g0)². */
+  readonly sumSquares: number;
+  /** V. */
+  readonly covariance: PackedSymmetric;
+  /** How far the tastes lie from the mean, over what the prior lets expect at most. */
+  readonly distance: number;
+}
+
+/**
+ * (m − μ)ᵀΣ⁻¹(m − μ) is P − tr(Σ⁻¹V) on average, and varies like a χ²; expected at most is three
+ * standard deviations more.
+ */
+function posteriorOf(statistics: Statistics, prior: PreparedPrior): Posterior {
+  const order = prior.mean.length;
+  const { moment, sumSquares } = centred(statistics, prior.meanReward);
+  const covariance = choleskyInverse(information(statistics, prior), order);
+  const m = multiply(covariance, evidence(statistics, prior));
+  const off = m.map((value, i) => value - prior.mean[i]!);
+  const expected = Math.max(0, order - traceOfProduct(prior.precision, covariance, order));
+  const limit = expected + 3 * Math.sqrt(2 * expected);
+  const distance = limit > 0 ? dot(off, multiply(prior.precision, off)) / limit : 0;
+  return { statistics, moment, sumSquares, covariance, distance };
+}
+
+/**
+ * 1 for a user; less for one who is further out than expected and than most users are, because a
+ * prior that is too narrow expects too little of everyone.
+ */
+function weightsOf(posteriors: readonly Posterior[]): number[] {
+  const distances = posteriors.map(({ distance }) => distance);
+  const limit = Math.max(1, usualRange(distances)[1]);
+  return distances.map((distance) => (distance > limit ? limit / distance : 1));
+}
+
+/** E(y − g0 − ψ·m)² per reward. @param m posterior mean */
+function meanSquareError({ statistics, moment, sumSquares, covariance }: Posterior, m: Float64Array): number {
+  const { gram, count } = statistics;
+  const explained = 2 * dot(moment, m) - dot(m, multiply(gram, m));
+  return (sumSquares - explained + traceOfProduct(gram, covariance, m.length)) / count;
+}
+
 /**
  * One step of expectation maximisation over users' sums: the population prior (empirical Bayes for
  * random coefficients; Dempster, Rubin & Tsutakawa 1981, Laird & Ware 1982). The mean is estimated
  * by generalised least squares; covariance and noise are shrunken towards `base` with the weight of
- * 30 users and 2,000 interactions. Costs O(M·P³), independent of d.
- * @param users sums of M users under the current prior's basis
+ * 30 users and 2,000 interactions. The weight of a user is bounded, and smaller for one whose tastes
+ * or noise lie far out, so that nobody bends the prior of all. Costs O(M·P³), independent of d.
+ * @param users sums of M users under the current prior's basis, each with one reward or more
  * @param base the prior before any feedback
  */
 export function populationPrior(
@@ -223,56 +275,75 @@ export function populationPrior(
   current: PreparedPrior,
   base: PreparedPrior,
 ): PreparedPrior {
-  const order = current.mean.length;
-  const count = users.length;
   const { precision: inverse, noiseVariance } = current;
-  const posterior = users.map((statistics) => {
-    const { moment, sumSquares } = centred(statistics, current.meanReward);
-    const covariance = choleskyInverse(information(statistics, current), order);
-    return { statistics, moment, sumSquares, covariance };
-  });
-
-  const covarianceSum = new Float64Array(packedLength(order));
-  const pull = new Float64Array(order);
-  for (const { covariance, moment } of posterior) {
-    add(covarianceSum, covariance);
-    add(pull, multiply(covariance, moment), 1 / noiseVariance);
-  }
-  const normal = sandwich(inverse, covarianceSum, order);
-  for (let i = 0; i < normal.length; i++) normal[i] = count * inverse[i]! - normal[i]! + base.precision[i]!;
-  const factor = cholesky(normal, order);
-  if (factor === undefined)
-    throw new InvalidInputError('users', 'sums that no finite interactions have', 'finite sums');
-  const mean = choleskySolve(factor, multiply(inverse, pull));
+  const posteriors = users.map((statistics) => posteriorOf(statistics, current));
+  const weights = weightsOf(posteriors);
+  const mean = populationMean(posteriors, weights, current, base);
 
   const inverseMean = multiply(inverse, mean);
   const covariance = base.covariance.map((value) => PRIOR_USERS * value);
-  let squares = PRIOR_INTERACTIONS * NOISE_VARIANCE;
-  let interactions = PRIOR_INTERACTIONS;
-  for (const user of posterior) {
+  const errors: number[] = [];
+  posteriors.forEach((posterior, i) => {
     const m = multiply(
-      user.covariance,
-      user.moment.map((value, i) => value / noiseVariance + inverseMean[i]!),
+      posterior.covariance,
+      posterior.moment.map((value, j) => value / noiseVariance + inverseMean[j]!),
     );
-    addOuterProduct(
-      covariance,
-      m.map((value, i) => value - mean[i]!),
-    );
-    add(covariance, user.covariance);
-    squares +=
-      user.sumSquares -
-      2 * dot(user.moment, m) +
-      dot(m, multiply(user.statistics.gram, m)) +
-      traceOfProduct(user.statistics.gram, user.covariance, order);
-    interactions += user.statistics.count;
-  }
+    const off = m.map((value, j) => value - mean[j]!);
+    addOuterProduct(covariance, off, weights[i]!);
+    add(covariance, posterior.covariance);
+    errors.push(meanSquareError(posterior, m));
+  });
+  let interactions = PRIOR_INTERACTIONS;
+  let squares = PRIOR_INTERACTIONS * NOISE_VARIANCE;
+  winsorised(errors).forEach((error, i) => {
+    const counted = Math.min(USER_INTERACTIONS, users[i]!.count);
+    interactions += counted;
+    squares += counted * error;
+  });
   return preparePrior({
     basisId: current.basisId,
     mean,
-    covariance: covariance.map((value) => value / (count + PRIOR_USERS)),
-    noiseVariance: Math.max(MIN_NOISE_VARIANCE, squares / interactions),
+    covariance: bounded(
+      covariance.map((value) => value / (users.length + PRIOR_USERS)),
+      users,
+    ),
+    noiseVariance: Math.min(MAX_VARIANCE, Math.max(MIN_NOISE_VARIANCE, squares / interactions)),
     meanReward: current.meanReward,
   });
+}
+
+/** μ by generalised least squares. */
+function populationMean(
+  posteriors: readonly Posterior[],
+  weights: readonly number[],
+  { precision, noiseVariance, mean: { length: order } }: PreparedPrior,
+  base: PreparedPrior,
+): Float64Array {
+  const covarianceSum = new Float64Array(packedLength(order));
+  const pull = new Float64Array(order);
+  let count = 0;
+  posteriors.forEach(({ covariance, moment }, i) => {
+    const weight = weights[i]!;
+    add(covarianceSum, covariance, weight);
+    add(pull, multiply(covariance, moment), weight / noiseVariance);
+    count += weight;
+  });
+  const normal = sandwich(precision, covarianceSum, order);
+  for (let i = 0; i < normal.length; i++) normal[i] = count * precision[i]! - normal[i]! + base.precision[i]!;
+  const factor = cholesky(normal, order);
+  if (factor === undefined)
+    throw new InvalidInputError('users', 'sums that no finite interactions have', 'finite sums');
+  return choleskySolve(factor, multiply(precision, pull));
+}
+
+/** The covariance, reduced where it says that users' rewards for an item differ by more than rewards can. */
+function bounded(covariance: PackedSymmetric, users: readonly Statistics[]): PackedSymmetric {
+  const order = users[0]?.moment.length ?? 0;
+  const variance = users.reduce(
+    (sum, { gram, count }) => sum + traceOfProduct(covariance, gram, order) / count / users.length,
+    0,
+  );
+  return variance > MAX_VARIANCE ? covariance.map((value) => (value * MAX_VARIANCE) / variance) : covariance;
 }
 
 function add(into: Float64Array, values: Float64Array, weight = 1): void {

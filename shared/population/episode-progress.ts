@@ -1,6 +1,6 @@
 import type { Episode } from '../episodes/episode.ts';
 import type { IndexedEpisode, IndexPosition } from '../episodes/episode-store.ts';
-import { type ItemSums, itemShrinkage } from '../lora/item-effects.ts';
+import { boundedResidual, type ItemSums, itemShrinkage } from '../lora/item-effects.ts';
 import type { ItemEffects, PopulationModel, Progress } from './population-model.ts';
 
 /**
@@ -33,9 +33,10 @@ export function addEpisodes(
   const each = inOrder.filter((episode, i) => i === 0 || byUserAndVersion(inOrder[i - 1]!, episode) !== 0);
   for (const episode of each) {
     for (const { itemKey, residual } of episode.residuals) {
-      const { sum, count } = sums.get(itemKey) ?? { sum: 0, count: 0 };
-      sums.set(itemKey, { sum: sum + residual, count: count + 1 });
-      squares += residual * residual;
+      const known = sums.get(itemKey);
+      const counted = boundedResidual(known, residual);
+      sums.set(itemKey, { sum: (known?.sum ?? 0) + counted, count: (known?.count ?? 0) + 1 });
+      squares += counted * counted;
     }
   }
   const watermarks = [...progress.watermarks];

@@ -1,5 +1,6 @@
 import type { Evidence } from '../episodes/cell-strategy.ts';
 import { logMarginalLikelihood, type PreparedPrior, populationPrior } from '../lora/prior.ts';
+import { usualRange, winsorised } from '../lora/robust.ts';
 import type { Statistics } from '../lora/statistics.ts';
 import { ratioOfSums } from './intervals.ts';
 import { isValidationUser } from './validation-fold.ts';
@@ -10,15 +11,18 @@ export interface SampledUser {
   readonly statistics: Statistics;
 }
 
-/**
- * From this many validation users on, the mean over them alone decides which of two priors is
- * better. The mean over fewer users is too noisy to decide alone, because its error is many times
- * the gain of one fit, and would keep good priors from new users. Fewer users reject a prior only
- * when its shortfall, added to that of the priors accepted before it, exceeds two standard errors.
- */
-const ENOUGH_VALIDATION_USERS = 30;
+/** Rewards after which a user counts for half in a mean over users. Nobody counts for more than one. */
+const HALF_KNOWN = 2;
+/** Smallest standard deviation of users' mean rewards by which unusual ones are told. */
+const LEAST_SPREAD = 0.1;
 /** Steps of expectation maximisation per fit; the next fit starts from the result. */
 const EM_STEPS = 6;
+
+/** A user whose feedback is unlike that of others, so that an operator can look. */
+export interface UnusualUser {
+  readonly userKey: string;
+  readonly why: string;
+}
 
 /** A proposed prior, with the evidence that decides whether it replaces the current one. */
 export interface Proposal {
@@ -27,11 +31,16 @@ export interface Proposal {
   /** {@link Evidence.shortfall} below which the prior is accepted even without a gain. */
   readonly tolerance: number;
   readonly better: boolean;
+  /** Users who were left out or counted for less, by key. */
+  readonly unusual: readonly UnusualUser[];
 }
 
 /**
  * Fits a new prior to users outside the validation fold and compares it with the current one on the
  * users inside, by the marginal likelihood of their rewards. Undefined when either side is empty.
+ * The comparison is noisy, and a prior that is not accepted helps nobody, so it is rejected only when
+ * its shortfall, added to that of the priors accepted before it, exceeds half of the 95 % interval
+ * of the gain. One user alone tells nothing.
  * @param base the prior before any feedback
  * @param evidence evidence of the current prior
  */
@@ -41,22 +50,22 @@ export function proposePrior(
   sample: readonly SampledUser[],
   evidence: Evidence | null = null,
 ): Proposal | undefined {
-  const users = sample
-    .filter(({ statistics }) => statistics.count > 0)
-    .sort((a, b) => (a.userKey < b.userKey ? -1 : 1));
+  const { usual, unusual } = divided(sample);
+  const users = usual.toSorted((a, b) => (a.userKey < b.userKey ? -1 : 1));
   const fitted = users.filter(({ userKey }) => !isValidationUser(userKey));
   const validation = users.filter(({ userKey }) => isValidationUser(userKey));
   if (fitted.length === 0 || validation.length === 0) return undefined;
   const sums = fitted.map(({ statistics }) => statistics);
   const interactions = sums.reduce((sum, { count }) => sum + count, 0);
-  const meanReward = sums.reduce((sum, { rewardSum }) => sum + rewardSum, 0) / interactions;
+  const meanReward = meanOver(sums, sums.map(meanRewardOf)).effect;
   let prior: PreparedPrior = { ...current, meanReward };
   for (let step = 0; step < EM_STEPS; step++) prior = populationPrior(sums, prior, base);
   const compared = compare(current, prior, validation);
-  const { effect, error } = compared.gain;
-  const [low, high] = compared.gain.interval ?? [effect, effect];
-  const shortfall = Math.max(0, (evidence?.shortfall ?? 0) - effect);
-  const tolerance = validation.length < ENOUGH_VALIDATION_USERS ? 2 * error : 0;
+  const { effect, interval } = compared.gain;
+  const [low, high] = interval ?? [effect, effect];
+  const before = evidence?.shortfall ?? 0;
+  const shortfall = interval === null ? before : Math.max(0, before - effect);
+  const tolerance = interval === null ? Number.POSITIVE_INFINITY : (high - low) / 2;
   return {
     prior,
     evidence: {
@@ -64,12 +73,13 @@ export function proposePrior(
       interactions,
       validationUsers: validation.length,
       logLikelihoodBefore: compared.before,
-      logLikelihoodAfter: compared.after,
+      logLikelihoodAfter: compared.before + effect,
       gainInterval: { low, high },
       shortfall,
     },
     tolerance,
     better: effect > 0 || shortfall < tolerance,
+    unusual,
   };
 }
 
@@ -94,21 +104,52 @@ export function objectionTo(proposal: Proposal | undefined, sample: readonly Sam
   );
 }
 
-/**
- * Mean log marginal likelihood per reward under both priors, and the difference with its error over
- * users.
- */
-function compare(current: PreparedPrior, proposed: PreparedPrior, users: readonly SampledUser[]) {
-  const likelihoods = (prior: PreparedPrior) =>
-    users.map(({ statistics }) => logMarginalLikelihood(statistics, prior));
-  const [before, after] = [likelihoods(current), likelihoods(proposed)];
-  const rewards = users.map(({ statistics }) => statistics.count);
+/** Users with rewards, without those whose mean reward is unusual. */
+function divided(sample: readonly SampledUser[]): {
+  usual: readonly SampledUser[];
+  unusual: readonly UnusualUser[];
+} {
+  const users = sample.filter(({ statistics }) => statistics.count > 0);
+  const means = users.map(({ statistics }) => meanRewardOf(statistics));
+  const [low, high] = usualRange(means, LEAST_SPREAD);
+  const isUsual = (_: SampledUser, i: number) => low <= means[i]! && means[i]! <= high;
   return {
-    before: ratioOfSums(before, rewards).effect,
-    after: ratioOfSums(after, rewards).effect,
-    gain: ratioOfSums(
-      after.map((value, i) => value - before[i]!),
-      rewards,
+    usual: users.filter(isUsual),
+    unusual: users.flatMap((user, i) =>
+      isUsual(user, i)
+        ? []
+        : [
+            {
+              userKey: user.userKey,
+              why: `mean reward ${means[i]!.toFixed(3)} of ${user.statistics.count}, expected ${low.toFixed(3)} to ${high.toFixed(3)}`,
+            },
+          ],
     ),
   };
+}
+
+function meanRewardOf({ rewardSum, count }: Statistics): number {
+  return rewardSum / count;
+}
+
+/** Mean over users, each of whom counts once at most. */
+function meanOver(users: readonly Statistics[], values: readonly number[]) {
+  const weights = users.map(({ count }) => count / (count + HALF_KNOWN));
+  return ratioOfSums(
+    values.map((value, i) => value * weights[i]!),
+    weights,
+  );
+}
+
+/**
+ * Mean over users of the log marginal likelihood per reward under the current prior, and the gain
+ * with its error. Unusual gains are moved to the bound of what is usual.
+ */
+function compare(current: PreparedPrior, proposed: PreparedPrior, users: readonly SampledUser[]) {
+  const sums = users.map(({ statistics }) => statistics);
+  const perReward = (prior: PreparedPrior) =>
+    sums.map((statistics) => logMarginalLikelihood(statistics, prior) / statistics.count);
+  const before = perReward(current);
+  const gains = winsorised(perReward(proposed).map((value, i) => value - before[i]!));
+  return { before: meanOver(sums, before).effect, gain: meanOver(sums, gains) };
 }

@@ -61,7 +61,7 @@ describe('consolidation', () => {
       considered: 2,
       rejected: [
         { what: 'population prior', why: '3 episodes, expected 22 for the next fit' },
-        { what: 'item effects', why: 'no item is named in 1 episodes' },
+        { what: 'item effects', why: "no user's first feedback on an item in 1 episodes" },
       ],
     });
 
@@ -72,7 +72,7 @@ describe('consolidation', () => {
     for (let user = 0; user < 40; user++) {
       const inside = isValidationUser(userKey(`user ${user}`));
       for (let event = 3; event < 9; event++) {
-        await feedback(`user ${user}`, event, inside ? {} : { reward: 0 });
+        await feedback(`user ${user}`, event, inside ? {} : { reward: 0.3 });
       }
     }
     pass(1);

@@ -18,6 +18,7 @@ const REPORT: ConsolidationReport = {
   basisLearned: false,
   pickRanking: null,
   strategy: null,
+  unusualUsers: [],
   uplift: {
     users: 5,
     heldOutUsers: 0,

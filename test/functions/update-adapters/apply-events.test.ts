@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { applyEvents } from '../../../functions/update-adapters/apply-events.ts';
 import { decodeAdapter, encodeAdapter, type StoredAdapter } from '../../../shared/adapters/adapter-object.ts';
 import { RECENT_EVENTS_KEPT } from '../../../shared/adapters/recent-events.ts';
-import { KIND_BITS } from '../../../shared/adapters/recent-items.ts';
+import { KIND_BITS, NO_RECENT_ITEMS } from '../../../shared/adapters/recent-items.ts';
 import { itemKey } from '../../../shared/episodes/episode.ts';
 import { fromItem, toItem } from '../../../shared/episodes/episode-item.ts';
 import { PendingEpisodes } from '../../../shared/episodes/pending-episodes.ts';
@@ -132,7 +132,12 @@ test('a user starts anew when the learned state does not fit the settings, but a
 test('no user can move an item by more than a reward can', () => {
   const far = event('e1');
   const wild = { ...before(far), state: wildState(before(far)) };
-  const { adapter } = applyEvents(wild, [event('e2')], learning, OPTIONS);
+  const { adapter } = applyEvents(
+    { ...wild, recentItems: NO_RECENT_ITEMS },
+    [event('e2')],
+    learning,
+    OPTIONS,
+  );
   const residuals = adapter!.lastEpisode!.residuals.map(({ residual }) => residual);
   expect(residuals.length).toBeGreaterThan(0);
   expect(residuals.every((residual) => Math.abs(residual) === 1)).toBe(true);
@@ -207,4 +212,56 @@ test('an episode keeps the newest 256 attributions', () => {
   const { attributions } = applyEvents(undefined, events, learning, OPTIONS).adapter!.lastEpisode!;
   expect(attributions).toHaveLength(256);
   expect(attributions![0]!.recommendationId).toBe('r44');
+});
+
+/** An event of rewards for items by number. */
+function rated(eventId: string, rewards: readonly (readonly [item: number, reward: number])[]) {
+  return {
+    schemaVersion: 1,
+    eventId,
+    userId: 'ada',
+    occurredAt: '2026-01-01T00:00:00Z',
+    interactions: rewards.map(([item, reward]) => ({
+      itemId: `item ${item}`,
+      embedding: ITEMS[item % ITEMS.length]!,
+      reward,
+    })),
+  } as const;
+}
+
+test('a user counts once for an item, in one event, one update, or later', () => {
+  const twice = rated('e1', [
+    [1, 1],
+    [1, 1],
+  ]);
+  const first = applyEvents(undefined, [twice, rated('e2', [[1, 1]])], learning, OPTIONS).adapter!;
+  expect(first.lastEpisode!.residuals.map((each) => each.itemKey)).toEqual([itemKey('item 1')]);
+  const again = rated('e3', [
+    [1, 1],
+    [2, 1],
+  ]);
+  const later = applyEvents(decodeAdapter(encodeAdapter(first), 'once'), [again], learning, OPTIONS).adapter!;
+  expect(later.lastEpisode!.residuals.map((each) => each.itemKey)).toEqual([itemKey('item 2')]);
+});
+
+test('what an event gives to all its items alike counts for the user, and the rest for the items', () => {
+  const { residuals } = applyEvents(
+    undefined,
+    [
+      rated('e1', [
+        [1, 0],
+        [2, 0],
+        [3, 0],
+        [4, 0],
+        [5, 0.5],
+      ]),
+    ],
+    learning,
+    OPTIONS,
+  ).adapter!.lastEpisode!;
+  const [first, , , , last] = residuals.map(({ residual }) => residual);
+  const { meanReward } = learning.population.prior;
+  // All fell short by the mean reward; five of seven parts of the mean shortfall are the user's.
+  expect(first).toBeCloseTo(-meanReward + (5 * meanReward - 0.5) / 7, 6);
+  expect(last! - first!).toBeCloseTo(0.5, 6);
 });

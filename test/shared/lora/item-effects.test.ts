@@ -1,5 +1,11 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { itemEffect, itemShrinkage } from '../../../shared/lora/item-effects.ts';
+import {
+  boundedResidual,
+  type ItemSums,
+  itemEffect,
+  itemShrinkage,
+} from '../../../shared/lora/item-effects.ts';
 import { createRandom } from '../../../shared/lora/random.ts';
 
 describe('itemEffect', () => {
@@ -22,22 +28,15 @@ describe('itemShrinkage', () => {
     expect(itemShrinkage([...items(51, 0, 2), ...items(151, 0, 1)], 10)).not.toBe(20);
   });
 
-  it('stays between 3 and 60', () => {
+  it('stays between 5 and 60', () => {
     // All variance within items, and all between them.
     expect(itemShrinkage(items(100, 0, 4), 1000)).toBe(60);
-    expect(itemShrinkage([...items(50, 4, 4), ...items(50, -4, 4)], 400)).toBe(3);
+    expect(itemShrinkage([...items(50, 4, 4), ...items(50, -4, 4)], 400)).toBe(5);
   });
 
   it('leaves out items of which there is nothing', () => {
     const seen = items(100, 0.4, 4);
     expect(itemShrinkage([...seen, ...items(900, 0, 0)], 40)).toBe(itemShrinkage(seen, 40));
-  });
-
-  it('is the ratio of the variances by the method of moments', () => {
-    // 100 items of 4 residuals: Σs²/n = 100·1.21/4 = 30.25, within (100 − 30.25)/300, between
-    // (30.25/100 − within)·100/400.
-    const within = (100 - 30.25) / 300;
-    expect(itemShrinkage(items(100, 1.1, 4), 100)).toBeCloseTo(within / ((0.3025 - within) / 4), 12);
   });
 
   it('finds the ratio that residuals were drawn with', () => {
@@ -55,5 +54,51 @@ describe('itemShrinkage', () => {
     });
     expect(itemShrinkage(drawn, squares)).toBeGreaterThan(8);
     expect(itemShrinkage(drawn, squares)).toBeLessThan(10);
+  });
+
+  it('hardly changes when a few items are pushed far out', () => {
+    const random = createRandom('pushed');
+    let squares = 0;
+    const honest = Array.from({ length: 1000 }, () => {
+      const effect = 0.1 * random.normal();
+      let sum = 0;
+      for (let i = 0; i < 10; i++) {
+        const residual = effect + 0.3 * random.normal();
+        sum += residual;
+        squares += residual * residual;
+      }
+      return { sum, count: 10 };
+    });
+    const pushed = honest.map((item, i) => (i < 20 ? { ...item, sum: -9 } : item));
+    // By the method of moments it would be 3 instead of 9.
+    expect(itemShrinkage(pushed, squares) / itemShrinkage(honest, squares)).toBeGreaterThan(0.5);
+  });
+});
+
+describe('boundedResidual', () => {
+  it('moves no effect by more than .05, whatever is known of the item and whatever the shrinkage', () => {
+    const residual = fc.double({ min: -1, max: 1, noNaN: true });
+    const add = (item: ItemSums, value: number) => ({
+      sum: item.sum + boundedResidual(item, value),
+      count: item.count + 1,
+    });
+    fc.assert(
+      fc.property(
+        fc.array(residual, { maxLength: 40 }),
+        residual,
+        fc.double({ min: 5, max: 60, noNaN: true }),
+        (before, last, shrinkage) => {
+          const item = before.reduce(add, { sum: 0, count: 0 });
+          const change = itemEffect(add(item, last), shrinkage) - itemEffect(item, shrinkage);
+          expect(Math.abs(change)).toBeLessThanOrEqual(0.05 + 1e-12);
+        },
+      ),
+    );
+  });
+
+  it('is the residual itself where that moves the effect by less', () => {
+    expect(boundedResidual(undefined, 0.2)).toBe(0.2);
+    expect(boundedResidual(undefined, -0.9)).toBeCloseTo(-0.3, 12);
+    expect(boundedResidual({ sum: 0, count: 14 }, -0.9)).toBe(-0.9);
   });
 });

@@ -9,6 +9,7 @@ import {
   posteriorMean,
   preparePrior,
 } from '../../../shared/lora/prior.ts';
+import { usualRange, winsorised } from '../../../shared/lora/robust.ts';
 import { addReward, centred, emptyStatistics, type Statistics } from '../../../shared/lora/statistics.ts';
 import { dot, packedDiagonal } from '../../../shared/lora/symmetric.ts';
 import {
@@ -239,6 +240,66 @@ describe('preparePrior', () => {
   });
 });
 
+/** One step by the textbook: every matrix inverted, every user with the documented weight. */
+function denseStep(
+  people: readonly (readonly Rewarded[])[],
+  current: PreparedPrior,
+  base: PreparedPrior,
+  size: number,
+) {
+  const traceOf = (matrix: Dense) => matrix.reduce((sum, row, i) => sum + row[i]!, 0);
+  const precision = invert(unpack(current.covariance, size)).inverse;
+  const noise = current.noiseVariance;
+  const posteriors = people.map((rewards) => {
+    const { design, y } = dense(current, rewards);
+    const gram = product(transpose(design), design);
+    const moment = times(transpose(design), y);
+    const c = invert(plus(precision, gram, 1 / noise)).inverse;
+    const around = (mean: number[]) =>
+      times(
+        c,
+        times(precision, mean).map((value, i) => value + moment[i]! / noise),
+      );
+    const off = around([...current.mean]).map((value, i) => value - current.mean[i]!);
+    const expected = size - traceOf(product(precision, c));
+    const distance = dot(off, times(precision, off)) / (expected + 3 * Math.sqrt(2 * expected));
+    return { design, y, gram, moment, c, around, distance };
+  });
+  const limit = Math.max(1, usualRange(posteriors.map(({ distance }) => distance))[1]);
+  const weights = posteriors.map(({ distance }) => (distance > limit ? limit / distance : 1));
+  let normal = invert(unpack(base.covariance, size)).inverse;
+  let pull = range(size).map(() => 0);
+  posteriors.forEach(({ c, moment }, u) => {
+    normal = plus(
+      plus(normal, precision, weights[u]!),
+      product(product(precision, c), precision),
+      -weights[u]!,
+    );
+    pull = times(c, moment).map((value, i) => pull[i]! + (weights[u]! * value) / noise);
+  });
+  const mean = times(invert(normal).inverse, times(precision, pull));
+  let covariance = unpack(base.covariance, size).map((row) => row.map((value) => 30 * value));
+  const errors = posteriors.map(({ design, y, gram, c, around }, u) => {
+    const m = around(mean);
+    const off = m.map((value, i) => value - mean[i]!);
+    covariance = plus(plus(covariance, outer(off, off), weights[u]!), c);
+    const residual = times(design, m).map((value, i) => y[i]! - value);
+    return (dot(residual, residual) + traceOf(product(gram, c))) / y.length;
+  });
+  covariance = covariance.map((row) => row.map((value) => value / (people.length + 30)));
+  const spread = posteriors.reduce(
+    (sum, { gram, y }) => sum + traceOf(product(covariance, gram)) / y.length / people.length,
+    0,
+  );
+  const counts = posteriors.map(({ y }) => Math.min(50, y.length));
+  const squares = winsorised(errors).reduce((sum, error, i) => sum + counts[i]! * error, 2_000 * 0.04);
+  return {
+    mean,
+    covariance: covariance.map((row) => row.map((value) => value * Math.min(1, 0.25 / spread))),
+    noiseVariance: Math.min(0.25, squares / counts.reduce((sum, count) => sum + count, 2_000)),
+  };
+}
+
 describe('populationPrior', () => {
   it('is the documented step of expectation maximisation', () => {
     fc.assert(
@@ -247,68 +308,69 @@ describe('populationPrior', () => {
         const size = 1 + random.integer(4);
         const current = arbitraryPrior(random, 'b', size);
         const base = initialPrior('b', size);
-        const people = range(random.integer(5)).map(() => rewarded(random, 1 + random.integer(12), size));
+        const people = range(random.integer(5)).map(() => rewarded(random, 1 + random.integer(60), size));
         const found = populationPrior(
           people.map((rewards) => summed(rewards, size)),
           current,
           base,
         );
-
-        const precision = invert(unpack(current.covariance, size)).inverse;
-        const basePrecision = invert(unpack(base.covariance, size)).inverse;
-        const noise = current.noiseVariance;
-        const people2 = people.map((rewards) => {
-          const { design, y } = dense(current, rewards);
-          const gram = product(transpose(design), design);
-          const moment = times(transpose(design), y);
-          return { design, y, gram, moment, c: invert(plus(precision, gram, 1 / noise)).inverse };
-        });
-        const sumC = people2.reduce((sum, { c }) => plus(sum, c), identity(size, 0));
-        const pull = people2.reduce(
-          (sum, { c, moment }) => times(c, moment).map((value, i) => sum[i]! + value / noise),
-          range(size).map(() => 0),
-        );
-        const normal = plus(
-          plus(basePrecision, precision, people.length),
-          product(product(precision, sumC), precision),
-          -1,
-        );
-        const mean = times(invert(normal).inverse, times(precision, pull));
-        let covariance = unpack(base.covariance, size).map((row) => row.map((value) => 30 * value));
-        let squares = 2000 * 0.04;
-        let count = 2000;
-        for (const { design, y, gram, moment, c } of people2) {
-          const m = times(
-            c,
-            times(precision, mean).map((value, i) => value + moment[i]! / noise),
-          );
-          const off = m.map((value, i) => value - mean[i]!);
-          covariance = plus(plus(covariance, outer(off, off)), c);
-          const residual = times(design, m).map((value, i) => y[i]! - value);
-          squares += dot(residual, residual) + product(gram, c).reduce((sum, row, i) => sum + row[i]!, 0);
-          count += y.length;
-        }
-        expect(difference(found.mean, mean)).toBeLessThan(1e-8);
-        const expected = pack(covariance.map((row) => row.map((value) => value / (people.length + 30))));
-        expect(difference(found.covariance, expected)).toBeLessThan(1e-8);
-        expect(found.noiseVariance).toBeCloseTo(squares / count, 10);
+        const expected = denseStep(people, current, base, size);
+        expect(difference(found.mean, expected.mean)).toBeLessThan(1e-8);
+        expect(difference(found.covariance, pack(expected.covariance))).toBeLessThan(1e-8);
+        expect(found.noiseVariance).toBeCloseTo(expected.noiseVariance, 10);
         expect(found).toMatchObject({ basisId: 'b', meanReward: current.meanReward });
       }),
       cases(300),
     );
   });
 
-  it('keeps the noise above its floor', () => {
+  it('keeps the noise between .005 and .25', () => {
     const prior = initialPrior(null, 1);
-    // 100,000 rewards exactly at the mean: no noise is left to see.
-    const silent: Statistics = {
-      gram: Float64Array.of(1e5),
-      moment: Float64Array.of(5e4),
-      sumSquares: 2.5e4,
-      count: 1e5,
-      rewardSum: 5e4,
+    /** Users whose rewards lie at the mean, but for a noise of this variance. */
+    const users = (variance: number): Statistics[] =>
+      range(5_000).map(() => ({
+        gram: Float64Array.of(100),
+        moment: Float64Array.of(50),
+        sumSquares: 25 + 100 * variance,
+        count: 100,
+        rewardSum: 50,
+      }));
+    expect(populationPrior(users(0), prior, prior).noiseVariance).toBe(0.005);
+    expect(populationPrior(users(1), prior, prior).noiseVariance).toBe(0.25);
+  });
+
+  it('says of no item that rewards for it differ by more than rewards can', () => {
+    const prior = initialPrior(null, 1);
+    /** Half of the users give 10 to everything, the others -10, far out of what a reward may be. */
+    const users = range(100).map(
+      (i): Statistics => ({
+        gram: Float64Array.of(100),
+        moment: Float64Array.of(i % 2 === 0 ? 1000 : -1000),
+        sumSquares: 10_000,
+        count: 100,
+        rewardSum: 0,
+      }),
+    );
+    expect(populationPrior(users, prior, prior).covariance[0]).toBeCloseTo(0.25, 12);
+  });
+
+  it('gives a user no more weight for more interactions', () => {
+    const random = createRandom('weights');
+    const size = 3;
+    const people = range(100).map(() => summed(rewarded(random, 40, size), size));
+    const base = initialPrior(null, size);
+    const loud = rewarded(random, 20, size).map((r) => ({ ...r, itemEffect: 0, reward: 1 }));
+    const changeBy = (times: number) => {
+      const bot = summed(
+        range(times).flatMap(() => loud),
+        size,
+      );
+      const [before, after] = [people, [...people, bot]].map((users) => populationPrior(users, base, base));
+      return [difference(after!.mean, before!.mean), after!.noiseVariance - before!.noiseVariance];
     };
-    expect(populationPrior([silent], prior, prior).noiseVariance).toBe(0.005);
+    const [few, many] = [changeBy(5), changeBy(2_000)];
+    expect(many[0]).toBeLessThan(2 * few[0]!);
+    expect(Math.abs(many[1]!)).toBeLessThan(0.002);
   });
 
   it('recovers the population that users were drawn from', () => {

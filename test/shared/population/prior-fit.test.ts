@@ -1,90 +1,117 @@
 import { describe, expect, test } from 'vitest';
 import { userKey } from '../../../shared/config/user-key.ts';
+import type { Evidence } from '../../../shared/episodes/cell-strategy.ts';
 import { initialPrior } from '../../../shared/lora/prior.ts';
 import { createRandom } from '../../../shared/lora/random.ts';
 import { addReward, emptyStatistics } from '../../../shared/lora/statistics.ts';
 import { objectionTo, proposePrior } from '../../../shared/population/prior-fit.ts';
 import { isValidationUser, sampleOf } from '../../../shared/population/validation-fold.ts';
 
-describe('proposing a prior', () => {
-  /** Users whose rewards lie around `mean`. */
-  const users = (count: number, mean: number) =>
-    Array.from({ length: count }, (_, i) => {
-      const random = createRandom(`user ${i}`);
-      let statistics = emptyStatistics(1);
-      for (let n = 0; n < 20; n++)
-        statistics = addReward(statistics, Float64Array.of(1), mean + 0.05 * random.normal(), 0);
-      return { userKey: userKey(`user ${i}`), statistics };
-    });
-  const base = initialPrior(null, 1);
+/** So many keys outside of the validation fold, or inside. */
+const keys = (count: number, inside: boolean) =>
+  Array.from({ length: 20 * count + 100 }, (_, i) => userKey(`user ${i}`))
+    .filter((key) => isValidationUser(key) === inside)
+    .slice(0, count);
 
-  test('is fitted to users outside the validation fold, and compared on the users inside', () => {
-    const sample = users(60, 0.8);
-    const { prior, evidence, better } = proposePrior(base, base, sample)!;
-    const validation = sample.filter(({ userKey }) => isValidationUser(userKey));
-    expect(evidence).toMatchObject({ users: 60 - validation.length, validationUsers: validation.length });
-    expect(validation.length).toBeGreaterThan(0);
+/** A user with an own mean reward around `mean`, and noise. */
+const person = (userKey: string, mean: number, { rewards = 20, noise = 0.1, spread = 0.1 } = {}) => {
+  const random = createRandom(userKey);
+  const own = mean + spread * random.normal();
+  let statistics = emptyStatistics(1);
+  for (let n = 0; n < rewards; n++)
+    statistics = addReward(statistics, Float64Array.of(1), own + noise * random.normal(), 0);
+  return { userKey, statistics };
+};
+
+const base = initialPrior(null, 1);
+const peopleOf = (outside: number, inside: number, validationUsers = 40) => [
+  ...keys(80, false).map((key) => person(key, outside)),
+  ...keys(validationUsers, true).map((key) => person(key, inside)),
+];
+
+describe('proposing a prior', () => {
+  test('fits those outside of the validation fold, and is judged by those inside', () => {
+    const { prior, evidence, better, unusual } = proposePrior(base, base, peopleOf(0.8, 0.8))!;
+    expect(evidence).toMatchObject({ users: 80, validationUsers: 40 });
+    expect(unusual).toEqual([]);
     expect(better).toBe(true);
     expect(prior.meanReward).toBeCloseTo(0.8, 1);
     expect(evidence.logLikelihoodAfter).toBeGreaterThan(evidence.logLikelihoodBefore);
   });
 
-  test('is not better when users inside the fold differ from those outside', () => {
-    const unlike = users(60, 0.9).map((user) =>
-      isValidationUser(user.userKey) ? { ...user, statistics: users(1, 0.1)[0]!.statistics } : user,
-    );
-    expect(proposePrior(base, base, unlike)!.better).toBe(false);
-  });
-
-  describe('with a shortfall below its error', () => {
-    /**
-     * Users of the fold, most of them like those outside; the others reduce the mean of the fold a
-     * little.
-     */
-    const sampleWith = (validationUsers: number) => {
-      const inside = Array.from({ length: 20 * validationUsers }, (_, i) => userKey(`inside ${i}`))
-        .filter(isValidationUser)
-        .slice(0, validationUsers);
-      const like = users(1, 0.8)[0]!.statistics;
-      const unlike = users(1, 0.1)[0]!.statistics;
-      return [
-        ...users(60, 0.8).filter((user) => !isValidationUser(user.userKey)),
-        ...inside.map((key, i) => ({ userKey: key, statistics: i % 4 === 0 ? unlike : like })),
-      ];
-    };
+  describe('when those inside are unlike those outside', () => {
+    const current = proposePrior(base, base, peopleOf(0.5, 0.5))!.prior;
+    const proposed = (validationUsers: number, evidence: Evidence | null = null) =>
+      proposePrior(current, base, peopleOf(0.62, 0.5, validationUsers), evidence)!;
 
     test.each([
       [8, true],
-      [28, true],
-      [32, false],
       [80, false],
-    ])('with %i validation users is accepted: %s', (validationUsers, expected) => {
-      const { evidence, tolerance, better } = proposePrior(base, base, sampleWith(validationUsers))!;
+      [200, false],
+    ])('of whom %i are asked, is put in force: %s', (validationUsers, expected) => {
+      const { evidence, tolerance, better } = proposed(validationUsers);
       const gain = evidence.logLikelihoodAfter - evidence.logLikelihoodBefore;
       expect(gain).toBeLessThan(0);
-      expect(evidence).toMatchObject({ validationUsers });
       expect(better).toBe(expected);
       expect(evidence.shortfall).toBeCloseTo(-gain, 12);
       if (expected) expect(gain).toBeGreaterThan(-tolerance);
-      else expect(tolerance).toBe(0);
+      else expect(gain).toBeLessThan(-tolerance);
     });
 
-    test('is rejected when the shortfall of earlier priors exceeds the rest of the tolerance', () => {
-      const { evidence, tolerance } = proposePrior(base, base, sampleWith(8))!;
-      const before = { ...evidence, shortfall: tolerance - evidence.shortfall };
-      const just = proposePrior(base, base, sampleWith(8), {
-        ...before,
-        shortfall: before.shortfall - 1e-9,
-      })!;
-      const rest = proposePrior(base, base, sampleWith(8), {
-        ...before,
-        shortfall: before.shortfall + 1e-9,
-      })!;
-      expect([just.better, rest.better]).toEqual([true, false]);
+    test('is turned down when those before it fell short by the rest', () => {
+      const { evidence, tolerance } = proposed(8);
+      const rest = tolerance - evidence.shortfall;
+      const accepted = (shortfall: number) => proposed(8, { ...evidence, shortfall }).better;
+      expect([accepted(rest - 1e-9), accepted(rest + 1e-9)]).toEqual([true, false]);
+    });
+
+    test('is turned down in numbers', () => {
+      const proposal = proposed(80);
+      const { logLikelihoodBefore: before, logLikelihoodAfter: after, shortfall } = proposal.evidence;
+      expect(objectionTo(proposal, [])).toBe(
+        `log likelihood ${after.toFixed(6)} per reward of ${proposal.evidence.validationUsers} validation users, ` +
+          `expected more than ${before.toFixed(6)}, or a total shortfall below ${proposal.tolerance.toFixed(6)}, ` +
+          `found ${shortfall.toFixed(6)}`,
+      );
+      const nobody = { userKey: userKey('nobody'), statistics: emptyStatistics(1) };
+      const fitted = keys(54, false).map((key) => person(key, 0.8));
+      expect(objectionTo(undefined, [...fitted, nobody])).toBe(
+        '54 users to fit and 0 to validate, expected at least 1 of each',
+      );
     });
   });
 
-  test('samples at most 200 of the newest users on each side of the fold', () => {
+  test('leaves out a user with an unusual mean reward, and names the key', () => {
+    const zeros = person(keys(81, false)[80]!, 0, { rewards: 500, noise: 0, spread: 0 });
+    const honest = proposePrior(base, base, peopleOf(0.7, 0.7))!;
+    const { prior, unusual } = proposePrior(base, base, [...peopleOf(0.7, 0.7), zeros])!;
+    expect(prior).toEqual(honest.prior);
+    expect(unusual).toEqual([
+      {
+        userKey: zeros.userKey,
+        why: expect.stringMatching(/^mean reward 0\.000 of 500, expected 0\.\d+ to \d\.\d+$/),
+      },
+    ]);
+  });
+
+  test('counts a user once in the mean reward, however many interactions there are', () => {
+    const busy = person(keys(81, false)[80]!, 0.9, { rewards: 5_000, spread: 0 });
+    const meanReward = (more: (typeof busy)[]) =>
+      proposePrior(base, base, [...peopleOf(0.7, 0.7), ...more])!.prior.meanReward;
+    expect(Math.abs(meanReward([busy]) - meanReward([]))).toBeLessThan(0.005);
+  });
+
+  test('does not let one user of the fold who is like nobody turn down what all others gain by', () => {
+    const random = person(keys(41, true)[40]!, 0.8, { rewards: 500, noise: 0.8, spread: 0 });
+    const before = proposePrior(base, base, peopleOf(0.8, 0.8))!.evidence;
+    const { evidence, better } = proposePrior(base, base, [...peopleOf(0.8, 0.8), random])!;
+    expect(evidence.validationUsers).toBe(41);
+    expect(better).toBe(true);
+    const gain = (of: Evidence) => of.logLikelihoodAfter - of.logLikelihoodBefore;
+    expect(gain(evidence)).toBeGreaterThan(0.8 * gain(before));
+  });
+
+  test('of users who came last takes 200 of either part at most', () => {
     const newcomers = Array.from({ length: 4_000 }, (_, i) => userKey(`newcomer ${i}`));
     const sampled = sampleOf(newcomers);
     expect(sampled.filter(isValidationUser)).toEqual(newcomers.filter(isValidationUser).slice(0, 200));
@@ -92,26 +119,8 @@ describe('proposing a prior', () => {
     expect(sampled.filter(isOutside)).toEqual(newcomers.filter(isOutside).slice(0, 200));
   });
 
-  test('is rejected with numbers', () => {
-    const sample = users(60, 0.8);
-    const validation = sample.filter(({ userKey }) => isValidationUser(userKey)).length;
-    const unlike = sample.map((user) =>
-      isValidationUser(user.userKey) ? { ...user, statistics: users(1, 0.1)[0]!.statistics } : user,
-    );
-    const { evidence, ...proposal } = proposePrior(base, base, unlike)!;
-    const { logLikelihoodBefore: before, logLikelihoodAfter: after } = evidence;
-    expect(objectionTo({ ...proposal, evidence }, unlike)).toBe(
-      `log likelihood ${after.toFixed(6)} per reward of ${validation} validation users, expected more than ${before.toFixed(6)}`,
-    );
-    const nobody = { userKey: userKey('nobody'), statistics: emptyStatistics(1) };
-    const fitted = sample.filter(({ userKey }) => !isValidationUser(userKey));
-    expect(objectionTo(undefined, [...fitted, nobody])).toBe(
-      `${60 - validation} users to fit and 0 to validate, expected at least 1 of each`,
-    );
-  });
-
-  test('needs users on both sides of the fold', () => {
-    const sample = users(60, 0.8);
+  test('needs somebody in either part', () => {
+    const sample = peopleOf(0.8, 0.8);
     expect(
       proposePrior(
         base,

@@ -28,6 +28,8 @@ const NAMES: Readonly<Record<string, string>> = {
   store: "import('attune').InMemoryEpisodeStore",
   feedback: "import('attune').AdapterFeedback[]",
   embedding: 'Float32Array',
+  query: 'Float32Array',
+  items: "import('attune/s3-vectors').VectorItem[]",
   itemEmbeddings: 'Float32Array[]',
   itemEmbedding: 'Float32Array',
   otherEmbedding: 'Float32Array',
@@ -86,7 +88,9 @@ describe('a code block of the documents', () => {
       expect(typed.length).toBeGreaterThan(10);
       for (const block of typed) {
         const isDeclared = (name: string) =>
-          new RegExp(`(const|let|class) ${name}\\b|[{,] *${name}\\b[^;]*\\} from`).test(block.code);
+          new RegExp(`(const|let|class) (\\{[^}]*)?\\b${name}\\b|[{,] *${name}\\b[^;]*\\} from`).test(
+            block.code,
+          );
         const declared = Object.entries(NAMES)
           .filter(([name]) => !isDeclared(name))
           .map(([name, type]) => `declare const ${name}: ${type};`);

@@ -1,18 +1,10 @@
 import { itemKey } from '../episodes/episode.ts';
-import { ConflictError, CorruptObjectError, InvalidInputError, shown } from '../errors.ts';
+import { ConflictError, CorruptObjectError, InvalidInputError } from '../errors.ts';
 import { inParallel } from '../in-parallel.ts';
 import type { Basis } from '../lora/basis.ts';
 import type { Objects } from '../storage/objects.ts';
 import { readableOf, SKIPPED_AFTER_DAMAGE } from '../storage/readable.ts';
-import {
-  embeddingsKey,
-  FEATURES_PREFIX,
-  featuresKey,
-  itemsKey,
-  MANIFEST_KEY,
-  SHARDS_PREFIX,
-} from './catalogue-keys.ts';
-import { encodeFeatures, featuresOf } from './features.ts';
+import { FEATURES_PREFIX, featuresKey, MANIFEST_KEY } from './catalogue-keys.ts';
 import type { CatalogueItem } from './item.ts';
 import {
   bucketOf,
@@ -22,7 +14,7 @@ import {
   type Manifest,
   type ManifestShard,
 } from './manifest.ts';
-import { checkName, decodeEmbeddings, decodeShard, encodeShard, itemsOf } from './shard.ts';
+import { type Items, ShardStore } from './shard-store.ts';
 
 export interface CatalogueSettings {
   readonly embeddingDim: number;
@@ -56,16 +48,6 @@ const MOST_GROWTH = 2;
 export const MAX_ITEMS = 1_000_000;
 const MAX_ATTEMPTS = 5;
 const UPLOADS_AT_ONCE = 4;
-const HOUR_MS = 3_600_000;
-/** Shards of an interrupted upload are reused when they are younger than this. */
-const REUSE_MS = 12 * HOUR_MS;
-/**
- * Shards without a manifest are deleted when they are older than this, which exceeds any upload or
- * read.
- */
-const KEEP_MS = 24 * HOUR_MS;
-
-type Items = Map<string, CatalogueItem>;
 interface Standing {
   readonly manifest: Manifest | undefined;
   readonly etag: string | undefined;
@@ -82,11 +64,14 @@ export class CatalogueWriter {
   readonly #objects: Objects;
   readonly #settings: CatalogueSettings;
   readonly #options: WriterOptions;
+  readonly #shards: ShardStore;
 
   constructor(objects: Objects, settings: CatalogueSettings, options: WriterOptions) {
     this.#objects = objects;
     this.#settings = settings;
     this.#options = options;
+    const { basis, now } = options;
+    this.#shards = new ShardStore(objects, { embeddingDim: settings.embeddingDim, basis, now });
   }
 
   /**
@@ -133,12 +118,7 @@ export class CatalogueWriter {
     for (const { name } of manifest?.shards ?? []) {
       if (there.has(featuresKey(name, basis.id))) continue;
       if (!hasTime()) break;
-      const embeddings = decodeEmbeddings(
-        await this.#get(embeddingsKey(name)),
-        this.#settings.embeddingDim,
-        embeddingsKey(name),
-      );
-      await this.#putFeatures(name, basis, embeddings);
+      await this.#shards.storeFeatures(name, basis);
       written++;
     }
     return written;
@@ -165,7 +145,7 @@ export class CatalogueWriter {
     const shards = new Map(manifest?.shards.map((shard) => [shard.bucket, shard]));
     const changed: [bucket: number, items: CatalogueItem[]][] = [];
     for (const [bucket, group] of grouped) {
-      const items = await this.#itemsOf(shards.get(bucket));
+      const items = await this.#shards.itemsOf(shards.get(bucket));
       for (const [itemId, item] of group) {
         const known = items.has(itemId);
         if (item === undefined) counts.removed += items.delete(itemId) ? 1 : 0;
@@ -182,7 +162,7 @@ export class CatalogueWriter {
     if (total > buckets * SHARD_ITEMS * MOST_GROWTH) {
       const all: Items = new Map();
       for (const shard of shards.values())
-        for (const [id, item] of await this.#itemsOf(shard)) all.set(id, item);
+        for (const [id, item] of await this.#shards.itemsOf(shard)) all.set(id, item);
       for (const [, items] of changed) for (const item of items) all.set(item.itemId, item);
       return this.#commitAll(all, standing, counts);
     }
@@ -204,7 +184,7 @@ export class CatalogueWriter {
     counts: Counts,
   ): Promise<Written> {
     const { now, onProgress } = this.#options;
-    const present = await this.#present(manifest);
+    const present = this.#options.rewrite ? new Set<string>() : await this.#shards.present(manifest);
     const shards = [...kept];
     let shardsWritten = 0;
     let done = 0;
@@ -212,7 +192,7 @@ export class CatalogueWriter {
       changed.filter(([, { length }]) => length > 0),
       UPLOADS_AT_ONCE,
       async ([bucket, items]) => {
-        const { shard, isNew } = await this.#putShard(bucket, items, present);
+        const { shard, isNew } = await this.#shards.put(bucket, items, present);
         shards.push(shard);
         shardsWritten += isNew ? 1 : 0;
         done += items.length;
@@ -233,60 +213,8 @@ export class CatalogueWriter {
       encodeManifest(next),
       etag === undefined ? { ifNoneMatch: true } : { ifMatch: etag },
     );
-    await this.#deleteUnnamed(next);
+    await this.#shards.deleteUnnamed(next);
     return { version: next.version, items: itemCount(next), ...counts, shardsWritten };
-  }
-
-  async #putShard(bucket: number, items: readonly CatalogueItem[], present: ReadonlySet<string>) {
-    const encoded = encodeShard(items, this.#settings.embeddingDim);
-    const { name, itemBytes, embeddingBytes } = encoded;
-    const isNew = !present.has(itemsKey(name)) || !present.has(embeddingsKey(name));
-    if (isNew) {
-      await this.#objects.put(itemsKey(name), itemBytes);
-      await this.#objects.put(embeddingsKey(name), embeddingBytes);
-    }
-    const { basis } = this.#options;
-    if (basis !== null && !present.has(featuresKey(name, basis.id))) {
-      const embeddings = decodeEmbeddings(embeddingBytes, this.#settings.embeddingDim, embeddingsKey(name));
-      await this.#putFeatures(name, basis, embeddings);
-    }
-    const shard = { bucket, name, items: encoded.items, bytes: itemBytes.length + embeddingBytes.length };
-    return { shard, isNew };
-  }
-
-  async #putFeatures(name: string, basis: Basis, embeddings: Float16Array): Promise<void> {
-    const bytes = encodeFeatures(name, basis.id, featuresOf(basis, embeddings));
-    await this.#objects.put(featuresKey(name, basis.id), bytes);
-  }
-
-  /**
-   * Objects that need not be written again: those of the catalogue being replaced, and young ones.
-   */
-  async #present(manifest: Manifest | undefined): Promise<ReadonlySet<string>> {
-    if (this.#options.rewrite) return new Set();
-    const named = namesOf(manifest);
-    const present = new Set<string>();
-    const youngest = this.#options.now() - REUSE_MS;
-    for (const prefix of [SHARDS_PREFIX, FEATURES_PREFIX]) {
-      for await (const { key, lastModified } of this.#objects.list(prefix)) {
-        if (named.has(shardOf(key)) || lastModified.getTime() >= youngest) present.add(key);
-      }
-    }
-    return present;
-  }
-
-  async #deleteUnnamed(manifest: Manifest): Promise<void> {
-    const named = namesOf(manifest);
-    const oldest = this.#options.now() - KEEP_MS;
-    const basis = this.#options.basis?.id;
-    for (const prefix of [SHARDS_PREFIX, FEATURES_PREFIX]) {
-      for await (const { key, lastModified } of this.#objects.list(prefix)) {
-        if (lastModified.getTime() >= oldest) continue;
-        const ofOtherBasis =
-          prefix === FEATURES_PREFIX && basis !== undefined && !key.startsWith(`${FEATURES_PREFIX}${basis}/`);
-        if (!named.has(shardOf(key)) || ofOtherBasis) await this.#objects.delete(key);
-      }
-    }
   }
 
   async #read(): Promise<Standing> {
@@ -304,39 +232,10 @@ export class CatalogueWriter {
     const fits = manifest.embeddingDim === embeddingDim && manifest.embeddingModel === embeddingModel;
     return { manifest: fits ? manifest : { ...manifest, buckets: 1, shards: [] }, etag, damage };
   }
-
-  async #itemsOf(shard: ManifestShard | undefined): Promise<Items> {
-    if (shard === undefined) return new Map();
-    const { name } = shard;
-    const [itemBytes, embeddingBytes] = await Promise.all([
-      this.#get(itemsKey(name)),
-      this.#get(embeddingsKey(name)),
-    ]);
-    checkName(name, itemBytes, embeddingBytes, itemsKey(name));
-    const embeddings = decodeEmbeddings(embeddingBytes, this.#settings.embeddingDim, embeddingsKey(name));
-    const items = itemsOf(decodeShard(itemBytes, name, itemsKey(name)), embeddings, itemsKey(name));
-    return new Map(items.map((item) => [item.itemId, item]));
-  }
-
-  async #get(key: string): Promise<Uint8Array> {
-    const found = await this.#objects.get(key);
-    if (found === undefined || found === 'not-modified')
-      throw new CorruptObjectError(key, `found ${shown(undefined)}, expected a part of the catalogue`);
-    return found.body;
-  }
 }
 
 interface Counts {
   readonly added: number;
   readonly changed: number;
   readonly removed: number;
-}
-
-function namesOf(manifest: Manifest | undefined): ReadonlySet<string> {
-  return new Set(manifest?.shards.map(({ name }) => name));
-}
-
-/** Name of the shard of an object under either prefix. */
-function shardOf(key: string): string {
-  return key.slice(key.lastIndexOf('/') + 1).replace(/\..*$/, '');
 }

@@ -39,8 +39,8 @@ const MOST_CANDIDATES = 100;
 const OVERSAMPLING = 5;
 
 /**
- * Personalised search over an index of Amazon S3 Vectors, for catalogues that exceed the memory of a
- * function. The index gives candidates, approximately; their scores are those of `attune.search`,
+ * Personalised search over an index of Amazon S3 Vectors, for catalogues that exceed the memory of
+ * a function. The index gives candidates, approximately; their scores are those of `attune.search`,
  * exactly.
  */
 export class VectorSearch {

@@ -7,8 +7,8 @@ export interface PickRanking {
   /** Users with ranked picks. */
   readonly users: number;
   /**
-   * Mean over these users of their mean pick percentile, with its 95 % interval; ½ is no better than
-   * popularity. Null with fewer than two users.
+   * Mean over these users of their mean pick percentile, with its 95 % interval; ½ is no better
+   * than popularity. Null with fewer than two users.
    */
   readonly percentile: Estimate;
 }

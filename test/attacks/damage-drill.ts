@@ -1,6 +1,7 @@
 /**
- * Damages one object of every kind in every way, follows the command of docs/recovery.md, and looks whether all is well again. Prints a
- * transcript; ends with exit code 1 when anything was not brought back. `npm run drill`.
+ * Damages one object of every kind in every way, follows the command of docs/recovery.md, and looks
+ * whether all is well again. Prints a transcript; ends with exit code 1 when anything was not
+ * brought back. `npm run drill`.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';

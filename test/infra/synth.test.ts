@@ -33,6 +33,8 @@ test('settings of the option -c reach the stack and override single settings of 
     attune: { rank: 2, embeddingDim: 32 },
     'attune:rank': '8',
     'attune:stackName': 'Attune-test',
+    // Synthesis warns of alarms that nobody hears.
+    'attune:alarmEmail': 'operators@example.org',
   });
   expect([run.status, run.stderr]).toEqual([0, '']);
   const template = JSON.parse(readFileSync(join(folder, 'cli', 'Attune.template.json'), 'utf8'));

@@ -72,7 +72,7 @@ it('stores the basis of a catalogue, and carries adapters over to the next one',
 
   const second = await build(items);
   expect(second.stdout).toMatch(
-    new RegExp(`replaces ${built.basis}; .* saw \\d+\\.\\d % of what the new one sees`),
+    new RegExp(`replaces ${built.basis}; .* covers \\d+\\.\\d % of the new one`),
   );
   const { basis, carryOvers, learnedFrom } = (await storedBasis())!;
   expect(basis.id).not.toBe(built.basis);

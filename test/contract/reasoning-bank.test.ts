@@ -58,7 +58,7 @@ it.each<[string, Item]>([
     expect(found.map(({ episode }) => episode?.version)).toEqual([1, undefined, 3]);
     const { error, shard, position } = found[1]!;
     expect(error).toBeInstanceOf(CorruptObjectError);
-    expect(error!.message).toContain(`USER#${userKey('ada')} EPISODE#0000000002: attribute ${attribute} `);
+    expect(error!.message).toContain(`USER#${userKey('ada')} EPISODE#0000000002: attribute ${attribute}: `);
     const watermarks = Array(16).fill('');
     watermarks[shard] = position;
     expect((await read(watermarks)).map(({ episode }) => episode?.version)).toEqual([3]);

@@ -71,9 +71,7 @@ it('stores the basis of a catalogue, and carries adapters over to the next one',
   expect(JSON.parse((await build(items.slice(0, 200), '--json')).stdout)).toEqual(built);
 
   const second = await build(items);
-  expect(second.stdout).toMatch(
-    new RegExp(`replaces ${built.basis}; .* covers \\d+\\.\\d % of the new one`),
-  );
+  expect(second.stdout).toMatch(new RegExp(`replaces ${built.basis}; .* covers \\d+\\.\\d % of the new one`));
   const { basis, carryOvers, learnedFrom } = (await storedBasis())!;
   expect(basis.id).not.toBe(built.basis);
   expect(learnedFrom).toBeUndefined();

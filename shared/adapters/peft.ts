@@ -128,7 +128,8 @@ function readConfig(text: string): z.output<typeof config> {
     throw new CorruptObjectError(key, 'found text that is not JSON, expected JSON', { cause });
   }
   const parsed = parseStored(config, json, key);
-  for (const [option, value] of Object.entries(parsed)) {
+  // Of the text itself, because what was parsed has lost an option named __proto__.
+  for (const [option, value] of Object.entries(json as object)) {
     if (Object.hasOwn(config.shape, option) && option !== 'use_dora' && option !== 'fan_in_fan_out') continue;
     if (HARMLESS.has(option) || isOff(value) || ALLOWED.get(option)?.includes(value)) continue;
     throw new InvalidInputError(

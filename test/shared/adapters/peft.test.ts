@@ -180,6 +180,10 @@ describe('importPeft', () => {
     ],
     ['adapter_config.json: an_option_of_tomorrow: found 3', files(matrices(), { an_option_of_tomorrow: 3 })],
     ['adapter_config.json: constructor: found 3, expected false', files(matrices(), { constructor: 3 })],
+    [
+      'adapter_config.json: __proto__: found 3, expected false',
+      files(matrices(), JSON.parse('{"__proto__": 3}')),
+    ],
     ['adapter_config.json: r: found 128, expected at most 64', files(matrices(), { r: 128 })],
     [
       'adapter_config.json: alpha_pattern: found "(?P<x>e)"',

@@ -1,6 +1,6 @@
 import type { AdapterStore } from '../../shared/adapters/adapter-store.ts';
 import { NO_RECENT_ITEMS, pickedItems } from '../../shared/adapters/recent-items.ts';
-import type { CorruptObjectError } from '../../shared/errors.ts';
+import { ConflictError, type CorruptObjectError } from '../../shared/errors.ts';
 import { fitNeighbours, mostTelling } from '../../shared/lora/neighbours.ts';
 import { tryNeighbours, type UserPicks } from '../../shared/population/neighbour-gate.ts';
 import type { LearningObjects } from '../../shared/population/shared-learning.ts';
@@ -12,8 +12,8 @@ const USERS_READ = 2_000;
 /**
  * Learns which items are picked together, and replaces the lists of the last run unless they would
  * rank the picks of validation users worse than popularity alone.
- * @returns why the lists of the last run stay; undefined when they were replaced
- * @throws ConflictError when another run wrote first, UnavailableError
+ * @returns why this run replaced no lists; undefined when it did
+ * @throws UnavailableError
  */
 export async function learnNeighbours({
   adapters,
@@ -37,6 +37,12 @@ export async function learnNeighbours({
   const neighbours = fitNeighbours(mostTelling(users.map(({ picks }) => picks)));
   if (neighbours === undefined) return 'no two items were picked together by two users';
   await learning.neighbours.refresh();
-  await learning.neighbours.write(neighbours);
+  try {
+    await learning.neighbours.write(neighbours);
+  } catch (error) {
+    if (!(error instanceof ConflictError)) throw error;
+    // The population model of this run stands, so the run is not superseded.
+    return 'another run wrote its lists first';
+  }
   return undefined;
 }

@@ -23,7 +23,7 @@ const REGULARIZATION = 50;
 const STRENGTH = 8;
 /** Smaller weights change no ranking. */
 const SMALLEST = 1e-4;
-/** Longer lists rank no better. */
+/** Bounds the size of the object. */
 const LONGEST_LIST = 64;
 /**
  * A single picker gives no information about others, and the list would reveal that user's picks.

@@ -85,13 +85,8 @@ const UNSEEN = 0.5;
 
 /**
  * The item's part of a score: its effect on rewards, or with the choice model the logarithm of its
- * popularity, which is 0 for an item without picks or id.
+ * popularity. Both are 0 for a key that `items` does not have.
  */
-export function itemPart(population: PopulationModel, itemId: string | undefined): number {
-  return itemId === undefined ? 0 : itemPartOfKey(population, itemKey(itemId));
-}
-
-/** {@link itemPart} of the item with a key; 0 for a key that `items` does not have. */
 export function itemPartOfKey({ items, choice }: PopulationModel, key: bigint): number {
   const sums = items.sums.get(key);
   if (choice === null) return itemEffect(sums, items.shrinkage);

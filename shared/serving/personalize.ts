@@ -4,7 +4,7 @@ import { itemKey } from '../episodes/episode.ts';
 import { encodeEmbedding } from '../feedback/embedding-codec.ts';
 import { forward, userPart } from '../lora/forward.ts';
 import { gainOf } from '../population/gains.ts';
-import { itemPart } from '../population/population-model.ts';
+import { itemPartOfKey } from '../population/population-model.ts';
 import { scoreParts } from './score-parts.ts';
 import { type ServingServices, servedUser } from './served-user.ts';
 
@@ -23,8 +23,9 @@ export async function personalize(
     const base = model.choice ? 0 : model.prior.meanReward;
     // A held-out user is served as without Attune: all scores are equal, and candidates keep their
     // order.
-    const item = source === 'holdout' ? 0 : itemPart(population, itemId);
-    const together = gains === null || itemId === undefined ? 0 : gainOf(gains, itemKey(itemId));
+    const key = itemId === undefined ? undefined : itemKey(itemId);
+    const item = source === 'holdout' || key === undefined ? 0 : itemPartOfKey(population, key);
+    const together = gains === null || key === undefined ? 0 : gainOf(gains, key);
     const user = userPart(lora, embedding);
     return {
       index,

@@ -1,9 +1,10 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { consolidate } from '../../../functions/consolidate-patterns/consolidate.ts';
 import { applyEvents } from '../../../functions/update-adapters/apply-events.ts';
 import { AdapterCache } from '../../../shared/adapters/adapter-cache.ts';
 import { userKey } from '../../../shared/config/user-key.ts';
 import type { PersonalizeAnswer, ScoredItem } from '../../../shared/contract/answers.ts';
+import { ConflictError } from '../../../shared/errors.ts';
 import { basisFromEmbeddings } from '../../../shared/lora/basis.ts';
 import { createRandom } from '../../../shared/lora/random.ts';
 import { readSharedLearning } from '../../../shared/population/shared-learning.ts';
@@ -166,6 +167,16 @@ describe('feedback with clicks only', () => {
       const { base, popularity, item, together, user } = parts!;
       expect(base + popularity + item + together + user).toBeCloseTo(score, 9);
     }
+  });
+
+  test('counts as consolidated when another run writes its lists first', async () => {
+    const { services, run, learning } = await clicked();
+    vi.spyOn(services.learning.neighbours, 'write').mockRejectedValueOnce(new ConflictError('a newer one'));
+    const report = await run();
+    expect(report).toMatchObject({ status: 'consolidated', skillsVersion: 1 });
+    const why = 'another run wrote its lists first';
+    expect(report.rejected).toContainEqual({ what: 'neighbours', why });
+    expect((await learning.population.refresh())!.version).toBe(1);
   });
 
   test('that turns into ratings is learned as ratings again, without loss', async () => {

@@ -203,7 +203,9 @@ function learn(
       itemEffect: effectOfItem(effects, itemId),
     }));
     const training: Training<LearnerState> = learner.train(state, model, trained);
-    residuals.push(...residualsOf(event, training.predictions, state.record.count, recent));
+    // Where users only pick items, residuals count picks, and equal rewards cannot follow item effects.
+    if (model.choice || agreesWithOthers(recent))
+      residuals.push(...residualsOf(event, training.predictions, state.record.count, recent));
     recent = addRecentItems(recent, meetingsOf(event, trained));
     state = training.state;
     predictions.push(...training.predictions);
@@ -237,7 +239,7 @@ function kindOf(interaction: Interaction): Meeting['kind'] {
 const OFFSET_HALF_KNOWN = 2;
 
 /**
- * The residuals of an event that count for its items, if the user has a vote on them. The part that
+ * The residuals of an event for the items on which the user has a vote. The part that
  * all rewards of the event have in common is the user's offset as far as earlier rewards do not tell
  * it (best linear unbiased prediction; Robinson 1991), so it is subtracted.
  * @param rewardsBefore number of the user's earlier rewards
@@ -248,7 +250,6 @@ function residualsOf(
   rewardsBefore: number,
   recent: RecentItems,
 ): ItemResidual[] {
-  if (!agreesWithOthers(recent)) return [];
   const surprise = predictions.reduce((sum, { reward, predicted }) => sum + reward - predicted, 0);
   const offset = surprise / (predictions.length + rewardsBefore + OFFSET_HALF_KNOWN);
   const residuals = new Map<bigint, number>();

@@ -4,6 +4,7 @@ import { applyEvents } from '../../../functions/update-adapters/apply-events.ts'
 import { AdapterCache } from '../../../shared/adapters/adapter-cache.ts';
 import { userKey } from '../../../shared/config/user-key.ts';
 import type { PersonalizeAnswer, ScoredItem } from '../../../shared/contract/answers.ts';
+import { itemKey } from '../../../shared/episodes/episode.ts';
 import { ConflictError } from '../../../shared/errors.ts';
 import { basisFromEmbeddings } from '../../../shared/lora/basis.ts';
 import { createRandom } from '../../../shared/lora/random.ts';
@@ -167,6 +168,50 @@ describe('feedback with clicks only', () => {
       const { base, popularity, item, together, user } = parts!;
       expect(base + popularity + item + together + user).toBeCloseTo(score, 9);
     }
+  });
+
+  test('counts every pick for the popularity of its item, before and after a consolidation', async () => {
+    const { click, run, learning } = await clicked();
+    const countOf = async (item: number) =>
+      (await learning.population.refresh())!.items.sums.get(itemKey(`${item}`))?.count ?? 0;
+    await run();
+    // Five users like each of the eight clusters.
+    expect(await countOf(pickOf(3, 0))).toBe(5);
+    expect(await countOf(pickOf(3, 30))).toBe(0);
+    // New users pick known items first, and then ten that nobody has picked.
+    for (let user = 0; user < 16; user++) await click(`late ${user}`, user % CLUSTERS, 30);
+    await run();
+    for (let n = 0; n < 20; n++) expect(await countOf(pickOf(3, n))).toBe(7);
+    for (let n = 20; n < 30; n++) expect(await countOf(pickOf(3, n))).toBe(2);
+  });
+
+  test('counts the picks of a user who picks popular and unpopular items alike', async () => {
+    const { run, learning, adapters } = await clicked();
+    await run();
+    const { adapter } = (await adapters.load(userKey('user 3')))!;
+    const recentItems = adapter.recentItems!;
+    // As if every other item had been far more popular when it was picked.
+    const sums = recentItems.sums.map((value, i) => (i % 6 === 2 ? 0.3 : value));
+    const event = {
+      schemaVersion: 1,
+      eventId: 'later',
+      userId: 'user 3',
+      occurredAt: '2026-01-01T00:00:00Z',
+      interactions: [30, 31].map((n) => ({
+        itemId: `${pickOf(3, n)}`,
+        embedding: items[pickOf(3, n)]!,
+        reward: 1,
+      })),
+    } as const;
+    const next = applyEvents(
+      { ...adapter, recentItems: { ...recentItems, sums } },
+      [event],
+      await readSharedLearning(learning, settings),
+      { userKey: userKey('user 3'), settings, now: 1 },
+    );
+    expect(next.adapter!.lastEpisode!.residuals.map((residual) => residual.itemKey)).toEqual(
+      [30, 31].map((n) => itemKey(`${pickOf(3, n)}`)),
+    );
   });
 
   test('counts as consolidated when another run writes its lists first', async () => {

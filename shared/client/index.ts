@@ -36,7 +36,20 @@ export {
   UnsentFeedbackError,
 } from './feedback-buffer.ts';
 export { RefusedRequestError } from './invocation.ts';
-export type * from './requests.ts';
+export type {
+  Candidate,
+  Choosing,
+  EmbedAnswer,
+  EmbedRequest,
+  Explained,
+  ExportRequest,
+  ForgetRequest,
+  RecommendRequest,
+  ScoreRequest,
+  SearchAnswer,
+  SearchRequest,
+  SimilarRequest,
+} from './requests.ts';
 export type { Outputs, Resources } from './resources.ts';
 export type { UserFiles } from './user-export.ts';
 export type { ForgetReceipt } from './user-forget.ts';

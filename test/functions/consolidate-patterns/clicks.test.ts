@@ -5,10 +5,10 @@ import { AdapterCache } from '../../../shared/adapters/adapter-cache.ts';
 import { userKey } from '../../../shared/config/user-key.ts';
 import type { PersonalizeAnswer, ScoredItem } from '../../../shared/contract/answers.ts';
 import { itemKey } from '../../../shared/episodes/episode.ts';
-import { ConflictError } from '../../../shared/errors.ts';
+import { ConflictError, CorruptObjectError } from '../../../shared/errors.ts';
 import { basisFromEmbeddings } from '../../../shared/lora/basis.ts';
 import { createRandom } from '../../../shared/lora/random.ts';
-import { readSharedLearning } from '../../../shared/population/shared-learning.ts';
+import { learningObjects, readSharedLearning } from '../../../shared/population/shared-learning.ts';
 import { personalize } from '../../../shared/serving/personalize.ts';
 import { SETTINGS } from '../../support/container.ts';
 import { createDeployment, FORCED } from './deployment.ts';
@@ -212,6 +212,24 @@ describe('feedback with clicks only', () => {
     expect(next.adapter!.lastEpisode!.residuals.map((residual) => residual.itemKey)).toEqual(
       [30, 31].map((n) => itemKey(`${pickOf(3, n)}`)),
     );
+  });
+
+  test('is served by the lists before while the newest of what is picked together are damaged, until the next fit', async () => {
+    const { ask, click, run, objects, learning } = await clicked();
+    await run();
+    const [key, { etag }] = [...objects.contents].find(([name]) => name.endsWith('.neighbours'))!;
+    await objects.put(key, new Uint8Array(9), { ifMatch: etag });
+    const together = async () =>
+      (await ask('user 3')).items.filter((item) => (item as ScoredItem).parts!.together !== 0).length;
+    expect(await together()).toBeGreaterThan(0);
+    // A container that has read nothing yet takes the version before.
+    const fresh = learningObjects(objects, settings);
+    expect((await fresh.neighbours.read())!.keys.length).toBeGreaterThan(100);
+    expect(fresh.neighbours.damage).toBeInstanceOf(CorruptObjectError);
+    for (let user = 0; user < 40; user++) await click(`user ${user}`, user % CLUSTERS, 5, undefined, 20);
+    await run();
+    expect((await learning.neighbours.refresh())!.keys.length).toBeGreaterThan(100);
+    expect(learning.neighbours.damage).toBeUndefined();
   });
 
   test('counts as consolidated when another run writes its lists first', async () => {

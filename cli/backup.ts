@@ -15,12 +15,12 @@ interface BackupOptions extends DeploymentOptions {
   readonly json?: boolean;
 }
 
-/** Files of a backup. */
+/** Names of the folder of objects and the file of items in a backup. */
 export const BACKUP = { objects: 'objects', table: 'table.jsonl' } as const;
-/** Requests under way at a time. */
+/** Concurrent requests. */
 export const AT_ONCE = 16;
 
-/** `attune backup`: the newest version of everything that a deployment keeps, as files. */
+/** `attune backup`: writes the newest version of everything that a deployment keeps to files. */
 export function backupCommand(): Command {
   const command = new Command('backup')
     .description(
@@ -38,8 +38,8 @@ async function backup(options: BackupOptions): Promise<void> {
     const table = await deployment.table();
     const done = { items: 0, objects: 0, bytes: 0 };
     const progress = createProgress('backing up', 'items and objects');
-    // The table first: of an update between, the adapter is kept, and its episode is one that the
-    // table missed.
+    // The table comes first. If an update runs meanwhile, the backup has its adapter and lacks only
+    // its episode.
     const lines = async function* () {
       for await (const item of table.scan()) {
         progress.update(++done.items);
@@ -74,13 +74,13 @@ async function backup(options: BackupOptions): Promise<void> {
   });
 }
 
-/** It is held by a run, and means nothing elsewhere. */
+/** A running consolidation holds the lease; it means nothing elsewhere. */
 function isLease(key: string): boolean {
   return key.startsWith(PREFIX.consolidation) && key.endsWith('.lease');
 }
 
 /**
- * @throws InvalidConfigurationError for a key that Attune does not write, and that would leave the
+ * @throws InvalidConfigurationError for a key that Attune does not write and that leads out of the
  * folder
  */
 function fileOf(folder: string, key: string): string {

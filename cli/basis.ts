@@ -55,7 +55,7 @@ async function buildBasis(file: string, options: BuildOptions): Promise<void> {
   const replaced = await onDeployment(options, async (deployment) => {
     const { objects } = await deployment.bucket();
     const stored = learningObjects(objects, settings).basis;
-    // Adapters of other settings start anew, so nothing is carried over from their basis.
+    // Adapters of other settings start anew, so their basis is not carried over.
     const current = basisFor(await stored.refresh(), settings);
     const { damage } = stored;
     if (damage !== undefined) {

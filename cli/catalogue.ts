@@ -187,7 +187,7 @@ async function currentBasis(
   const { embeddingDim, embeddingModel, rank, scalingFactor } = settings;
   const found = basisFor(await stored.refresh(), settings);
   if (found !== undefined) return { basis: found.basis, isNew: false };
-  // A new basis would not fit the adapters that were learned under the damaged one.
+  // A new basis would not fit adapters that learned under the damaged one.
   if (stored.damage !== undefined) {
     printProblem(`${stored.damage.message}; attune model rollback basis or attune basis build repairs it`);
     return { basis: null, isNew: false };
@@ -202,7 +202,7 @@ async function currentBasis(
 }
 
 interface Given {
-  /** Where it stands, for errors. */
+  /** File and line, for errors. */
   readonly at: string;
   readonly value: unknown;
 }

@@ -124,11 +124,11 @@ async function act(options: SelectionOptions, done: 'redriven' | 'purged'): Prom
     const { quarantine } = await deployment.bucket();
     const damaged: string[] = [];
     const inQuarantine = await quarantinedBy(deployment, options, ({ key }) => damaged.push(key));
-    // Unreadable messages cannot be sent again, but deleted with all the others.
+    // An unreadable message cannot be sent again, but it can be deleted with all others.
     if (done === 'purged' && options.all === true) for (const key of damaged) await quarantine.remove(key);
     else for (const key of damaged) printProblem(`${key}: damaged, left in place`);
     for (const { key, message } of inQuarantine) {
-      // Sent under the user's own group, even if a wrong group was the reason of the refusal.
+      // Uses the user's own group, even if a wrong group was the reason for the refusal.
       const groupId = message.userKey ?? message.messageGroupId ?? userKey(message.messageId);
       try {
         if (queue !== undefined) await sendAgain({ ...message, groupId }, queue);
@@ -162,7 +162,7 @@ async function lookAt(deployment: Deployment, options: SelectionOptions): Promis
 }
 
 /**
- * In the order in which they were sent.
+ * Messages in quarantine, in the order in which they were sent.
  * @param onDamaged called with unreadable objects; by default they are printed
  */
 async function quarantinedBy(

@@ -13,7 +13,7 @@ interface ExportOptions extends DeploymentOptions {
   readonly json?: boolean;
 }
 
-/** Position of its first interaction, or of the event, in the publisher's input, from 0. */
+/** `attune export`: writes everything stored about a user to a folder. */
 export function exportCommand(): Command {
   const command = new Command('export')
     .description('write everything stored about a user into a folder')

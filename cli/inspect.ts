@@ -40,8 +40,8 @@ async function inspect(user: string, options: DeploymentOptions & { json?: boole
 }
 
 /**
- * The outputs hold the settings that decide what is served. Without them only the stored adapter is
- * shown.
+ * The outputs hold the settings that decide what the user is served with. Without them, the command
+ * shows only the stored adapter.
  */
 async function storedAlone(user: string, deployment: Deployment) {
   const { adapters } = await deployment.bucket();

@@ -70,7 +70,10 @@ async function personalize(file: string, options: PersonalizeOptions): Promise<v
   }
 }
 
-/** What one request holds. Embeddings come back in the answer, where 200 of 4,096 numbers fit. */
+/**
+ * Limits of one request. The answer returns the embeddings, and it has room for 200 of 4,096
+ * numbers.
+ */
 const REQUEST_LIMITS = {
   scores: PERSONALIZE_LIMITS.candidates,
   embeddings: 200,
@@ -120,7 +123,8 @@ async function* requestsOf(file: string, kind: PersonalizeOptions['answer']): As
 }
 
 /**
- * One answer of several to parts of the candidates. Scores do not depend on the other candidates.
+ * Joins the answers to parts of the candidates. This is safe because a score does not depend on
+ * other candidates.
  */
 function merged(answers: readonly PersonalizeAnswer[], file: string): PersonalizeAnswer {
   const [first] = answers;

@@ -9,7 +9,7 @@ export type Target =
   | 'update'
   | 'personalize'
   | 'consolidate'
-  /** Actions that know no resources. */
+  /** Actions that do not support resources. */
   | '*';
 
 export interface Grant {
@@ -22,10 +22,10 @@ const grant = (actions: string | readonly string[], ...on: Target[]): Grant => (
   on,
 });
 
-/** Without it S3 answers 403 for an object that is missing. */
+/** Without this permission, S3 answers a missing object with 403. */
 const FIND = grant('s3:ListBucket', 'bucket');
 const INVOKE_PERSONALIZE = grant('lambda:InvokeFunction', 'personalize');
-/** A user's adapter as it is served now. */
+/** To compute a user's adapter as it is served now. */
 const SERVE = [FIND, grant('s3:GetObject', 'bucket/adapters/*', 'bucket/basis/*', 'bucket/skills/*')];
 const READ_CATALOGUE = [FIND, grant('s3:GetObject', 'bucket/basis/*', 'bucket/catalogue/*')];
 const CHANGE_CATALOGUE = [
@@ -49,8 +49,8 @@ const REMOVE_MESSAGES = [
 ];
 
 /**
- * The calls of each command, and so the permissions that it needs. The test of `attune policy` runs
- * every command with exactly these, and fails for missing and for unneeded ones.
+ * The calls of each command, and therefore its permissions. The test of `attune policy` runs every
+ * command with exactly these, and fails for a missing or an unneeded one.
  */
 export const POLICIES: Readonly<Record<string, readonly Grant[]>> = {
   publish: [grant(['sqs:SendMessage', 'sqs:GetQueueAttributes'], 'feedbackQueue')],
@@ -100,7 +100,7 @@ export const POLICIES: Readonly<Record<string, readonly Grant[]>> = {
     FIND,
     grant('s3:ListBucketVersions', 'bucket'),
     grant(['s3:GetObject', 's3:GetObjectVersion', 's3:PutObject'], 'bucket/*'),
-    // Scan of the table that is named by --from-table.
+    // To scan the table that --from-table names.
     grant(['dynamodb:Scan', 'dynamodb:BatchWriteItem'], 'table'),
   ],
   'dlq list': LOOK_AT_MESSAGES,

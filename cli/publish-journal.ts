@@ -54,7 +54,8 @@ function readKeys(path: string): Set<bigint> {
     // Copied, because BigUint64Array needs an aligned buffer.
     bytes = new Uint8Array(readFileSync(path));
   } catch {
-    return new Set(); // Nothing was published yet, or nobody may read what was: both are sent again.
+    // Nothing was published yet, or the file is unreadable. In both cases everything is sent again.
+    return new Set();
   }
   // A crash may have truncated the last key.
   return new Set(new BigUint64Array(bytes.buffer, 0, Math.floor(bytes.length / KEY_BYTES)));

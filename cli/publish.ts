@@ -31,7 +31,7 @@ interface Failure {
   readonly eventId?: string;
 }
 
-/** Most kinds of failure that are listed; `--json` lists every failure. */
+/** Most kinds of failure to print; `--json` lists every failure. */
 const SHOWN_KINDS = 20;
 /** 64 bits in hex, so that files of one queue do not collide. */
 const BATCH_ID_CHARACTERS = 16;

@@ -22,7 +22,10 @@ interface RestoreOptions extends DeploymentOptions {
   readonly json?: boolean;
 }
 
-/** What may have been deleted by mistake. All else that goes, goes because it was dealt with. */
+/**
+ * Prefixes whose objects may have been deleted by mistake. Objects elsewhere are deleted when they
+ * are no longer needed.
+ */
 const LASTING = [PREFIX.adapters, PREFIX.basis, PREFIX.skills, PREFIX.catalogue];
 
 /** `attune restore`: restores a backup, items of another table, or deleted objects. */
@@ -50,9 +53,9 @@ export function restoreCommand(): Command {
 interface Counts {
   objects: number;
   items: number;
-  /** Objects that were there already. */
+  /** Objects that existed already. */
   kept: number;
-  /** Skipped, because their users are forgotten. */
+  /** Objects skipped because their users are forgotten. */
   forgotten: number;
 }
 
@@ -97,7 +100,7 @@ async function restore(options: RestoreOptions): Promise<void> {
 
 type IsForgotten = (userKey: string) => Promise<boolean>;
 
-/** Whether a user's adapter is replaced by a tombstone. */
+/** Whether a tombstone replaces the user's adapter. */
 function forgottenUsers(adapters: AdapterStore): IsForgotten {
   const known = new Map<string, Promise<boolean>>();
   return (userKey) => {
@@ -135,7 +138,7 @@ async function putObjects(
   });
 }
 
-/** @returns whether it was written, rather than there already */
+/** @returns whether it wrote the object; false when the object existed */
 async function put(objects: ObjectStore, key: string, body: Uint8Array, replace: boolean): Promise<boolean> {
   try {
     await objects.put(key, body, { ifNoneMatch: true });

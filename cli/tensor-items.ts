@@ -2,7 +2,7 @@ import { createReadStream } from 'node:fs';
 import { InvalidInputError, shown } from '../shared/errors.ts';
 import { utf8 } from '../shared/utf8.ts';
 
-/** Holds the ids of a million items. */
+/** Large enough for the ids of a million items. */
 const MAX_HEADER_BYTES = 256 * 1024 * 1024;
 const WIDTHS = { F32: 4, F16: 2, BF16: 2 } as const;
 type Dtype = keyof typeof WIDTHS;
@@ -12,7 +12,7 @@ interface Header {
   readonly rows: number;
   readonly columns: number;
   readonly dtype: Dtype;
-  /** Byte of the data where the tensor begins. */
+  /** Offset of the tensor in the file, in bytes. */
   readonly start: number;
   readonly ids: readonly string[];
   readonly attributes: readonly unknown[] | undefined;
@@ -89,7 +89,7 @@ function floatsOf(bytes: Buffer, dtype: Dtype): Float32Array {
   return new Float32Array(Uint32Array.from(new Uint16Array(buffer), (half) => half << 16).buffer);
 }
 
-/** Bytes of a stream by the piece. */
+/** Reads a stream in pieces of a given size. */
 class ByteStream {
   readonly #chunks: AsyncIterator<Buffer>;
   readonly #file: string;
@@ -100,7 +100,7 @@ class ByteStream {
     this.#file = file;
   }
 
-  /** @throws InvalidInputError when the file ends before */
+  /** @throws InvalidInputError when the file ends too early */
   async take(count: number): Promise<Buffer> {
     const pieces = [this.#rest];
     let length = this.#rest.length;

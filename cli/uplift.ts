@@ -12,7 +12,7 @@ interface UpliftOptions extends DeploymentOptions {
   readonly json?: boolean;
 }
 
-/** Of the default settings. */
+/** The cell of the default settings. */
 const DEFAULT_CELL = 'bayesian-r4-d64';
 
 /** `attune uplift`: the effect of adapters in production. */

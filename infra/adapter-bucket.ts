@@ -38,8 +38,8 @@ const LIFECYCLE: LifecycleRule[] = [
     noncurrentVersionsToRetain: NONCURRENT_VERSIONS.alwaysKept,
   })),
   {
-    // Longer than the tombstone counts. A noncurrent one expires by this rule or the one above: by
-    // the first, as S3 does where both apply.
+    // Longer than a tombstone counts. A noncurrent one expires by whichever of this rule and the
+    // one above comes first, as in S3.
     id: 'tombstones of forgotten users',
     prefix: PREFIX.adapters,
     tagFilters: { [TOMBSTONE_TAG.key]: TOMBSTONE_TAG.value },
@@ -118,7 +118,7 @@ export class AdapterBucket extends Construct {
   allowObjects(grantee: AttuneFunction, actions: readonly string[], prefixes: readonly string[]): void {
     const { bucketArn, node } = this.bucket;
     const created = node.defaultChild as CfnBucket | undefined;
-    // The ARN of an existing bucket can be a token, which cannot name a finding.
+    // The ARN of an existing bucket can be a token, and a cdk-nag finding cannot contain a token.
     for (const prefix of created === undefined ? [] : prefixes) {
       Validations.of(grantee.role).acknowledge({
         id: `AwsSolutions-IAM5[Resource::<${Stack.of(created!).getLogicalId(created!)}.Arn>/${prefix}*]`,

@@ -16,10 +16,11 @@ const FIVE_MINUTES = Duration.minutes(5);
 /** CloudWatch evaluates at most seven days, and the alarm needs two intervals of the schedule. */
 const LONGEST_WATCHED_GAP = Duration.hours(84);
 
-/** Fewer events than this do not characterise a publisher. */
+/** With fewer events, a share says little about the publisher. */
 const REFUSED = { least: 5, period: Duration.minutes(15) };
 /**
- * A fit is due when episodes have grown by a quarter: three in a week mean that they have doubled.
+ * A fit is due when episodes have grown by a quarter, so three fits in a week mean that they have
+ * doubled.
  */
 const PRIORS = { least: 3, period: Duration.days(7) };
 

@@ -60,7 +60,8 @@ export interface AttuneProps extends NetworkProps {
    */
   readonly removalPolicy?: 'retain' | 'destroy' | undefined;
   /**
-   * Whether personalize has a URL with an IAM signature. Default: where Lambda has function URLs.
+   * Whether personalize has a URL with an IAM signature. Default: true in regions where Lambda has
+   * function URLs.
    */
   readonly url?: boolean | undefined;
   /** Whether there are alarms. Default true. */

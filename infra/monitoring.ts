@@ -15,7 +15,7 @@ export interface MonitoringProps
   extends Pick<DeploymentSettings, 'alarms' | 'alarmEmail' | 'dashboard' | 'monthlyBudget'> {
   /** Name of the dashboard, followed by the region. */
   readonly deploymentName: string;
-  /** Told in place of `alarmEmail`. */
+  /** A topic to notify instead of `alarmEmail`. */
   readonly alarmTopic: ITopic | undefined;
 }
 

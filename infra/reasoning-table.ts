@@ -69,8 +69,8 @@ export class ReasoningTable extends Construct {
       ...(encryptionKey !== undefined && {
         encryption: TableEncryptionV2.customerManagedKey(encryptionKey),
       }),
-      // Protected from deletion, the table of a first deployment that fails could not be removed.
-      // Of a table that is deleted by mistake, point-in-time recovery keeps a backup for 35 days.
+      // With deletion protection, the table of a failed first deployment would stay behind.
+      // Point-in-time recovery keeps a backup of a deleted table for 35 days.
       removalPolicy: removalPolicy ?? RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
     });
   }

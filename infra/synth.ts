@@ -53,7 +53,7 @@ const IS_CLONE = import.meta.url.endsWith('.ts');
 
 /**
  * The context of cdk.json, so that its feature flags also apply without the CDK CLI. The installed
- * package brings the flags; the settings stand in the cdk.json of the folder in which it runs.
+ * package has its own flags; it reads the settings from the cdk.json of the current folder.
  */
 function projectContext(): Record<string, unknown> {
   const own = contextOf(new URL(IS_CLONE ? '../cdk.json' : '../../cdk.json', import.meta.url));
@@ -67,7 +67,7 @@ function contextOf(file: URL | string): Record<string, unknown> {
   return context;
 }
 
-/** Checks the rules of cdk-nag, which the installed package leaves to whoever installs it. */
+/** Checks the rules of cdk-nag. The installed package leaves this check to its user. */
 function checkRules(app: App): void {
   let rules: typeof import('cdk-nag');
   try {

@@ -3,7 +3,7 @@ import { type Load, MONTH, messageBytes, type Usage } from './usage.ts';
 
 export interface BillLine {
   readonly item: string;
-  /** In a month. */
+  /** Quantity per month. */
   readonly quantity: number;
   readonly per: string;
   readonly dollars: number;
@@ -43,7 +43,7 @@ export function totalOf(lines: readonly BillLine[]): number {
 const TRAINING_HOURS = 8;
 const GB = 1024 ** 3;
 
-/** What the least of other services costs for the same load. */
+/** The lowest price of other services for the same load. */
 export function alternativesOf(load: Load): { readonly name: string; readonly dollars: number }[] {
   const { personalizeTpsHour, personalizeGb, personalizeTrainingHour } = ALTERNATIVES;
   const { openSearchOcuHour, openSearchGbMonth } = ALTERNATIVES;
@@ -65,7 +65,7 @@ export function alternativesOf(load: Load): { readonly name: string; readonly do
   ];
 }
 
-/** For the size of a message in messages to people. */
+/** The size of a message, for texts that people read. */
 export function shownKb(load: Load): string {
   return `${(messageBytes(load) / 1024).toFixed(1)} KB`;
 }

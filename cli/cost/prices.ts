@@ -50,7 +50,7 @@ export const PRICES = {
 
 export type PriceTable = (typeof PRICES)[keyof typeof PRICES];
 
-/** What else one could use, in us-east-1. */
+/** Alternatives to Attune, with prices of us-east-1. */
 export const ALTERNATIVES = {
   personalizeTpsHour: price(
     0.2,

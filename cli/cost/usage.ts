@@ -1,4 +1,4 @@
-/** What a deployment is used for. */
+/** The load of a deployment. */
 export interface Load {
   /** Interactions that the application publishes in a month. */
   readonly interactions: number;
@@ -16,9 +16,9 @@ export interface Load {
 
 export const MONTH = { days: 30, hours: 720, seconds: 2_592_000 } as const;
 
-/** Runs of consolidation with the default schedule. */
+/** Consolidation runs per month with the default schedule. */
 const RUNS = MONTH.hours;
-/** Instances read basis and skills again after so long. */
+/** Milliseconds after which an instance reads basis and population model again. */
 const REFRESH_SECONDS = 30;
 const MEMORY_GB = { update: 0.5, personalize: 0.5, consolidate: 1 } as const;
 const CONSOLIDATION_SECONDS = 1.5;
@@ -26,8 +26,8 @@ const KB = 1024;
 const GB = 1024 ** 3;
 
 /**
- * What one message takes that comes alone, of a user whose adapter the instance does not have at
- * hand. Counted by test/cli/cost.test.ts on the local stack.
+ * Operations for a message that comes alone, from a user whose adapter is not in the instance's
+ * cache. test/cli/cost.test.ts counts them on the local stack.
  */
 export const PER_MESSAGE = {
   sqsReceives: 1,
@@ -38,26 +38,26 @@ export const PER_MESSAGE = {
   tablePuts: 1,
 } as const;
 
-/** The same for one request to personalize. */
+/** Operations for one request to personalize. */
 export const PER_REQUEST = { invocations: 1, s3Reads: 1 } as const;
 
 /**
- * The same for one run of consolidation that finds new feedback. Each adapter that it samples is
- * one more read; a list counts as a write.
+ * Operations for a consolidation run that finds new feedback. Each sampled adapter adds one read; a
+ * list counts as a write.
  */
 export const PER_RUN = { invocations: 1, s3Reads: 5, s3Writes: 5, tablePuts: 2 } as const;
-/** Users whose adapters a run reads at most. */
+/** Most users whose adapters a run reads. */
 const SAMPLED_USERS = 400;
 
-/** Metrics of the functions that are published when they run. */
+/** Metrics that the functions publish when they run. */
 export const METRICS = { update: 7, consolidate: 9 } as const;
-/** Of the template with default settings. */
+/** From the template with default settings. */
 export const MONITORING = { alarmMetrics: 26, dashboards: 1 } as const;
 
-/** Bytes of a log entry of one invocation, with what Lambda itself writes. */
+/** Bytes of the log entry of one invocation, including Lambda's own lines. */
 const LOG_BYTES = 1_500;
 
-/** Five long polls of 20 seconds wait at an empty queue. */
+/** Five long polls of 20 seconds wait at an empty queue all the time. */
 const IDLE_POLLS = (MONTH.seconds / 20) * 5;
 
 /** Bytes of a message: embeddings are base64 of float32. */

@@ -3,14 +3,14 @@ import type { Deployment } from '../../shared/client/deployment.ts';
 import type { OUTPUT } from '../../shared/config/names.ts';
 import type { LearningSettings } from '../../shared/config/settings.ts';
 
-/** Time passes only through this. */
+/** The clock of the checks; tests replace it. */
 export interface Pace {
   /** Milliseconds of a monotonic clock. */
   readonly now: () => number;
   readonly wait: (ms: number) => Promise<void>;
 }
 
-/** What checks look at. */
+/** The input of a check. */
 export interface DoctorServices {
   readonly deployment: Deployment;
   readonly lambda: LambdaClient;
@@ -19,7 +19,7 @@ export interface DoctorServices {
   readonly pace: Pace;
 }
 
-/** What a check found. */
+/** The result of a check. */
 export interface Finding {
   readonly status: 'ok' | 'warning' | 'failed';
   readonly found: string;

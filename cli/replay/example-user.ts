@@ -8,17 +8,17 @@ export interface ExampleUser {
   /** Number of published interactions, and the items of the best of them. */
   readonly interactions: number;
   readonly liked: readonly string[];
-  /** As for somebody new. */
+  /** Recommendations for a new user. */
   readonly before: readonly string[];
-  /** Including the user's own adapter. */
+  /** Recommendations with the user's own adapter. */
   readonly after: readonly string[];
 }
 
 const SHOWN = 5;
 
 /**
- * The first user of a replay, with recommendations for a new user and for this user. Both exclude
- * items that the user has met.
+ * The first user of a replay, with recommendations for a new user and for this user. Both leave out
+ * items that the user has interacted with.
  * @param somebodyNew an id without a user
  */
 export async function exampleUser(

@@ -5,23 +5,23 @@ import { INTERACTIONS_PER_EVENT, type ReplayPlan } from './plan.ts';
 
 /** Prediction quality for users who came after the bank had learned from others. */
 export interface NewcomersLoss {
-  /** Those who gave rewards. */
+  /** Users who gave rewards. */
   readonly users: number;
-  /** Mean of their losses; null without users. */
+  /** Mean of `losses`; null without users. */
   readonly loss: number | null;
-  /** The same for their mean rewards alone. */
+  /** The same when only the user's mean reward predicts. */
   readonly lossWithoutAdapter: number | null;
   /**
    * Mean squared error of predicted reward over the first ten events of each of the newer half of
-   * the users, in the order of arrival, so that runs with the same users can be compared user by
-   * user; null for a user without rewards.
+   * the users, in order of arrival; null for a user without rewards. Runs with the same users can
+   * be compared user by user.
    */
   readonly losses: readonly (number | null)[];
 }
 
 const FIRST_REWARDS = 10 * INTERACTIONS_PER_EVENT;
 
-/** The losses of the newer half of the users, in the order of arrival, from their episodes. */
+/** The losses of the newer half of the users, in order of arrival, from their episodes. */
 export async function newcomersLoss(
   plan: Pick<ReplayPlan, 'rounds'>,
   episodes: Pick<EpisodeStore, 'ofUser'>,
@@ -33,7 +33,7 @@ export async function newcomersLoss(
     const outcomes = [];
     for await (const { episode } of episodes.ofUser(userKey(userId)))
       if (episode !== undefined) outcomes.push({ version: episode.version, ...episode.outcome });
-    // Rewards are counted, because the number of events per update is random.
+    // Counts rewards, because the number of events per update is random.
     let rewards = 0;
     let loss = 0;
     let lossWithoutAdapter = 0;

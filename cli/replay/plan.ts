@@ -27,8 +27,8 @@ const FIRST_ROUND = 40;
 const ROUND_GROWTH = 1.5;
 
 /**
- * All users' feedback in the order of time, as events of up to five interactions of one user. The
- * last fifth of every user's interactions is held out. Rounds grow, so that there are few.
+ * All users' feedback in order of time, as events of up to five interactions of one user. The last
+ * fifth of every user's interactions is held out. Rounds grow, so that few are needed.
  * @param eventsPerUser later events of a user are dropped
  */
 export function planReplay(dataset: FeedbackDataset, eventsPerUser = Number.POSITIVE_INFINITY): ReplayPlan {

@@ -5,9 +5,9 @@ import type { Objects } from '../../shared/storage/objects.ts';
 import type { ConsolidationServices } from './consolidate.ts';
 
 /**
- * Stores missing features of the catalogue under the current basis, as after a run that learned a
- * new basis. Readers compute missing features themselves. The next run stores what this one has no
- * time for.
+ * Stores missing features of the catalogue under the current basis, for example after a run that
+ * learned a new basis. Readers compute missing features themselves. If the time runs out, the next
+ * run stores the rest.
  * @returns the number of shards whose features were stored
  * @throws UnavailableError
  */

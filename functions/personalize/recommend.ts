@@ -138,7 +138,7 @@ export async function similar(request: SimilarRequest, services: RecommendServic
 export async function search(request: SearchRequest, services: RecommendServices): Promise<SearchAnswer> {
   const user = await servedUser(request.userId, services);
   const query = personalizedQuery(user.lora, request.query);
-  // Whoever wants the vector may have the items in another store.
+  // A caller who wants the vector may keep the items in another store.
   const catalogue = request.queryVector
     ? ((await services.catalogue.load(user.shared.basis)) ?? NO_CATALOGUE)
     : await catalogueFor(user.shared.basis, services);

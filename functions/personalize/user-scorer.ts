@@ -17,13 +17,15 @@ import type { ServedUser } from '../../shared/serving/served-user.ts';
  * candidates.
  */
 export interface UserScorer extends LinearScorer {
-  /** The items' own part of `effects`. */
+  /** `effects` without the gains from picks. */
   readonly itemParts: readonly Float64Array[] | null;
   /** The gain of an item from the user's picks. */
   gainAt(place: Place): number;
-  /** The mean reward. `base` adds the user's offset to it. */
+  /** The mean reward. `base` is this plus the user's offset. */
   readonly meanReward: number;
-  /** The same with coefficients drawn from their posterior, when scores are linear in ψ. */
+  /**
+   * The same scorer with coefficients drawn from their posterior; only when scores are linear in ψ.
+   */
   readonly draw?: (normal: () => number) => UserScorer;
 }
 
@@ -81,12 +83,10 @@ export async function userScorer(
   return { ...known, base: meanReward + lora.offset, coefficients: null, effects };
 }
 
-/** Places of the items of lists in a catalogue, kept while neither changes. */
+/** Positions of neighbours in a catalogue, cached while neither changes. */
 const knownPlaces = new WeakMap<Neighbours, { catalogue: Catalogue; places: (Place | undefined)[] }>();
 
-/**
- * The items' own parts plus their gains from a user's picks, in new arrays when there are gains.
- */
+/** The items' own parts plus their gains from a user's picks; new arrays when there are gains. */
 function withGains(
   catalogue: Catalogue,
   itemParts: readonly Float64Array[] | null,

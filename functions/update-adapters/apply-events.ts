@@ -235,7 +235,10 @@ function kindOf(interaction: Interaction): Meeting['kind'] {
   return interaction.watched ? 'watch' : 'reward';
 }
 
-/** Noise over the variance of users' offsets: after so many rewards half of an offset is known. */
+/**
+ * Noise variance over the variance of users' offsets: after so many rewards, half of an offset is
+ * known.
+ */
 const OFFSET_HALF_KNOWN = 2;
 
 /**

@@ -23,7 +23,7 @@ export interface FeedbackMessage {
 
 export interface BatchServices extends UpdateUserServices {
   readonly quarantine: Quarantine;
-  /** Embeddings of items that events name by id alone. */
+  /** Finds embeddings of items that events name by id alone. */
   readonly catalogue: Pick<CatalogueReader, 'embeddingOfItem'>;
   readonly learning: () => Promise<SharedLearning>;
   /** Aborted shortly before the function times out. */

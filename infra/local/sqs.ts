@@ -111,8 +111,8 @@ function checkCalls(app: ReturnType<typeof buildApp>, authorize: Authorize): voi
 }
 
 /**
- * Opens the SQLite file of fauxqs: its own persistence, and a second connection for what that does
- * not support.
+ * Opens the SQLite file of fauxqs: its own persistence, and a second connection for what fauxqs
+ * does not support.
  */
 async function openDisk(dataDir: string) {
   mkdirSync(dataDir, { recursive: true });

@@ -1,7 +1,7 @@
 import type { SQLOutputValue } from 'node:sqlite';
 import type { Checksum } from './checksums.ts';
 
-/** The header that a PUT brings tags with; they are kept among the headers, and never returned. */
+/** The header with which a PUT sets tags. It is stored among the headers and never returned. */
 export const TAGGING = 'x-amz-tagging';
 
 /** One version of an object, or a delete marker, without its bytes. */

@@ -78,9 +78,9 @@ export const getObject: Operation = {
     if (unmet !== undefined) return unmet;
     const body = call.table.bytes(object);
     const headers = objectHeaders(call, object);
-    // What was damaged in the file of the data folder does not match its checksum, which the SDK
-    // would take for damage on the way and ask for again and again. Attune's objects have checksums
-    // of their own.
+    // Damage in the data folder's file fails the checksum. The SDK would take that for damage in
+    // transit and retry forever, so no checksum is returned. Attune's objects have checksums of
+    // their own.
     if (object.checksum !== undefined && etagOf(body) !== object.etag) delete headers[object.checksum.header];
     return { status: 200, headers, body };
   },
@@ -146,7 +146,7 @@ function matches(condition: string, { etag }: ObjectVersion): boolean {
   return condition === etag || `"${condition}"` === etag;
 }
 
-/** Removing a version needs another permission than removing the newest one. */
+/** Deleting a version needs another permission than deleting the newest one. */
 export function authorizeDeletion(
   { authorize }: Pick<S3Call, 'authorize'>,
   key: string,

@@ -1,9 +1,9 @@
 import * as z from 'zod';
 
 /**
- * Refuses an array by its length before any element is checked. Zod checks all elements first,
- * which for a body of a million small ones takes seconds and more memory than a function has.
- * @param error what is expected, such as `1 to 500 candidates`
+ * Refuses an array by its length before any element is checked. Zod checks all elements first; for
+ * a body of a million small ones that takes seconds and more memory than a function has.
+ * @param error the expectation, such as `1 to 500 candidates`
  * @param params of the issue
  */
 export function lengthFirst<T extends z.ZodType>(

@@ -1,7 +1,7 @@
 /**
- * An assembler for small WebAssembly modules, so that they need no tool and no binary. An
- * instruction is its bytes, and code is a sequence of instructions in the order of the stack
- * machine; numbers are those of the WebAssembly specification.
+ * An assembler for small WebAssembly modules, so that they need no external tool and no binary
+ * file. An instruction is its bytes; code is a sequence of instructions in the order of the stack
+ * machine; opcodes are those of the WebAssembly specification.
  */
 export type Code = readonly number[];
 
@@ -25,7 +25,10 @@ interface WebAssemblyInterface {
 
 export interface WasmMemory {
   readonly buffer: SharedArrayBuffer;
-  /** @returns the pages before it grew. @throws RangeError at the limit */
+  /**
+   * @returns the number of pages before the call
+   * @throws RangeError at the limit
+   */
   grow(pages: number): number;
 }
 
@@ -34,7 +37,7 @@ const MAX_PAGES = 65_536;
 
 /**
  * Instantiates functions over a memory of their own. The memory is shared, because growing it must
- * not detach the arrays that were handed out before.
+ * not detach arrays that it has handed out.
  * @returns null where WebAssembly with SIMD cannot run
  */
 export function instantiate<Exports>(
@@ -86,7 +89,7 @@ function text(value: string): number[] {
   return vector([...Buffer.from(value, 'latin1')].map((byte) => [byte]));
 }
 
-/** LEB128, the integers of WebAssembly; a signed one needs its sign bit free. */
+/** LEB128 encoding of integers; a signed one needs a free sign bit. */
 function leb(value: number, isSigned = false): number[] {
   const bytes: number[] = [];
   for (let rest = value; ; rest >>>= 7) {
@@ -104,7 +107,7 @@ export const op = {
   get: (local: number): Code => [0x20, ...leb(local)],
   set: (local: number): Code => [0x21, ...leb(local)],
   tee: (local: number): Code => [0x22, ...leb(local)],
-  /** Not negative. */
+  /** Must not be negative. */
   i32: (value: number): Code => [0x41, ...leb(value, true)],
   i32Load: (offset = 0) => memory([0x28], offset),
   i32Load8: (offset = 0) => memory([0x2d], offset),
@@ -123,7 +126,7 @@ export const op = {
   f32Add: [0x92],
   f32Mul: [0x94],
   f32FromI32: [0xb2],
-  /** Repeats from its start when `again` leaves other than 0. */
+  /** Repeats from its start while `again` leaves a value other than 0. */
   doWhile: (code: readonly Code[], again: readonly Code[]): Code => [
     ...[0x03, 0x40],
     ...code.flat(),

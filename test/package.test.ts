@@ -77,7 +77,7 @@ describe('the packed package', () => {
     expect(JSON.parse(stdout)).toEqual({ version: 2, moved: true });
   });
 
-  it('loads no AWS SDK for that', async () => {
+  it('trains an adapter without loading an AWS SDK', async () => {
     const script = `
       import { registerHooks } from 'node:module';
       const loaded = [];
@@ -249,7 +249,7 @@ describe('the packed package', () => {
     expect(apiDocument(join(installed, 'dist'))).toBe(written);
   });
 
-  it('has an executable that says its version', async () => {
+  it('has an executable that prints its version', async () => {
     const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'));
     const { stdout } = await run(process.execPath, [
       join(installed, 'dist', 'cli', 'attune.js'),

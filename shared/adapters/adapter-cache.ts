@@ -2,7 +2,7 @@ import type { Loaded } from './adapter-store.ts';
 
 interface Entry {
   readonly loaded: Loaded;
-  /** Without buffers. */
+  /** Bytes of the value without its buffers. */
   readonly bytes: number;
   readonly buffers: ReadonlySet<ArrayBufferLike>;
 }
@@ -13,7 +13,7 @@ interface Entry {
  */
 export class AdapterCache {
   readonly #entries = new Map<string, Entry>();
-  /** How many entries hold a buffer: the basis, for one, is the same in all. */
+  /** How many entries hold a buffer. Several can share one, for example that of the basis. */
   readonly #holders = new Map<ArrayBufferLike, number>();
   readonly #maxBytes: number;
   #bytes = 0;
@@ -64,7 +64,7 @@ export class AdapterCache {
   }
 }
 
-/** What V8 takes for a value beside the bytes of its buffers; measured, and rounded up. */
+/** Bytes that V8 needs for a value beside its buffers; measured and rounded up. */
 const COST = { view: 240, bigint: 32, number: 16, object: 40, property: 16, character: 2 } as const;
 
 /**

@@ -11,7 +11,7 @@ export interface HistoricAdapter extends Loaded {
   readonly bytes: number;
 }
 
-/** A version whose bytes are damaged. */
+/** A version with damaged bytes. */
 export interface DamagedAdapter {
   readonly versionId: string;
   readonly damage: CorruptObjectError;
@@ -21,7 +21,7 @@ export interface DamagedAdapter {
 const MAX_ATTEMPTS = 20;
 
 /**
- * Versions of a user's adapter that S3 still has, damaged ones too, newest first.
+ * Versions of a user's adapter that S3 still has, including damaged ones, newest first.
  * @throws UnavailableError
  */
 export async function* adapterVersions(
@@ -58,8 +58,8 @@ export async function* adapterHistory(
 }
 
 /**
- * Takes a user's adapter away, so that the next event starts a new one. Earlier versions stay in
- * the bucket. For an adapter of which no version can be read.
+ * Deletes a user's adapter, so that the next event starts a new one; for an adapter without a
+ * readable version. Earlier versions stay in the bucket.
  * @throws NotFoundError when the user has no adapter; UnavailableError
  */
 export async function startAnew(
@@ -117,7 +117,7 @@ async function newest(
       `${damage.message}; no earlier version can be read, --to 0 lets the user start anew`,
     );
   }
-  // The damaged version is one higher.
+  // The damaged version's number is one higher.
   return { adapter: { ...readable.adapter, version: readable.adapter.version + 1 }, etag };
 }
 

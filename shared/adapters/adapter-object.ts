@@ -46,8 +46,8 @@ export interface StoredAdapter {
   /** Hashes of the event ids applied last, oldest first; see recent-events.ts. */
   readonly recentEvents: BigUint64Array;
   /**
-   * The items of the last interactions; absent when none is known, as in objects of earlier
-   * versions.
+   * The items of the last interactions; absent when none is known, for example in objects of
+   * earlier versions.
    */
   readonly recentItems?: RecentItems;
   /**
@@ -204,7 +204,7 @@ export function decodeAdapter(source: Uint8Array | TensorFile, key: string): Sto
   };
 }
 
-/** The adapter as it is applied. */
+/** The adapter, ready to apply. */
 export function loraOf({ embeddingDim, rank, scale, a, weights }: StoredAdapter): LoraAdapter {
   const { b, offset } = weights;
   return { basis: a.length === 0 ? null : { embeddingDim, rank, scale, a }, b, offset };

@@ -30,7 +30,7 @@ type Sound = { readonly damage?: undefined } & (
   | { readonly etag?: undefined; readonly adapter?: undefined; readonly tombstone?: undefined }
 );
 
-/** Twenty list requests. */
+/** Most adapters that the listing reads: twenty list requests. */
 const MOST_LISTED = 20_000;
 
 /** Adapters in S3, one object per user. A commit is one conditional PUT. */
@@ -127,7 +127,7 @@ export function adapterKey(userKey: string): string {
   return `${PREFIX.adapters}${userKey}`;
 }
 
-/** @throws CorruptObjectError also for what belongs to another key */
+/** @throws CorruptObjectError for damaged bytes, and for an object that belongs to another key */
 export function decodePlace(body: Uint8Array, etag: string, key: string): Sound {
   const file = decodeTensors(body, key);
   const place = isTombstone(file)

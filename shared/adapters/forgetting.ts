@@ -7,7 +7,7 @@ import { TOMBSTONE_DAYS, type Tombstone } from './tombstone.ts';
 
 /** What was removed, by kind. */
 export interface Removed {
-  /** Versions of the adapter, delete markers included. */
+  /** Versions of the adapter, including delete markers. */
   readonly adapterVersions: number;
   readonly episodes: number;
   /** Versions of pending episodes. */
@@ -50,7 +50,7 @@ export async function buryUser(
 }
 
 /**
- * Removes everything about a user, all versions of it, but the tombstone. Can be repeated at any
+ * Removes everything about a user, in all versions, except the tombstone. Can be repeated at any
  * time, and continues after an interruption.
  * @throws UnavailableError
  */
@@ -73,7 +73,7 @@ export async function removeUser(userKey: string, records: UserRecords): Promise
 }
 
 /**
- * Lists what is still stored about a user, the tombstone aside.
+ * Lists what is still stored about a user, except the tombstone.
  * @returns one line per kind of object
  * @throws UnavailableError
  */
@@ -97,7 +97,7 @@ export async function remainsOf(userKey: string, records: UserRecords): Promise<
   return remains;
 }
 
-/** Versions under a prefix, listed to the end before any is removed. */
+/** Versions under a prefix. Lists all of them before the caller removes any. */
 async function kept(
   objects: Pick<ObjectStore, 'versionsUnder'>,
   prefix: string,

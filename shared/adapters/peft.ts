@@ -54,10 +54,10 @@ const config = z.looseObject({
 });
 
 /**
- * Writes the adapter for PEFT's `PeftModel.from_pretrained` and `set_peft_model_state_dict`: over a
- * module named `embedding`, a linear layer of d in and d out (the identity, for personalised
- * embeddings y = x + s·B·A·x; PEFT's LoraLayer computes W·x + (lora_alpha/r)·B·A·x). PEFT has no
- * place for the user's offset.
+ * Writes the adapter for PEFT's `PeftModel.from_pretrained` and `set_peft_model_state_dict`. It
+ * adapts a module named `embedding`, a linear layer of d in and d out: the identity, because PEFT's
+ * LoraLayer computes W·x + (lora_alpha/r)·B·A·x and Attune y = x + s·B·A·x. PEFT has no place for
+ * the user's offset.
  * @throws InvalidInputError when the adapter has no basis yet
  */
 export function exportPeft({ basis, b }: LoraAdapter): PeftFiles {
@@ -128,7 +128,7 @@ function readConfig(text: string): z.output<typeof config> {
     throw new CorruptObjectError(key, 'found text that is not JSON, expected JSON', { cause });
   }
   const parsed = parseStored(config, json, key);
-  // Of the text itself, because what was parsed has lost an option named __proto__.
+  // Reads the text itself, because a parsed object has lost an option named __proto__.
   for (const [option, value] of Object.entries(json as object)) {
     if (Object.hasOwn(config.shape, option) && option !== 'use_dora' && option !== 'fan_in_fan_out') continue;
     if (HARMLESS.has(option) || isOff(value) || ALLOWED.get(option)?.includes(value)) continue;

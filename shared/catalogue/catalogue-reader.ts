@@ -77,7 +77,8 @@ export class CatalogueReader {
       return await this.#loadOnce(manifest, basis);
     } catch (error) {
       if (!(error instanceof MissingShard)) throw error;
-      // Deleted, because another catalogue has replaced it since the manifest was read.
+      // The shard is deleted, because another catalogue has replaced it since the manifest was
+      // read.
       const newer = await this.manifest('refresh');
       if (newer === undefined) return undefined;
       if (newer.version === manifest.version) throw error;
@@ -86,8 +87,8 @@ export class CatalogueReader {
   }
 
   /**
-   * The manifest; undefined when there is none, or one of other embeddings. A damaged manifest is
-   * replaced by an earlier one.
+   * The manifest; undefined when there is none, or one of other embeddings. If it is damaged, the
+   * newest readable version before it.
    * @throws CorruptObjectError when none is readable, UnavailableError
    */
   async manifest(how: 'read' | 'refresh' = 'read'): Promise<Manifest | undefined> {
@@ -147,7 +148,8 @@ export class CatalogueReader {
       const { embeddingDim: d } = this.#settings;
       return Float32Array.from(embeddings.subarray(row * d, (row + 1) * d));
     } catch (error) {
-      // Deleted, because another catalogue has replaced it since the manifest was read.
+      // The shard is deleted, because another catalogue has replaced it since the manifest was
+      // read.
       if (how === 'read' && error instanceof MissingShard) return undefined;
       throw error;
     }

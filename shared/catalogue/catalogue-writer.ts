@@ -26,7 +26,7 @@ export interface WriterOptions {
   readonly basis: Basis | null;
   /** Epoch milliseconds. */
   readonly now: () => number;
-  /** Write also what seems to be there: it may be damaged. */
+  /** Whether to write existing objects again, because they may be damaged. */
   readonly rewrite?: boolean;
   /** Items written so far. */
   readonly onProgress?: (items: number) => void;
@@ -75,8 +75,8 @@ export class CatalogueWriter {
   }
 
   /**
-   * Replaces the whole catalogue. Of items with the same id the last counts.
-   * @throws ConflictError when another change was committed meanwhile, which would be lost;
+   * Replaces the whole catalogue. Of several items with the same id, the last counts.
+   * @throws ConflictError when another change was committed meanwhile, which this one would undo;
    * UnavailableError
    */
   async put(items: AsyncIterable<CatalogueItem> | Iterable<CatalogueItem>): Promise<Written> {

@@ -43,7 +43,7 @@ export function chooseDiverse(
       if (value <= bestValue) continue;
       best = i;
       bestValue = value;
-      // The pool comes by falling score.
+      // The pool is ordered by descending score.
       if (diversity === 0) break;
     }
     left.delete(best);

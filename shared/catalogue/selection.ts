@@ -13,7 +13,7 @@ export interface SelectionOptions {
   readonly now: number;
 }
 
-/** Parsed when a filter first needs them. */
+/** Attributes, parsed on first use. */
 const parsedAttributes = new WeakMap<LoadedShard, Attributes[]>();
 
 /** @throws CorruptObjectError when a shard's attributes cannot be read */

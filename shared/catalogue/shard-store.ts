@@ -19,8 +19,8 @@ const HOUR_MS = 3_600_000;
 /** Shards of an interrupted upload are reused when they are younger than this. */
 const REUSE_MS = 12 * HOUR_MS;
 /**
- * Shards without a manifest are deleted when they are older than this, which exceeds any upload or
- * read.
+ * Shards that no manifest names are deleted when they are older than this, which is longer than any
+ * upload or read takes.
  */
 const KEEP_MS = 24 * HOUR_MS;
 
@@ -59,7 +59,8 @@ export class ShardStore {
   }
 
   /**
-   * Objects that need not be written again: those of the catalogue being replaced, and young ones.
+   * Objects that exist already and need not be written again: those of the catalogue to replace,
+   * and young ones.
    */
   async present(manifest: Manifest | undefined): Promise<ReadonlySet<string>> {
     const named = namesOf(manifest);

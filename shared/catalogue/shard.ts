@@ -8,9 +8,9 @@ import type { Attributes, CatalogueItem } from './item.ts';
 import { highHalf } from './manifest.ts';
 
 /**
- * A part of the catalogue, in two objects with one name: what every scan needs (ids, attributes),
- * and the embeddings, which are read only for a few items. Items are in the order of their 64-bit
- * keys, for binary search.
+ * A part of the catalogue, in two objects with one name: ids and attributes, which every scan
+ * needs, and embeddings, which only a few items need. Items are ordered by their 64-bit keys, for
+ * binary search.
  */
 export interface Shard {
   /** SHA-256 of both objects, hex. A shard is immutable. */
@@ -86,7 +86,7 @@ export function encodeShard(items: readonly CatalogueItem[], embeddingDim: numbe
   return { name: nameOf(itemBytes, embeddingBytes), items: keyed.length, itemBytes, embeddingBytes };
 }
 
-/** Times are finite in the file. No JavaScript date exceeds this one. */
+/** In the file, no time is infinite. No JavaScript date exceeds this one. */
 const UNLIMITED = 8.64e15;
 
 /** @throws CorruptObjectError when the bytes are not what {@link encodeShard} wrote */
@@ -158,8 +158,8 @@ export function attributesOf(shard: Shard, key: string): Attributes[] {
 
 /** Row of an item; −1 when the shard does not have it. */
 export function rowOf({ keys }: Pick<Shard, 'keys'>, key: bigint): number {
-  // Little-endian: the second half of a key is its higher one. The first row that reaches it is
-  // looked for.
+  // Compares in two halves. Little-endian: the second half of a key is its higher one. Searches the
+  // first row with at least this key.
   const halves = new Uint32Array(keys.buffer, keys.byteOffset, 2 * keys.length);
   const wanted = highHalf(key);
   let low = 0;
@@ -173,7 +173,7 @@ export function rowOf({ keys }: Pick<Shard, 'keys'>, key: bigint): number {
   return -1;
 }
 
-/** The items of a shard, as they were put. */
+/** The items of a shard, in their original form. */
 export function itemsOf(shard: Shard, embeddings: Float16Array, key: string): CatalogueItem[] {
   const attributes = attributesOf(shard, key);
   const dim = embeddings.length / shard.keys.length;

@@ -53,17 +53,17 @@ export interface AttuneOptions extends BufferOptions {
   /** Region, credentials and endpoint default to the standard environment. */
   readonly region?: string | undefined;
   readonly credentials?: LambdaClientConfig['credentials'];
-  /** For a local stack: one address of all services, or one for each. */
+  /** For a local stack: one address for all services, or one for each. */
   readonly endpoint?: string | { readonly [service in Service]?: string | undefined } | undefined;
   /**
-   * `score` and `embed` are computed in this process, from the adapter in S3, without a call of the
-   * function; default false. Adapters stay in memory (64 MiB) and are read again when their ETag
-   * has changed. Needs to read the bucket, and the output LearningSettings.
+   * Whether this process computes `score` and `embed` from the adapter in S3, without a call of the
+   * function; default false. It caches adapters (64 MiB) and reads them again when their ETag has
+   * changed. Needs permission to read the bucket, and the output LearningSettings.
    */
   readonly local?: boolean | undefined;
   /** The deployment's embedding length. With it, `publish` refuses other lengths at once. */
   readonly embeddingDim?: number | undefined;
-  /** Named in every event and request, so that a deployment with another model refuses it. */
+  /** Added to every event and request, so that a deployment with another model refuses it. */
   readonly embeddingModel?: string | undefined;
   /** Deadline of a call in milliseconds, unless the call has its own; default 10,000. */
   readonly deadlineMs?: number | undefined;
@@ -76,8 +76,8 @@ export interface AttuneOptions extends BufferOptions {
 type Personalize = (request: object) => Promise<PersonalizeAnswer>;
 
 /**
- * How long local mode takes the basis and the population model from memory before it asks S3; the
- * function does the same.
+ * How long local mode uses the cached basis and population model before it asks S3; the function
+ * does the same.
  */
 const SHARED_MAX_AGE_MS = 30_000;
 
@@ -113,7 +113,8 @@ export class Attune {
   /**
    * Publishes one interaction of a user. Interactions wait up to `maxWaitMs`, so that those of a
    * user share an event.
-   * @returns the id of the event, when the queue accepted it; do not await each of many
+   * @returns the id of the event, after the queue has accepted it; if you publish many
+   * interactions, do not await each
    * @throws InvalidInputError at once; UnavailableError when the buffer is full;
    * UnsentFeedbackError after the last retry
    */
@@ -126,7 +127,7 @@ export class Attune {
     return withDeadline('ready', options, this.#clock, (signal) => this.#buffer.ready(signal));
   }
 
-  /** Sends everything that waits. Resolves when the queue accepted it, or `onError` was called. */
+  /** Sends the whole buffer. Resolves when the queue accepted it, or `onError` was called. */
   flush(options: CallOptions = {}): Promise<void> {
     return withDeadline('flush', options, this.#clock, (signal) => this.#buffer.flush(signal));
   }
@@ -170,7 +171,10 @@ export class Attune {
     return this.#invoke('similar', { signal, deadlineMs }, { action: 'similar', ...request });
   }
 
-  /** Items by a query embedding and the user's taste together. @throws like `score` */
+  /**
+   * Returns items by a query embedding and the user's taste together.
+   * @throws like `score`
+   */
   async search({ signal, deadlineMs, query, ...request }: SearchRequest): Promise<SearchAnswer> {
     const asked = { action: 'search', query: encodedEmbedding(query), ...request };
     const { queryVector, ...answer } = await this.#invoke<
@@ -181,7 +185,7 @@ export class Attune {
   }
 
   /**
-   * Why items are recommended, or candidates scored, as they are: every score with its parts.
+   * Explains recommendations or scores of candidates: returns every score with its parts.
    * @throws like `score`
    */
   explain(request: ScoreRequest): Promise<Explained<ScoreAnswer>>;
@@ -193,8 +197,8 @@ export class Attune {
 
   /**
    * Removes everything stored about a user, and checks that it is gone. Takes 35 seconds, so that
-   * running updates can end. Later events of the user are dropped until the time in the receipt.
-   * Needs more permissions than `recommend`: see docs/operations.md.
+   * running updates can end. Drops later events of the user until the time in the receipt. Needs
+   * more permissions than `recommend`: see docs/permissions.md.
    * @throws NotFoundError when nothing is known about the user; UnavailableError when something is
    * left: call it again
    */
@@ -210,9 +214,9 @@ export class Attune {
   }
 
   /**
-   * Everything that is kept of a user, as files. Needs more permissions than `recommend`: see
-   * docs/operations.md.
-   * @returns empty when nothing is kept
+   * Returns everything that is stored about a user, as files. Needs more permissions than
+   * `recommend`: see docs/permissions.md.
+   * @returns empty when nothing is stored
    * @throws UnavailableError, CorruptObjectError, InvalidConfigurationError
    */
   export({ userId, format = 'all', ...call }: ExportRequest): Promise<UserFiles> {
@@ -228,8 +232,9 @@ export class Attune {
   }
 
   /**
-   * Sends everything that waits, and closes the client. Nothing can be published afterwards.
-   * @returns what could not be sent, also when the signal or the deadline ended it
+   * Sends the whole buffer and closes the client. Afterwards, nothing can be published.
+   * @returns interactions that could not be sent, also when the signal or the deadline ended the
+   * call
    */
   async close({
     signal,
@@ -269,7 +274,7 @@ export class Attune {
     });
   }
 
-  /** What the personalize function does, in this process. */
+  /** Does the work of the personalize function in this process. */
   async #openLocal(): Promise<Personalize> {
     const [services, { parsePersonalizeRequest }, { personalize }] = await Promise.all([
       this.#deployment.serving(SHARED_MAX_AGE_MS),
@@ -329,8 +334,8 @@ export class Attune {
 }
 
 /**
- * A client of the deployment that `outputs`, `stackName` or `resources` name. SDK clients are
- * loaded when they are first used.
+ * Creates a client of the deployment that `outputs`, `stackName` or `resources` name. Loads SDK
+ * clients on first use.
  * @throws InvalidConfigurationError when none of them is given
  */
 export function createAttune(options: AttuneOptions): Attune {
@@ -359,8 +364,8 @@ function encoded({ itemId, embedding }: Candidate) {
 }
 
 /**
- * Base64 is a quarter of an array's length. Other values go unchanged, so that the function
- * explains what is wrong.
+ * Base64 is a quarter of an array's length. Other values go unchanged, so that the function can
+ * explain the error.
  */
 function encodedEmbedding(embedding: EmbeddingInput) {
   return embedding instanceof Float32Array ? encodeEmbedding(embedding) : embedding;

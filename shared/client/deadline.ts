@@ -25,9 +25,9 @@ export const systemClock: Clock = {
 };
 
 /**
- * The result of `work`, unless the caller's signal or the deadline comes first. `work` receives a
- * signal of its own.
- * @throws the reason of the caller's signal; UnavailableError at the deadline; what `work` throws
+ * Returns the result of `work`, unless the caller's signal or the deadline comes first. `work`
+ * receives a signal of its own.
+ * @throws the reason of the caller's signal; UnavailableError at the deadline; errors of `work`
  */
 export async function withDeadline<T>(
   what: string,

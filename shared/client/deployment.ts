@@ -5,7 +5,7 @@ import type { Resources } from './resources.ts';
 
 export type Service = 'cloudformation' | 'dynamodb' | 'lambda' | 's3' | 'sqs';
 
-/** How a deployment is found. */
+/** How to find a deployment. */
 export interface DeploymentAccess {
   /** @throws InvalidConfigurationError when nothing names the resource */
   readonly nameOf: (resource: keyof Resources) => Promise<string>;
@@ -22,7 +22,7 @@ interface Closable {
 }
 
 /**
- * The stores of a deployment. SDK clients are loaded when they are first used, and shared. `close`
+ * The stores of a deployment, which share SDK clients. Loads a client on first use. Call `close`
  * when done.
  */
 export class Deployment {
@@ -41,7 +41,7 @@ export class Deployment {
     return { name, client };
   }
 
-  /** Everything that is in the bucket. */
+  /** Everything in the bucket. */
   async bucket() {
     const name = await this.#access.nameOf('bucketName');
     const [client, { ObjectStore }, { AdapterStore }, { Quarantine }, { PendingEpisodes }] =
@@ -65,7 +65,7 @@ export class Deployment {
 
   /**
    * The stores and settings of the personalize function, to see how a user is served.
-   * @param maxAgeMs time for which shared objects are read from memory before S3 is asked for newer
+   * @param maxAgeMs time for which shared objects come from memory before S3 is asked for newer
    * ones
    */
   async serving(maxAgeMs: number): Promise<ServingServices> {
@@ -93,7 +93,7 @@ export class Deployment {
     return new DynamoEpisodeStore(await this.#dynamodb(table), { table, ttlDays: 1 });
   }
 
-  /** The items of the table, or of another one, as they are. */
+  /** The items of the stack's table, or of another one, unchanged. */
   async table(name?: string) {
     const table = name ?? (await this.#access.nameOf('tableName'));
     const { DynamoTable } = await import('../episodes/dynamodb-table.ts');
@@ -111,7 +111,7 @@ export class Deployment {
     return new (await import('../feedback/sqs-queue.ts')).SqsFeedbackQueue(client, url);
   }
 
-  /** Messages of the queues that are visible, delayed or in flight. */
+  /** Visible, delayed or in-flight messages of the queues. */
   async waiting(): Promise<{ readonly feedback: number; readonly deadLetters: number }> {
     const { SqsFeedbackQueue } = await import('../feedback/sqs-queue.ts');
     const count = async (resource: 'feedbackQueueUrl' | 'deadLetterQueueUrl') => {

@@ -28,8 +28,8 @@ export interface BufferOptions {
   /** Most bytes of unsent interactions before `publish` refuses more; default 16 MiB. */
   readonly maxBufferedBytes?: number | undefined;
   /**
-   * Called with everything that could not be sent. With it, the promise of `publish` can be
-   * ignored.
+   * Called with all interactions that could not be sent. With it, you can ignore the promise of
+   * `publish`.
    */
   readonly onError?: ((unsent: UnsentFeedback) => void) | undefined;
 }
@@ -44,7 +44,7 @@ export class UnsentFeedbackError extends UnavailableError {
   }
 }
 
-/** What the queue accepted. */
+/** Confirmation of the queue. */
 export interface Published {
   /** The event that carries the interaction; others of the user may share it. */
   readonly eventId: string;
@@ -89,10 +89,10 @@ export class FeedbackBuffer {
   }
 
   /**
-   * Takes an interaction in; later changes to it have no effect.
-   * @returns the event that carries it, when the queue accepted it
+   * Adds an interaction to the buffer; later changes to the object have no effect.
+   * @returns the event that contains it, after the queue has accepted it
    * @throws InvalidInputError, UnavailableError when the buffer is full, UnsentFeedbackError when
-   * the queue did not take it
+   * the queue did not accept it
    */
   publish(interaction: PublishedInteraction): Promise<Published> {
     const published = this.#take(interaction);
@@ -223,7 +223,8 @@ export class FeedbackBuffer {
       const unsent = { interactions: positions.map((i) => sent[i]!.interaction), code, message };
       if (this.#closed) this.#unsent.push(unsent);
       for (const position of positions) sent[position]!.failed(new UnsentFeedbackError(unsent));
-      // In a task of its own, because an error of the application's callback must not stop sending.
+      // Runs in a task of its own, because an error of the application's callback must not stop
+      // sending.
       if (this.#options.onError !== undefined) queueMicrotask(() => this.#options.onError?.(unsent));
     }
   }

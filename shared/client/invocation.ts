@@ -10,7 +10,7 @@ import {
 
 /** The function refused the request and explained why. */
 export class RefusedRequestError extends InvalidInputError {
-  /** As the function worded it. */
+  /** In the function's own words. */
   constructor({ field, found, expected, message }: ExplainedError) {
     super(field, found, expected);
     this.message = message;
@@ -56,7 +56,7 @@ export async function invokeFunction<Answer extends object>(
   }
 }
 
-/** Names of errors that the caller has to put right. */
+/** Names of errors that the caller has to fix. */
 const MISCONFIGURED =
   /AccessDenied|CredentialsProvider|ExpiredToken|UnrecognizedClient|InvalidSignature|InvalidClientTokenId/;
 

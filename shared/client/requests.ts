@@ -25,7 +25,7 @@ export interface ScoreRequest extends CallOptions {
 
 export type EmbedRequest = Omit<ScoreRequest, 'explain'>;
 
-/** What `recommend`, `similar` and `search` have in common. */
+/** Fields that `recommend`, `similar` and `search` share. */
 export interface Choosing extends CallOptions {
   /** 1 to 500; default 20. */
   readonly limit?: number | undefined;
@@ -33,11 +33,14 @@ export interface Choosing extends CallOptions {
   readonly filter?: unknown;
   /** Item ids to leave out. */
   readonly exclude?: readonly string[] | undefined;
-  /** Whether the items that the user has interacted with are left out; default true. */
+  /** Whether to leave out items that the user has interacted with; default true. */
   readonly excludeInteracted?: boolean | undefined;
-  /** Exclude only items of the last so many days; default all remembered ones. */
+  /**
+   * Leave out only items with an interaction in the last so many days; default: all remembered
+   * items.
+   */
   readonly interactedWithinDays?: number | undefined;
-  /** Of these, only those met by one of these kinds; default all. */
+  /** Leave out only items with an interaction of one of these kinds; default: all kinds. */
   readonly interactedBy?: readonly InteractionKind[] | undefined;
   /** From 0 (by score alone, the default) to 1. */
   readonly diversity?: number | undefined;
@@ -48,11 +51,11 @@ export interface Choosing extends CallOptions {
 export interface RecommendRequest extends Choosing {
   readonly userId: string;
   /**
-   * Whether items that may be better than they look get a chance: scores come from a draw of the
-   * user's posterior.
+   * Whether to draw the user's coefficients from their posterior, so that uncertain items get a
+   * chance.
    */
   readonly explore?: boolean | undefined;
-  /** Names the answer in feedback; a new one by default. The same id repeats a draw. */
+  /** Names the answer in feedback; default: a new one. The same id repeats a draw. */
   readonly requestId?: string | undefined;
 }
 
@@ -63,17 +66,17 @@ export interface SimilarRequest extends Choosing {
 }
 
 export interface SearchRequest extends Choosing {
-  /** Whose taste counts. */
+  /** The user whose taste counts. */
   readonly userId: string;
   /** Embedding of the query; its length does not matter. */
   readonly query: EmbeddingInput;
-  /** Whether the answer holds the vector to search any other store with. */
+  /** Whether the answer has a vector for searching any other store. */
   readonly queryVector?: boolean | undefined;
 }
 
 export interface ForgetRequest extends CallOptions {
   readonly userId: string;
-  /** Milliseconds for updates to finish that are under way; default 35,000. */
+  /** Milliseconds to wait for running updates; default 35,000. */
   readonly settleMs?: number | undefined;
   /** Whether to drop later events even if nothing is known about the user; default false. */
   readonly tombstone?: boolean | undefined;
@@ -82,8 +85,8 @@ export interface ForgetRequest extends CallOptions {
 export interface ExportRequest extends CallOptions {
   readonly userId: string;
   /**
-   * `all`, the default: everything, as it is stored. `peft`: the adapter alone, as Hugging Face
-   * PEFT reads it.
+   * `all`, the default: everything, as it is stored. `peft`: only the adapter, in the format of
+   * Hugging Face PEFT.
    */
   readonly format?: 'all' | 'peft' | undefined;
 }
@@ -97,7 +100,7 @@ export interface SearchAnswer extends Omit<SearchAnswerOnTheWire, 'queryVector'>
   readonly queryVector?: Float32Array | undefined;
 }
 
-/** An answer whose scores have their parts. */
+/** An answer with the parts of its scores. */
 export type Explained<Answer extends ScoreAnswer | RecommendAnswer> = Omit<Answer, 'items'> & {
   readonly items: readonly (Answer['items'][number] & { readonly parts: ScoreParts })[];
 };

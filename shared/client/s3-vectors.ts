@@ -7,9 +7,9 @@ import { decodeEmbedding, type EmbeddingInput } from '../feedback/embedding-code
 import type { Attune } from './client.ts';
 
 export interface VectorSearchOptions {
-  /** Knows the users' taste; its deployment needs no catalogue. */
+  /** The client that knows the users' tastes; its deployment needs no catalogue. */
   readonly attune: Pick<Attune, 'search'>;
-  /** Of `@aws-sdk/client-s3vectors`, which the application installs. */
+  /** A client of `@aws-sdk/client-s3vectors`, which the application installs. */
   readonly client: S3VectorsClient;
   readonly vectorBucketName: string;
   /** An index with the distance metric `cosine` and the deployment's embedding length. */
@@ -19,7 +19,7 @@ export interface VectorSearchOptions {
 export interface VectorItem {
   readonly itemId: string;
   readonly embedding: EmbeddingInput;
-  /** What S3 Vectors filters by. */
+  /** Metadata that S3 Vectors can filter by. */
   readonly metadata?: Readonly<Record<string, string | number | boolean | string[]>> | undefined;
 }
 
@@ -40,8 +40,8 @@ const OVERSAMPLING = 5;
 
 /**
  * Personalised search over an index of Amazon S3 Vectors, for catalogues that exceed the memory of
- * a function. The index gives candidates, approximately; their scores are those of `attune.search`,
- * exactly.
+ * a function. The index gives approximate candidates. Their scores are exact, those of
+ * `attune.search`.
  */
 export class VectorSearch {
   readonly #options: VectorSearchOptions;
@@ -65,7 +65,7 @@ export class VectorSearch {
   }
 
   /**
-   * Items by a query and the user's taste together, best first.
+   * Returns items by a query and the user's taste together, best first.
    * @throws like `attune.search`; errors of the client
    */
   async search({

@@ -11,7 +11,7 @@ import type { Deployment } from './deployment.ts';
 /** Files by name. */
 export type UserFiles = Readonly<Record<string, string | Uint8Array>>;
 
-/** The adapter as it is served now; all zeros where the embeddings are served as they are. */
+/** The adapter as it is served now. All zeros when the user gets unchanged embeddings. */
 export async function peftOf(userId: string, deployment: Deployment): Promise<UserFiles> {
   const { lora, stored, shared } = await servedUser(userId, await deployment.serving(0));
   if (stored === undefined) return {};
@@ -20,7 +20,7 @@ export async function peftOf(userId: string, deployment: Deployment): Promise<Us
   return { ...exportPeft({ basis, b: new Float32Array(basis.embeddingDim * basis.rank), offset: 0 }) };
 }
 
-/** Nothing is written for what there is nothing of. */
+/** Leaves out empty files. */
 export async function recordsOf(key: string, deployment: Deployment): Promise<UserFiles> {
   const { objects, pending, quarantine } = await deployment.bucket();
   const episodes = await deployment.episodes();
@@ -28,7 +28,7 @@ export async function recordsOf(key: string, deployment: Deployment): Promise<Us
   const deadLetters: DeadLetter[] = [];
   await drainDeadLetters(
     await deployment.deadLetters(),
-    // Read, and left in place.
+    // Reads the dead letters and leaves them in place.
     (letter) => {
       if (letter.groupId === key) deadLetters.push(letter);
       return false;

@@ -8,10 +8,10 @@ import { removeUnattributed, unattributedTo } from '../feedback/unattributed.ts'
 import type { ObjectStore } from '../storage/objects.ts';
 import type { Deployment } from './deployment.ts';
 
-/** The time limit of the function that updates adapters, and a little more. */
+/** A little more than the time limit of the function that updates adapters. */
 export const SETTLE_SECONDS = 35;
 
-/** What was removed of a user. */
+/** Counts of removed objects, by kind. */
 export interface ForgetReceipt {
   /** SHA-256 of the user id, hex. */
   readonly userKey: string;
@@ -20,7 +20,7 @@ export interface ForgetReceipt {
   /** ISO 8601. Events of the user that arrive until then are dropped. */
   readonly eventsAreDroppedUntil: string;
   readonly removed: Removed & { readonly deadLetters: number };
-  /** Everything was read again, and nothing but the tombstone was there. */
+  /** The command read everything again and found only the tombstone. */
   readonly verified: true;
 }
 
@@ -29,7 +29,7 @@ interface ForgettingRecords extends UserRecords {
 }
 
 export interface ForgetOptions {
-  /** Waits until updates have finished that are under way. */
+  /** Milliseconds to wait for running updates to end. */
   readonly settle: () => Promise<void>;
   /** Epoch milliseconds. */
   readonly now: () => number;
@@ -100,7 +100,7 @@ async function removeDeadLetters(
     const [error] = drained.errors;
     if (error !== undefined) throw error;
     removed += drained.handled;
-    // Behind one that was removed another one may have stood.
+    // Another message may have waited behind a removed one.
     if (drained.handled > 0) continue;
     const { visible, inFlight } = await deadLetters.count();
     const remains: string[] = [];

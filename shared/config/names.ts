@@ -33,13 +33,13 @@ export const PREFIX = {
   skills: 'skills/',
   /** Items of the application, with the data of the scan. */
   catalogue: 'catalogue/',
-  /** What only consolidation reads. */
+  /** Objects that only consolidation reads. */
   consolidation: 'consolidation/',
   quarantine: 'quarantine/',
   pending: 'pending/',
 } as const;
 
-/** Tag of tombstones, by which the bucket expires them. */
+/** Tag of tombstones, which a lifecycle rule of the bucket uses. */
 export const TOMBSTONE_TAG = { key: 'attune', value: 'tombstone' } as const;
 
 /**
@@ -124,5 +124,5 @@ export const OUTPUT = {
   learningSettings: 'LearningSettings',
 } as const;
 
-/** Message of the log for an object whose bytes cannot be read; its `key` names the object. */
+/** Log message for an object with unreadable bytes; its `key` names the object. */
 export const DAMAGED = 'an object is damaged';

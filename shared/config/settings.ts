@@ -159,7 +159,7 @@ export type DeploymentSettings = Readonly<z.output<typeof deployment>>;
 export type FunctionSettings = Readonly<z.output<typeof environment>>;
 
 /**
- * Settings that adapters, basis and population model of a deployment must share, and those that
+ * Settings that adapters, basis and population model of a deployment share, and settings that
  * decide how users are served.
  */
 export type LearningSettings = Pick<

@@ -12,7 +12,7 @@ export interface Telemetry {
   readonly metrics: Metrics;
 }
 
-/** @param env names the deployment of the metrics; without it they have no dimension `stack` */
+/** @param env names the deployment of the metrics; without it, metrics have no dimension `stack` */
 export function createTelemetry(env: Record<string, string | undefined>): Telemetry {
   const deployment = env[VARIABLE.deployment];
   const defaultDimensions = deployment === undefined ? {} : { [DIMENSION.deployment]: deployment };

@@ -173,7 +173,7 @@ export interface EmbeddedItem extends z.output<typeof embeddedItem> {}
 export interface RecommendedItem extends z.output<typeof recommendedItem> {}
 export interface ScoreAnswer extends z.output<typeof scoreAnswer> {}
 export interface EmbedAnswer extends z.output<typeof embedAnswer> {}
-/** Of either kind. */
+/** A refused request of either kind. */
 export interface PersonalizeAnswer extends Omit<ScoreAnswer, 'items'> {
   readonly items: readonly (ScoredItem | EmbeddedItem)[];
 }

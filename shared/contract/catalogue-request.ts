@@ -15,13 +15,13 @@ import { embedding, embeddingModel } from './personalize-request.ts';
 export interface Choosing {
   readonly limit: number;
   readonly filter?: Filter | undefined;
-  /** Item ids that are left out. */
+  /** Item ids to leave out. */
   readonly exclude: readonly string[];
   /** Whether to exclude the items that the user has interacted with. */
   readonly excludeInteracted: boolean;
-  /** Exclude only items of the last so many days. */
+  /** Leave out only items with an interaction in the last so many days. */
   readonly interactedWithinDays?: number | undefined;
-  /** Exclude only items with one of these kinds of interaction. */
+  /** Leave out only items with an interaction of one of these kinds. */
   readonly interactedBy?: readonly InteractionKind[] | undefined;
   /** From 0 (by score alone) to 1. */
   readonly diversity: number;

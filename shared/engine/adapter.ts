@@ -27,7 +27,7 @@ export interface UserLoRAAdapter {
   /** Diagonal Fisher information of A, then of B; only of the learner 'sgd' with EWC. */
   fisherInformation?: Float32Array | undefined;
   metadata: AdapterMetadata;
-  /** How much higher or lower the user rates everything, in units of reward. Default 0. */
+  /** How much higher or lower the user rates all items, in units of reward. Default 0. */
   offset?: number;
   /** The learned state. Without it, updates continue from the matrices with the learner 'sgd'. */
   state?: LearnerState;

@@ -37,7 +37,7 @@ export interface LoRAConfig {
   basis?: Basis;
   /** Embeddings of items to compute the basis from. Such a basis learns more than a random one. */
   catalogue?: readonly Float32Array[];
-  /** Of every random choice. Default 'attune'. */
+  /** Seed of every random choice. Default 'attune'. */
   seed?: number | string;
   /** Any object with the four methods. Can be connected later. */
   reasoningBank?: ReasoningBankInstance | undefined;
@@ -51,7 +51,7 @@ export interface LoRAConfig {
   now?: () => Date;
 }
 
-/** A configuration with its defaults, checked. */
+/** A validated configuration with all defaults filled in. */
 export type ResolvedConfig = Required<
   Omit<LoRAConfig, 'reasoningBank' | 'basis' | 'catalogue' | 'sessionId' | 'bankConnection'>
 > & {

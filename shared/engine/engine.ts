@@ -22,12 +22,7 @@ const QUERY = { k: 5, minReward: 0.7, onlySuccesses: true } as const;
 /** Weight of the old value in a running mean. */
 const SMOOTHING = 0.9;
 
-/**
- * The statements of a policy document with resolved references.
- * @param at the resource of the policy, for error messages
- * @throws InvalidConfigurationError for an element, operator or principal that the local stack does
- * not evaluate, so that it never permits what AWS would deny
- */
+/** Preferences of a new user. */
 export interface UserPreferences {
   /**
    * What the user likes, as an embedding of length d. The adapter learns it as one item of reward

@@ -5,7 +5,7 @@ import type { PredictedReward } from '../lora/prequential.ts';
 import type { NewPattern } from '../reasoning-bank/bank.ts';
 import type { UserLoRAAdapter } from './adapter.ts';
 
-/** What one update was and did. */
+/** One update with its settings and results. */
 export interface UpdateReport {
   readonly sessionId: string;
   readonly learner: LearnerName;

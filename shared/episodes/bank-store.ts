@@ -41,9 +41,12 @@ export interface BankStore extends EpisodeStore {
    */
   prior(cell: string): Promise<PriorSummary | undefined>;
 
-  /** Replaces what was recommended. @throws UnavailableError */
+  /**
+   * Replaces the recommended strategy.
+   * @throws UnavailableError
+   */
   recordStrategy(strategy: CellStrategy): Promise<void>;
 }
 
-/** Cells that are listed at most. */
+/** Most cells in a list. */
 export const MAX_CELLS = 32;

@@ -85,7 +85,7 @@ export interface Evidence {
   readonly validationUsers: number;
   readonly logLikelihoodBefore: number;
   readonly logLikelihoodAfter: number;
-  /** 95 % interval of the gain over users (Student); with one user, the gain twice. */
+  /** 95 % interval of the gain over users (Student); with one user, twice the gain. */
   readonly gainInterval: { readonly low: number; readonly high: number };
   /**
    * Accumulated losses minus gains of this prior and those before it on the validation fold, in log

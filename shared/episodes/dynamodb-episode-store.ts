@@ -61,7 +61,7 @@ export class DynamoEpisodeStore implements BankStore {
   }
 
   async recent(cell: string, limit: number): Promise<readonly Episode[]> {
-    // So many of each shard include the newest of all.
+    // Reading this many per shard includes the newest of all.
     return (await this.newest(cell, limit)).slice(0, limit);
   }
 

@@ -17,7 +17,7 @@ import { InvalidInputError, UnavailableError } from '../errors.ts';
 import { shardKey } from './episode-index.ts';
 import { type Item, number, text, userPartition } from './episode-item.ts';
 
-/** Items that one request writes or removes at most. */
+/** Most items that one request writes or removes. */
 export const BATCH = 25;
 const MAX_BATCH_ATTEMPTS = 8;
 
@@ -27,7 +27,7 @@ type Index = typeof TABLE.byCell | typeof TABLE.newcomers;
 export class DynamoTable {
   readonly client: DynamoDBClient;
   readonly name: string;
-  /** Items that {@link putAll} takes at most. */
+  /** Most items that {@link putAll} takes. */
   readonly batch = BATCH;
   /** Epoch milliseconds. */
   readonly now: () => number;
@@ -38,7 +38,7 @@ export class DynamoTable {
     this.now = now;
   }
 
-  /** @throws whatever the client does */
+  /** @throws errors of the client */
   async put(
     item: Item,
     {
@@ -51,8 +51,8 @@ export class DynamoTable {
   }
 
   /**
-   * @returns whether the condition held.
-   * @throws whatever else the client throws
+   * @returns whether the condition held
+   * @throws other errors of the client
    */
   async putIf(item: Item, condition: Parameters<DynamoTable['put']>[1]): Promise<boolean> {
     try {
@@ -64,7 +64,7 @@ export class DynamoTable {
     }
   }
 
-  /** All items of the table, expired ones too, page by page. */
+  /** All items of the table, including expired ones, page by page. */
   async *scan(): AsyncGenerator<Item, void, undefined> {
     let from: Item | undefined;
     do {
@@ -76,7 +76,7 @@ export class DynamoTable {
   }
 
   /**
-   * Writes items, also over existing ones with their keys.
+   * Writes items and replaces existing ones with the same keys.
    * @param items at most {@link BATCH}
    */
   putAll(items: readonly Item[]): Promise<void> {
@@ -94,7 +94,7 @@ export class DynamoTable {
     );
   }
 
-  /** Sends one request, and again those parts that DynamoDB did not process. */
+  /** Sends one request, and then again the parts that DynamoDB did not process. */
   async #writeAll(action: string, all: WriteRequest[]): Promise<void> {
     await this.attempt(action, async () => {
       let requests = all;
@@ -172,7 +172,7 @@ export class DynamoTable {
       return await request();
     } catch (cause) {
       const reason = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause);
-      // DynamoDB refuses this request for good.
+      // Whether DynamoDB refuses this request for good.
       if (cause instanceof Error && cause.name === 'ValidationException')
         throw new InvalidInputError(`cannot ${action} in DynamoDB`, reason, 'a valid request', { cause });
       throw new UnavailableError(`cannot ${action} in DynamoDB: ${reason}`, { cause });

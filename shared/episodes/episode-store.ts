@@ -60,8 +60,8 @@ export interface EpisodeStore {
   newcomers(cell: string, limit: number): Promise<readonly string[]>;
 
   /**
-   * Every episode of a user that is still held, expired or not, in order of version; for one that
-   * cannot be read, the error.
+   * Every stored episode of a user, expired or not, in order of version; for an unreadable one, the
+   * error.
    */
   ofUser(userKey: string): AsyncIterable<EpisodeOfUser>;
 

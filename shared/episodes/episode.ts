@@ -71,7 +71,7 @@ export interface Outcome {
   readonly loss: number;
   /** Loss of the user's shrunken mean reward: the loss without an adapter. */
   readonly lossWithoutAdapter: number;
-  /** Of the warm start alone. */
+  /** Loss of the warm start alone. */
   readonly lossOfWarmStart: number;
   /**
    * Effect of the user's taste on the prediction; only of the learner 'sgd', to compare learning

@@ -7,7 +7,7 @@ export function itemToJson(item: Item): string {
   );
 }
 
-/** What {@link itemToJson} wrote. */
+/** Reads the result of {@link itemToJson}. */
 export function itemFromJson(text: string): Item {
   return JSON.parse(text, (name, value: unknown) =>
     name === 'B' && typeof value === 'string' ? new Uint8Array(Buffer.from(value, 'base64')) : value,

@@ -61,7 +61,7 @@ export class PendingEpisodes {
   }
 
   /**
-   * The keys of what {@link list} reads.
+   * The keys of the objects that {@link list} reads.
    * @throws UnavailableError
    */
   async *keys(userKey = ''): AsyncIterable<string> {
@@ -69,7 +69,7 @@ export class PendingEpisodes {
   }
 
   /**
-   * @returns undefined when it is not there any more
+   * @returns undefined when the object no longer exists
    * @throws UnavailableError
    */
   async read(key: string): Promise<PendingEpisode | undefined> {

@@ -17,9 +17,9 @@ export interface PublishedInteraction extends InteractionInput {
   /** ISO 8601 with offset; the time of publishing when absent. */
   readonly occurredAt?: string | undefined;
   /**
-   * Makes an event of this interaction alone, which takes effect once however often it is
-   * published; 1 to 128 characters. Without one, interactions of a user share events with random
-   * ids.
+   * Makes this interaction an event of its own, which takes effect once however often it is
+   * published; 1 to 128 characters. Without an event id, interactions of a user share events with
+   * random ids.
    */
   readonly eventId?: string | undefined;
 }
@@ -38,10 +38,10 @@ export interface CoalescingOptions {
    */
   readonly onDuplicates: (interactions: number) => void;
   readonly now: () => Date;
-  /** Most bytes of incomplete messages; beyond that they are sent. */
+  /** Most bytes of incomplete messages. When they exceed it, they are sent. */
   readonly bufferBytes: number;
   readonly signal: AbortSignal | undefined;
-  /** Called with each invalid interaction; the others go on. */
+  /** Called with each invalid interaction; the others continue. */
   readonly refuse: (
     interaction: PublishedInteraction | null | undefined,
     position: number,

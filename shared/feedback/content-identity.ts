@@ -10,7 +10,10 @@ const DIGEST_CHARACTERS = 22;
 export class ContentIdentity {
   readonly #batchId: string;
   readonly #published: ReadonlySet<bigint>;
-  /** How often each content occurred. The same interaction twice in a batch is two interactions. */
+  /**
+   * How often each content occurred, because the same interaction twice in a batch is two
+   * interactions.
+   */
   readonly #met = new Map<bigint, number>();
 
   /**

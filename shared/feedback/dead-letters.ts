@@ -68,9 +68,8 @@ export class DeadLetters {
   }
 
   /**
-   * How many messages the queue has that can be received, and how many some consumer has received
-   * and not deleted. SQS counts approximately: for up to a minute after a change the numbers can be
-   * old.
+   * Numbers of messages that can be received, and of messages that some consumer has received and
+   * not deleted. SQS counts approximately: the numbers can be up to a minute old.
    * @throws UnavailableError
    */
   async count(): Promise<{ readonly visible: number; readonly inFlight: number }> {

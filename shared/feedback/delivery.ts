@@ -8,9 +8,12 @@ import { BATCH_LIMITS, type FeedbackQueue, type QueueEntry } from './queue.ts';
 export interface OutgoingMessage {
   readonly eventId: string;
   readonly userId: string;
-  /** How many interactions it carries. */
+  /** Number of its interactions. */
   readonly interactions: number;
-  /** Position of its first interaction, or of the event, in the publisher's input, from 0. */
+  /**
+   * Position of its first interaction in the publisher's input, from 0; the event's own position
+   * when the input is events.
+   */
   readonly position: number;
   /** Content keys of its interactions, when the publisher names them by content. */
   readonly keys?: readonly bigint[];
@@ -42,7 +45,7 @@ interface Attempted {
   attempts: number;
 }
 
-/** Why nothing is sent any more. */
+/** Why the delivery stopped. */
 interface Halt {
   readonly code: string;
   readonly reason: string;

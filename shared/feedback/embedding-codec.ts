@@ -3,7 +3,7 @@ import { InvalidInputError, shown } from '../errors.ts';
 /** An embedding in JSON: base64 of little-endian float32, or plain numbers. */
 export type EmbeddingInput = string | readonly number[] | Float32Array;
 
-/** Why an embedding was refused. */
+/** Why an embedding is invalid. */
 export type EmbeddingFault = 'schema' | 'dimension' | 'not-finite';
 
 /** Embedding lengths that Attune supports. */
@@ -24,7 +24,7 @@ export class InvalidEmbeddingError extends InvalidInputError {
 
 /**
  * Base64 of the values as little-endian float32: 4 times smaller than a JSON array and 10 times
- * faster to read. Rounds to float32; checks nothing.
+ * faster to read. Rounds to float32 and validates nothing.
  */
 export function encodeEmbedding(values: ArrayLike<number>): string {
   const floats = values instanceof Float32Array ? values : Float32Array.from(values);

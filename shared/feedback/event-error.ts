@@ -35,7 +35,7 @@ export class InvalidEventError extends InvalidInputError {
  * not asked yet.
  */
 export class UnknownItemsError extends InvalidEventError {
-  /** All of them, each once. */
+  /** All of their ids, each once. */
   readonly itemIds: readonly string[];
 
   constructor(field: string, itemIds: readonly string[], userId: string | undefined) {

@@ -20,7 +20,7 @@ export const LIMITS = {
 
 const numberUpTo = (maximum: number) => {
   const expected = `a number in [0, ${maximum}]`;
-  // Adding 0 makes 0 of -0.
+  // Adding 0 turns −0 into 0.
   return z
     .number(expected)
     .min(0, expected)
@@ -107,7 +107,7 @@ const header = {
     .describe("The model that made the embeddings; refused when it is not the deployment's."),
 };
 
-/** Everything of an event but its interactions. */
+/** All fields of an event except its interactions. */
 export const headerSchema = z.object(header, 'an object');
 
 export const eventSchema = z.strictObject(

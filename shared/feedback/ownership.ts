@@ -1,9 +1,8 @@
 import { userKey } from '../config/user-key.ts';
 
 /**
- * Whether a message belongs to a user: by its group or, because anyone who may send can choose
- * another group, by its body. A body whose user cannot be read belongs to everyone whose id it
- * contains.
+ * Whether a message belongs to a user: by its group or, because a sender can choose another group,
+ * by its body. A body without a readable user belongs to everyone whose id it contains.
  */
 export function isMessageOf(
   userId: string,

@@ -54,9 +54,12 @@ export interface PublishOptions {
 export interface PublishedEvent {
   readonly eventId: string;
   readonly userId: string;
-  /** How many interactions it carries. */
+  /** Number of its interactions. */
   readonly interactions: number;
-  /** Position of the first of them, or of the event, in the input, from 0. */
+  /**
+   * Position of its first interaction in the input, from 0; the event's own position when the input
+   * is events.
+   */
   readonly position: number;
   /** Content keys of its interactions, under a batch id. */
   readonly keys?: readonly bigint[];
@@ -76,9 +79,12 @@ export interface PublishFailure {
   /** Absent for an interaction that was refused before it was part of an event. */
   readonly eventId?: string;
   readonly userId: string;
-  /** How many interactions are concerned. */
+  /** Number of affected interactions. */
   readonly interactions: number;
-  /** Position of the first of them, or of the event, in the input, from 0. */
+  /**
+   * Position of the first of them in the input, from 0; the event's own position when the input is
+   * events.
+   */
   readonly position: number;
   /**
    * The reason of an InvalidEventError, SQS's error code, an AttuneError's code when whole requests
@@ -112,9 +118,9 @@ export class FeedbackPublisher {
   }
 
   /**
-   * Publishes interactions in as few messages as the limits allow. Invalid ones are reported, and
-   * the others go on.
-   * @throws only what the iteration of `interactions` throws
+   * Publishes interactions in as few messages as the limits allow. Reports invalid ones and
+   * continues with the others.
+   * @throws only errors of iterating `interactions`
    */
   publish(
     interactions: Iterable<PublishedInteraction> | AsyncIterable<PublishedInteraction>,
@@ -142,7 +148,7 @@ export class FeedbackPublisher {
   /**
    * Publishes complete events with their own ids. A repeated event has no effect, within SQS's
    * deduplication interval or after it.
-   * @throws only what the iteration of `events` throws
+   * @throws only errors of iterating `events`
    */
   publishEvents(
     events: Iterable<FeedbackEventInput> | AsyncIterable<FeedbackEventInput>,
@@ -213,7 +219,7 @@ async function* encoded(
   }
 }
 
-/** The readable names of a refused event, whatever it is. */
+/** The readable names of a refused event of any shape. */
 function namesOf(event: Partial<FeedbackEventInput> | null | undefined) {
   const { eventId, userId, interactions } = event ?? {};
   return {
@@ -223,7 +229,7 @@ function namesOf(event: Partial<FeedbackEventInput> | null | undefined) {
   };
 }
 
-/** @throws everything that is not a refusal of the input */
+/** @throws every error that is not a refusal of the input */
 function refusalOf(error: unknown): { code: string; message: string } {
   if (!(error instanceof InvalidEventError)) throw error;
   return { code: error.reason, message: error.message };

@@ -17,14 +17,11 @@ export interface QuarantinedMessage {
   /** Epoch milliseconds. */
   readonly sentAt: number;
   readonly quarantinedAt: number;
-  /** The message as it came, untouched. */
+  /** The unchanged message. */
   readonly body: string;
 }
 
-/**
- * A message in quarantine with the key to remove it by; for an object that is none, the error and
- * its bytes.
- */
+/** A message in quarantine with its key; for a malformed object, the error and its bytes. */
 export type QuarantinedEntry =
   | {
       readonly key: string;

@@ -1,4 +1,4 @@
-/** A message as it goes to the queue. */
+/** A message for the queue. */
 export interface QueueEntry {
   /** Names the entry within its batch. */
   readonly id: string;
@@ -16,7 +16,7 @@ export interface RefusedEntry {
   readonly senderFault: boolean;
 }
 
-/** Where feedback events go: a FIFO queue. */
+/** The destination of feedback events: a FIFO queue. */
 export interface FeedbackQueue {
   /**
    * Sends at most `BATCH_LIMITS`. Every entry that is not in `failed` was accepted.

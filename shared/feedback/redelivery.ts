@@ -15,7 +15,6 @@ const FIRST_DELAY_SECONDS = 2;
  * Seconds until a failed message is delivered again: 2 after the first failure, doubling up to
  * `longest`, minus a random part of up to half, so that messages that failed together do not return
  * together.
- *
  * @param random a number in [0, 1)
  */
 export function retrySeconds(receiveCount: number, longest: number, random: number): number {

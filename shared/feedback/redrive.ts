@@ -56,7 +56,8 @@ export async function drainDeadLetters(
       }
     }
   } finally {
-    // The last first, so that each group is complete when its first becomes visible.
+    // Releases the last message first, so that each group is complete when its first message
+    // becomes visible.
     for (const letter of held.reverse()) await deadLetters.release(letter);
   }
   return { handled, errors: [...stopped.values()] };

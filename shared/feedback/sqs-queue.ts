@@ -61,7 +61,7 @@ export class SqsFeedbackQueue implements FeedbackQueue {
   }
 
   /**
-   * Messages that are visible, delayed or in flight, about.
+   * Approximate number of visible, delayed and in-flight messages.
    * @throws as {@link sendBatch}
    */
   async size(): Promise<number> {

@@ -5,7 +5,7 @@ import { isMessageOf } from './ownership.ts';
 type Objects = Pick<ObjectStore, 'versionsUnder' | 'get' | 'delete'>;
 
 /**
- * Versions of messages in quarantine whose user could not be read, and that contain the user's id.
+ * Versions of quarantined messages that contain the user's id but no readable user.
  * @throws UnavailableError
  */
 export async function unattributedTo(
@@ -24,8 +24,8 @@ export async function unattributedTo(
 }
 
 /**
- * Removes what {@link unattributedTo} finds.
- * @returns how many versions
+ * Removes the versions that {@link unattributedTo} finds.
+ * @returns their number
  * @throws UnavailableError
  */
 export async function removeUnattributed(userId: string, objects: Objects): Promise<number> {

@@ -187,8 +187,7 @@ function latentMap(from: Basis, to: Basis): Float64Array[] {
 }
 
 /**
- * Settings or environment variables that are missing or out of range. The message names all of
- * them.
+ * Mean squared residual of the map over the pairs, divided by the variance of the wanted features.
  */
 function lossOf(map: readonly Float64Array[], pairs: readonly Pair[]): number {
   const mean = map.map((_, i) => pairs.reduce((sum, { wanted }) => sum + wanted[i]!, 0) / pairs.length);

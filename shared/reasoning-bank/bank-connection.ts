@@ -96,7 +96,7 @@ export class BankConnection {
     this.#connected = { bank, guard: new CircuitBreaker(this.#guardOptions) };
   }
 
-  /** Forgets the bank and its answers. */
+  /** Disconnects and drops the cached answers. */
   disconnect(): void {
     this.#connected = undefined;
     this.#cache?.clear();

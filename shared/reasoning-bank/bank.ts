@@ -63,7 +63,7 @@ export interface ReasoningBankInstance {
 
 /** A training episode to store in the bank. */
 export interface NewPattern {
-  /** Who tells: 1 to 128 characters. */
+  /** The reporting session: 1 to 128 characters. */
   readonly sessionId: string;
   /** The task, such as `lora_adaptation_user_{id}_rank_{r}_samples_{n}`: 1 to 1024 characters. */
   readonly task: string;
@@ -72,7 +72,7 @@ export interface NewPattern {
   readonly output?: string;
   readonly critique?: string;
   readonly success: boolean;
-  /** From 0 to 1. */
+  /** Reward, from 0 to 1. */
   readonly reward: number;
   readonly latencyMs?: number;
   readonly tokensUsed?: number;
@@ -156,7 +156,7 @@ export interface BankStats {
    */
   readonly episodes: number;
   readonly complete: boolean;
-  /** Of the newest episodes of all cells. */
+  /** Values of the newest episodes of all cells. */
   readonly recent: {
     readonly episodes: number;
     readonly users: number;

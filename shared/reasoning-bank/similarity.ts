@@ -2,7 +2,7 @@ import { type AdaptationContext, contextDistance } from '../episodes/adaptation-
 import type { Episode } from '../episodes/episode.ts';
 import { contextOfEpisode, taskOfEpisode } from './pattern.ts';
 
-/** What is asked for. */
+/** A parsed query. */
 export interface Query {
   readonly context: AdaptationContext;
   /** Words of the query, in lower case. */

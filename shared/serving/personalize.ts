@@ -9,7 +9,7 @@ import { scoreParts } from './score-parts.ts';
 import { type ServingServices, servedUser } from './served-user.ts';
 
 /**
- * Scores candidates for a user, or moves their embeddings by the user's taste.
+ * Scores candidates for a user, or personalises their embeddings.
  * @throws UnavailableError, CorruptObjectError
  */
 export async function personalize(
@@ -21,8 +21,8 @@ export async function personalize(
 
   const scored = ({ itemId, embedding }: Candidate, index: number): ScoredItem => {
     const base = model.choice ? 0 : model.prior.meanReward;
-    // A held-out user is served as without Attune: all scores are equal, and candidates keep their
-    // order.
+    // A held-out user gets the same as without Attune: all scores are equal, and candidates keep
+    // their order.
     const key = itemId === undefined ? undefined : itemKey(itemId);
     const item = source === 'holdout' || key === undefined ? 0 : itemPartOfKey(population, key);
     const together = gains === null || key === undefined ? 0 : gainOf(gains, key);

@@ -3,7 +3,7 @@ import type { Model } from '../lora/training.ts';
 
 export interface Summands {
   readonly base: number;
-  /** The item's own part: its popularity under the choice model, else its effect. */
+  /** The item's own part: its popularity under the choice model, otherwise its effect. */
   readonly item: number;
   /** The gain from the user's picks. */
   readonly together: number;

@@ -18,9 +18,9 @@ export interface ServingServices {
   readonly adapters: AdapterStore;
   readonly cache: AdapterCache;
   readonly learning: () => Promise<SharedLearning>;
-  /** Undefined where consolidation has made none. */
+  /** Undefined until consolidation has made one. */
   readonly neighbours: () => Promise<Neighbours | undefined>;
-  /** As it stands in S3 now. */
+  /** The version in S3 now. */
   readonly freshLearning: () => Promise<SharedLearning>;
 }
 
@@ -32,14 +32,14 @@ export interface ServedUser {
   readonly shared: SharedLearning;
   /** The stored adapter if it fits the deployment. */
   readonly adapter: StoredAdapter | undefined;
-  /** The stored adapter, whether it fits or not. */
+  /** The stored adapter, even if it does not fit. */
   readonly stored: StoredAdapter | undefined;
 }
 
 /**
- * What a user is served with now. Everything that answers with an adapter or displays one must use
- * this, because the stored weights may be older than the current population model and basis, and
- * the guard may have rejected the adapter.
+ * How a user is served now. Everything that answers with an adapter or displays one must use this,
+ * because the stored weights may be older than the current population model and basis, and the
+ * guard may have rejected the adapter.
  * @throws UnavailableError, CorruptObjectError
  */
 export async function servedUser(userId: string, services: ServingServices): Promise<ServedUser> {
@@ -68,7 +68,7 @@ function gainsFrom(
 }
 
 /**
- * What a user is served with: the own adapter, unless there is none or the guard has rejected it.
+ * What to serve a user from: the own adapter, unless there is none or the guard has rejected it.
  */
 function servedWith(
   adapter: StoredAdapter | undefined,

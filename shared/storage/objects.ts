@@ -23,7 +23,10 @@ export interface StoredObject extends StoredVersion {
   readonly body: Uint8Array;
 }
 
-/** Writes only over the object with this ETag, only when there is no object, or always. */
+/**
+ * The condition of a write: only over the object with this ETag, only when there is no object, or
+ * none.
+ */
 export type WriteCondition =
   | { readonly ifMatch: string; readonly ifNoneMatch?: never }
   | { readonly ifNoneMatch: true; readonly ifMatch?: never }
@@ -58,7 +61,7 @@ export interface KeyedVersion extends ListedVersion {
 /** Most attempts of a write that overlaps with another one. */
 const MAX_WRITE_ATTEMPTS = 3;
 
-/** What stores need: {@link ObjectStore}, or anything with the same guarantees. */
+/** The interface that stores need: {@link ObjectStore}, or anything with the same guarantees. */
 export type Objects = Pick<ObjectStore, 'get' | 'put' | 'delete' | 'list' | 'versions'>;
 
 /**
@@ -107,7 +110,7 @@ export class ObjectStore {
    * Writes an object. When an answer is lost, the SDK repeats the write, so that a conditional
    * write that succeeded can still end in a conflict. After a conflict, callers read the object
    * before they decide anything.
-   * @param tag by which a lifecycle rule of the bucket knows the object
+   * @param tag a tag that a lifecycle rule of the bucket selects
    * @throws ConflictError when the condition does not hold
    */
   async put(

@@ -1,21 +1,21 @@
 import { AttuneError, CorruptObjectError } from '../errors.ts';
 import type { ListedVersion, Objects, StoredObject } from './objects.ts';
 
-/** The content of an object, and what the next write must replace. */
+/** The content of an object, and the condition for the next write. */
 export interface Readable<T> {
   /** Content of the newest readable version; undefined when none is readable. */
   readonly value: T | undefined;
-  /** Of the newest version, damaged or not. */
+  /** ETag of the newest version, damaged or not. */
   readonly etag: string;
   /** Why the newest version cannot be read. */
   readonly damage?: CorruptObjectError | undefined;
 }
 
-/** Earlier versions that are looked at: the bucket keeps ten for good. */
+/** Most earlier versions to read; the bucket keeps ten for good. */
 const MOST_EARLIER = 10;
 /**
- * After damage, versions counted in the object itself continue from this much more, so that no
- * number is used twice, whatever the unreadable versions had.
+ * After damage, counters in the object continue from this much more, so that no number is used
+ * twice, whatever the unreadable versions had.
  */
 export const SKIPPED_AFTER_DAMAGE = 1_000;
 
@@ -39,7 +39,7 @@ export async function readableOf<T>(
   }
 }
 
-/** Content of the newest readable version before; undefined when none is readable. */
+/** Content of the newest readable version before a damaged one; undefined when none is readable. */
 export async function readableBefore<T>(
   key: string,
   objects: Pick<Objects, 'get' | 'versions'>,
@@ -58,7 +58,7 @@ export async function readableBefore<T>(
       }
     }
   } catch (error) {
-    // Earlier versions are a help, and no duty: a role of before may not read them.
+    // Earlier versions are optional, because roles of earlier deployments may not read them.
     if (!(error instanceof AttuneError)) throw error;
   }
   return undefined;

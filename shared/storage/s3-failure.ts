@@ -29,10 +29,9 @@ export function nameOf(error: unknown): string {
 
 /**
  * Translates a failed S3 call: `UnavailableError` when a retry may succeed, which includes every
- * call without an answer, `InvalidConfigurationError` when S3 refused it for good. The SDK's error
+ * call without an answer; `InvalidConfigurationError` when S3 refused it for good. The SDK's error
  * is the cause.
- *
- * @param action what was tried, as in "cannot read"
+ * @param action the attempted action, as in "cannot read"
  * @param key key or prefix of the object
  */
 export function s3Failure(

@@ -10,13 +10,12 @@ export interface SharedObjectOptions {
   readonly maxAgeMs?: number;
   /** Milliseconds of any monotonic clock. */
   readonly now?: () => number;
-  /** Told whenever the newest version is met and damaged. */
+  /** Called whenever the newest version turns out to be damaged. */
   readonly onDamage?: (error: CorruptObjectError) => void;
 }
 
 /**
  * One object that many users share, such as the basis. Written conditionally, read through a cache.
- *
  * A damaged object is not fatal: readers use the value that this container read last, otherwise the
  * newest readable version; see {@link damage}. The next write replaces the damaged one.
  */

@@ -116,7 +116,7 @@ export class TensorReader {
 }
 
 /**
- * The three types are one here, because the type checker finds no common signature of their
+ * Treats the three types as one, because the type checker finds no common signature of their
  * methods.
  */
 function holdsFractions(values: Tensor): values is Tensor & Float64Array {

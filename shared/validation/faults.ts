@@ -1,7 +1,7 @@
 import type * as z from 'zod';
 import { CorruptObjectError, InvalidConfigurationError, InvalidInputError, shown } from '../errors.ts';
 
-/** One thing that is wrong with some input. */
+/** One fault of an input. */
 export interface Fault {
   /** Path of the field, such as `interactions[3].reward`; empty for the whole input. */
   readonly field: string;
@@ -75,7 +75,9 @@ function textOf({ field, found, expected }: Pick<Fault, 'field' | 'found' | 'exp
   return `${field === '' ? '' : `${field}: `}found ${found}, expected ${expected}`;
 }
 
-/** `fieldAt('interactions[3]', ['target', 0])` is `interactions[3].target[0]`. */
+/**
+ * The path of a field: `fieldAt('interactions[3]', ['target', 0])` is `interactions[3].target[0]`.
+ */
 export function fieldAt(prefix: string, path: readonly PropertyKey[]): string {
   let field = prefix;
   for (const key of path) {
@@ -113,8 +115,8 @@ function faultsOf(issue: z.core.$ZodIssue, input: unknown, prefix: string): Faul
 }
 
 /**
- * What a schema expects. A schema without a message of its own has one of Zod, which also says what
- * was found.
+ * The expectation of a schema. If the schema has no message of its own, Zod's message also says
+ * what was found.
  */
 function expectedBy(issue: z.core.$ZodIssue): string {
   const { message } = issue;

@@ -55,7 +55,7 @@ async function lastInvocations(heavy: number): Promise<number[]> {
   }
 }
 
-test('a user with a hundredth of the users and a seventh of the events delays no other by more than a quarter', async () => {
+test('one user in a hundred who sends a seventh of the events delays no other user by more than a quarter', async () => {
   const [alone, behind] = [await lastInvocations(0), await lastInvocations(HEAVY)];
   const worst = Math.max(...behind) / Math.max(...alone);
   expect(worst).toBeLessThan(1.25);

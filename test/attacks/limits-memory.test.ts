@@ -53,7 +53,7 @@ function costOf(parse: () => unknown): { ms: number; bytes: number; message: str
 }
 
 test.each(ELEMENTS)(
-  'a million of %s is refused by its count alone, without a look at the items',
+  'a request with a million of %s is refused by its count, before any item is read',
   (element) => {
     const long: unknown = JSON.parse(many(element, 4 * MIB));
     const n = (long as unknown[]).length;

@@ -32,7 +32,7 @@ async function attacked(attack: (of: Awaited<ReturnType<typeof deploy>>['deploym
 const changes = (peace: PopulationModel, war: PopulationModel) =>
   items.map((_, i) => effectOfItem(war.items, `item ${i}`) - effectOfItem(peace.items, `item ${i}`));
 
-test('one user cannot own an item: six events against the best one move its effect by .05 at most, and no other', {
+test('six hostile events of one user move the effect of the best item by .05 at most, and no other effect', {
   timeout: 60_000,
 }, async (context) => {
   const { peace, war } = await attacked((deployment) =>
@@ -51,7 +51,7 @@ test('one user cannot own an item: six events against the best one move its effe
   expect(Math.max(...others)).toBeLessThan(0.01);
 });
 
-test('one user cannot move the mean reward: an all-zero bot of 500 rewards', {
+test('a bot that gives 500 rewards of zero does not move the mean reward', {
   timeout: 60_000,
 }, async (context) => {
   const { peace, war, reports } = await attacked((deployment) =>
@@ -65,7 +65,7 @@ test('one user cannot move the mean reward: an all-zero bot of 500 rewards', {
   expect(reports.at(-1)!.unusualUsers).toMatchObject([{ userKey: userKey('zero') }]);
 });
 
-test('bots that reward at random, one to fit and one of the validation fold, do not turn a prior down nor raise the noise', {
+test('two bots with random rewards, one of them in the validation fold, neither cause the rejection of a prior nor raise the noise', {
   timeout: 60_000,
 }, async (context) => {
   const bots = [false, true].map(
@@ -102,7 +102,7 @@ test('four users with targets as long as allowed do not bend the prior', {
   expect(war.prior.noiseVariance / peace.prior.noiseVariance).toBeLessThan(1.25);
 });
 
-test('a target more than four times as long as its item is refused, and the error says by how much', () => {
+test('a target more than four times as long as its item is refused, and the error names the factor', () => {
   const event = (times: number) =>
     JSON.stringify({
       schemaVersion: 1,

@@ -52,7 +52,7 @@ async function eraseBucket(): Promise<void> {
     await stack.objects.delete(key, { versionId });
 }
 
-test('a bucket that is lost with all versions comes back to the byte, and a second restore changes nothing', async () => {
+test('a restore brings back a lost bucket to the byte, and a second restore changes nothing', async () => {
   await eraseBucket();
   expect((await stack.attune(['restore', '--from', folder, '--json'])).json()).toMatchObject({
     objects: 6,
@@ -67,7 +67,7 @@ test('a bucket that is lost with all versions comes back to the byte, and a seco
   expect((await stack.adapters.find(userKey('ada'))).adapter?.version).toBe(4);
 });
 
-test('a restore replaces objects that differ only when it is told so', async () => {
+test('a restore replaces objects that differ only with --replace', async () => {
   const learned = (await objectsOf(stack.objects)).get(`adapters/${userKey('ada')}`);
   await stack.attune(['restore', '--from', folder]);
   expect((await objectsOf(stack.objects)).get(`adapters/${userKey('ada')}`)).toBe(learned);
@@ -90,7 +90,7 @@ test('a table is restored from the backup, and into another table and bucket', a
   expect(await objectsOf(new ObjectStore(stack.s3, OtherBucketName))).toEqual(before.objects);
 });
 
-test('items of a table that DynamoDB restored beside the lost one are copied', async () => {
+test('a restore copies items from a table that DynamoDB restored beside the lost one', async () => {
   const { TableName = '', OtherTableName = '' } = stack.outputs;
   const items = await Array.fromAsync(tableOf(TableName).scan());
   await tableOf(TableName).removeAll(items.map(({ pk, sk }) => ({ pk: pk!, sk: sk! })));
@@ -102,7 +102,7 @@ test('items of a table that DynamoDB restored beside the lost one are copied', a
   expect(episodes.at(-1)?.episode?.embeddings).toEqual([Float16Array.of(1, 0.5)]);
 });
 
-test('what was deleted since a time comes back as it was, and what was deleted before does not', async () => {
+test('a restore brings back objects deleted since a time, and none deleted before', async () => {
   await stack.objects.put('catalogue/old', Buffer.from('old'));
   await stack.objects.delete('catalogue/old');
   await vi.waitFor(() => expect(Date.now() % 1000).toBeLessThan(50), { timeout: 3_000, interval: 10 });
@@ -118,7 +118,7 @@ test('what was deleted since a time comes back as it was, and what was deleted b
   expect(await objectsOf(stack.objects)).toEqual(before.objects);
 });
 
-test('a user who was forgotten stays forgotten, whatever is restored', async () => {
+test('a forgotten user stays forgotten after every kind of restore', async () => {
   await stack.attune(['forget', 'bob', '--settle', '0']);
   const restored = await stack.attune(['restore', '--from', folder, '--replace', '--json']);
   expect(restored.json()).toMatchObject({ forgotten: 4 });

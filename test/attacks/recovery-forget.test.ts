@@ -116,7 +116,7 @@ describe('forget', () => {
     expect(left.map(({ key }) => key)).toEqual(['quarantine/unknown/of-another']);
   });
 
-  test('does not decode what it removes', async () => {
+  test('removes objects without decoding them', async () => {
     await stack.objects.put(adapterKey(userKey('hugo')), Buffer.from('rubbish'), { ifNoneMatch: true });
     expect((await forget('hugo')).json()).toMatchObject({ verified: true, removed: { adapterVersions: 1 } });
   });

@@ -26,7 +26,7 @@ const eventOf = (userId: string, reward: number) => ({
   }),
 });
 
-test('six events with a reward that DynamoDB has no number for keep no episode of others waiting, and consolidation goes on', {
+test("six events with a reward outside DynamoDB's range delay no episode of other users, and consolidation continues", {
   timeout: 120_000,
 }, async (context) => {
   const events = [

@@ -62,7 +62,7 @@ const expected = [
 const read = (path: string) => [...(embeddingsOf(path, data) as ReadonlyMap<string, Float32Array>)];
 
 describe('Item embeddings of a file', () => {
-  it('are those of the items of the data set, in its order, whatever else the file contains', () => {
+  it('are those of the items of the data set, in its order, even if the file contains other items', () => {
     expect(read(safetensors('whole'))).toEqual(expected);
     expect(read(npyWithIds('whole'))).toEqual(expected);
   });
@@ -146,7 +146,7 @@ describe('Item embeddings of a file', () => {
     expect(() => read(path)).toThrow(CorruptObjectError);
   });
 
-  it('are handed to a split as they are; those of a kind are made', () => {
+  it('are passed to a split unchanged; those of a kind are computed', () => {
     const given = new Map([['a', vector(0)]]);
     const split = { online: new Set<string>(), seed: 1 };
     expect(itemsOf(data, { embeddings: given, ...split })).toBe(given);

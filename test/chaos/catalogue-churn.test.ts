@@ -13,7 +13,7 @@ const churn = (objects: MemoryObjects, rounds: number) => {
   return churnCatalogue(running as unknown as ChaosStack, 1, isOver, () => 0);
 };
 
-test('readers of a catalogue that dying writers change see every update as a whole', async () => {
+test('readers of a catalogue see every update as a whole while writers die during updates', async () => {
   const { torn, updates, crashes, versionsRead } = await churn(new MemoryObjects(), 700);
   expect(torn).toBe(0);
   expect(updates).toBeGreaterThanOrEqual(3);
@@ -21,7 +21,7 @@ test('readers of a catalogue that dying writers change see every update as a who
   expect(versionsRead).toBeGreaterThan(3);
 });
 
-test('a manifest that is written without its condition loses updates, and that is seen', async () => {
+test('the test notices updates lost by unconditional writes of the manifest', async () => {
   class Unconditional extends MemoryObjects {
     override put(key: string, body: Uint8Array) {
       return super.put(key, body);

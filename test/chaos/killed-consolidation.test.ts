@@ -84,7 +84,7 @@ test.each([
   ['kill-after', 'PUT skills/', 'new'],
   ['kill-before', 'PutItem', 'new'],
 ] as const)(
-  '%s %s leaves the %s skills, and the next run goes on from there',
+  '%s %s leaves the %s population model, and the next run continues from there',
   async (fault, operation, left) => {
     await feedback();
     const before = await skillsInForce();

@@ -82,7 +82,7 @@ describe('the command line', () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   });
 
-  test.skipIf(!existsSync('/dev/full'))('says in one line that a full disk takes nothing', async () => {
+  test.skipIf(!existsSync('/dev/full'))('reports a full disk in one line', async () => {
     const full = (redirect: string, ...args: string[]) =>
       new Promise((resolve) => {
         const command = `"$0" "$@" ${redirect}`;
@@ -132,7 +132,7 @@ describe('the command line', () => {
   });
 
   test.skipIf(!existsSync('/proc/self/cmdline'))(
-    'refuses a user id in the arguments that is not UTF-8, and takes U+FFFD',
+    'refuses a user id in the arguments that is not UTF-8, and accepts U+FFFD',
     async () => {
       const inspect = (user: string) =>
         new Promise((resolve) => {

@@ -201,7 +201,7 @@ describe('what attune cost counts is what the local stack counts', () => {
   });
 });
 
-test('the default template has the alarms and the dashboard that are counted', () => {
+test('attune cost counts the alarms and the dashboard of the default template', () => {
   const template = synthesizedTemplate();
   const alarms = Object.values(template.findResources('AWS::CloudWatch::Alarm'));
   const metrics = alarms.map(({ Properties: { Metrics = [1] } }) =>

@@ -77,7 +77,7 @@ describe('attune init', () => {
     expect(JSON.parse(stdout)).toMatchObject({ embeddingDim: 64 });
   });
 
-  it('is what the documentation says: no command repeats a setting with -c', () => {
+  it('needs no setting with -c on any documented command', () => {
     const pages = readdirSync(join(ROOT, 'docs')).filter((name) => name.endsWith('.md'));
     for (const page of ['README.md', 'CONTRIBUTING.md', ...pages.map((name) => join('docs', name))]) {
       const text = readFileSync(join(ROOT, page), 'utf8');

@@ -54,7 +54,7 @@ describe('the plan of a replay', () => {
     expect(plan.heldOut.every(({ interactions }) => interactions.length === 10)).toBe(true);
   });
 
-  test('has the same id for the same events only', () => {
+  test('has the same id only for the same events', () => {
     const other = simulate({ users: 30, items: 200, interactionsPerUser: 50, embeddingDim: 16, seed: 4 });
     expect(planReplay(dataset).id).toBe(planReplay(dataset).id);
     expect(planReplay(dataset, 3).id).not.toBe(planReplay(dataset).id);

@@ -281,7 +281,7 @@ describe('a delete', () => {
     await expect(get('guarded')).rejects.toEqual(failure('NoSuchKey', 404));
   });
 
-  it('takes many keys and versions at once', async () => {
+  it('removes many keys and versions at once', async () => {
     const { VersionId } = await put('batch/a&b <c>', 'x');
     await put('batch/b', 'x');
     await put('batch/c', 'x');

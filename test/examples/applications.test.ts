@@ -92,7 +92,7 @@ async function learned(userId: string): Promise<number> {
 }
 
 describe('an application', () => {
-  it('is less than 60 lines of each example', async () => {
+  it('has less than 60 lines in each example', async () => {
     for (const name of ['http-server.ts', 'next-route.ts', 'batch-job.ts', 'browser-page.ts']) {
       const lines = (await readFile(join(root, 'examples', 'applications', name), 'utf8')).trim().split('\n');
       expect(lines.length, name).toBeLessThan(60);

@@ -59,7 +59,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-it("trains adapters with the learner 'sgd', each user's with the rate that is theirs", async () => {
+it("trains each user's adapter with the learner 'sgd' and the user's own learning rate", async () => {
   const rates = new Set<number>();
   for (let user = 0; user < USERS; user++) {
     const key = userKey(`user ${user}`);

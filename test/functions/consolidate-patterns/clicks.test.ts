@@ -214,7 +214,7 @@ describe('feedback with clicks only', () => {
     );
   });
 
-  test('is served by the lists before while the newest of what is picked together are damaged, until the next fit', async () => {
+  test('is served with the previous lists of neighbours while the newest are damaged, until the next fit', async () => {
     const { ask, click, run, objects, learning } = await clicked();
     await run();
     const [key, { etag }] = [...objects.contents].find(([name]) => name.endsWith('.neighbours'))!;

@@ -329,7 +329,7 @@ describe('consolidation', () => {
     expect(await dead.take(services.now(), 5_000, false)).toBe(true);
   });
 
-  test('succeeds when it cannot release the lease, and reports its own error rather than that', async () => {
+  test('succeeds when it cannot release the lease, and an error of the run itself takes precedence', async () => {
     const { crowd, container, objects, episodes, pass } = await createDeployment();
     await crowd(20);
     pass(1);

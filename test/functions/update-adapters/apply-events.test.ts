@@ -74,7 +74,7 @@ test('an event with 40 interactions shows that learning helped, as 40 events do'
   expect(loss.mean).toBeLessThan(-0.5);
 });
 
-test('the sums do not depend on how an event was split for prediction, nor on how interactions were split into events', () => {
+test('the sums do not depend on how events were split into chunks, or interactions into events', () => {
   const rewards = ITEMS.slice(0, 12).map((embedding, i) => ({ embedding, reward: (i % 3) / 2 }));
   const targets = ITEMS.slice(0, 4).map((embedding, i) => ({ embedding, target: ITEMS[i + 1]! }));
   const learned = (...events: (typeof rewards | typeof targets | (typeof rewards)[number][])[]) => {
@@ -244,7 +244,7 @@ test('a user counts once for an item, in one event, one update, or later', () =>
   expect(later.lastEpisode!.residuals.map((each) => each.itemKey)).toEqual([itemKey('item 2')]);
 });
 
-test('what an event gives to all its items alike counts for the user, and the rest for the items', () => {
+test('the part that all rewards of an event share counts for the user, and the rest for the items', () => {
   const { residuals } = applyEvents(
     undefined,
     [

@@ -166,7 +166,7 @@ test('an event that cannot be learned because the basis cannot be read is return
   expect(report.failed).toEqual(['message of a1']);
 });
 
-test('nothing of a forgotten user is stored, not even an invalid event', async () => {
+test('an event of a forgotten user is not stored, not even an invalid one', async () => {
   await world.adapters.bury({ userKey: userKey('ada'), forgottenAt: 500, expiresAt: 2_000 }, undefined);
   const report = await process(container(), poison('bad'), message('a1'));
   expect(report).toMatchObject({ failed: [], quarantined: [], forgotten: 2, updates: 0 });

@@ -194,7 +194,7 @@ describe('a container that does not know the new basis yet', () => {
     expect(state).toMatchObject({ basisId: next.id, statistics: { count: 1 }, record: { count: 1 } });
   });
 
-  test('starts the user anew where the basis is one of other settings', async () => {
+  test('starts the user anew when the basis belongs to other settings', async () => {
     await update(container(), event('e1'));
     const learning = { ...combine(undefined, undefined), hasBasis: true };
     const services = { ...container().services, freshLearning: async () => learning };

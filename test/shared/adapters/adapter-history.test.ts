@@ -50,7 +50,7 @@ test('a rollback is a new version with the old weights that still knows every ev
   expect(stored.lastEpisode).toEqual(third!.lastEpisode);
 });
 
-test('later events continue from the old weights; events that were undone stay undone', async () => {
+test('later events continue from the old weights, and undone events stay undone', async () => {
   const records = await createRecords();
   const [first] = await commitVersions(records, 3);
   await rollBack(ADA, 1, records, 9_000);

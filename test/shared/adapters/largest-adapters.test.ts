@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { AdapterStore } from '../../../shared/adapters/adapter-store.ts';
 import { MemoryObjects } from '../../support/memory-objects.ts';
 
-test('the largest adapters come first, in the order of their keys where sizes are equal, and nothing else of the bucket', async () => {
+test('the listing has only adapters, the largest first, and equal sizes in the order of their keys', async () => {
   const objects = new MemoryObjects();
   for (const [key, size] of [
     ['adapters/a', 10],

@@ -76,7 +76,7 @@ test('a recent item without known time and kind matches every selection', () => 
   expect([...metItems(older, { since: 1e9, kinds: ['watch'] })]).toEqual([7n]);
 });
 
-test('an item counts as picked when it has a reward, with ratings one of at least the usual reward of the user', () => {
+test("an item counts as picked when its reward is at least the user's average", () => {
   const clicks = addRecentItems(NO_RECENT_ITEMS, [met(1n, { reward: 1 }), met(2n, { reward: 1 })]);
   expect([...pickedItems(clicks)]).toEqual([1n, 2n]);
   const shown = addRecentItems(clicks, [met(3n, { reward: 0 }), met(4n, { reward: 0 })]);

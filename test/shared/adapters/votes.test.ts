@@ -25,12 +25,12 @@ describe('agreesWithOthers', () => {
     expect(agreesWithOthers(recentOf(rewardOf))).toBe(expected);
   });
 
-  it('holds of a user of whom nothing is known, or little', () => {
+  it('is true for a user with little or no feedback', () => {
     expect(agreesWithOthers(NO_RECENT_ITEMS)).toBe(true);
     expect(agreesWithOthers(recentOf((effect) => 0.6 - effect, 1))).toBe(true);
   });
 
-  it('holds of almost all users whose rewards are noisy, and of few who reward at random', () => {
+  it('is true for almost all users with noisy rewards, and for few users with random rewards', () => {
     const agreeing = (slope: number) => {
       const users = Array.from({ length: 200 }, (_, user) => {
         const random = createRandom(`user ${user}`);
@@ -48,7 +48,7 @@ describe('agreesWithOthers', () => {
     expect(agreeing(-1)).toBeLessThan(0.01);
   });
 
-  it('holds where item effects are not known, as in feedback of clicks only', () => {
+  it('is true while item effects are unknown, as in feedback of clicks only', () => {
     const met = Array.from(
       { length: 100 },
       (_, i): Meeting => ({ key: BigInt(i), at: 1, kind: 'reward', reward: 1, itemEffect: 0 }),

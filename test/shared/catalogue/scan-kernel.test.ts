@@ -82,7 +82,7 @@ test('the kernel finds the rows that may reach the floor, with their sums', () =
   );
 });
 
-test('the largest sums fit', () => {
+test('the kernel adds up the largest possible sums without overflow', () => {
   for (const sign of [1, -1]) {
     const values = new Int16Array(KERNEL_COLUMNS).fill(sign * 32_767);
     const features = kernel.adopt({ values, scales })!;

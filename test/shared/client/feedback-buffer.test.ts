@@ -108,7 +108,7 @@ describe('the feedback buffer', () => {
     expect(queue.accepted).toHaveLength(2);
   });
 
-  test('sends an interaction as it was when published, whatever happens to the object later', async () => {
+  test('sends an interaction as it was when published, even if the object changes later', async () => {
     const queue = new FaultyQueue();
     const { buffer } = bufferOn(queue);
     const mine = { ...click('ada', 'a'), embedding: new Float32Array(16).fill(1) };
@@ -122,7 +122,7 @@ describe('the feedback buffer', () => {
     expect(Buffer.from(sent.embedding, 'base64').readFloatLE(0)).toBe(1);
   });
 
-  test('loses nothing, repeats nothing and keeps the order of each user, whatever fails', async () => {
+  test('loses nothing, repeats nothing and keeps the order of each user under random failures', async () => {
     const users = fc.array(fc.constantFrom('ada', 'bob', 'cy'), { minLength: 1, maxLength: 60 });
     const faults = fc.array(fc.constantFrom<Fault>('none', 'lost', 'refuse', 'throw'), { maxLength: 12 });
     await fc.assert(
@@ -255,7 +255,7 @@ describe('the feedback buffer', () => {
     expect(ids).toEqual([first!.eventId, second!.eventId]);
   });
 
-  test('makes an event of its own of an interaction with an event id, in the order of its user', async () => {
+  test('makes a separate event of an interaction with an event id, in the order of its user', async () => {
     const queue = new FaultyQueue();
     const { buffer } = bufferOn(queue);
     const mine = { ...click('ada', 'b'), eventId: 'order-7' };

@@ -112,13 +112,13 @@ test('a search over vectors finds what the exact scan of the catalogue finds, wi
   expect(await recallOf(exact.client)).toBeGreaterThan(0.98);
 });
 
-test('its recall falls by what the index misses, and by no more', async () => {
+test('the recall of a search over vectors falls only by the items that the index misses', async () => {
   const recall = await recallOf(forgetful.client);
   expect(recall).toBeLessThan(0.95);
   expect(recall).toBeGreaterThan(0.85);
 });
 
-test('scores are those of the catalogue, exactly, in their order', async () => {
+test('a search over vectors gives exactly the scores of the catalogue, in their order', async () => {
   const [query] = queries;
   const found = await vectorsIn(exact.client).search({ userId: 'ada', query: query!, limit: 100 });
   const scores = found.map(({ score }) => score);
@@ -131,7 +131,7 @@ test('scores are those of the catalogue, exactly, in their order', async () => {
   expect(other.map(({ itemId }) => itemId)).not.toEqual(found.map(({ itemId }) => itemId));
 });
 
-test('a filter is passed on, an empty answer is none, and limits are checked', async () => {
+test('a search over vectors passes on the filter, accepts an empty answer, and checks its limits', async () => {
   const [query] = queries;
   const vectors = vectorsIn(exact.client);
   const comedies = await vectors.search({ userId: 'ada', query: query!, filter: { genre: 'comedy' } });

@@ -111,7 +111,7 @@ describe('settings of a deployment', () => {
     expect(() => settingsFromContext(context)).toThrow(new InvalidConfigurationError(message));
   });
 
-  test('that are unknown are refused with the names of those that exist', () => {
+  test('with an unknown name are refused, and the error lists the valid names', () => {
     expect(() => settingsFromContext({ embedingDim: 64 })).toThrow(
       /^found the unknown field "embedingDim", expected one of embeddingDim, embeddingModel, rank, /,
     );
@@ -209,7 +209,7 @@ describe('the environment of a function', () => {
     );
   });
 
-  test('is read back to the same settings, whatever they are', () => {
+  test('is read back to the same settings, for random settings', () => {
     const settings = fc.record({
       embeddingDim: fc.integer({ min: 16, max: 4096 }),
       embeddingModel: fc.string({ minLength: 1, maxLength: 40 }).filter((s) => /^\P{Cc}+$/u.test(s)),

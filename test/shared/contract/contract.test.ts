@@ -27,12 +27,12 @@ function validator(schema: object): (value: unknown) => boolean {
 }
 
 describe('the contract', () => {
-  test('is written in docs/reference as `npm run docs` makes it of the schemas', async () => {
+  test('in docs/reference is the output of `npm run docs`', async () => {
     for (const [name, content] of Object.entries(contractFiles()))
       expect(await readFile(join(reference, name), 'utf8'), name).toBe(content);
   });
 
-  test('is valid OpenAPI by a linter, which finds a reference that leads nowhere', async () => {
+  test('is valid OpenAPI for a linter, which finds broken references', async () => {
     const config = await createConfig({ extends: ['recommended-strict'] });
     const lint = async (source: string) =>
       (await lintFromString({ source, absoluteRef: 'openapi.json', config })).map(({ ruleId }) => ruleId);

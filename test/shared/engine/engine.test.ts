@@ -134,14 +134,17 @@ describe('createAdapter', () => {
     expect(engineOf({ learner: 'sgd', useEWC: false }).createAdapter('u').fisherInformation).toBeUndefined();
   });
 
-  it.each(['bayesian', 'sgd'] as const)('takes what a user prefers as something liked (%s)', (learner) => {
-    const engine = engineOf({ learner });
-    const vector = embeddingOf(random);
-    const adapter = engine.createAdapter('user', { vector: [...vector] });
-    expect(adapter).toMatchObject({ version: 1, metadata: { totalSamples: 0 } });
-    expect(share(adapter, vector)).toBeGreaterThan(0);
-    expect(engine.createAdapter('user', {}).matrixB).toEqual(new Float32Array(256));
-  });
+  it.each(['bayesian', 'sgd'] as const)(
+    'learns the preferences of a new user like a liked item (%s)',
+    (learner) => {
+      const engine = engineOf({ learner });
+      const vector = embeddingOf(random);
+      const adapter = engine.createAdapter('user', { vector: [...vector] });
+      expect(adapter).toMatchObject({ version: 1, metadata: { totalSamples: 0 } });
+      expect(share(adapter, vector)).toBeGreaterThan(0);
+      expect(engine.createAdapter('user', {}).matrixB).toEqual(new Float32Array(256));
+    },
+  );
 
   it('refuses invalid user ids and preferences', () => {
     for (const id of ['', 'x'.repeat(129), 'a\u0000', 7 as never])

@@ -9,7 +9,7 @@ import {
 } from '../../../shared/episodes/adaptation-context.ts';
 
 describe('the context in a text', () => {
-  it('is read from a task, whatever the user is called', () => {
+  it('is read from a task with any user id', () => {
     fc.assert(
       fc.property(
         fc.oneof(fc.string({ minLength: 1 }), fc.constant('a_rank_7_samples_9')),

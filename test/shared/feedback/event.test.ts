@@ -273,7 +273,7 @@ describe('a message is refused', () => {
   });
 });
 
-test('a change of any one field is refused naming that field, or means the same as before but for that field', () => {
+test('a change of one field is either refused with its name, or changes only that field', () => {
   const anything = fc.oneof(
     fc.jsonValue(),
     id,

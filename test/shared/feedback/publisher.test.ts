@@ -399,7 +399,7 @@ describe('stopping while something hangs', () => {
   });
 });
 
-test('whatever fails, a prefix of the messages of each user is sent in order, and the others are reported', async () => {
+test('under random failures a prefix of the messages of each user is sent in order, and the others are reported', async () => {
   const answers = fc.infiniteStream(
     fc.constantFrom<Answer>('accept', 'accept', 'fail', 'refuse', new UnavailableError('')),
   );

@@ -81,7 +81,7 @@ test('a queue that does not exist is not found', async () => {
   await expect(queue.sendBatch([entry('0', 'x')])).rejects.toThrow(NotFoundError);
 });
 
-test('a request that SQS does not accept is not worth another try', async () => {
+test('a request that SQS refuses for good gives a permanent error', async () => {
   const queue = new SqsFeedbackQueue(client, queueUrl);
   await expect(queue.sendBatch([])).rejects.toThrow(InvalidConfigurationError);
 });
@@ -90,7 +90,7 @@ test.each([
   [400, 'RequestThrottled'],
   [400, 'ThrottlingException'],
   [500, 'InternalFailure'],
-])('an answer %d %s may pass', async (status, type) => {
+])('an answer %d %s gives a retryable error', async (status, type) => {
   const answering = createServer((_, response) => {
     response.writeHead(status, { 'content-type': 'application/x-amz-json-1.0' });
     response.end(JSON.stringify({ __type: `com.amazonaws.sqs#${type}`, message: 'slow down' }));

@@ -216,7 +216,7 @@ describe('randomBasis', () => {
     expect(difference(orthonormal, identity(Math.min(rank, d)).flat())).toBeLessThan(1e-6);
   });
 
-  it('captures of items in all directions what their own leading features capture', () => {
+  it('captures as much of items in all directions as their own leading features', () => {
     const random = createRandom('isotropic');
     const [d, rank] = [16, 2];
     const basis = randomBasis(d, { rank, scalingFactor: rank, seed: 'y' });

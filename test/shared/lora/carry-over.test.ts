@@ -58,7 +58,7 @@ function rotation(random: Random, size: number): number[][] {
 }
 
 describe('a state that is carried over', () => {
-  it('is as it was, to the bit, when nothing changes', () => {
+  it('stays the same, to the bit, when the basis does not change', () => {
     fc.assert(
       fc.property(seeds, (seed) => {
         const random = createRandom(seed);
@@ -76,7 +76,7 @@ describe('a state that is carried over', () => {
     );
   });
 
-  it('has the sums that its interactions would have had, mapped one by one', () => {
+  it('has the same sums as if its interactions had been mapped one by one', () => {
     fc.assert(
       fc.property(seeds, (seed) => {
         const random = createRandom(seed);
@@ -209,7 +209,7 @@ describe('the map between two bases', () => {
     expect(fitCarryOver(blind, second, items).loss).toBeGreaterThan(0.95);
   });
 
-  it('holds every fifth item out of the measured fit, and measures on these only', () => {
+  it('measures the loss only on every fifth item, which the measured fit does not see', () => {
     const some = items.slice(0, 5 * first.projectionDim);
     const { featureMap } = fitCarryOver(
       first,

@@ -7,7 +7,7 @@ import type { Model, TrainingInteraction } from '../../../shared/lora/training.t
 import { createRandom, rewardsOf, vectorOf } from './fixtures.ts';
 
 describe('20,000 updates', () => {
-  it('of the Bayesian learner, on one pair, on zero vectors and on random data, leave all finite', () => {
+  it('of the Bayesian learner, on one pair, on zero vectors and on random data, leave all numbers finite', () => {
     const random = createRandom('long');
     const basis = createBasis({
       embeddingDim: 16,
@@ -33,7 +33,7 @@ describe('20,000 updates', () => {
     }
   });
 
-  it('of gradient descent at the largest steps, on the same, leave all finite', () => {
+  it('of gradient descent at the largest steps, on the same data, leave all numbers finite', () => {
     const random = createRandom('long');
     const model: Model = {
       basis: null,

@@ -34,7 +34,7 @@ describe('itemShrinkage', () => {
     expect(itemShrinkage([...items(50, 4, 4), ...items(50, -4, 4)], 400)).toBe(5);
   });
 
-  it('leaves out items of which there is nothing', () => {
+  it('leaves out items without residuals', () => {
     const seen = items(100, 0.4, 4);
     expect(itemShrinkage([...seen, ...items(900, 0, 0)], 40)).toBe(itemShrinkage(seen, 40));
   });
@@ -96,7 +96,7 @@ describe('boundedResidual', () => {
     );
   });
 
-  it('is the residual itself where that moves the effect by less', () => {
+  it('is the residual itself if that moves the effect less', () => {
     expect(boundedResidual(undefined, 0.2)).toBe(0.2);
     expect(boundedResidual(undefined, -0.9)).toBeCloseTo(-0.3, 12);
     expect(boundedResidual({ sum: 0, count: 14 }, -0.9)).toBe(-0.9);

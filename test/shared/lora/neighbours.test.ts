@@ -65,7 +65,7 @@ describe('fitNeighbours', () => {
     expect(neighbourGains(fitted, keys([9]))).toBeUndefined();
   });
 
-  test('is undefined when nobody picked two items that others picked', () => {
+  test('is undefined without two items that several users picked together', () => {
     expect(fitNeighbours([])).toBeUndefined();
     expect(fitNeighbours([keys([1, 2]), keys([3, 4])])).toBeUndefined();
     expect(fitNeighbours([keys([1]), keys([1])])).toBeUndefined();

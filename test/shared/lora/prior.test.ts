@@ -183,7 +183,7 @@ describe('initialPrior', () => {
     ).toBeLessThan(1e-15);
   });
 
-  it('takes its variance and mean reward as told, and divides the variance by the mean square of the features', () => {
+  it('takes the given variance and mean reward, and divides the variance by the mean square of the features', () => {
     const prior = initialPrior(null, 2, { relativeVariance: 30, meanReward: 0.7, meanSquare: 4 * 0.0265 });
     expect(prior.meanReward).toBe(0.7);
     expect(
@@ -339,7 +339,7 @@ describe('populationPrior', () => {
     expect(populationPrior(users(1), prior, prior).noiseVariance).toBe(0.25);
   });
 
-  it('says of no item that rewards for it differ by more than rewards can', () => {
+  it('lets predicted rewards of no item differ by more than rewards can', () => {
     const prior = initialPrior(null, 1);
     /** Half of the users give 10 to everything, the others -10, far out of what a reward may be. */
     const users = range(100).map(

@@ -81,7 +81,7 @@ describe('trainSgd', () => {
     expect(difference(state.b.values, expected)).toBeLessThan(1e-7);
   });
 
-  it('takes a first step that is known in closed form', () => {
+  it('takes the first step of the closed form', () => {
     // A sees the first axis only; B is zero, so ∂A is zero, and by s·B it is e·z with e = −x(r −
     // m_u).
     const a = axis(0);

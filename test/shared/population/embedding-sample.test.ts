@@ -24,7 +24,7 @@ describe('the embeddings of an episode', () => {
     expect(users.size).toBeGreaterThan(190);
   });
 
-  test('are four different ones at most, of unit length in float16, the same at every try', () => {
+  test('are at most four different ones, of unit length in float16, and the same at every attempt', () => {
     const version = firstSampled();
     const sample = sampleOfUpdate('ada', version, embeddings);
     expect(sample).toHaveLength(4);

@@ -39,7 +39,7 @@ describe('the learning rate of a user', () => {
     for (const users of byRate.values()) expect(users.length).toBeGreaterThan(150);
   });
 
-  test('stays the same for an exploring user, whatever is recommended and however many others explore', () => {
+  test('stays the same for an exploring user when the recommendation or the share of exploring users changes', () => {
     const tried = keys.filter((key) => rateOf(key, 0.01, 0.2, 7) !== 7);
     for (const key of tried) {
       expect(rateOf(key, 0.01, 0.2, 0.5)).toBe(rateOf(key, 0.01, 0.2));

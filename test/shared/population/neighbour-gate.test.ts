@@ -31,7 +31,7 @@ const validation = (count: number, later: (group: number) => number): UserPicks[
   });
 
 describe('lists of neighbours tried on users whom they were not learned from', () => {
-  test('rank what these users picked later above popularity, where users pick of one kind', () => {
+  test('rank the later picks of these users above popularity when each user picks items of one kind', () => {
     const { users, percentile, harmful } = tryNeighbours([...crowd(), ...validation(12, (group) => group)]);
     expect(users).toBe(12);
     expect(percentile).toBeGreaterThan(0.8);

@@ -8,12 +8,12 @@ import { withoutField } from '../../support/earlier-writer.ts';
 
 const population = { ...initialPopulationModel(null), version: 3 };
 
-it('skills read as they were written', () => {
+it('a population model is read as written', () => {
   const recommending = { ...population, recommended: { learningRate: 0.5, insteadOf: 0.1 } };
   expect(decodePopulationModel(encodePopulationModel(recommending), 'skills/b')).toEqual(recommending);
 });
 
-it('skills from before anything was recommended recommend nothing', () => {
+it('a population model of an earlier version recommends no learning rate', () => {
   expect(
     decodePopulationModel(withoutField(encodePopulationModel(population), 'recommended'), 'skills/b'),
   ).toEqual(population);

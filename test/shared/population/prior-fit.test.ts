@@ -30,7 +30,7 @@ const peopleOf = (outside: number, inside: number, validationUsers = 40) => [
 ];
 
 describe('proposing a prior', () => {
-  test('fits those outside of the validation fold, and is judged by those inside', () => {
+  test('fits the users outside the validation fold, and compares priors on the users inside', () => {
     const { prior, evidence, better, unusual } = proposePrior(base, base, peopleOf(0.8, 0.8))!;
     expect(evidence).toMatchObject({ users: 80, validationUsers: 40 });
     expect(unusual).toEqual([]);
@@ -39,7 +39,7 @@ describe('proposing a prior', () => {
     expect(evidence.logLikelihoodAfter).toBeGreaterThan(evidence.logLikelihoodBefore);
   });
 
-  describe('when those inside are unlike those outside', () => {
+  describe('a prior when users inside the validation fold are unlike those outside', () => {
     const current = proposePrior(base, base, peopleOf(0.5, 0.5))!.prior;
     const proposed = (validationUsers: number, evidence: Evidence | null = null) =>
       proposePrior(current, base, peopleOf(0.62, 0.5, validationUsers), evidence)!;
@@ -48,7 +48,7 @@ describe('proposing a prior', () => {
       [8, true],
       [80, false],
       [200, false],
-    ])('of whom %i are asked, is put in force: %s', (validationUsers, expected) => {
+    ])('compared on %i users, is accepted: %s', (validationUsers, expected) => {
       const { evidence, tolerance, better } = proposed(validationUsers);
       const gain = evidence.logLikelihoodAfter - evidence.logLikelihoodBefore;
       expect(gain).toBeLessThan(0);
@@ -58,14 +58,14 @@ describe('proposing a prior', () => {
       else expect(gain).toBeLessThan(-tolerance);
     });
 
-    test('is turned down when those before it fell short by the rest', () => {
+    test('is rejected when its shortfall and that of the priors before it add up to too much', () => {
       const { evidence, tolerance } = proposed(8);
       const rest = tolerance - evidence.shortfall;
       const accepted = (shortfall: number) => proposed(8, { ...evidence, shortfall }).better;
       expect([accepted(rest - 1e-9), accepted(rest + 1e-9)]).toEqual([true, false]);
     });
 
-    test('is turned down in numbers', () => {
+    test('is rejected with the numbers as reason', () => {
       const proposal = proposed(80);
       const { logLikelihoodBefore: before, logLikelihoodAfter: after, shortfall } = proposal.evidence;
       expect(objectionTo(proposal, [])).toBe(
@@ -101,7 +101,7 @@ describe('proposing a prior', () => {
     expect(Math.abs(meanReward([busy]) - meanReward([]))).toBeLessThan(0.005);
   });
 
-  test('does not let one user of the fold who is like nobody turn down what all others gain by', () => {
+  test('accepts a prior that all others gain from, despite one unusual user of the validation fold', () => {
     const random = person(keys(41, true)[40]!, 0.8, { rewards: 500, noise: 0.8, spread: 0 });
     const before = proposePrior(base, base, peopleOf(0.8, 0.8))!.evidence;
     const { evidence, better } = proposePrior(base, base, [...peopleOf(0.8, 0.8), random])!;
@@ -111,7 +111,7 @@ describe('proposing a prior', () => {
     expect(gain(evidence)).toBeGreaterThan(0.8 * gain(before));
   });
 
-  test('of users who came last takes 200 of either part at most', () => {
+  test('takes at most 200 of the newest users on each side of the validation fold', () => {
     const newcomers = Array.from({ length: 4_000 }, (_, i) => userKey(`newcomer ${i}`));
     const sampled = sampleOf(newcomers);
     expect(sampled.filter(isValidationUser)).toEqual(newcomers.filter(isValidationUser).slice(0, 200));
@@ -119,7 +119,7 @@ describe('proposing a prior', () => {
     expect(sampled.filter(isOutside)).toEqual(newcomers.filter(isOutside).slice(0, 200));
   });
 
-  test('needs somebody in either part', () => {
+  test('needs a user on each side of the validation fold', () => {
     const sample = peopleOf(0.8, 0.8);
     expect(
       proposePrior(

@@ -60,7 +60,7 @@ describe('what the bank asks of DynamoDB', () => {
     expect(of(768)).toEqual([2, 14, 4, 16]);
   });
 
-  it('is visible to every client of the same table', async () => {
+  it('stores episodes that every client of the same table sees', async () => {
     const id = await bank.storePattern(probe(2));
     const other = new StoredReasoningBank(
       new DynamoEpisodeStore(table.client, { table: table.name, ttlDays: 90 }),

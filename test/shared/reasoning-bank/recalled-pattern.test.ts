@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { readPatterns, similarAdaptation } from '../../../shared/reasoning-bank/recalled-pattern.ts';
 
-describe('the adaptation that a pattern speaks of', () => {
+describe('the adaptation that a pattern describes', () => {
   const adaptation = (pattern: object) => readPatterns([pattern]).map(similarAdaptation)[0];
 
   it('is read from the texts that other banks keep', () => {
@@ -56,7 +56,7 @@ describe('the adaptation that a pattern speaks of', () => {
     });
   });
 
-  it('is nothing when the pattern names no user', () => {
+  it('is undefined when the pattern names no user', () => {
     expect(adaptation({ task: 'bake bread', reward: 0.5 })).toBeUndefined();
   });
 });

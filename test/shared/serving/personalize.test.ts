@@ -69,7 +69,7 @@ function services(adapter: StoredAdapter | undefined, learning = combine({ basis
 const request = { userId: 'ada', candidates, answer: 'scores', explain: true } as const;
 
 describe('personalize', () => {
-  test('puts candidates in order of falling score, equal ones in the given order', async () => {
+  test('orders candidates by descending score, and equal scores as given', async () => {
     const { items } = await personalize(request, services(trained()));
     const scores = (items as ScoredItem[]).map(({ score }) => score);
     expect(scores).toEqual(scores.toSorted((a, b) => b - a));
@@ -112,7 +112,7 @@ describe('personalize', () => {
     });
   });
 
-  test('serves users held out as if there were no adapters and no item effects', async () => {
+  test('serves held-out users as if there were no adapters and no item effects', async () => {
     const population = {
       ...initialPopulationModel(basis),
       version: 1,

@@ -180,7 +180,7 @@ describe('an object store whose S3 fails', () => {
       response.end(`<?xml version="1.0"?><Error><Code>${code}</Code><Message>because</Message></Error>`);
     };
 
-  it('repeats a write at once that overlapped with another one', async () => {
+  it('repeats at once a write that overlapped with another one', async () => {
     let requests = 0;
     const store = await failing((request, response) => {
       if (++requests === 1) return answering(409, 'ConditionalRequestConflict')(request, response);
@@ -199,7 +199,7 @@ describe('an object store whose S3 fails', () => {
     [400, 'RequestTimeout'],
     [400, 'BadDigest'],
     [400, 'ExpiredToken'],
-  ])('may be tried again after %i %s', async (status, code) => {
+  ])('throws a retryable error after %i %s', async (status, code) => {
     const store = await failing(answering(status, code));
     await expect(store.put('k', bytes('x'), { ifNoneMatch: true })).rejects.toThrow(UnavailableError);
     await expect(store.get('k')).rejects.toThrow(
@@ -212,7 +212,7 @@ describe('an object store whose S3 fails', () => {
     [403, 'SignatureDoesNotMatch'],
     [400, 'InvalidRequest'],
     [501, 'NotImplemented'],
-  ])('is not to be tried again after %i %s', async (status, code) => {
+  ])('throws a permanent error after %i %s', async (status, code) => {
     const store = await failing(answering(status, code));
     await expect(store.get('k')).rejects.toThrow(InvalidConfigurationError);
     await expect(store.get('k')).rejects.toThrow(`found ${code} (${status}): because`);
@@ -242,7 +242,7 @@ describe('an object store whose S3 fails', () => {
         response.end('<html><body>Bad gateway<br></body></html>');
       },
     ],
-  ])('may be tried again after %s', async (_, answer) => {
+  ])('throws a retryable error after %s', async (_, answer) => {
     const store = await failing(answer);
     const failure = await store.get('k').catch((error: unknown) => error);
     expect(failure).toBeInstanceOf(UnavailableError);
@@ -250,7 +250,7 @@ describe('an object store whose S3 fails', () => {
     expect(failure).toHaveProperty('cause', expect.any(Error));
   });
 
-  it('is not asked for further pages once the versions of other keys begin', async () => {
+  it('is asked for no further page after the versions of other keys begin', async () => {
     let pages = 0;
     const store = await failing((_, response) => {
       pages++;
@@ -264,7 +264,7 @@ describe('an object store whose S3 fails', () => {
     expect(pages).toBe(1);
   });
 
-  it('may be tried again when no server listens', async () => {
+  it('throws a retryable error when no server listens', async () => {
     const store = await failing(() => {});
     await new Promise((resolve) => server?.close(resolve));
     server = undefined;

@@ -30,7 +30,7 @@ describe('the packed package', () => {
     await mkdir(installed, { recursive: true });
     tarball = join(folder, filename);
     await run('tar', ['-xzf', tarball, '--strip-components=1', '-C', installed]);
-    // What npm would have fetched from the registry.
+    // The packages that npm would have downloaded.
     await symlink(join(root, 'node_modules'), join(installed, 'node_modules'));
     await symlink(join(root, 'node_modules', '@types'), join(folder, 'node_modules', '@types'));
     for (const name of ['aws-cdk-lib', 'constructs'])
@@ -93,7 +93,7 @@ describe('the packed package', () => {
   });
 
   it.each([
-    // Without the DOM, and with none of the types that happen to be installed.
+    // Without the DOM, and without types that happen to be installed.
     { module: 'NodeNext', moduleResolution: 'NodeNext', lib: ['ES2022'], types: [] },
     { module: 'ESNext', moduleResolution: 'Bundler' },
   ])(

@@ -1,7 +1,7 @@
 /**
- * Damages one object of every kind in every way, follows the command of docs/recovery.md, and looks
- * whether all is well again. Prints a transcript; ends with exit code 1 when anything was not
- * brought back. `npm run drill`.
+ * Damages one object of every kind in every way, runs the command of docs/recovery.md, and checks
+ * the result. Prints a transcript, and ends with exit code 1 when something was not restored. `npm
+ * run drill`.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -58,7 +58,7 @@ async function damage(key: string, way: Damage, another: string): Promise<void> 
   await objects.put(key, bytes, { ifMatch: found.etag });
 }
 
-/** The newest version of a part of the model that is sound. */
+/** The newest undamaged version of a part of the model. */
 async function soundVersion(part: string): Promise<string> {
   const versions = JSON.parse((await stack.attune(['model', 'history', part, '--json'])).stdout);
   return versions.find(({ what }: { what: string }) => !/^(damaged|deleted)/.test(what)).versionId;
@@ -109,7 +109,7 @@ const DRILLS: readonly Drill[] = [
     another: () => adapterKey(userKey('bob')),
     async mend(way) {
       const [newest, ...earlier] = await Array.fromAsync(objects.versions(adapterKey(userKey('solo'))));
-      // What was there before the damage counts as lost.
+      // Objects from before the damage that are missing count as lost.
       if (way !== 'deleted')
         for (const { versionId } of earlier) await objects.delete(adapterKey(userKey('solo')), { versionId });
       if (newest === undefined) throw new Error('nothing there');

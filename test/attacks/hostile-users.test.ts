@@ -8,7 +8,9 @@ beforeAll(async () => {
   peace = await play('none');
 }, 120_000);
 
-/** p10 of the others on MovieLens content and MovieTweetings content, when the attack was found. */
+/**
+ * p10 of the other users on MovieLens content and MovieTweetings content when the attack was found.
+ */
 const BEFORE: Record<Attack | 'mixed', string> = {
   inverting: 'p10 +1.2 to +2.5 %',
   random: 'p10 +0.5 %',

@@ -10,7 +10,10 @@ const EVENTS_EACH = 34;
 /** Events of one user, sent before all others. */
 const HEAVY = 300;
 
-/** Every user's place in the order of invocations: how many had begun when the user's last event was handled. */
+/**
+ * Position of every user in the order of invocations: how many had begun when the user's last event
+ * was handled.
+ */
 async function lastInvocations(heavy: number): Promise<number[]> {
   const server = await startSqs({});
   const credentials = { accessKeyId: 'local', secretAccessKey: 'local' };
@@ -59,6 +62,6 @@ test('one user in a hundred who sends a seventh of the events delays no other us
   const [alone, behind] = [await lastInvocations(0), await lastInvocations(HEAVY)];
   const worst = Math.max(...behind) / Math.max(...alone);
   expect(worst).toBeLessThan(1.25);
-  // Without order by user the last of the others would be behind all of it.
+  // Without order by user, the last of the others would come after all of them.
   expect(Math.max(...behind)).toBeLessThan(Math.max(...alone) + HEAVY / 2);
 });

@@ -9,7 +9,7 @@ import { parseFeedbackEvent } from '../../shared/feedback/event.ts';
 const SETTINGS = { embeddingDim: 16, embeddingModel: 'm' };
 const MIB = 1024 * 1024;
 
-/** The content of a 16 MiB cache after so many adapters. */
+/** The content of a 16 MiB cache after this many adapters. */
 async function filledCache(adapters: number, residuals: number) {
   const script = fileURLToPath(new URL('../support/filled-cache.ts', import.meta.url));
   const args = ['--expose-gc', script, String(16 * MIB), String(adapters), String(residuals)];
@@ -31,7 +31,7 @@ test.each([
   },
 );
 
-/** Elements of a request, and how many of them fit into a body of the largest size. */
+/** Elements of a request, and how many of them fit into a body of the maximum size. */
 const ELEMENTS = ['{}', '1', '[]', '""'];
 const many = (element: string, bytes: number): string =>
   `[${Array(Math.floor(bytes / (element.length + 1)))

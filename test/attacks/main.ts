@@ -6,12 +6,18 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import type { Harm } from '../support/harm.ts';
 
-/** `npm run attacks`: plays every attack of this folder, and prints what each did before and does now. */
+/**
+ * `npm run attacks`: plays every attack in this folder, and prints the effect of each before and
+ * now.
+ */
 const USAGE = 'npm run attacks -- [--json]';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
-/** What attacks did whose tests only tell whether they are held, by the start of the file's name. */
+/**
+ * Earlier effects of attacks whose tests only tell whether they pass, by the start of the file's
+ * name.
+ */
 const FOUND: Readonly<Record<string, string>> = {
   'recovery-shared': 'corrupt skills or basis stopped reads, updates and consolidation',
   'recovery-commands': 'a damaged adapter could not be forgotten, rolled back, shown or exported',

@@ -10,14 +10,14 @@ import { ATTACKS, BEST, deploy, items, publish } from '../support/hostile-users.
 
 const HONEST = 60;
 
-/** A deployment of honest users, consolidated, as it stands before and after what `attack` publishes. */
+/** A consolidated deployment of honest users, before and after the messages of `attack`. */
 async function attacked(attack: (of: Awaited<ReturnType<typeof deploy>>['deployment']) => Promise<void>) {
   const play = async (hostile: boolean) => {
     const { deployment, population } = await deploy();
     for (let user = 0; user < HONEST; user++) await publish(deployment, `user ${user}`, 8);
     await deployment.consolidate(true);
     if (hostile) await attack(deployment);
-    // All come back twice, so that there is something to consolidate.
+    // All users come back twice, so that there is something to consolidate.
     const reports: ConsolidationReport[] = [];
     for (const events of [9, 10]) {
       for (let user = 0; user < HONEST; user++) await publish(deployment, `user ${user}`, events);

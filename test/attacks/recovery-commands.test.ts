@@ -202,7 +202,7 @@ test('a damaged manifest is replaced by catalogue put, and refused by catalogue 
   const reader = () => new CatalogueReader(stack.objects, SETTINGS).load(basis);
   expect(await reader()).toMatchObject({ items: 300, version: put.version });
 
-  // A shard that is damaged looks as if it were there already.
+  // A damaged shard looks like an existing one.
   const keys = (await Array.fromAsync(stack.objects.list('catalogue/'))).map((listed) => listed.key);
   const shard = keys.find((key) => key.endsWith('.items'))!;
   await damage(shard, 'one bit flipped');

@@ -45,7 +45,7 @@ async function putDeadLetter(groupId: string, body: string): Promise<void> {
   );
 }
 
-/** Messages that the dead-letter queue hands out; they stay hidden for as long as is said. */
+/** Messages that the dead-letter queue delivers; they stay hidden for the given time. */
 async function received(hiddenSeconds: number): Promise<Message[]> {
   const { Messages = [] } = await stack.sqs.send(
     new ReceiveMessageCommand({

@@ -37,7 +37,7 @@ async function damage(objects: MemoryObjects, key: string, how: keyof typeof DAM
   await objects.put(key, DAMAGES[how](objects.contents.get(key)!.body));
 }
 
-/** An instance of the read function: cold, so that it has seen nothing yet. */
+/** A cold instance of the read function, which has read nothing yet. */
 function reader(objects: Objects, maxAgeMs = -1) {
   const reported: CorruptObjectError[] = [];
   const shared = learningObjects(objects, SETTINGS, { maxAgeMs, onDamage: (error) => reported.push(error) });
@@ -103,7 +103,7 @@ test('events of a user with a damaged basis wait: the user does not start anew a
   const ada = userKey('ada');
   const before = objects.contents.get(adapterKey(ada))!.body;
   const sound = objects.contents.get(BASIS)!.body;
-  // In place: the version before is the basis before.
+  // Damages the object in place: the version before it is the previous basis.
   objects.contents.set(BASIS, { body: DAMAGES.truncated(sound), etag: '"damaged"' });
   const shared = learningObjects(objects, SETTINGS, { maxAgeMs: -1 });
   const services = {
@@ -126,7 +126,7 @@ describe('consolidation', () => {
     const { objects, services, learning, corrupt } = await consolidatedTwice();
     const sound = (await learning.population.refresh())!;
     await damage(objects, SKILLS, 'one bit flipped');
-    // The bucket's newest readable version is the second; with that one damaged, too, it is the
+    // The bucket's newest readable version is the second. If that one is damaged too, it is the
     // first.
     const second = await Array.fromAsync(objects.versions(SKILLS));
     expect(second.length).toBe(3);

@@ -1,15 +1,15 @@
 import { Index } from 'usearch';
 
-/** Neighbours in the graph, and candidates while it is built. */
+/** Neighbours of a node in the graph, and candidates while building it. */
 const CONNECTIVITY = 16;
 const EXPANSION_ADD = 64;
 
 /**
  * The graph index (HNSW) of usearch over features, for the largest products. Rows get one more
- * number that gives all of them the same length (Bachrach et al. 2014): without it, the graph of
- * inner products finds half of the answers.
+ * number that gives all of them the same length (Bachrach et al. 2014). Without it, the graph of
+ * inner products finds only half of the answers.
  * @param rows n×p, row by row
- * @param most how many answers a search returns
+ * @param most most answers of a search
  */
 export function approximateIndex(rows: Float32Array, p: number, most: number) {
   const count = rows.length / p;
@@ -33,7 +33,7 @@ export function approximateIndex(rows: Float32Array, p: number, most: number) {
   const index = new Index(config as ConstructorParameters<typeof Index>[0]);
   const keys = BigUint64Array.from({ length: count }, (_, i) => BigInt(i));
   index.add(keys, vectors, 1);
-  /** Rows by falling product with m, as far as the graph finds them. */
+  /** Rows by descending product with m, as far as the graph finds them. */
   return (m: Float64Array): number[] => {
     const query = new Float32Array(p + 1);
     query.set(m);

@@ -1,6 +1,6 @@
 /**
- * `npm run bench:bank -- [--sizes 1000,10000,100000] [--json]`: what the ReasoningBank costs, and
- * that it does not grow.
+ * `npm run bench:bank -- [--sizes 1000,10000,100000] [--json]`: the costs of the ReasoningBank, and
+ * that they do not grow.
  */
 import { parseArgs } from 'node:util';
 import { measureEpisodes } from './bank/episode-costs.ts';

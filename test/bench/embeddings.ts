@@ -31,20 +31,20 @@ export function embeddingsOption(defaults: string): Option {
   });
 }
 
-/** Whether a value of `--embeddings` is a kind, no file. */
+/** Whether a value of `--embeddings` is a kind rather than a file. */
 export function isKind(value: string): value is EmbeddingKind {
   return KINDS.includes(value);
 }
 
-/** The kind, or the name of the file without its folder: what results are labelled with. */
+/** The kind, or the name of the file without its folder, as the label of results. */
 export function embeddingsName(value: string): string {
   return isKind(value) ? value : basename(value);
 }
 
 /**
- * The embeddings that a value of `--embeddings` stands for. Of a file, only the items of the data
- * set are taken, in the order in which the data set names them, so that candidates are the same as
- * with embeddings of a kind.
+ * Reads the embeddings that a value of `--embeddings` names. From a file it takes only the items of
+ * the data set, in the order of the data set, so that candidates are the same as with embeddings of
+ * a kind.
  * @throws NotFoundError when a file is missing; CorruptObjectError when it is no safetensors file;
  * InvalidInputError when its shape, its ids or its numbers are wrong, or an item of the data set
  * has no embedding
@@ -152,7 +152,7 @@ function idsOf(text: string | undefined, path: string): unknown[] {
 }
 
 const NPY_TYPES = { '<f8': Float64Array, '<f4': Float32Array, '<f2': Float16Array } as const;
-/** As numpy.save writes it: the keys are sorted. */
+/** The form that numpy.save writes: its keys are sorted. */
 const NPY_HEADER = /^\{'descr': '([^']*)', 'fortran_order': (True|False), 'shape': \(([\d, ]*)\), *\}\s*$/;
 
 /** The format of numpy.lib.format, versions 1 to 3. */

@@ -31,10 +31,10 @@ import {
 const DIMS = [64, 128, 384, 768, 1536];
 const RANKS = [4, 8, 16];
 const CANDIDATES = 500;
-/** Rewards of an update: as many as one step takes. */
+/** Rewards of an update: the most that one step takes. */
 const BATCH = 5;
 /**
- * Items of one size that a benchmark goes through in turn, so that not one stays in the nearest
+ * Items of one size that a benchmark uses in turn, so that they do not all stay in the nearest
  * cache.
  */
 const POOL = 32;
@@ -194,7 +194,7 @@ function updates(random: Random, d: number, r: number, scale: number): [() => un
   ];
 }
 
-/** The two must do the same, or their times say nothing. */
+/** Both must compute the same, otherwise the times cannot be compared. */
 function requireAgreement(what: string, found: unknown, expected: unknown): void {
   const [p, q] = [numbersOf(found), numbersOf(expected)];
   const largest = q.reduce((most, value) => Math.max(most, Math.abs(value)), 1e-3);
@@ -203,7 +203,7 @@ function requireAgreement(what: string, found: unknown, expected: unknown): void
 }
 
 /**
- * All numbers of a result, whether vector, list of vectors or bytes; of an update, A, s·B and their
+ * All numbers of a result: a vector, a list of vectors, bytes, or for an update A, s·B and their
  * Fisher information.
  */
 function numbersOf(result: unknown): number[] {
@@ -238,7 +238,10 @@ function measureObject(d: number, r: number) {
   };
 }
 
-/** The first vectors of a new container, before anything is compiled. Median of five processes. */
+/**
+ * Times of the first vectors in a new container, before anything is compiled. Median of five
+ * processes.
+ */
 function coldStart(d: number, r: number) {
   const runs = Array.from({ length: 5 }, () =>
     Number(
@@ -263,7 +266,7 @@ function printCold(size: string): void {
   write(`${performance.now() - start}`);
 }
 
-/** Median microseconds of both, sampled in turns so that what disturbs one disturbs the other. */
+/** Median microseconds of both, sampled in turns so that a disturbance affects both. */
 function medians(ours: () => unknown, reference: () => unknown): [number, number] {
   const counts = [ours, reference].map((run) => {
     const start = performance.now();

@@ -33,7 +33,7 @@ const SIZES = [10_000, 100_000, 1_000_000];
 const P = 64;
 const LIMIT = 100;
 const EXCLUDED = 300;
-/** Queries that are measured, after others by which the code gets warm. */
+/** Number of measured queries, after others that warm up the code. */
 const QUERIES = 21;
 const WARM_UP = 30;
 const SHARD_ITEMS = 4_096;
@@ -45,16 +45,16 @@ interface Row {
   readonly queryMs: number;
   readonly filteredMs: number;
   readonly naiveMs: number;
-  /**
-   * Products of a query with all embeddings of 384 numbers, which personalised scores come down to.
-   */
+  /** Products of a query with all embeddings of 384 numbers, the core of personalised scores. */
   readonly bruteForceMs: number;
-  /** A graph index beside it; null above 100,000 items, where building it takes many minutes. */
+  /**
+   * A graph index for comparison; null above 100,000 items, where building it takes many minutes.
+   */
   readonly approximateMs: number | null;
   readonly approximateRecall: number | null;
   readonly approximateBuildMs: number | null;
   readonly ratio: number;
-  /** Share of the float64 top 100 that the answer holds. */
+  /** Share of the float64 top 100 in the answer. */
   readonly recall: number;
   readonly bytesPerItem: number;
   readonly loadMs: number;
@@ -154,7 +154,7 @@ function queriesOf(items: number, random: Random): Query[] {
   });
 }
 
-/** A graph index, asked for as many answers more as are excluded. */
+/** A graph index that is asked for as many more answers as are excluded. */
 function measureApproximate({ psi, ids }: Exact, queries: readonly Query[]) {
   const startedAt = performance.now();
   const search = approximateIndex(psi, P, LIMIT + EXCLUDED);
@@ -168,7 +168,7 @@ function measureApproximate({ psi, ids }: Exact, queries: readonly Query[]) {
   return { ms, lists, buildMs };
 }
 
-/** Of at most 100,000 rows, which take 150 MB, and in proportion for more. */
+/** Measured on at most 100,000 rows, which take 150 MB; proportional for more. */
 function measureBruteForce(items: number, random: Random): number {
   const d = 384;
   const rows = Math.min(items, MOST_APPROXIMATE);
@@ -190,10 +190,7 @@ function measureBruteForce(items: number, random: Random): number {
   return (ms * items) / rows;
 }
 
-/**
- * Microseconds for ψ of one item, which is what building a catalogue and an update spend their time
- * on.
- */
+/** Microseconds for ψ of one item. Building a catalogue and an update spend their time on this. */
 function measureFeatures(d: number) {
   const random = createRandom(`features ${d}`);
   const basis = randomBasis(d, { rank: 4, scalingFactor: 1, seed: 1 });
@@ -207,8 +204,8 @@ function measureFeatures(d: number) {
 }
 
 /**
- * What anybody would write first: one loop over float32 features in float64, and the best so far in
- * a sorted list.
+ * A straightforward first version: one loop over float32 features in float64, and the best so far
+ * in a sorted list.
  */
 function naive({ psi, ids }: Exact, m: Float64Array, without: ReadonlySet<string>) {
   const best: { id: string; score: number }[] = [];
@@ -226,7 +223,7 @@ function naive({ psi, ids }: Exact, m: Float64Array, without: ReadonlySet<string
 }
 
 /**
- * Writes a catalogue with made-up features, whose columns fall from .045 to .004 as those of
+ * Writes a catalogue with random features. Their columns fall from .045 to .004, as those of
  * embeddings do.
  */
 async function putCatalogue(items: number, basis: Basis, objects: Objects, random: Random): Promise<Exact> {
@@ -290,8 +287,8 @@ function bytesOfFeatures(features: LoadedFeatures): number {
 }
 
 /**
- * Median time of the queries after the warm-up, and the results of all. Each kind of query has the
- * caches to itself.
+ * Median time of the queries after the warm-up, and all results. Each kind of query runs alone, so
+ * that it has the caches to itself.
  */
 function series<Query, Result>(
   queries: readonly Query[],

@@ -173,7 +173,7 @@ export function referenceTaste(projection: Float32Array, p: number, m: Float64Ar
   return b;
 }
 
-/** ψ of an item with one loop over the rows of Π, as it was written first. */
+/** ψ of an item with one loop over the rows of Π, as in the first version. */
 export function referenceFeatures(basis: Basis, embedding: ArrayLike<number>, out: Float64Array): void {
   const { embeddingDim: d, rank: r, projection, projectionDim: p, scale, a } = basis;
   out.fill(0);

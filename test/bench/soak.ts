@@ -1,5 +1,5 @@
 /**
- * A steady load on the local stack for as long as asked: memory and open handles must stay flat,
+ * A steady load on the local stack for the given time: memory and open handles must stay flat, and
  * the backlog bounded. `npm run soak -- [--minutes N] [--events-per-second N] [--json]`
  */
 import { readdirSync } from 'node:fs';
@@ -47,7 +47,7 @@ const assemblyDir = await mkdtemp(join(tmpdir(), 'attune-soak-'));
 const dataDir = await mkdtemp(join(tmpdir(), 'attune-soak-data-'));
 try {
   await synthesizeChaos(assemblyDir, { skewed: false });
-  // On disk, so that memory shows what the code keeps and not what the stores hold.
+  // Data is on disk, so that memory shows what the code keeps and not what the stores hold.
   const running = await startChaosStack({ assemblyDir, dataDir, concurrency: 2, record: () => {} });
   try {
     const { items } = createWorkload({ seed: 1, events: 1, users: 1, ...CHAOS_SETTINGS });
@@ -109,7 +109,7 @@ try {
           AttributeNames: ['All'],
         }),
       );
-      // Sampled after a collection, garbage does not look like growth.
+      // Sampled after a garbage collection, because garbage would look like growth.
       collectGarbage();
       return {
         megabytes: Math.round(process.memoryUsage().rss / 2 ** 20),

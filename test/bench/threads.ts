@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import { parentPort, Worker } from 'node:worker_threads';
 
 /**
- * Does jobs in as many threads as there are cores; a thread that is done with one takes the next.
+ * Runs jobs in as many threads as there are cores; a free thread takes the next job.
  * @param module runs in each thread and calls {@link doJobs}
  * @param onStart called before every job
  * @returns in the order of the jobs
@@ -38,7 +38,7 @@ function answerOf<Job, Result>(worker: Worker, job: Job): Promise<Result> {
   return promise.finally(() => worker.off('message', resolve).off('error', reject).off('exit', onExit));
 }
 
-/** In a thread: does the jobs that {@link inThreads} sends, one after the other. */
+/** Inside a thread: runs the jobs that {@link inThreads} sends, one after the other. */
 export function doJobs<Job, Result>(work: (job: Job) => Promise<Result>): void {
   parentPort?.on('message', async (job: Job) => parentPort?.postMessage(await work(job)));
 }

@@ -35,7 +35,7 @@ try {
   process.exitCode = exitCodeOf(error);
 }
 
-/** @returns exit code: 0 when what others taught certainly helped */
+/** @returns exit code: 0 when transfer has certainly helped */
 async function compare(options: Options): Promise<number> {
   const on = await replay('on', options);
   const off = on === undefined ? undefined : await replay('off', options);

@@ -13,20 +13,19 @@ import { type Safeguard, sabotage } from './safeguards.ts';
 export const CHAOS_SETTINGS = settingsFromContext({ embeddingDim: 16, embeddingModel: 'chaos', rank: 2 });
 
 /**
- * Seconds of the function, and less of visibility: messages come again while the function still
- * works on them.
+ * Timeout of the function in seconds, and a shorter visibility timeout: messages come again while
+ * the function still works on them.
  */
 const SHORT = { timeout: 3, visibility: 2, maxReceives: 1_000 };
 
-/** Milliseconds by which the clocks of function instances are wrong, either way. */
+/** Largest error of the clocks of function instances, in milliseconds, in either direction. */
 export const CLOCK_SKEW_MS = 2_000;
 
 const SKEW = `{const off=(Math.random()*2-1)*${CLOCK_SKEW_MS},clock=Date.now;Date.now=()=>Math.round(clock()+off);}\n`;
 
 /**
- * Synthesizes the stack as it is deployed, bundles included, but with short timeouts and clocks
- * that are wrong.
- * @param options.without a safeguard to take out of the bundle of update-adapters
+ * Synthesizes the stack as deployed, including bundles, but with short timeouts and wrong clocks.
+ * @param options.without a safeguard to remove from the bundle of update-adapters
  * @param options.skewed whether clocks are wrong; default true
  */
 export async function synthesizeChaos(

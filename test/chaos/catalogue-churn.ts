@@ -12,7 +12,7 @@ import type { ChaosStack } from './chaos-stack.ts';
 /** More than fit into one shard. */
 const ITEMS = 4_400;
 const WRITERS = 3;
-/** Items that one update changes, all over the shards. */
+/** Items that one update changes, spread over the shards. */
 const GROUP = 12;
 const FAULT_RATE = 0.08;
 
@@ -25,8 +25,8 @@ interface Churn {
 }
 
 /**
- * Several writers change the catalogue at once, and die before or after any request, while readers
- * look: every version must show each update as a whole, and no update may be lost.
+ * Several writers change the catalogue at once and die before or after any request, while readers
+ * read it. Every version must show each update as a whole, and no update may be lost.
  * @param isOver asked before each update
  */
 export async function churnCatalogue(
@@ -47,7 +47,7 @@ export async function churnCatalogue(
   const options = { basis: null, now };
   await new CatalogueWriter(objects, settings, options).put(embeddings.map((_, i) => item(i, 0)));
   const counts = { torn: 0, updates: 0, crashes: 0, versionsRead: 0 };
-  /** Of each writer, the newest round that was committed for sure. */
+  /** For each writer, its newest committed round. */
   const committed = new Array<number>(WRITERS).fill(0);
 
   const write = async (writer: number) => {
@@ -91,7 +91,7 @@ export async function churnCatalogue(
   return counts;
 }
 
-/** Of each writer, the rounds that its items are of, in one version. */
+/** For each writer, the rounds of its items in one version. */
 async function roundsIn(reader: CatalogueReader): Promise<Set<number>[]> {
   const catalogue = (await reader.load(null))!;
   const rounds = Array.from({ length: WRITERS }, () => new Set<number>());
@@ -111,7 +111,7 @@ function dying(objects: Objects, random: Random, isOver: () => boolean): Objects
     if (isDead) throw new UnavailableError(`the writer died ${at} a request`);
   };
   const request = async <T>(work: () => Promise<T>): Promise<T> => {
-    // Objects in memory would leave readers no turn.
+    // Without this pause, objects in memory would give readers no turn.
     await nextTurn();
     happens('before');
     const result = await work();

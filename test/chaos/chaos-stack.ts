@@ -20,14 +20,14 @@ export interface ChaosStackOptions {
   readonly assemblyDir: string;
   readonly dataDir?: string;
   readonly concurrency?: number;
-  /** Takes every request of the functions; by default they are kept in `requests`. */
+  /** Receives every request of the functions; by default they are collected in `requests`. */
   readonly record?: (seen: SeenRequest) => void;
-  /** What the proxies do; without it they only count. */
+  /** The faults of the proxies; without them the proxies only count. */
   readonly faults?: Pick<FaultProxyOptions, 'decide'> & { readonly bankDown?: () => boolean };
 }
 
 /**
- * The local stack with a proxy between its functions and S3 and DynamoDB, and stores that go past
+ * The local stack with a proxy between its functions and S3 and DynamoDB, and stores that bypass
  * the proxies.
  */
 export async function startChaosStack(options: ChaosStackOptions) {
@@ -88,8 +88,8 @@ export async function startChaosStack(options: ChaosStackOptions) {
 export type ChaosStack = Awaited<ReturnType<typeof startChaosStack>>;
 
 /**
- * Writes a basis of the catalogue and skills with item effects, unless they are there, and returns
- * what functions will read.
+ * Writes a basis of the catalogue and a population model with item effects, unless they exist, and
+ * returns what functions will read.
  */
 export async function provideLearning({ objects, settings }: ChaosStack, items: readonly Float32Array[]) {
   const shared = learningObjects(objects, settings);

@@ -1,8 +1,8 @@
 /**
- * Publishes interactions through the client, and notes what was acknowledged: `node client-run.ts
- * <endpoint> <queue URL> <journal> <interactions>`. Killed and started again, it goes on with what
- * the journal does not have. Even interactions have event ids of their own, so they may be
- * published again; odd ones are published once.
+ * Publishes interactions through the client and records acknowledgements: `node client-run.ts
+ * <endpoint> <queue URL> <journal> <interactions>`. After a kill, a new run continues with the
+ * interactions that the journal lacks. Even interactions have event ids, so they may be published
+ * again; odd ones are published once.
  */
 import { appendFileSync, readFileSync } from 'node:fs';
 import { createAttune } from '../../shared/client/index.ts';

@@ -33,7 +33,7 @@ test('the client loses no acknowledged event and repeats none, under throttling,
     kill: () => kill(),
     decide({ operation }) {
       const fault = faults.forRequest(operation);
-      // One is enough: the client takes 5 seconds to give a request up.
+      // One is enough, because the client needs 5 seconds to give up a request.
       return fault === 'timeout' && ++timeouts > 1 ? 'connection-reset' : fault;
     },
   });
@@ -44,7 +44,7 @@ test('the client loses no acknowledged event and repeats none, under throttling,
     let code: number | null = null;
     let lives = 0;
     while (code !== 0) {
-      // What kills do was seen by then; the last life is to end.
+      // The kills are over; the last process shall finish.
       if (++lives > LIVES) faults.calmDown();
       const args = [RUN, proxy.endpoint, queueUrl, journal, String(INTERACTIONS)];
       const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'inherit'] });

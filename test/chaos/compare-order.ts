@@ -11,8 +11,8 @@ export interface OrderFaults {
 }
 
 /**
- * Compares the events that took effect with the expected ones, both in order, and adds to the
- * counts.
+ * Compares the events that took effect with the expected ones, both in order, and adds the
+ * differences to the counts.
  */
 export function compareOrder(
   expected: readonly bigint[],

@@ -1,7 +1,7 @@
 /**
- * Runs a workload on a stack with a data folder, going on where the run before was killed. It is a
- * process of its own, so that it can be: `node durable-run.ts <assembly> <data> <seed> <events>`.
- * Exits when everything has taken effect.
+ * Runs a workload on a stack with a data folder, and continues where a killed run stopped. It is a
+ * process of its own, so that a test can kill it: `node durable-run.ts <assembly> <data> <seed>
+ * <events>`. Exits when everything has taken effect.
  */
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,7 +16,7 @@ const running = await startChaosStack({ assemblyDir, dataDir, concurrency: 2 });
 await provideLearning(running, items);
 for (let at = sentBefore(); at < messages.length; at += 10) {
   const batch = messages.slice(at, at + 10);
-  // A batch whose progress was not saved is sent again: other messages, the same events.
+  // A batch without saved progress is sent again: new messages, the same events.
   await running.queue.sendBatch(
     batch.map(({ groupId, body }, i) => ({
       id: String(i),

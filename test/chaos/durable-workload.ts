@@ -1,7 +1,8 @@
 import { createWorkload, type Workload, type WorkloadOptions } from './workload.ts';
 
 /**
- * Without poison: a message that is sent twice after a kill would be in quarantine twice, rightly.
+ * Without poison, because a poison message that is sent twice after a kill is correctly in
+ * quarantine twice.
  */
 export function durableMessages(
   seed: number,

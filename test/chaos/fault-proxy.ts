@@ -13,7 +13,7 @@ export interface SeenRequest {
   readonly key: string;
   /** `X-Amzn-Trace-Id`. */
   readonly traceId: string;
-  /** The SDK's name for a call with all its tries. */
+  /** The SDK's name for a call with all its attempts. */
   readonly callId: string;
 }
 
@@ -30,10 +30,10 @@ export interface FaultProxyOptions {
   readonly down?: () => boolean;
 }
 
-/** Tries of a call that see the same fault; the SDK makes three. */
+/** Attempts of a call that get the same fault; the SDK makes three. */
 const STUBBORN_TRIES = 3;
 
-/** An HTTP proxy that lets requests fail in the ways in which a network and a service can. */
+/** An HTTP proxy that makes requests fail in the ways of a network and a service. */
 export async function startFaultProxy(options: FaultProxyOptions) {
   const agent = new Agent({ keepAlive: true });
   let refusals = 0;
@@ -43,7 +43,7 @@ export async function startFaultProxy(options: FaultProxyOptions) {
     const again = stubborn.get(seen.callId);
     if (again !== undefined && again.tries-- > 0) return again.fault;
     const fault = options.decide(seen);
-    // Every second refusal outlasts the SDK's own tries and reaches the function.
+    // Every second refusal outlasts the SDK's own attempts and reaches the function.
     const refused = fault === 'throttled' || fault === 'server-error' || fault === 'connection-reset';
     if (refused && ++refusals % 2 === 0) stubborn.set(seen.callId, { fault, tries: STUBBORN_TRIES });
     return fault;

@@ -24,10 +24,10 @@ const EVERY_REQUEST: readonly RequestFault[] = [
   'kill-after',
 ];
 
-/** What S3 answers to conditional writes only: 412, and 409 while another write is under way. */
+/** Answers of S3 to conditional writes only: 412, and 409 while another write is in progress. */
 const CONDITIONAL_WRITE: readonly RequestFault[] = ['conflict', 'write-under-way'];
 
-/** What happens to deliveries, clocks and services as a whole. */
+/** Faults of deliveries, clocks and whole services. */
 export type OtherFault =
   | 'delivered-twice-at-once'
   | 'delivered-again-later'
@@ -41,11 +41,12 @@ export type OtherFault =
   | 'clock-skewed';
 
 /**
- * Draws faults by seed and counts them: among those that fit a request, one of the rarest so far.
+ * Draws faults by seed and counts them. Among those that fit a request, it chooses one of the
+ * rarest so far.
  */
 export class FaultSchedule {
   readonly counts = new Map<string, number>();
-  /** `kill-before GET adapters/` and the like: the awaits that were hit. */
+  /** Awaits with a fault, such as `kill-before GET adapters/`. */
   readonly kills = new Map<string, number>();
   readonly random: Random;
   readonly #perOperation = new Map<string, number>();
@@ -71,7 +72,7 @@ export class FaultSchedule {
     this.counts.set(kind, (this.counts.get(kind) ?? 0) + times);
   }
 
-  /** Whether something of this probability happens now. */
+  /** Whether an event with this probability happens now. */
   happens(probability: number): boolean {
     return !this.#calm && this.random.next() < probability;
   }

@@ -23,9 +23,9 @@ export interface FifoBatch {
 }
 
 /**
- * An SQS FIFO queue as its guide describes it, where the local stack's differs: a receive takes as
- * many messages of one group as fit. A group of which a message is in flight hands out nothing more
- * until that one is deleted or visible again.
+ * An SQS FIFO queue as its guide describes it, which differs from the local stack's: a receive
+ * takes as many messages of one group as fit. While a message is in flight, its group delivers
+ * nothing more.
  */
 export class FifoQueue {
   readonly #groups = new Map<string, Entry[]>();

@@ -12,12 +12,12 @@ import type { ChaosReport } from './run.ts';
 import { judge } from './verdict.ts';
 
 const RUN = fileURLToPath(new URL('./durable-run.ts', import.meta.url));
-/** A process takes about a second to have its stack up; later kills meet it at work. */
+/** A process needs about a second to start its stack; later kills hit it at work. */
 const LONGEST_LIFE_MS = 4_000;
 
 /**
- * Kills the whole stack at random moments, starts it again on the same data, and compares the end
- * with the oracle's.
+ * Kills the whole stack at random moments, starts it again on the same data, and compares the final
+ * state with the oracle's.
  */
 export async function runKills(options: {
   assemblyDir: string;

@@ -9,14 +9,15 @@ import type { WorkloadMessage } from './workload.ts';
 
 /** The expected final state of a user's adapter. */
 export interface Expected {
-  /** Event ids in the order in which they are to take effect. */
+  /** Event ids in the expected order of effect. */
   readonly eventIds: readonly string[];
   /** See {@link learnedBytes}. */
   readonly digest: string;
 }
 
 /**
- * The same messages without faults, on one thread, in memory, each event in an update of its own.
+ * Applies the same messages without faults, on one thread, in memory, each event in an update of
+ * its own.
  * @returns by user key
  */
 export function expectedAdapters(
@@ -47,7 +48,8 @@ export function expectedAdapters(
 
 /**
  * Hash of everything that an adapter has learned: its whole object, with B solved under the given
- * skills, but for what may differ with the cut into updates (version, times, the last episode).
+ * population model, without the fields that depend on how events were split into updates (version,
+ * times, the last episode).
  */
 export function learnedBytes(adapter: StoredAdapter, { model, population }: SharedLearning): string {
   const bytes = encodeAdapter({

@@ -24,8 +24,7 @@ afterAll(async () => {
 });
 
 /**
- * Gives the bundled function a batch with several messages of one user, and returns the requests
- * that it made for it.
+ * Gives the bundled function a batch with several messages of one user, and returns its requests.
  */
 async function requestsOfBatch(from: number, count: number): Promise<string[]> {
   const ofOneUser = messages.filter(

@@ -29,18 +29,18 @@ export interface ChaosReport extends Verdict {
   readonly events: number;
   readonly messages: number;
   readonly seconds: number;
-  /** What happened to the catalogue meanwhile. */
+  /** Results of the changes to the catalogue meanwhile. */
   readonly catalogue?: { readonly updates: number; readonly versionsRead: number };
   readonly faults: Readonly<Record<string, number>>;
   /** The awaits of the update path before and after which an instance was killed. */
   readonly killedAt: Readonly<Record<string, number>>;
 }
 
-/** Share of requests that fail; of a long run less, since every kill costs a cold start. */
+/** Share of failing requests; smaller for a long run, because every kill costs a cold start. */
 const faultRate = (events: number) => Math.min(0.06, Math.max(0.01, 300 / events));
 const BANK_DOWN_MS = 1_500;
 const EXPIRED_ITEMS = 5;
-/** Of so many deliveries, three go wrong, one in each of these ways. */
+/** In this many deliveries, three fail, one in each of these ways. */
 const DELIVERIES_PER_FAULT = 20;
 const FAULTY_DELIVERIES = [
   'delivered-twice-at-once',
@@ -49,7 +49,7 @@ const FAULTY_DELIVERIES = [
 ] as const;
 
 /**
- * Runs a workload through the stack with faults of every kind, and compares the result with the
+ * Runs a workload through the stack with all kinds of faults, and compares the result with the
  * oracle's.
  */
 export async function runChaos({
@@ -98,7 +98,7 @@ export async function runChaos({
     const catalogue = await churn;
     faults.count('catalogue-writer-died', catalogue.crashes);
 
-    // As `attune forget` does once everything that was under way has ended.
+    // Forgets the user in the same way as `attune forget`, after all running updates have ended.
     for (const userId of forgotten) await removeUser(userKey(userId), running);
     await putExpiredItems(running, faults);
     await storePending(running);
@@ -151,8 +151,8 @@ async function forgetInFlight(
 }
 
 /**
- * The other half of an event source: batches with several messages of one user, delivered twice,
- * late, or without a receipt.
+ * Simulates the rest of an event source: batches with several messages of one user, delivered
+ * twice, late, or without a receipt.
  */
 class FifoSource {
   readonly #queue: FifoQueue;
@@ -256,10 +256,7 @@ async function killAtRandom({ stack }: ChaosStack, faults: FaultSchedule): Promi
   }
 }
 
-/**
- * Episodes that DynamoDB should have deleted by now and still shows; a reader must not take them
- * for live.
- */
+/** Expired episodes that DynamoDB has not deleted yet; readers must ignore them. */
 async function putExpiredItems({ dynamodb, settings }: ChaosStack, faults: FaultSchedule): Promise<void> {
   for (let version = 1; version <= EXPIRED_ITEMS; version++) {
     const episode = {

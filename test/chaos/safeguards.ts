@@ -11,8 +11,8 @@ interface Edit {
 }
 
 /**
- * What makes the update path exactly-once, and how to take each out of the source: the suite must
- * notice.
+ * The safeguards that make the update path exactly-once, and how to remove each from the source.
+ * The suite must notice.
  */
 export const SAFEGUARDS = {
   'if-match': [

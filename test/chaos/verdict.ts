@@ -19,7 +19,7 @@ export interface Verdict extends OrderFaults {
   episodesWrong: number;
   /** Forgotten users with stored data. */
   remembered: number;
-  /** Versions of the catalogue that showed an update in part, or lost one. */
+  /** Versions of the catalogue that showed an update in part or lost one. */
   catalogueTorn: number;
 }
 

@@ -17,7 +17,7 @@ export interface WorkloadMessage {
 
 export interface Workload {
   readonly userIds: readonly string[];
-  /** Embeddings of the catalogue, to make a basis of. */
+  /** Embeddings of the catalogue, to make a basis from. */
   readonly items: readonly Float32Array[];
   /** In the order of sending. */
   readonly messages: readonly WorkloadMessage[];
@@ -25,7 +25,7 @@ export interface Workload {
 
 export interface WorkloadOptions {
   readonly seed: number | string;
-  /** Events with an effect; duplicates and poison come on top. */
+  /** Events with an effect; duplicates and poison are additional. */
   readonly events: number;
   readonly users: number;
   readonly embeddingDim: number;
@@ -37,8 +37,8 @@ const POISON_SHARE = 0.04;
 const DUPLICATE_SHARE = 0.05;
 
 /**
- * Events of many users, mixed, with poison and repeated events among them; the same seed gives the
- * same messages.
+ * Mixed events of many users, with poison and repeated events; the same seed gives the same
+ * messages.
  */
 export function createWorkload(options: WorkloadOptions): Workload {
   const random = createRandom(`workload ${options.seed}`);
@@ -83,7 +83,7 @@ interface PoisonContext {
   readonly embeddingModel: string;
 }
 
-/** Every body differs, so that each can be found again in quarantine. */
+/** Every body differs, so that each can be found in quarantine. */
 function poison(n: number, context: PoisonContext): WorkloadMessage {
   const [code, make] = POISONS[n % POISONS.length]!;
   const event = {

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test, vi } from 'vitest';
 import { runAttune } from '../support/run-attune.ts';
 
-/** Feedback that any deployment of 16 numbers takes. */
+/** Feedback that any deployment with 16 numbers accepts. */
 const LINE = JSON.stringify({ userId: 'ada', embedding: new Array(16).fill(1), reward: 1 });
 const queue = ['--queue-url', 'http://127.0.0.1:1/queue.fifo'];
 

@@ -80,7 +80,7 @@ it('stores the basis of a catalogue, and carries adapters over to the next one',
 });
 
 it('refuses a basis that covers little of the current one, without --force', async () => {
-  // Directions that the catalogue before hardly has.
+  // Directions that the previous catalogue hardly has.
   const few = items.slice(0, 3).map((item) => [...item].reverse());
   await build(items, '--force');
   const before = (await storedBasis())!.basis.id;

@@ -136,7 +136,7 @@ describe('a safetensors file', () => {
     ['F16', Float16Array.from(rows)],
   ])('puts the same catalogue as lines do, from %s', async (_, values) => {
     const metadata = { ids: JSON.stringify(ids), attributes: JSON.stringify(attributes) };
-    // Read in the order of their bytes, another tensor comes before.
+    // In the order of bytes, another tensor comes first.
     const other = { shape: [3], values: Float64Array.of(1, 2, 3) };
     const result = await put(metadata, { embeddings: { shape: [30, 16], values }, other });
     expect(resultOf(result)).toMatchObject({ items: 30, added: 30 });
@@ -145,7 +145,7 @@ describe('a safetensors file', () => {
       embedding: [...values.subarray(i * 16, (i + 1) * 16)],
       attributes: attributes[i],
     }));
-    // The name of a shard is the hash of its content: nothing is written again.
+    // The name of a shard is the hash of its content, so nothing is written again.
     expect(resultOf(await catalogue(['put', '-', '--json'], lines))).toMatchObject({ shardsWritten: 0 });
   });
 });

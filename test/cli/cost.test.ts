@@ -97,7 +97,7 @@ describe('what attune cost counts is what the local stack counts', () => {
   }
 
   /**
-   * Calls since the last time. A list is a call with a prefix; without one it is the check for a
+   * Calls since the last time. With a prefix, a list is a call; without one, it is the check for a
    * missing object.
    */
   function counted(of: readonly [action: string, resource: RegExp][]): number {
@@ -132,7 +132,7 @@ describe('what attune cost counts is what the local stack counts', () => {
           PER_MESSAGE.s3Reads +
           PER_MESSAGE.s3Writes +
           PER_MESSAGE.tablePuts) +
-        // The check for an adapter that is missing is no call of its own.
+        // The check for a missing adapter is not a separate call.
         USERS,
     );
     const metrics = new Set(

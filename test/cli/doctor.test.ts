@@ -75,7 +75,7 @@ test('a round trip leaves nothing behind', async () => {
     env: running.stack.environment,
     input,
   });
-  // Warm instances would know of the basis only after half a minute.
+  // Warm instances would read the new basis only after half a minute.
   await running.stack.recycle();
   const before = await keys();
   const { code, of } = await doctor();

@@ -15,7 +15,7 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** Node keeps a cache of compiled code there as well. */
+/** Node also keeps a cache of compiled code there. */
 const assembliesIn = (temporary: string) =>
   readdirSync(temporary).filter((name) => name.startsWith('attune-'));
 

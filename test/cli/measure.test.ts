@@ -17,7 +17,7 @@ const unanimous: ReplayPlan = {
   })),
 };
 
-/** A Lambda whose personalize scores candidates by their position, once `answer` lets it. */
+/** A Lambda whose personalize scores candidates by their position, after `answer` permits it. */
 let server: Server;
 let requests: number;
 let answering: boolean;

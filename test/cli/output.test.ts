@@ -2,7 +2,7 @@ import { PassThrough } from 'node:stream';
 import { expect, test } from 'vitest';
 import { createProgress } from '../../cli/output.ts';
 
-/** A terminal, or a file, that keeps what was written to it. */
+/** A terminal or a file that records its output. */
 function sink(isTTY: boolean) {
   const stream = Object.assign(new PassThrough(), { isTTY, columns: 120 });
   return { stream, text: () => String(stream.read() ?? '') };

@@ -30,7 +30,8 @@ let outputs: string;
 let calls: ApiCall[] = [];
 
 beforeAll(async () => {
-  // Shards that no manifest names are deleted when they are old: what S3 keeps seems two days old.
+  // Shards that no manifest names are deleted when they are old, so all objects of this S3 look two
+  // days old.
   const clock = { ...systemClock, now: () => Date.now() - 2 * 86_400_000 };
   running = await startWholeStack({}, { clock, recordCall: (call) => calls.push(call) });
   folder = mkdtempSync(join(tmpdir(), 'attune-policy-'));
@@ -130,7 +131,7 @@ const RUNS: Readonly<Record<string, readonly Run[]>> = {
   backup: [{ args: ['--to', 'backup'] }],
   restore: [
     { args: ['--from', 'backup', '--replace'] },
-    // Of a user without an adapter the table may have items all the same; the last run brings it back.
+    // The table may have items of a user without an adapter; the last run restores it.
     { args: ['--from-table', ''], before: () => running.objects.delete(`adapters/${userKey('ada')}`) },
     {
       args: ['--deleted-since', '2020-01-01'],

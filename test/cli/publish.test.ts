@@ -106,7 +106,8 @@ test('a missing queue is reported once, however many lines there are', async () 
 test('Ctrl-C stops reading, reports, and exits with 130', async () => {
   const { code, stdout, stderr } = await runAttune(['publish', '-', '--queue-url', queueUrl], {
     env: env(),
-    // More than pipes hold: once it is written, most of it was read, and stdin stays open for more.
+    // More than pipes hold: after the write, most of it has been read, and stdin stays open for
+    // more.
     started: (child) =>
       child.stdin.write(`${line({ itemId: '1' })}\n`.repeat(20_000), () => child.kill('SIGINT')),
   });

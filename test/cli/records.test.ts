@@ -77,7 +77,7 @@ function openRecords() {
   };
 }
 
-/** Runs a command with the resource options that it has. */
+/** Runs a command with the resource options that it accepts. */
 async function attune(options: readonly string[], ...args: string[]) {
   const taken = options.flatMap((option) => [option, names[names.indexOf(option) + 1]!]);
   const { code, stdout, stderr } = await runAttune([...args, ...taken], { env: { ...stack.environment } });

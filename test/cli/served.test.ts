@@ -143,7 +143,7 @@ async function compare({ bucket, settings, adapters, learning }: Deployed) {
   };
 }
 
-/** Skills whose prior says that everybody likes what points along one axis. */
+/** A population model whose prior says that everybody likes items along one axis. */
 function skills(version: number, of: Basis = basis): PopulationModel {
   const initial = initialPopulationModel(of);
   const mean = initial.prior.mean.map((_, i) => (i % 3 === 0 ? 0.4 : 0));

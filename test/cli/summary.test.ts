@@ -7,7 +7,7 @@ const plan = planReplay(
   simulate({ users: 4, items: 50, interactionsPerUser: 20, embeddingDim: 16, seed: 1 }),
 );
 
-/** Of a run that measured nothing, in which the adapters have learned so many interactions. */
+/** A summary of a run without measurements, whose adapters have learned this many interactions. */
 function summaryOf(interactions: number) {
   return summarize(
     plan,

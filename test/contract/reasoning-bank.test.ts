@@ -10,7 +10,7 @@ import { CorruptObjectError } from '../../shared/errors.ts';
 import { describeReasoningBank } from './reasoning-bank.ts';
 import { dynamoDbUnderTest } from './table.ts';
 
-/** Indexes of DynamoDB on AWS usually follow within a fraction of this. */
+/** The indexes of DynamoDB on AWS usually follow within a fraction of this time. */
 const INDEX_DELAY_MS = process.env.ATTUNE_CONTRACT_DYNAMODB ? 2000 : 0;
 
 describeReasoningBank('in memory', async (options) => ({

@@ -14,7 +14,7 @@ import { StoredReasoningBank } from '../../shared/reasoning-bank/stored-reasonin
 /** A store for one test, empty. */
 export interface BankStoreUnderTest {
   readonly store: BankStore;
-  /** Returns once everything written can be read: DynamoDB's indexes follow a little later. */
+  /** Returns when all writes are visible: DynamoDB's indexes follow a little later. */
   settle(): Promise<void>;
   stop(): Promise<void>;
 }

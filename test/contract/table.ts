@@ -22,8 +22,8 @@ export interface DynamoDbUnderTest {
   readonly client: DynamoDBClient;
   readonly table: string;
   /**
-   * Deletes the items that have expired at `now` (epoch milliseconds). Only here: AWS does so when
-   * it pleases.
+   * Deletes the items that have expired at `now` (epoch milliseconds). Only on the local stack: AWS
+   * chooses its own time.
    */
   readonly deleteExpired: ((now: number) => Promise<number>) | undefined;
   /** Deletes the table, or ends the local server. */

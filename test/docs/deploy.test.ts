@@ -117,7 +117,10 @@ describe('a call of the signed URL', () => {
   );
 });
 
-/** The body of a request whose signature is right. @throws Error otherwise */
+/**
+ * The body of a request with a valid signature.
+ * @throws Error otherwise
+ */
 async function verified(request: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = [];
   for await (const chunk of request) chunks.push(chunk as Buffer);

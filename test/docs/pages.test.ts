@@ -21,7 +21,7 @@ interface Block {
   readonly code: string;
 }
 
-/** Names that the text around a block introduces, and the types that they have. */
+/** Names that the text around a block introduces, with their types. */
 const NAMES: Readonly<Record<string, string>> = {
   engine: "ReturnType<typeof import('attune').createLoRAPersonalizationEngine>",
   bank: "import('attune').StoredReasoningBank",
@@ -44,7 +44,7 @@ const NAMES: Readonly<Record<string, string>> = {
   invoke: '(name: string, payload: object) => Promise<never>',
 };
 
-/** Languages that are no code of Attune's users: diagrams, and output without a language. */
+/** Languages that are not code of Attune's users: diagrams, and output without a language. */
 const NO_CODE = ['', 'mermaid'];
 
 const pages: Map<string, string> = new Map();
@@ -65,7 +65,7 @@ function blocksOf(page: string, text: string): Block[] {
 
 const named = ({ page, line }: Block) => `${page}:${line}`;
 
-/** Blocks that a test of their own runs as they are. */
+/** Blocks that a separate test runs unchanged. */
 const RUN_ELSEWHERE = /aws-sigv4|SigV4Auth|SignatureV4/;
 
 describe('a code block of the documents', () => {
@@ -171,7 +171,7 @@ describe('a code block of the documents', () => {
 
 const LOOSE = { noUnusedLocals: false, noUnusedParameters: false, rootDir: '../..' };
 
-/** Which part of the contract a document is. */
+/** The part of the contract that a document belongs to. */
 function schemaOf(value: Record<string, unknown>) {
   if ('schemaVersion' in value) return eventSchema;
   if ('candidates' in value) return personalizeRequest;
@@ -182,7 +182,7 @@ function schemaOf(value: Record<string, unknown>) {
   ];
 }
 
-/** The commands of a block, each as its words. */
+/** The commands of a block, each as a list of words. */
 function commandsOf(code: string): string[][] {
   return code
     .replaceAll('\\\n', ' ')

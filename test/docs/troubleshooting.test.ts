@@ -58,7 +58,7 @@ async function says(more: AttuneOptions, work: (attune: Attune) => Promise<unkno
 const recommend = (attune: Attune) => attune.recommend({ userId: 'ada' });
 
 /**
- * For each symptom of the page, what makes it, and comes to its message or to `true`. In the order
+ * For each symptom of the page, code that causes it and returns its message or `true`. In the order
  * of a deployment's life.
  */
 const REPRODUCTIONS: Readonly<Record<string, () => Promise<string | true>>> = {
@@ -148,7 +148,7 @@ const REPRODUCTIONS: Readonly<Record<string, () => Promise<string | true>>> = {
   },
 };
 
-/** On a deployment of its own: a function looks for a catalogue only every 30 seconds. */
+/** Needs a separate deployment, because a function looks for a catalogue only every 30 seconds. */
 async function withoutCatalogue(): Promise<string> {
   const objects = new MemoryObjects();
   const learning = async () => combine(undefined, undefined);
@@ -170,7 +170,7 @@ async function withoutCatalogue(): Promise<string> {
   );
 }
 
-/** In an environment that has none: not in variables, not in files, not on the machine. */
+/** Runs in an environment without credentials: none in variables, in files or on the machine. */
 async function withoutCredentials(): Promise<string> {
   const names = Object.keys(process.env).filter((name) => name.startsWith('AWS_'));
   const kept = Object.fromEntries([...names, 'HOME'].map((name) => [name, process.env[name]]));
@@ -184,7 +184,7 @@ async function withoutCredentials(): Promise<string> {
   }
 }
 
-/** A message as on the page; numbers, quoted values and `…` are placeholders. */
+/** A message of the page; numbers, quoted values and `…` are placeholders. */
 function patternOf(symptom: string): RegExp {
   const text = symptom.replaceAll('`', '').replaceAll(/[\\^$.*+?()[\]{}|]/g, '\\$&');
   return new RegExp(

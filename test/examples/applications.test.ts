@@ -46,7 +46,7 @@ const example = (name: string, ...args: string[]) => [
   ...args,
 ];
 
-/** Runs an example that serves, while `work` asks it. */
+/** Runs an example that serves HTTP, while `work` sends it requests. */
 async function serving(
   name: string,
   args: string[],
@@ -85,7 +85,7 @@ async function answers(address: string, child: ChildProcess): Promise<void> {
   throw new Error(`the example ended with ${child.exitCode}`);
 }
 
-/** How many interactions the adapter of a user holds once the stack is idle. */
+/** Number of interactions in a user's adapter when the stack is idle. */
 async function learned(userId: string): Promise<number> {
   await running.stack.idle();
   return (await running.adapters.load(userKey(userId)))?.adapter.state.record.count ?? 0;

@@ -121,7 +121,7 @@ function mutatedJson(random: Random, seed: Buffer): Uint8Array | undefined {
   const root = { document };
   for (let edits = 1 + random.integer(3); edits > 0; edits--) edit(random, root);
   let json = JSON.stringify(root.document) ?? '';
-  // A repeated key, and a key that only text can have.
+  // A repeated key, and a key that only JSON text can have.
   if (random.next() < 0.1)
     json = json.replace('{', `{"${pick(random, KEYS)}":${JSON.stringify(pick(random, NASTY))},`);
   if (random.next() < 0.1) json = json.replace(/\d+(\.\d+)?/, pick(random, NASTY_TEXT));
@@ -150,7 +150,7 @@ function pick<T>(random: Random, values: readonly T[]): T {
   return values[random.integer(values.length)]!;
 }
 
-/** Cases that are too large to come up by chance. */
+/** Cases that are too large to occur by chance. */
 export function hugeCases(): Record<string, Uint8Array> {
   const event = (interactions: string) =>
     `{"schemaVersion":1,"eventId":"e","userId":"u","occurredAt":"2026-03-01T12:00:00Z","interactions":${interactions}}`;

@@ -1,6 +1,6 @@
 /**
- * Feeds every reader of outside bytes with arbitrary and nearly valid input. What breaks one is
- * kept in `corpus/<target>/`, which a test replays. `npm run fuzz -- --cases N [--seed N]`
+ * Feeds every reader of outside bytes with arbitrary and nearly valid input. Keeps failing input in
+ * `corpus/<target>/`, which a test replays. `npm run fuzz -- --cases N [--seed N]`
  */
 import { createHash } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -11,7 +11,7 @@ import { generate, hugeCases } from './generate.ts';
 import { randomOf, TARGETS } from './targets.ts';
 
 const CORPUS = fileURLToPath(new URL('corpus/', import.meta.url));
-/** What one case may take. Machines are busy at times; a hang is no matter of a few seconds. */
+/** Time limit of one case. It is generous, because machines are busy at times. */
 const LIMITS = { milliseconds: 5_000, megabytes: 1_500 };
 
 const { values } = parseArgs({
@@ -69,7 +69,7 @@ const total = Object.values(report).reduce((sum, target) => sum + target.cases, 
 process.stdout.write(`${JSON.stringify({ cases: total, defects, megabytes, targets: report })}\n`);
 process.exitCode = defects === 0 ? 0 : 1;
 
-/** Large cases are generated again by name; only small ones are stored in a file. */
+/** Generates large cases again by name; stores only small ones in a file. */
 function keep(target: string, bytes: Uint8Array): void {
   if (bytes.length > 65_536) return;
   const folder = join(CORPUS, target.replaceAll(' ', '-'));

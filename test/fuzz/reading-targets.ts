@@ -11,9 +11,7 @@ import { SETTINGS } from '../support/container.ts';
 /** Longest record that the framing target lets through, so that longer ones occur. */
 const LONGEST = 200;
 
-/**
- * Bytes are cut into records as a plain split at LF cuts them, wherever the chunks of a stream end.
- */
+/** Records equal those of a plain split at LF, wherever the chunks of a stream end. */
 export async function frame(bytes: Uint8Array): Promise<void> {
   const whole = Buffer.from(bytes);
   const expected: string[] = [];
@@ -37,7 +35,7 @@ async function* chunks(bytes: Uint8Array, size: number) {
   for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
 }
 
-/** No reader makes text of bytes that the text is not written as: two ids would become one. */
+/** No reader turns invalid UTF-8 into text, because two ids would become one. */
 export async function decode(bytes: Uint8Array, fileOf: (bytes: Uint8Array) => string): Promise<void> {
   const text = utf8(bytes);
   const isUtf8 = Buffer.from(Buffer.from(bytes).toString('utf8')).equals(bytes);
@@ -59,7 +57,7 @@ export async function decode(bytes: Uint8Array, fileOf: (bytes: Uint8Array) => s
   }
 }
 
-/** The bytes within a JSON string, without those that end or escape one. */
+/** The bytes within a JSON string, except those that end or escape one. */
 function withoutQuotes(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.filter((byte) => byte >= 0x20 && byte !== 0x22 && byte !== 0x5c));
 }
@@ -71,10 +69,7 @@ export const PEFT: PeftFiles = exportPeft({
   offset: 0,
 });
 
-/**
- * Names of options that the saved matrices do not depend on, or that only say how large and how
- * strong they are.
- */
+/** Names of options that do not affect the saved matrices, or only give their size and scale. */
 const KNOWN = new Set([
   ...['peft_type', 'r', 'lora_alpha', 'use_rslora', 'rank_pattern', 'alpha_pattern'],
   ...['auto_mapping', 'base_model_name_or_path', 'exclude_modules', 'inference_mode', 'layers_pattern'],
@@ -83,8 +78,8 @@ const KNOWN = new Set([
 ]);
 
 /**
- * An adapter that is taken is the plain LoRA that PEFT would load: nothing in its configuration
- * says otherwise.
+ * An accepted adapter is the plain LoRA that PEFT would load: nothing in its configuration says
+ * otherwise.
  */
 export function importConfiguration(bytes: Uint8Array): void {
   const text = Buffer.from(bytes).toString('utf8');

@@ -35,20 +35,20 @@ import { createWorkload, poisonOfEveryKind } from '../chaos/workload.ts';
 import { Container, createWorld, SETTINGS } from '../support/container.ts';
 import { decode, frame, importConfiguration, inEnvelopes, openEnvelopes, PEFT } from './reading-targets.ts';
 
-/** Something that takes bytes from outside. */
+/** A reader of bytes from outside. */
 export interface Target {
   /** How many of a thousand cases it gets. */
   readonly share: number;
   /** Valid input, to start from. */
   readonly seeds: readonly Uint8Array[];
   /**
-   * Takes the bytes, or refuses them with an `AttuneError`.
+   * Accepts the bytes, or refuses them with an `AttuneError`.
    * @throws any other error when that is a defect
    */
   run(bytes: Uint8Array): void | Promise<void>;
 }
 
-/** What refuses bytes says so by an error of its own; every other error is a defect. */
+/** A refusal is an error of Attune's own; every other error is a defect. */
 async function refusing(work: () => unknown): Promise<void> {
   try {
     await work();
@@ -116,7 +116,7 @@ const adapterFile = decodeTensors(encodeAdapter(adapter!), 'seed');
 const json = (value: unknown) => Buffer.from(JSON.stringify(value));
 
 /**
- * One message between two good ones of its user: it is applied or in quarantine, and they are
+ * One message between two valid ones of its user: it is applied or in quarantine, and they are
  * applied.
  */
 async function handle(bytes: Uint8Array): Promise<void> {
@@ -160,7 +160,7 @@ function personalize(bytes: Uint8Array): Promise<void> {
 const folder = mkdtempSync(join(tmpdir(), 'attune-fuzz-'));
 process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
 
-/** @param name of the file that the reader is to find */
+/** @param name of the file that the reader gets */
 function file(name: string, read: (path: string) => unknown): Target['run'] {
   return (bytes) => {
     writeFileSync(join(folder, name), bytes);
@@ -340,7 +340,7 @@ export const TARGETS: Readonly<Record<string, Target>> = {
   'ratings.csv': { share: 10, seeds: [Buffer.from(csv['ratings.csv'])], run: csvFile('ratings.csv') },
 };
 
-/** A stream of cases for a target that is the same for the same seed. */
+/** A stream of cases for a target; the same seed gives the same cases. */
 export function randomOf(target: string, seed: number) {
   return createRandom(`fuzz ${target} ${seed}`);
 }

@@ -14,7 +14,7 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** Loads the bundle without the settings that it needs; it then throws while it loads. */
+/** Loads the bundle without the required settings, so that it throws. */
 function failedLoad(): { name: string; stack: string } {
   const script = `try { await import('${join(folder, 'index.mjs')}'); } catch (error) {
     process.stdout.write(JSON.stringify({ name: error.constructor.name, stack: error.stack })); }`;

@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 /**
- * Breaks the engine in nine ways that the tests of a comparable engine let pass, one at a time in a
- * copy of the tree, and runs the tests that have to notice. Prints one line each; exits with 1 when
- * one survives. A part of `npm run mutation`.
+ * Breaks the engine in nine ways that the tests of a comparable engine do not notice, one at a time
+ * in a copy of the tree, and runs the tests that must notice. Prints one line each; exits with 1
+ * when one survives. A part of `npm run mutation`.
  */
 interface Mutant {
   readonly name: string;

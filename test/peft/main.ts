@@ -13,8 +13,8 @@ import { createRandom } from '../../shared/lora/random.ts';
 import { layOutTensors } from '../../shared/storage/safetensors.ts';
 
 /**
- * `npm run check:peft`: Hugging Face PEFT computes with an exported adapter what Attune computes,
- * and Attune reads what PEFT saves.
+ * `npm run check:peft`: Hugging Face PEFT computes the same with an exported adapter as Attune, and
+ * Attune reads files that PEFT saves.
  */
 
 /**
@@ -23,11 +23,11 @@ import { layOutTensors } from '../../shared/storage/safetensors.ts';
 const TOLERANCE = 1e-6;
 const ITEMS = 50;
 
-/** What compare.py prints for one adapter. */
+/** Output of compare.py for one adapter. */
 interface Compared {
   readonly difference: number;
   readonly differenceMerged: number;
-  /** What the adapter changes at most: were it nothing, the comparison would show nothing. */
+  /** Largest change by the adapter; without a change, the comparison would prove nothing. */
   readonly change: number;
   readonly versions: string;
 }
@@ -70,7 +70,7 @@ function check(python: string): void {
   }
 }
 
-/** An adapter that changes embeddings of unit length about as much as they are long. */
+/** An adapter that changes embeddings of unit length by about their own length. */
 function caseOf(d: number, rank: number, scale: number): Case {
   const name = `d = ${d}, rank ${rank}, scaling ${scale}`;
   const random = createRandom(name);

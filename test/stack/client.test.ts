@@ -110,7 +110,7 @@ describe('the client', () => {
     await using local = createAttune({
       ...options,
       local: true,
-      // Nobody listens where the function would be.
+      // No server listens at the function's address.
       endpoint: { ...endpoints, lambda: 'http://127.0.0.1:9' },
     });
     for (const userId of ['ada', 'nobody']) {

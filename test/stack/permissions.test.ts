@@ -59,8 +59,8 @@ interface Setup {
 }
 
 /**
- * The whole stack on a clock of its own, whose table can be down, with everything that roles call
- * and are denied.
+ * The whole stack with its own clock and a table that can be down. Records all calls and denials of
+ * roles.
  */
 async function startRecorded({ change, settings = {} }: Setup = {}) {
   const assemblyDir = join(folder, `run-${runs++}`);
@@ -188,7 +188,7 @@ async function damage({ objects }: Recorded, keys: readonly string[]): Promise<v
   }
 }
 
-/** Makes the functions make every call that they ever make. */
+/** Makes the functions do every call that they can ever make. */
 async function exerciseAll(run: Recorded, learner: 'bayesian' | 'sgd'): Promise<void> {
   const { stack, objects, queue, faults, clock } = run;
   await new CatalogueWriter(objects, SETTINGS, { basis: null, now: Date.now }).put(items);
@@ -211,7 +211,7 @@ async function exerciseAll(run: Recorded, learner: 'bayesian' | 'sgd'): Promise<
   for (let user = 0; user < 16; user++) await send(run, `user-${user}`, [3, 4]);
   await consolidate(run);
   await stack.recycle();
-  // The second refusal outlasts the tries of the SDK, so that the message has to come again.
+  // The second refusal outlasts the SDK's attempts, so that the message must come again.
   faults.refusedWrites = 2;
   await send(run, 'somebody new', [0]);
   await ask(run, { action: 'recommend', userId: 'user-1', limit: 3 });
@@ -229,7 +229,7 @@ async function exerciseAll(run: Recorded, learner: 'bayesian' | 'sgd'): Promise<
   await consolidate(run);
 }
 
-/** One action on one resource, as a role is granted it. */
+/** One action on one resource, as granted to a role. */
 interface Grant {
   readonly action: string;
   readonly resource: string;
@@ -250,7 +250,7 @@ const only = ({ action, resource, statement }: Grant): Statement => ({
   Resource: [resource],
 });
 
-/** Takes an action away from all policies of a template. */
+/** Removes an action from all policies of a template. */
 function revoke(template: Template, action: string): void {
   for (const { Type, Properties = {} } of Object.values(template.Resources)) {
     if (Type !== 'AWS::IAM::Policy') continue;
@@ -265,7 +265,7 @@ function revoke(template: Template, action: string): void {
 
 describe.each(['bayesian', 'sgd'] as const)('the policies of a stack with the learner %s', (learner) => {
   let run: Recorded;
-  /** Its scheduler may not start the function, and sends to the dead-letter queue. */
+  /** Its scheduler has no permission to start the function, and sends to the dead-letter queue. */
   let held: Recorded;
   beforeAll(async () => {
     const settings = { learner, ...(learner === 'sgd' && { exploration: 0.5 }) };

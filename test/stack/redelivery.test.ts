@@ -10,7 +10,9 @@ import { type ChaosStack, startChaosStack } from '../chaos/chaos-stack.ts';
 
 let assemblyDir: string;
 let chaos: ChaosStack;
-/** Writes of adapters that S3 still refuses; the second refusal outlasts the tries of the SDK. */
+/**
+ * Number of adapter writes that S3 still refuses; the second refusal outlasts the SDK's attempts.
+ */
 let refusals = 2;
 
 beforeAll(async () => {

@@ -20,7 +20,7 @@ import { SETTINGS, startWholeStack } from './running-stack.ts';
 
 const DIM = SETTINGS.embeddingDim;
 const random = createRandom('whole path');
-/** Like real embeddings, these have a part in common: their last coordinate. */
+/** Like real embeddings, these have a common part: their last coordinate. */
 const items = Array.from({ length: 60 }, () =>
   Float32Array.from({ length: DIM }, (_, i) => (i === DIM - 1 ? 3 : (i === 0 ? 2 : 1) * random.normal())),
 );

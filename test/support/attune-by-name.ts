@@ -1,5 +1,5 @@
 /**
- * `node --import` this file: `attune/client` then means the source, as it means the package in an
+ * With `node --import` of this file, `attune/client` is the source, as it is the package in an
  * application that installed it.
  */
 import { registerHooks } from 'node:module';

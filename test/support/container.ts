@@ -38,22 +38,23 @@ export function createWorld(items: readonly Float32Array[]) {
 }
 export type World = ReturnType<typeof createWorld>;
 
-/** What may go wrong with one call of a service. */
+/** Faults of one call of a service. */
 export type Fault =
   | 'none'
   /** Refused before it had an effect. */
   | 'unavailable'
-  /** It had its effect, and the answer was lost. */
+  /** It took effect, and the answer was lost. */
   | 'lost'
-  /** As `lost`, but the SDK tried again and met its own write. */
+  /** As `lost`, but the SDK retried and met its own write. */
   | 'lost-retried'
-  /** Another writer seems to have been first. */
+  /** Another writer seems to be first. */
   | 'conflict'
   /** The container ends before or after the call. */
   | 'kill-before'
   | 'kill-after'
   /**
-   * No answer until the function's time is up; the effect comes never, or when the world is thawed.
+   * No answer until the function's time is up. The call takes effect never, or when the world is
+   * thawed.
    */
   | 'hang'
   | 'freeze';

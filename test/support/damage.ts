@@ -1,4 +1,4 @@
-/** What can have happened to the bytes of an object. */
+/** Kinds of damage to the bytes of an object. */
 export const DAMAGES = {
   'one bit flipped': (bytes: Uint8Array) => {
     const copy = new Uint8Array(bytes);

@@ -24,7 +24,7 @@ export interface S3UnderTest {
   stop(): Promise<void>;
 }
 
-/** S3 as the environment names it, or a local one. */
+/** S3 as configured in the environment, or a local one. */
 export async function s3UnderTest(): Promise<S3UnderTest> {
   const prefix = `attune-contract/${randomUUID()}/`;
   const bucket = process.env.ATTUNE_CONTRACT_BUCKET;

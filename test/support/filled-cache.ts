@@ -1,6 +1,6 @@
 /**
- * Fills an adapter cache with many adapters as they are read, and prints what the process holds for
- * it. Needs --expose-gc.
+ * Fills an adapter cache with many decoded adapters, and prints the memory that the process uses
+ * for it. Needs --expose-gc.
  */
 import { AdapterCache } from '../../shared/adapters/adapter-cache.ts';
 import { decodeAdapter, encodeAdapter, type StoredAdapter } from '../../shared/adapters/adapter-object.ts';

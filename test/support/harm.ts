@@ -1,6 +1,6 @@
 import type { TestContext } from 'vitest';
 
-/** What an attack does to others, for the table of `npm run attacks`. */
+/** The effect of an attack on others, for the table of `npm run attacks`. */
 export interface Harm {
   /** When the attack was found. */
   readonly before: string;
@@ -14,7 +14,7 @@ declare module 'vitest' {
   }
 }
 
-/** Tells `npm run attacks` what an attack did. */
+/** Reports the effect of an attack to `npm run attacks`. */
 export function tellHarm({ task }: Pick<TestContext, 'task'>, harm: Harm): void {
   task.meta.harm = harm;
 }

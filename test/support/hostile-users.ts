@@ -6,7 +6,7 @@ import { createRandom } from '../../shared/lora/random.ts';
 import { learningObjects } from '../../shared/population/shared-learning.ts';
 import { MemoryDeployment } from '../bench/learning/deployment.ts';
 
-/** A catalogue and users with tastes of their own, who agree in part about the items. */
+/** A catalogue, and users with their own tastes who partly agree about the items. */
 const DIM = 8;
 const ITEMS = 150;
 const USERS = 120;
@@ -30,7 +30,7 @@ type Rate = (
 ) => Hostile;
 type Hostile = { item?: number; reward: number } | { target: Float32Array };
 
-/** What a hostile user publishes in place of an honest opinion. */
+/** Feedback of a hostile user in place of an honest opinion. */
 export const ATTACKS = {
   inverting: ({ reward }) => ({ reward: 1 - reward }),
   random: (_, own) => ({ reward: own.next() }),
@@ -74,7 +74,7 @@ function eventOf(userId: string, index: number, chosen: readonly number[], rate:
 
 const honestly: Rate = ({ reward }) => ({ reward });
 
-/** Items of a user, in the order in which they are met; the last are held out. */
+/** Items of a user, in the order of interaction; the last are held out. */
 function itemsOf(userId: string): number[] {
   return createRandom(`items ${userId}`)
     .shuffle(items.map((_, item) => item))
@@ -82,10 +82,13 @@ function itemsOf(userId: string): number[] {
 }
 
 export interface Played {
-  /** Mean squared error of predicted reward over honest users' first ten updates, and AUC of what was held out. */
+  /**
+   * Mean squared error of predicted reward over honest users' first ten updates, and AUC of the
+   * held-out items.
+   */
   readonly p10: number;
   readonly auc: number;
-  /** One per run that fitted: whether the new prior was accepted. */
+  /** One entry per run that fitted a prior: whether it was accepted. */
   readonly accepted: readonly boolean[];
   readonly unusualUsers: ReadonlySet<string>;
 }
@@ -113,7 +116,9 @@ const attackers =
     return attack === 'mixed' ? kinds[Math.floor(user / HOSTILE) % kinds.length] : ATTACKS[attack];
   };
 
-/** A deployment that all users come to one after the other, four at a time, and which consolidates as one does that is asked often. */
+/**
+ * A deployment that users come to one after the other, four at a time, and that consolidates often.
+ */
 export async function play(attack: Attack | 'mixed' | 'none'): Promise<Played> {
   const { deployment } = await deploy();
   const attackOf = attackers(attack);
@@ -133,7 +138,7 @@ export async function play(attack: Attack | 'mixed' | 'none'): Promise<Played> {
     reports.push(await deployment.consolidate(true));
     due = Math.ceil(1.25 * updates);
   }
-  // Those who lie in any play are left out of all, so that plays compare.
+  // Users who lie in any play are left out of all, so that plays can be compared.
   const honest = [...losses.keys()].filter((user) => attackers('mixed')(user) === undefined);
   const aucs = await Promise.all(
     honest.map(async (user) => {

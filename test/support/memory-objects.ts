@@ -9,7 +9,7 @@ import type {
   WriteCondition,
 } from '../../shared/storage/objects.ts';
 
-/** A bucket in memory whose conditional writes have one winner, as S3's have. */
+/** A bucket in memory. As in S3, exactly one of several conditional writes wins. */
 export class MemoryObjects implements Objects {
   readonly contents = new Map<string, StoredObject>();
   /** What was overwritten, newest first. */
@@ -47,7 +47,7 @@ export class MemoryObjects implements Objects {
     }
   }
 
-  /** Only the versions before the newest have an id to get them by. */
+  /** Only versions before the newest have an id. */
   async *versions(key: string): AsyncGenerator<ListedVersion, void, undefined> {
     const common = { deleteMarker: false, lastModified: new Date(0) };
     if (this.contents.has(key)) yield { ...common, versionId: 'latest', latest: true };

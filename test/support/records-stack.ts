@@ -125,7 +125,7 @@ export async function startRecordsStack(settings: object) {
         await updateUser(userKey(userId), [applied], world.learning, services);
       }
     },
-    /** An empty folder that goes with the stack. */
+    /** An empty folder that is removed with the stack. */
     folder(name: string): string {
       const path = join(folder, name);
       mkdirSync(path);

@@ -4,13 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** The commands' own files stay out of the folders of whoever runs the tests. */
+/** Keeps the commands' files out of the folders of the person who runs the tests. */
 const STATE = mkdtempSync(join(tmpdir(), 'attune-state-'));
 process.once('exit', () => rmSync(STATE, { recursive: true, force: true }));
 
 const ATTUNE = fileURLToPath(new URL('../../cli/attune.ts', import.meta.url));
 
-/** A test that fails or runs out of time leaves no process behind. */
+/** A test that fails or times out leaves no process behind. */
 const running = new Set<ChildProcess>();
 process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL');
@@ -22,9 +22,7 @@ export interface Ended {
   readonly stderr: string;
 }
 
-/**
- * Runs the command line as a user does. `started` gets the process, to send it signals or input.
- */
+/** Runs the command line like a user. `started` gets the process, to send it signals or input. */
 export function runAttune(
   args: readonly string[],
   { env = {}, input = '', started, attune = ATTUNE }: RunOptions = {},
@@ -50,7 +48,7 @@ export function runAttune(
 }
 
 interface RunOptions {
-  /** The command's file; default: that of this repository. */
+  /** The command's file; default: the one of this repository. */
   readonly attune?: string;
   readonly env?: Record<string, string>;
   readonly input?: string;

@@ -18,8 +18,8 @@ const USUAL = 5;
 const LARGEST = 100;
 
 /**
- * Usual and large updates, with and without embeddings for the basis; every number of an episode is
- * as long as numbers get.
+ * Usual and large updates, with and without embeddings for the basis. Every number of an episode
+ * has the maximum length.
  */
 export async function measureEpisodes(): Promise<EpisodeCost[]> {
   const table = await startTable();
@@ -31,8 +31,8 @@ export async function measureEpisodes(): Promise<EpisodeCost[]> {
         for (const embeddings of [0, 4]) {
           const before = table.units.write;
           await store.store(episodeOf(costs.length + 2, embeddingDim, interactions, embeddings));
-          // Every episode is in the index whole, at the same price; the local DynamoDB counts only
-          // the table.
+          // The index holds every episode as a whole, at the same price; the local DynamoDB counts
+          // only the table.
           const writeUnits = 2 * (table.units.write - before);
           costs.push({ embeddingDim, interactions, embeddings, writeUnits });
         }

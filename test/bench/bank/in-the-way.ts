@@ -11,7 +11,7 @@ const UPDATES = 300;
 
 /** Milliseconds of one update, and the additional time with a failing bank. */
 export interface InTheWay {
-  /** Without a bank: the whole update, and its part that a bank would have had. */
+  /** Without a bank: the time of the whole update, and of the part where a bank would be called. */
   readonly withoutBank: { readonly updateMs: number; readonly bankMs: number; readonly ratio: number };
   readonly hung: { readonly firstMs: number; readonly nextMs: number };
   readonly failing: { readonly firstMs: number; readonly nextMs: number };

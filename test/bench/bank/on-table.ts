@@ -14,7 +14,7 @@ export interface Cost {
 }
 
 export interface RetrieveCost extends Cost {
-  /** Of so many recent patterns, asked for by their own context, so many were found. */
+  /** Number of recent patterns in the search, and how many their own context found. */
   readonly asked: number;
   readonly found: number;
 }
@@ -29,8 +29,8 @@ const PROBES = 40;
 const ROUNDS = 5;
 
 /**
- * Measures banks of the given sizes, each in its own DynamoDB: filled with episodes, then 40
- * patterns are stored and queried. Sizes take turns, so that other load on the machine affects all
+ * Measures banks of the given sizes, each in its own DynamoDB. Fills each with episodes, then
+ * stores and queries 40 patterns. Sizes take turns, so that other load on the machine affects all
  * of them.
  */
 export async function measureBanks(sizes: readonly number[]): Promise<BankCosts[]> {
@@ -122,8 +122,8 @@ class MeasuredBank {
       episodes: this.#episodes,
       ...timing(runs.map(({ ms }) => ms)),
       readUnits: mean(({ read }) => read),
-      // Every episode is in the index whole, at the same price; the local DynamoDB counts only the
-      // table.
+      // The index holds every episode as a whole, at the same price; the local DynamoDB counts only
+      // the table.
       writeUnits: 2 * mean(({ write }) => write),
     };
   }

@@ -5,7 +5,7 @@ import { TABLE } from '../../../shared/config/names.ts';
 import type { Episode } from '../../../shared/episodes/episode.ts';
 import { toItem } from '../../../shared/episodes/episode-item.ts';
 
-/** Requests, and the capacity that DynamoDB says they consumed. */
+/** Requests, and the capacity that they consumed according to DynamoDB. */
 export interface Units {
   queries: number;
   puts: number;
@@ -19,7 +19,7 @@ export interface MeasuredTable {
   readonly name: string;
   /** Counts on; read it before and after. */
   readonly units: Units;
-  /** Writes episodes by the batch, faster than one by one, and not counted. */
+  /** Writes episodes in batches, faster than one by one, and without counting them. */
   fill(episodes: readonly Episode[], storedAt: (index: number) => number): Promise<void>;
   stop(): Promise<void>;
 }
@@ -77,7 +77,7 @@ export function localDynamoDb(endpoint: string): DynamoDBClient {
   });
 }
 
-/** What DynamoDB says that the client's requests consume, from now on. */
+/** The consumption of the client's requests from now on, according to DynamoDB. */
 export function countUnits(client: DynamoDBClient): Units {
   const units = { queries: 0, puts: 0, read: 0, write: 0 };
   client.middlewareStack.add(
@@ -89,7 +89,7 @@ export function countUnits(client: DynamoDBClient): Units {
         if (commandName === 'PutItemCommand') units.puts += 1;
         if (commandName === 'QueryCommand') {
           units.queries += 1;
-          // What finds nothing is billed as well; the local DynamoDB counts it as nothing.
+          // A query without results is billed too; the local DynamoDB counts it as nothing.
           units.read += Math.max(consumed, 0.5);
         } else units[commandName === 'GetItemCommand' ? 'read' : 'write'] += consumed;
         return result;

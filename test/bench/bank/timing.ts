@@ -3,7 +3,10 @@ export interface Timing {
   readonly p95Ms: number;
 }
 
-/** Runs one after another and times each. @param repeat how many times */
+/**
+ * Runs one after another and times each.
+ * @param repeat number of runs
+ */
 export async function timed(repeat: number, run: (index: number) => Promise<unknown>): Promise<Timing> {
   const times: number[] = [];
   for (let i = 0; i < repeat; i++) {

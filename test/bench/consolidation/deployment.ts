@@ -42,8 +42,8 @@ export async function startDeployment({ dim, users }: { dim: number; users: numb
 
   return {
     /**
-     * Lets users give feedback in turns, as the update function takes it, but for the versions of
-     * an adapter in between, which are not written.
+     * Lets users give feedback in turns, as the update function applies it. Writes only the last
+     * version of each adapter.
      */
     async feedback(interactions: number): Promise<void> {
       const shared = await readSharedLearning(learning, settings);
@@ -72,7 +72,7 @@ export async function startDeployment({ dim, users }: { dim: number; users: numb
       await table.fill(episodes, () => Date.now());
     },
 
-    /** Runs consolidation on all that is new, in a process of its own. */
+    /** Runs consolidation on all new episodes, in a separate process. */
     consolidate: () => runInChild({ s3: s3.endpoint, dynamodb: table.endpoint, settings }),
 
     async stop(): Promise<void> {

@@ -27,10 +27,10 @@ export interface RunOptions {
 
 export interface MeasuredRun {
   readonly report: ConsolidationReport;
-  /** Of the run, without the start of the process. */
+  /** Seconds of the run, without the start of the process. */
   readonly seconds: number;
   readonly cpuSeconds: number;
-  /** Largest resident set of the process, of which so much before the run. */
+  /** Largest resident set of the process, and its part from before the run. */
   readonly peakMb: number;
   readonly startMb: number;
   readonly s3: S3Requests;
@@ -87,7 +87,7 @@ async function run({ s3, dynamodb, settings }: RunOptions): Promise<MeasuredRun>
 }
 
 /**
- * Linux says it of this program alone; maxRSS also knows the parent's memory, from before this
+ * Linux counts this program alone; maxRSS also includes the parent's memory from before this
  * program was loaded.
  */
 function peakMb(): number {

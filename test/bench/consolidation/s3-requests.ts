@@ -9,7 +9,7 @@ export interface S3Requests {
   bytesWritten: number;
 }
 
-/** Counts the client's requests from now on, every try of each. */
+/** Counts the client's requests from now on, including retries. */
 export function countRequests(client: S3Client): S3Requests {
   const requests = { gets: 0, others: 0, bytesRead: 0, bytesWritten: 0 };
   client.middlewareStack.add(

@@ -2,9 +2,9 @@ import type { EmbeddingKind } from '../../../cli/replay/datasets/item-embeddings
 import type { Figures } from './figures.ts';
 
 /**
- * The bars of a quick run: loose enough for one split of 100 users, tight enough that a prior or
- * item effects that do not work miss them. The prior shows on hybrid embeddings, item effects on
- * content embeddings.
+ * The bars of a quick run: loose enough for one split of 100 users, tight enough to fail when the
+ * prior or item effects do not work. Hybrid embeddings show the prior, content embeddings the item
+ * effects.
  * @returns one line for every missed bar
  */
 export function missedBars({ rows }: Figures, kind: EmbeddingKind): string[] {

@@ -29,7 +29,7 @@ export interface DeploymentOptions {
   readonly basis: Basis | null;
   /** g0, known from the start. */
   readonly meanReward: number;
-  /** τ² of the prior before anyone is known; default 10. */
+  /** τ² of the initial prior; default 10. */
   readonly priorVariance?: number;
   /** Default: learner bayesian, without exploration. */
   readonly learner?: Partial<Pick<FunctionSettings, 'learner' | 'learningRate' | 'exploration'>>;
@@ -39,8 +39,7 @@ export interface DeploymentOptions {
 
 /**
  * `hourly`: as deployed, at every full hour of the data's own time; the function itself decides
- * whether to consolidate. `by-count`: as soon as the episodes have grown by the 1.25 rule, at any
- * time.
+ * whether to consolidate. `by-count`: at any time, as soon as the episodes have grown by a quarter.
  */
 export type Consolidation = 'hourly' | 'by-count' | 'never';
 
@@ -154,10 +153,7 @@ export class MemoryDeployment {
     return this.#outcome!;
   }
 
-  /**
-   * The first of the hourly runs before `until` that finds enough episodes; the others change
-   * nothing.
-   */
+  /** The first hourly run before `until` with enough episodes; the others change nothing. */
   async #runSchedule(until: number): Promise<void> {
     if (this.#updates === this.#consolidatedUpdates) return;
     const nextHour = fullHourFrom(this.#now + 1);
@@ -187,7 +183,8 @@ export class MemoryDeployment {
   }
 
   /**
-   * What the last change of basis missed of the features' variance; undefined when there was none.
+   * Share of the features' variance that the last change of basis missed; undefined when there was
+   * none.
    */
   async carryOverLoss(): Promise<number | undefined> {
     return (await this.#services.learning.basis.read())?.carryOvers?.[0]?.loss;

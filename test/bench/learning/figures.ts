@@ -35,19 +35,17 @@ export interface Figures {
   /** τ² of the best engine without a bank. */
   readonly priorVariance: number;
   readonly rows: readonly RowFigures[];
-  /** What hostile users change for honest ones: p10 of `bank-hostile` over that of `bank` − 1. */
+  /** The effect of hostile users on honest ones: p10 of `bank-hostile` over that of `bank` − 1. */
   readonly harm: number | null;
 }
 
 const EARLY_UPDATES = 10;
 const CURVE_UPDATES = 40;
-/**
- * Points on either side that a curve is averaged over before it is asked when it reaches a loss.
- */
+/** Points on either side in the average of a curve, before reading when it reaches a loss. */
 const SMOOTHING = 2;
 const RESAMPLES = 2000;
 
-/** One user in one split, under one row and under the row that it is compared with. */
+/** One user in one split, under one row and under the row to compare with. */
 interface Pair {
   readonly userId: string;
   readonly own: UserResult;
@@ -114,9 +112,8 @@ function ratio(pairs: readonly Pair[]): number {
 }
 
 /**
- * 95 % percentile bootstrap (Efron 1979). Users are drawn with replacement, each with all splits
- * that they were online in: what one user does is not independent of what the same user does in
- * another split.
+ * 95 % percentile bootstrap (Efron 1979). Draws users with replacement, each with all splits in
+ * which the user was online, because a user's results in different splits are not independent.
  */
 function interval(
   pairs: readonly Pair[],

@@ -64,7 +64,8 @@ async function measure(
   { splits, quick = false, json, write }: Options,
 ): Promise<void> {
   const name = basename(resolve(folder));
-  embeddingsOf(embeddings, loadRatings(folder)); // What cannot be read is told before any thread starts.
+  // Reports unreadable folders before any thread starts.
+  embeddingsOf(embeddings, loadRatings(folder));
   const seeds = Array.from({ length: quick ? 1 : splits }, (_, i) => i + 1);
   const kind = embeddingsName(embeddings);
   const progress = createProgress(`${name}, ${kind}`, 'rows');

@@ -8,7 +8,7 @@ import type {
   WriteCondition,
 } from '../../../shared/storage/objects.ts';
 
-/** S3 as the stores see it, in memory, with conditional writes and counted requests. */
+/** An S3 for the stores in memory, with conditional writes and counted requests. */
 export class MemoryObjects {
   readonly #objects = new Map<string, StoredObject>();
   reads = 0;

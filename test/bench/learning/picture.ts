@@ -4,9 +4,7 @@ const WIDTH = 760;
 const HEIGHT = 420;
 const PLOT = { left: 64, right: 560, top: 44, bottom: 366 };
 
-/**
- * Rows that are drawn, each in a colour that colour-blind readers tell apart (Okabe & Ito 2008).
- */
+/** Rows of the picture, in colours that colour-blind readers can distinguish (Okabe & Ito 2008). */
 const COLOURS = {
   'no-adapter': '#999999',
   seed: '#cc79a7',

@@ -5,8 +5,8 @@ const USER_SHRINKAGE = 20;
 const ITEM_SHRINKAGE = 5;
 
 /**
- * What needs no learning: the user's shrunken mean reward so far, (Σr + 20·g0)/(n + 20), and with
- * `itemMeans` also what the other half thought of the item beyond their own means, Σ(r − that
+ * Predictions without learning: the user's shrunken mean reward so far, (Σr + 20·g0)/(n + 20). With
+ * `itemMeans` it adds the other half's opinion of the item beyond their own means, Σ(r − that
  * user's mean)/(n_i + 5).
  */
 export function userMeans(meanReward: number, itemMeans: Split['itemMeans'] = new Map()): Contender {

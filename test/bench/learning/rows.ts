@@ -8,9 +8,9 @@ import { type Contender, deployed, eventOf, runContender, type UserResult } from
 import { seedAlgorithm } from './seed-contender.ts';
 import { type Batch, type Split, splitUsers, withItemsShuffled } from './split.ts';
 
-/** Prior variances τ² among which the engine without a bank gets the best, in hindsight. */
+/** Prior variances τ² to choose the best from, in hindsight, for the engine without a bank. */
 export const PRIOR_VARIANCES = [1, 3, 10, 30, 60, 100] as const;
-/** One user in so many lies, in the row `bank-hostile`. */
+/** One in this many users lies in the row `bank-hostile`. */
 const HOSTILE = 20;
 
 export interface SplitOptions {
@@ -36,7 +36,7 @@ export interface RowResult {
   readonly updates: number;
   readonly hostile: ReadonlySet<string>;
   readonly results: readonly UserResult[];
-  /** What the last change of basis missed of the features' variance. */
+  /** Share of the features' variance that the last change of basis missed. */
   readonly carryOverLoss?: number | undefined;
 }
 
@@ -105,7 +105,7 @@ const ROWS: Readonly<Record<string, Row>> = {
   },
 };
 
-/** Those that the bars of a quick run need. */
+/** Rows that the bars of a quick run need. */
 const QUICK = [
   'no-adapter',
   'item-mean',

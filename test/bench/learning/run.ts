@@ -6,21 +6,22 @@ import type { Batch, Split } from './split.ts';
 /** What one row got out of one user. */
 export interface UserResult {
   readonly userId: string;
-  /**
-   * Mean squared error of predicted reward, per batch, each predicted before it was learned from.
-   */
+  /** Mean squared error of predicted reward per batch, each predicted before it is learned. */
   readonly losses: number[];
   /**
-   * Of the held-out interactions, ranked after the user's last batch; undefined when all ratings
-   * are alike.
+   * Ranking of the held-out interactions after the user's last batch; undefined when all ratings
+   * are the same.
    */
   auc: number | undefined;
   ndcg: number | undefined;
 }
 
-/** Something that predicts rewards and learns from them. */
+/** A contender predicts rewards and learns from them. */
 export interface Contender {
-  /** Learns a batch after predicting it. @returns mean squared error of the predictions */
+  /**
+   * Learns a batch after predicting it.
+   * @returns mean squared error of the predictions
+   */
   learn(batch: Batch): Promise<number>;
   /** Predicted rewards of items, in order. */
   scores(userId: string, itemIds: readonly string[]): Promise<number[]>;

@@ -21,10 +21,10 @@ interface SeedAdapter {
 }
 
 /**
- * The algorithm that Attune's authors were given, as it was written down, faults included:
- * gradients multiplied by 1/s instead of s, elastic weights that pull towards zero, a learning rate
- * of 0.001. Only its targets are centred, x·(1 + r − m_u) instead of x·r, without which its loss is
- * three times larger; so it predicts r̂ = ⟨x, y⟩/⟨x, x⟩ − 1 + m_u.
+ * The algorithm that Attune grew from, with its faults: gradients multiplied by 1/s instead of s,
+ * elastic weights that pull towards zero, a learning rate of 0.001. Only its targets are centred,
+ * x·(1 + r − m_u) instead of x·r, because otherwise its loss is three times larger. It therefore
+ * predicts r̂ = ⟨x, y⟩/⟨x, x⟩ − 1 + m_u.
  */
 export function seedAlgorithm(
   { items, meanReward }: Pick<Split, 'items' | 'meanReward'>,

@@ -5,7 +5,7 @@ import { createRandom } from '../../../shared/lora/random.ts';
 import { type Embeddings, itemsOf } from '../embeddings.ts';
 
 /**
- * What one user did in one sitting: up to five interactions, predicted and then learned together.
+ * One user's interactions in one sitting: up to five, predicted together and then learned together.
  */
 export interface Batch {
   readonly userId: string;
@@ -23,13 +23,13 @@ export interface Split {
   readonly items: ReadonlyMap<string, Float32Array>;
   /** g0, mean reward of the other half. */
   readonly meanReward: number;
-  /** Per item, Σ(r − that user's mean) over the other half, and how many. */
+  /** Per item, Σ(r − that user's mean) over the other half, and the number of ratings. */
   readonly itemMeans: ReadonlyMap<string, { readonly sum: number; readonly count: number }>;
-  /** Of the users online, in global time order. */
+  /** Events of the users online, in global time order. */
   readonly batches: readonly Batch[];
   /** The last fifth of each online user's interactions, by user. */
   readonly heldOut: ReadonlyMap<string, readonly DatasetInteraction[]>;
-  /** Of the other half, in global time order; nothing held out. */
+  /** Events of the other half, in global time order; nothing is held out. */
   readonly otherBatches: readonly Batch[];
 }
 
@@ -39,7 +39,7 @@ const MAX_INTERACTIONS = 300;
 const MIN_INTERACTIONS = 20;
 
 /**
- * @param users online users at most; the seed chooses
+ * @param users most online users; the seed chooses them
  * @throws InvalidInputError when no user is left to go online
  */
 export function splitUsers(
@@ -136,10 +136,7 @@ function inTime(a: Batch, b: Batch): number {
   return a.index - b.index;
 }
 
-/**
- * The same events with the items exchanged at random over all of them: what remains to be learned
- * is nothing.
- */
+/** The same events with randomly exchanged items, so that nothing can be learned from them. */
 export function withItemsShuffled(split: Split, seed: number): Split {
   const all = [
     ...split.batches.flatMap(({ interactions }) => interactions),

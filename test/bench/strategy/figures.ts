@@ -16,8 +16,8 @@ type Row = Compared<number>;
 const RESAMPLES = 2000;
 
 /**
- * Share of the gap between the small and the best rate that is recovered, and share of the best
- * rate's loss that learning adds.
+ * Recovered share of the gap between the small and the best rate, and the loss that learning adds
+ * as a share of the best rate's loss.
  */
 export function figuresOf(losses: Compared<readonly Loss[]>) {
   const byUser = new Map<string, Row[]>();

@@ -22,8 +22,8 @@ interface Options {
 }
 
 /**
- * Fixed rates, in steps of √10; the best of those from 0.01 on is looked for, so that a hundredth
- * of it is among them, too.
+ * Fixed rates, in steps of √10. The best is chosen among those from 0.01 on, so that a hundredth of
+ * it is among them, too.
  */
 const GRID = Array.from({ length: 11 }, (_, i) => 10 ** (i / 2 - 4));
 const HUNDREDTH = 4;
@@ -46,7 +46,7 @@ try {
 }
 
 async function measure({ ratings, embeddings, splits, exploration, json }: Options): Promise<void> {
-  loadRatings(ratings); // A folder that cannot be read is told before any thread starts.
+  loadRatings(ratings); // Reports an unreadable folder before any thread starts.
   const seeds = Array.from({ length: splits }, (_, i) => i + 1);
   const progress = createProgress(basename(resolve(ratings)), 'plays');
   const total = splits * (GRID.length + 2);

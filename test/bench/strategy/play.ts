@@ -8,7 +8,7 @@ import { type Split, splitUsers } from '../learning/split.ts';
 /** A deployment of the learner 'sgd' to be played, over and over, on one split. */
 export interface Play {
   readonly learningRate: number;
-  /** Share of exploring users; 0 is without strategy learning. */
+  /** Share of exploring users; 0 turns strategy learning off. */
   readonly exploration: number;
 }
 

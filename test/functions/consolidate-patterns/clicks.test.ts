@@ -23,7 +23,7 @@ const unit = (x: number[]) => {
 const direction = () => unit(Array.from({ length: settings.embeddingDim }, () => random.normal()));
 const common = direction();
 const centres = Array.from({ length: CLUSTERS }, direction);
-/** Items in clusters around a common direction, as embeddings of sentences lie. */
+/** Items in clusters around a common direction, like embeddings of sentences. */
 const items = Array.from({ length: 320 }, (_, item) => {
   const noise = direction();
   return Float32Array.from(
@@ -35,8 +35,8 @@ const clusterOf = (item: number) => item % CLUSTERS;
 const pickOf = (taste: number, n: number) => taste + CLUSTERS * n;
 
 /**
- * A deployment in which users click 20 items of their cluster, and when `zeros`, as many others
- * were shown to them in vain.
+ * A deployment in which users click 20 items of their cluster and, with `zeros`, ignore as many
+ * others that they see.
  */
 async function clicked({ zeros = false, users = 40 }: { zeros?: boolean; users?: number } = {}) {
   const deployment = await createDeployment({ withBasis: false, settings });
@@ -104,7 +104,10 @@ async function clicked({ zeros = false, users = 40 }: { zeros?: boolean; users?:
   return { ...deployment, click, ask, run };
 }
 
-/** Chance that the user's part ranks an unseen item of the user's cluster above one of another. */
+/**
+ * Probability that the user's part ranks an unseen item of the user's cluster above one of another
+ * cluster.
+ */
 function auc({ items: scored }: PersonalizeAnswer, taste: number, seen: number): number {
   const user = (item: unknown) => (item as ScoredItem).parts!.user;
   const unseen = scored.filter(({ index }) => clusterOf(index) !== taste || index >= pickOf(taste, seen));
@@ -152,7 +155,7 @@ describe('feedback with clicks only', () => {
 
   test('teaches which items go together, beyond their embeddings', async () => {
     const { ask, click, run, learning } = await clicked();
-    // Users who like cluster 1 also pick five items of cluster 6, which no others pick.
+    // Users who like cluster 1 also pick five items of cluster 6, which nobody else picks.
     for (let user = 0; user < 40; user++)
       if (user % CLUSTERS === 1) await click(`user ${user}`, 6, 5, undefined, 35);
     await run();
@@ -190,7 +193,7 @@ describe('feedback with clicks only', () => {
     await run();
     const { adapter } = (await adapters.load(userKey('user 3')))!;
     const recentItems = adapter.recentItems!;
-    // As if every other item had been far more popular when it was picked.
+    // As if every other item had been far more popular at the time of the pick.
     const sums = recentItems.sums.map((value, i) => (i % 6 === 2 ? 0.3 : value));
     const event = {
       schemaVersion: 1,
@@ -222,7 +225,7 @@ describe('feedback with clicks only', () => {
     const together = async () =>
       (await ask('user 3')).items.filter((item) => (item as ScoredItem).parts!.together !== 0).length;
     expect(await together()).toBeGreaterThan(0);
-    // A container that has read nothing yet takes the version before.
+    // A container that has read nothing yet uses the version before.
     const fresh = learningObjects(objects, settings);
     expect((await fresh.neighbours.read())!.keys.length).toBeGreaterThan(100);
     expect(fresh.neighbours.damage).toBeInstanceOf(CorruptObjectError);

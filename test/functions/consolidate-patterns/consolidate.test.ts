@@ -68,7 +68,7 @@ describe('consolidation', () => {
     await crowd(40);
     pass(1);
     expect(await consolidate(services, FORCED)).toMatchObject({ skillsCreated: 2, rejected: [] });
-    // Those outside of the validation fold change their minds; all inside go on as before.
+    // Users outside the validation fold change their minds; users inside continue as before.
     for (let user = 0; user < 40; user++) {
       const inside = isValidationUser(userKey(`user ${user}`));
       for (let event = 3; event < 9; event++) {

@@ -25,7 +25,7 @@ export const items = Array.from({ length: 40 }, () =>
 export const FORCED: ConsolidationRequest = { force: true, settleSeconds: 0 };
 
 /**
- * A deployment in memory whose users all like what points along the second axis.
+ * A deployment in memory whose users all like items along the second axis.
  * @param options.before the same deployment under earlier settings
  */
 export async function createDeployment({

@@ -33,7 +33,7 @@ async function withMoreFeedback(): Promise<Deployment> {
   return deployment;
 }
 
-/** Nothing was consolidated yet, and enough waits to make a basis of. */
+/** Nothing was consolidated yet, and enough interactions are buffered to make a basis. */
 async function withoutBasis(): Promise<Deployment> {
   const deployment = await createDeployment({ withBasis: false });
   await deployment.crowd(USERS, 10);
@@ -41,7 +41,7 @@ async function withoutBasis(): Promise<Deployment> {
   return deployment;
 }
 
-/** There is a basis from feedback, and twice as many embeddings by now. */
+/** There is a basis from feedback, and twice as many embeddings are available. */
 async function withMoreEmbeddings(): Promise<Deployment> {
   const deployment = await withoutBasis();
   await consolidate(deployment.services, SCHEDULED);
@@ -81,7 +81,7 @@ async function skillsInForce({ objects }: Deployment): Promise<PopulationModel> 
   return (await readSharedLearning(learningObjects(objects, SETTINGS), SETTINGS)).population;
 }
 
-/** All of the skills but when they were made. */
+/** Everything in the population model except its time. */
 const timeless = ({ progress, ...population }: PopulationModel) => ({
   ...population,
   progress: { ...progress, at: 0 },
@@ -138,7 +138,7 @@ test.each(INTERRUPTIONS)('%s: pending episodes are neither lost nor counted twic
     expect([...deployment.objects.contents.keys()].filter((key) => key.startsWith('pending/'))).toEqual([]);
     const { items, progress } = await skillsInForce(deployment);
     expect(progress.episodes).toBe(4 * USERS + 2);
-    // Every user meets items 0 to 19 once, and two of them 20 to 24 as well.
+    // Every user meets items 0 to 19 once, and two users also meet items 20 to 24.
     const counts = [...items.sums.values()].map(({ count }) => count).sort((a, b) => b - a);
     expect(counts).toEqual([...Array(20).fill(USERS), ...Array(5).fill(2)]);
   }
@@ -155,8 +155,8 @@ test('a killed run blocks others until its lease expires, and no longer', async 
     deployment.pass(1);
     expect((await consolidate(deployment.container(), SCHEDULED)).status).not.toBe('running');
   }
-  // Before it takes the lease; while it has it; when its skills are written, or its lease is given
-  // back, too.
+  // Three moments: before it takes the lease, while it holds the lease, and when it writes the
+  // population model or releases the lease.
   expect(held.join(' ')).toMatch(/^(consolidated )+(running )+(nothing-new ?)+$/);
 });
 

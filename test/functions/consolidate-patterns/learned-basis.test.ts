@@ -20,7 +20,7 @@ const half = () => {
   return Float16Array.from(x, (value) => value / Math.hypot(...x));
 };
 
-/** Users with so many interactions each that wait for a basis. */
+/** Users with this many buffered interactions each. */
 function waiting(users: number, interactions: number): SampledState[] {
   const model = { basis: null, prior: initialPrior(null, 1) };
   return Array.from({ length: users }, (_, user) => {
@@ -33,7 +33,7 @@ function waiting(users: number, interactions: number): SampledState[] {
   });
 }
 
-/** Episodes with four embeddings each, of one shard, from a place in it. */
+/** Episodes with four embeddings each, in one shard, from a position on. */
 function episodes(count: number, from = 0): IndexedEpisode[] {
   return Array.from({ length: count }, (_, i) => ({
     shard: 2,

@@ -21,7 +21,7 @@ const items = Array.from({ length: 60 }, () => {
   const length = Math.hypot(...item);
   return item.map((value) => value / length);
 });
-/** Everyone likes what points along the first axis. */
+/** Everyone likes items along the first axis. */
 const rewardOf = (item: Float32Array) => Math.min(1, Math.max(0, 0.5 + item[0]!));
 
 function eventOf(userId: string, index: number): FeedbackEvent {
@@ -194,7 +194,7 @@ describe("a deployment of the learner 'sgd'", () => {
     const { deployment, adapterOf } = await deploy({ learningRate: 1, exploration: 0 }, 1);
     const episode = (await adapterOf('user 0')).lastEpisode!;
     const { loss, lossWithoutAdapter, taste } = episode.outcome;
-    // No item effects are known, so without a taste the user's mean is all there is.
+    // No item effects are known, so without a taste only the user's mean predicts.
     expect(taste!.lossWithout).toBeCloseTo(lossWithoutAdapter, 12);
     expect(taste!.meanSquare).toBeGreaterThan(0);
     expect(loss).toBeLessThan(taste!.lossWithout);

@@ -8,8 +8,8 @@ export type Around = <T>(operation: string, run: () => Promise<T>) => Promise<T>
 type Stores = { objects: Objects; episodes: ConsolidationServices['episodes'] };
 
 /**
- * Stores whose every operation goes through `around`, one page of a listing or query counting as
- * one.
+ * Stores whose operations all go through `around`; one page of a listing or query counts as one
+ * operation.
  */
 export function storesThrough({ objects, episodes }: Stores, around: Around): Stores {
   const prefixOf = (key: string) => key.slice(0, key.indexOf('/') + 1);
@@ -41,11 +41,11 @@ export function storesThrough({ objects, episodes }: Stores, around: Around): St
 }
 
 export const INTERRUPTIONS = [
-  /** Refused before it has an effect; later operations work. */
+  /** Refused before it takes effect; later operations work. */
   'refused',
-  /** It has its effect, and the answer is lost. */
+  /** It takes effect, and the answer is lost. */
   'answer lost',
-  /** As before, but the SDK tries again and meets its own write. */
+  /** The answer is lost, but the SDK retries and meets its own write. */
   'answer lost, tried again',
   /** The process ends before or after it. */
   'killed before',

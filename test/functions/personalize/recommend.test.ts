@@ -260,7 +260,7 @@ describe('recommend', () => {
       }));
     const few = await recommend(asks({ limit: 9, explain: true }), await services(meet(5), learning));
     for (const { parts, because } of few.items) {
-      // All of the past is named, so that nothing is left, but for the 16 bits of a feature.
+      // All past items are named, so `rest` is zero up to the 16 bits of a feature.
       expect(idsOf(because!.items).sort()).toEqual(idsOf(items.slice(0, 5)));
       expect(because!.rest).toBeCloseTo(0, 4);
       const pulls = because!.items.map(({ pull }) => pull);

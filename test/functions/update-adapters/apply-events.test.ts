@@ -86,7 +86,7 @@ test('the sums do not depend on how events were split into chunks, or interactio
   const cut = learned(rewards.slice(0, 7), rewards.slice(7))!;
   expect(cut.statistics).toEqual(whole.statistics);
   expect(cut.picks!.sum).toEqual(whole.picks!.sum);
-  // Targets of the same event explain nothing of its rewards, at any position.
+  // Targets of the same event do not explain its rewards, at any position.
   const mixed = learned([...targets, ...rewards] as typeof rewards)!;
   expect(mixed.statistics).toEqual(whole.statistics);
   expect(mixed.targets).toEqual(learned(targets)!.targets);
@@ -261,7 +261,7 @@ test('the part that all rewards of an event share counts for the user, and the r
   ).adapter!.lastEpisode!;
   const [first, , , , last] = residuals.map(({ residual }) => residual);
   const { meanReward } = learning.population.prior;
-  // All fell short by the mean reward; five of seven parts of the mean shortfall are the user's.
+  // All fell short by the mean reward; five sevenths of the mean shortfall belong to the user.
   expect(first).toBeCloseTo(-meanReward + (5 * meanReward - 0.5) / 7, 6);
   expect(last! - first!).toBeCloseTo(0.5, 6);
 });

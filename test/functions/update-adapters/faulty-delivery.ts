@@ -36,7 +36,7 @@ export interface Wrongs extends OrderFaults {
   adaptersDiffering: number;
   /** Versions without an episode, or with two. */
   episodesWrong: number;
-  /** Poison that is not in quarantine once, with its code. */
+  /** Poison that is not in quarantine exactly once, with its code. */
   quarantineWrong: number;
   /** A forgotten user came back. */
   remembered: number;
@@ -54,8 +54,8 @@ const CALM_FROM = 200;
 const FORGOTTEN_IN_ROUND = 4;
 
 /**
- * A workload in memory, delivered to two containers at a time whose calls fail at random, until the
- * queue is empty. One user is forgotten on the way.
+ * Delivers a workload in memory to two containers at a time, whose calls fail at random, until the
+ * queue is empty. One user is forgotten meanwhile.
  */
 export async function deliverWithFaults(seed: number): Promise<FaultyDelivery> {
   const workload = createWorkload({ seed, events: 60, users: 4, ...SETTINGS });
@@ -104,7 +104,7 @@ async function deliverAll(
       processBatch(batch.messages, { ...container.services, signal: container.time.signal }),
       container.killed.then(() => undefined),
     ]);
-    // The answer may get lost on its way, and with it the news that the batch is done.
+    // The answer may be lost, and the confirmation that the batch is done with it.
     const arrives = report !== undefined && (calm || random.next() > 0.05);
     if (arrives) queue.settle(batch, new Set(report.failed));
     if (random.next() < 0.5) for (const thaw of container.frozen.splice(0)) thaw();
@@ -114,8 +114,8 @@ async function deliverAll(
     if (round > MAX_ROUNDS) throw new Error('the queue does not empty');
     calm = round > CALM_FROM;
     const first = queue.receive(now);
-    // Visibility sometimes ends while the batch is still at work, and another container gets the
-    // same messages.
+    // Sometimes the visibility timeout ends while the batch still runs, and another container gets
+    // the same messages.
     if (random.next() < 0.2) now += VISIBILITY + 10;
     const second = queue.receive(now);
     const burial = round === FORGOTTEN_IN_ROUND ? buryUser(forgotten, world, 1_000 + now) : undefined;

@@ -21,7 +21,7 @@ beforeEach(() => {
   world = createWorld(ITEMS);
 });
 
-/** A container whose calls fail in this order, each entry naming the call that it waits for. */
+/** A container whose calls fail in this order; each entry names the call that it applies to. */
 function container(...script: [call: string, fault: Fault][]): Container {
   return new Container(world, (call) => {
     if (script[0]?.[0] !== call) return 'none';

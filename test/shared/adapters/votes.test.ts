@@ -3,7 +3,7 @@ import { addRecentItems, type Meeting, NO_RECENT_ITEMS } from '../../../shared/a
 import { agreesWithOthers, hasVote } from '../../../shared/adapters/votes.ts';
 import { createRandom } from '../../../shared/lora/random.ts';
 
-/** A user who has given so many rewards, to items whose effects are spread by .1. */
+/** A user with this many rewards, on items whose effects have a standard deviation of .1. */
 function recentOf(rewardOf: (effect: number, random: () => number) => number, rewards = 40) {
   const random = createRandom('votes');
   const met = Array.from({ length: rewards }, (_, i): Meeting => {

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { chooseDiverse } from '../../../shared/catalogue/diversity.ts';
 
 const pool = [1, 0.9, 0.8, 0.7, 0].map((score, row) => ({ itemId: `item ${row}`, score, shard: 0, row }));
-/** Two alike, two alike in another direction, and one between both. */
+/** Two similar items, two similar in another direction, and one in between. */
 const embeddings = [
   [1, 0],
   [1, 0],
@@ -19,7 +19,7 @@ test('without diversity the best items are chosen in order', () => {
 
 test('with diversity an item that is like a chosen one comes later, by its nearest chosen item', () => {
   expect(chosen(0.5, 5)).toEqual([0, 2, 1, 3, 4]);
-  // What counts is the nearest of the chosen items: the last item is far from none of them.
+  // The nearest chosen item counts: the last item is far from none of them.
   expect(chosen(0.9, 5)).toEqual([0, 2, 4, 1, 3]);
 });
 

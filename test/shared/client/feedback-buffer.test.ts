@@ -18,7 +18,8 @@ const click = (userId: string, itemId: string) => ({ userId, itemId, embedding, 
 type Fault = 'none' | 'lost' | 'refuse' | 'throw';
 
 /**
- * A FIFO queue: it takes no deduplication id twice. `lost` accepts everything and loses the answer.
+ * A FIFO queue that accepts a deduplication id only once. `lost` accepts everything and loses the
+ * answer.
  */
 class FaultyQueue implements FeedbackQueue {
   readonly accepted: QueueEntry[] = [];
@@ -40,7 +41,7 @@ class FaultyQueue implements FeedbackQueue {
     return { failed };
   }
 
-  /** Item ids by user, in the order that the queue has them. */
+  /** Item ids by user, in the order of the queue. */
   get items(): Map<string, string[]> {
     const items = new Map<string, string[]>();
     for (const { body } of this.accepted) {
@@ -52,7 +53,7 @@ class FaultyQueue implements FeedbackQueue {
   }
 }
 
-/** A clock whose timers fire when a test says so. */
+/** A clock whose timers fire when a test tells it to. */
 class ManualClock implements Clock {
   readonly timers = new Set<() => void>();
   readonly now = () => Date.UTC(2026, 0, 31);

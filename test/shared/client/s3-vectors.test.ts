@@ -68,7 +68,7 @@ const asGiven = items.map(({ itemId, embedding, attributes }) => ({
   metadata: { genre: attributes.genre as string },
 }));
 
-/** `attune.search` as the function answers it, with a catalogue or without. */
+/** `attune.search` with the same answers as the function, with or without a catalogue. */
 const searchIn = (objects: MemoryObjects) => async (request: object) => {
   const asked = parseCatalogueRequest({ action: 'search', excludeInteracted: false, ...request }, settings);
   const { queryVector, ...answer } = await search(asked as SearchRequest, {

@@ -1,4 +1,4 @@
-/** As much of JSON Schema as the contract uses. */
+/** The part of JSON Schema that the contract uses. */
 export interface Schema {
   readonly $ref?: string;
   readonly type?: string | readonly string[];
@@ -21,8 +21,7 @@ const UPPER = ['maximum', 'maxLength', 'maxItems'] as const;
 const FIXED = ['$ref', 'const', 'default', 'pattern', 'format', 'contentEncoding'] as const;
 
 /**
- * How `now` breaks clients that were written against `was`: a line for each change, which names the
- * field.
+ * Changes of `now` that break clients written against `was`: one line each, which names the field.
  */
 export function breakingChanges(path: string, was: Schema, now: Schema | undefined, role: Role): string[] {
   if (now === undefined) return [`${path}: removed`];

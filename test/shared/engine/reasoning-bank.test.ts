@@ -77,7 +77,7 @@ describe('an update with a bank', () => {
       reward: 0.7,
     });
     expect(two).toMatchObject({ task: 'lora_adaptation_user_alice_rank_4_samples_5', version: 3 });
-    // Before the first step the adapter is none: the outcome is that of the user's mean.
+    // Before the first step there is no adapter, so the outcome is that of the user's mean.
     const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
     const loss = mean(feedback.map(({ reward }) => (reward - 0.5) ** 2));
     expect(one!.outcome!.loss).toBeCloseTo(loss, 10);

@@ -19,8 +19,8 @@ const embedding = new Float32Array(DIM).fill(0.25);
 type Answer = 'accept' | 'refuse' | 'fail' | Error;
 
 /**
- * Accepts what the script does not say otherwise for the entry. An Error is an answer that was
- * lost: entries before it were accepted. As SQS does, it takes no deduplication id twice.
+ * Accepts every entry unless the script says otherwise. An Error is a lost answer: entries before
+ * it were accepted. Like SQS, it accepts a deduplication id only once.
  */
 class ScriptedQueue implements FeedbackQueue {
   readonly accepted: QueueEntry[] = [];
@@ -333,7 +333,7 @@ describe('retrying', () => {
       signal: stop.signal,
       onProgress: ({ events }) => events === 2 && stop.abort(),
     });
-    // One message was sent for every one that was read, after 256 that are read ahead.
+    // One message was sent for every message read, after 256 that are read ahead.
     expect(read).toBeLessThan(300);
     expect(report).toMatchObject({ interactions: 2, events: 2 });
     expect(new Set(report.failed.map(({ code }) => code))).toEqual(new Set(['aborted']));

@@ -151,7 +151,7 @@ describe('basisFromEmbeddings', () => {
     const axis = (i: number) => Float32Array.from({ length: 16 }, (_, k) => (k === i ? 1 : 0));
     const items = range(6000).map((n) => axis(n % 3 === 0 ? 0 : n % 3 === 1 ? 1 : n < 3000 ? 2 : 3));
     const basis = basisFromEmbeddings(items, { ...options, rank: 1 });
-    // Every third item is looked at, which is always the first axis.
+    // Every third item is sampled, which always lies on the first axis.
     expect([...basis.a].map(Math.abs)).toEqual([...axis(0)]);
   });
 

@@ -33,7 +33,7 @@ function learned(random: Random, basis: Basis): BayesianState {
   return train(createBayesianState(basis), modelOf(basis), [...rewardsOf(random, 12, d), target]).state;
 }
 
-/** A map with any numbers in it, but for the constant coordinate. */
+/** A map with random numbers, except for the constant coordinate. */
 function arbitraryMap(random: Random, rows: number, columns: number): Float64Array[] {
   return range(rows + 1).map((i) =>
     Float64Array.from({ length: columns + 1 }, (_, j) =>
@@ -201,7 +201,7 @@ describe('the map between two bases', () => {
     expect(loss).toBeGreaterThan(0.001);
     expect(loss).toBeLessThan(0.5);
     expect([...featureMap.at(-1)!]).toEqual([...new Float64Array(first.projectionDim), 1]);
-    // Fitted to fewer items than it has coefficients, a map is perfect on these alone.
+    // A map fitted to fewer items than coefficients is perfect on these items alone.
     const few = items.slice(0, first.projectionDim - 5);
     expect(fitCarryOver(first, second, few).loss).toBeLessThan(0.1 * loss);
     const noise = arbitraryBasis(random, { d: 8, r: 1, p: 2 });

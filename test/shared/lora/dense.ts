@@ -1,6 +1,5 @@
 /**
- * Matrices as plain nested arrays and the slow, obvious algorithms over them: what the packed ones
- * are compared with.
+ * Matrices as plain nested arrays with slow, obvious algorithms, to compare the packed ones with.
  */
 export type Dense = number[][];
 

@@ -8,7 +8,7 @@ export function vectorOf(random: Random, length: number, scale = 1): Float32Arra
   return Float32Array.from({ length }, () => scale * random.normal());
 }
 
-/** Any A and Π at all: the algebra may not rely on where they come from. */
+/** Arbitrary A and Π: the algebra must not rely on their origin. */
 export function arbitraryBasis(
   random: Random,
   { d = 5, r = 2, p = 3, scale = 0.7 }: { d?: number; r?: number; p?: number; scale?: number } = {},
@@ -46,7 +46,7 @@ export function rewardsOf(
 }
 
 /**
- * Number of cases of a property; fewer while mutants are hunted, where every test runs thousands of
+ * Number of cases of a property; fewer during mutation testing, which runs every test thousands of
  * times.
  */
 export function cases(numRuns: number): { numRuns: number } {

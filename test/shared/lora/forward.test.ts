@@ -50,7 +50,7 @@ describe('an adapter', () => {
             expect(difference(batch[n]!, expected[n]!)).toBeLessThan(2e-6);
             const share = dot(x, expected[n]!) / dot(x, x) - 1;
             expect(difference([userPart(adapter, x)], [share + 0.25])).toBeLessThan(1e-6);
-            // The folded query is rounded to float32, so what cancels in the sum leaves an error of
+            // The folded query is rounded to float32, so cancellation in the sum leaves an error of
             // the size of its terms.
             const terms = range(d).reduce((sum, i) => sum + Math.abs(query[i]! * expected[n]![i]!), 1);
             expect(Math.abs(scores[n]! - dot(query, expected[n]!)) / terms).toBeLessThan(1e-4);

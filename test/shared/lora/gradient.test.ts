@@ -33,7 +33,7 @@ describe('regressionGradient', () => {
         const largest = Math.max(...gradient.a.map(Math.abs), ...gradient.b.map(Math.abs), 1);
         for (const name of ['a', 'b'] as const) {
           const parameters = { a, b }[name];
-          // One element of each matrix per case: over the cases all are seen.
+          // One element of each matrix per case; all cases together cover all elements.
           const i = random.integer(parameters.length);
           const at = parameters[i]!;
           const step = 1e-4;

@@ -326,7 +326,7 @@ describe('populationPrior', () => {
 
   it('keeps the noise between .005 and .25', () => {
     const prior = initialPrior(null, 1);
-    /** Users whose rewards lie at the mean, but for a noise of this variance. */
+    /** Users whose rewards lie at the mean, except for noise of this variance. */
     const users = (variance: number): Statistics[] =>
       range(5_000).map(() => ({
         gram: Float64Array.of(100),
@@ -341,7 +341,9 @@ describe('populationPrior', () => {
 
   it('lets predicted rewards of no item differ by more than rewards can', () => {
     const prior = initialPrior(null, 1);
-    /** Half of the users give 10 to everything, the others -10, far out of what a reward may be. */
+    /**
+     * Half of the users give 10 to everything, the others -10, far outside the range of rewards.
+     */
     const users = range(100).map(
       (i): Statistics => ({
         gram: Float64Array.of(100),

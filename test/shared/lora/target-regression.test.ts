@@ -68,7 +68,7 @@ describe('target regression', () => {
     const one = addTarget(emptyTargetSums(basis), basis, pair!.x, pair!.t);
     const often = { szz: one.szz.map((v) => v * 1e18), stz: one.stz.map((v) => v * 1e18), count: 1e18 };
     expect(solveTargets(often, basis).every(Number.isFinite)).toBe(true);
-    // At 1e18 times the smallest ridge nothing is left of it in float64, but for the share of the
+    // At 1e18 times the smallest ridge, float64 would lose the ridge, except for its share of the
     // trace.
     const wide = arbitraryBasis(random, { d: 6, r: 4, scale: 1e-6 });
     const many = pairs(3, 6).reduce((sums, { x, t }) => addTarget(sums, wide, x, t), emptyTargetSums(wide));

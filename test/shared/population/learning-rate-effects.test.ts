@@ -9,8 +9,8 @@ const random = createRandom('steps');
 const REWARDS = 40;
 
 /**
- * An episode of a user whose rewards contain `signal`, of which rate/ideal was found. The exact
- * sums follow from REWARDS rewards with noise.
+ * An episode of a user whose rewards contain `signal`, of which the adapter has learned rate/ideal.
+ * The exact sums follow from REWARDS rewards with noise.
  */
 function episode(user: number, rate: number, ideal: number, signal = 0.1): Episode {
   let loss = 0;
@@ -188,7 +188,7 @@ describe('the recommended learning rate', () => {
   test('changes by chance in at most one evaluation of twenty', () => {
     let misled = 0;
     for (let trial = 0; trial < 300; trial++) {
-      // Only the taste of a ten times larger ideal would be significant: both neighbours are
+      // Only the taste of a ten times larger ideal rate would be significant: both neighbours are
       // equally good.
       const episodes = crowd(
         [

@@ -7,13 +7,13 @@ import { addReward, emptyStatistics } from '../../../shared/lora/statistics.ts';
 import { objectionTo, proposePrior } from '../../../shared/population/prior-fit.ts';
 import { isValidationUser, sampleOf } from '../../../shared/population/validation-fold.ts';
 
-/** So many keys outside of the validation fold, or inside. */
+/** This many keys outside or inside the validation fold. */
 const keys = (count: number, inside: boolean) =>
   Array.from({ length: 20 * count + 100 }, (_, i) => userKey(`user ${i}`))
     .filter((key) => isValidationUser(key) === inside)
     .slice(0, count);
 
-/** A user with an own mean reward around `mean`, and noise. */
+/** A user with an own mean reward near `mean`, and noise. */
 const person = (userKey: string, mean: number, { rewards = 20, noise = 0.1, spread = 0.1 } = {}) => {
   const random = createRandom(userKey);
   const own = mean + spread * random.normal();

@@ -22,7 +22,7 @@ const told = fc.record({
   user: fc.nat({ max: 2 }),
 });
 
-/** Of one shard, the newest 32 are looked at: see docs/reasoning-bank.md. */
+/** Retrieval reads the newest 32 of a shard: see docs/reasoning-bank.md. */
 const PER_SHARD = 32;
 
 it('returns exactly what brute force over the same candidates returns, on 1,000 random banks', async () => {

@@ -46,7 +46,7 @@ function trained(): StoredAdapter {
   return adapter!;
 }
 
-/** A store of one adapter that says how it was asked. */
+/** A store of one adapter that records its calls. */
 function services(adapter: StoredAdapter | undefined, learning = combine({ basis }, undefined)) {
   const asked: (string | undefined)[] = [];
   const store: Pick<AdapterStore, 'load'> = {

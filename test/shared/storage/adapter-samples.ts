@@ -46,8 +46,8 @@ const a = floats(r * d);
 const b = floats(d * r);
 
 /**
- * Adapters as version 1 of the format holds them, by the name of the file in `written`. Numbers of
- * no meaning.
+ * Adapters in version 1 of the format, by the name of the file in `written`. Their numbers have no
+ * meaning.
  */
 export const VERSION_1: Readonly<Record<string, StoredAdapter>> = {
   'adapter-v1-bayesian': {

@@ -22,7 +22,7 @@ const basis = createBasis({
   projection: floats(d * r * p),
 });
 
-/** A basis in `written/basis-v1.safetensors`. Numbers of no meaning, as everywhere here. */
+/** A basis in `written/basis-v1.safetensors`. The numbers in this file have no meaning. */
 export const BASIS_VERSION_1: StoredBasis = {
   basis,
   embeddingModel: 'model-é',

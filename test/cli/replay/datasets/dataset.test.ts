@@ -10,8 +10,8 @@ import { InvalidInputError, NotFoundError } from '../../../../shared/errors.ts';
 import { createRandom } from '../../../../shared/lora/random.ts';
 
 /**
- * Users u0 to u9: u0 has 19 ratings, the others 20 to 29; every second rating has the time of the
- * one before. Item 40 is no movie, and 41 neither: it is rated by u9 alone.
+ * Users u0 to u9: u0 has 19 ratings, the others 20 to 29. Every second rating has the time of the
+ * one before it. Items 40 and 41 are no movies; only u9 rated 41.
  */
 function writeDataset(folder: string): void {
   const random = createRandom('dataset');

@@ -15,8 +15,8 @@ const bytes = (embeddings: Map<string, Float32Array>) =>
   Buffer.concat([...embeddings.values()].map(({ buffer }) => Buffer.from(buffer)));
 
 /**
- * Sixty films of three genres. Every user likes one half of the items, of all genres, and not the
- * other.
+ * Sixty films of three genres. Every user likes one half of the items, in all genres, and dislikes
+ * the other.
  */
 function smallData(): RatingsData {
   const random = createRandom('films');
@@ -142,7 +142,7 @@ describe('itemEmbeddings', () => {
   });
 });
 
-/** Mean similarity of alike items less that of the others. */
+/** Mean similarity of alike items minus that of the others. */
 function contrast(embeddings: Map<string, Float32Array>, alike: (i: number, j: number) => boolean): number {
   const sums = { alike: 0, other: 0 };
   const counts = { alike: 0, other: 0 };

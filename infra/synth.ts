@@ -29,6 +29,11 @@ export interface SynthesisOptions {
    * Whether to bundle the functions; without bundles the template cannot be deployed. Default true.
    */
   readonly bundle?: boolean;
+  /**
+   * Whether to check the rules of cdk-nag and of CloudFormation, which takes longer than all else.
+   * Default: unless `cdk synth --no-validation`, or its variable CDK_VALIDATION=false, says no.
+   */
+  readonly check?: boolean;
 }
 
 /**
@@ -37,15 +42,21 @@ export interface SynthesisOptions {
  * @throws InvalidConfigurationError naming every setting that is unknown or out of range
  * @throws Error when the template breaks a rule of cdk-nag or of CloudFormation
  */
-export function synthesize({ settings = {}, outdir, bundle = true }: SynthesisOptions = {}): CloudAssembly {
+export function synthesize({
+  settings = {},
+  outdir,
+  bundle = true,
+  check = process.env.CDK_VALIDATION !== 'false',
+}: SynthesisOptions = {}): CloudAssembly {
   const app = new App({
     ...(outdir !== undefined && { outdir }),
     autoSynth: false,
     analyticsReporting: false,
+    builtinCloudFormationValidation: check,
     context: { ...projectContext(), ...CLI_CONTEXT, ...(!bundle && { 'aws:cdk:bundling-stacks': [] }) },
   });
   new AttuneStack(app, 'Attune', { settings: { ...settingsOf(app), ...settings } });
-  checkRules(app);
+  if (check) checkRules(app);
   return app.synth();
 }
 

@@ -25,6 +25,8 @@ export async function synthesizeAssembly(
       CDK_CONTEXT_JSON: JSON.stringify(Object.fromEntries(context)),
       AWS_EC2_METADATA_DISABLED: 'true',
       CDK_DISABLE_CLI_TELEMETRY: 'true',
+      // Rules are for deployments; checking them takes seconds.
+      CDK_VALIDATION: 'false',
     },
     stdio: ['ignore', 'pipe', 'pipe'],
     signal,

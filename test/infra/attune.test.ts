@@ -11,7 +11,7 @@ import type { AttuneProps } from '../../infra/attune-props.ts';
 import { allowances, policyStatements } from './template.ts';
 
 function inStack(region: string | undefined, propsOf: (stack: Stack) => AttuneProps = () => ({})) {
-  const app = new App({ context: { 'aws:cdk:bundling-stacks': [] } });
+  const app = new App({ context: { 'aws:cdk:bundling-stacks': [] }, builtinCloudFormationValidation: false });
   const stack = new Stack(app, 'Shop', region === undefined ? {} : { env: { region } });
   const attune = new Attune(stack, 'Films', propsOf(stack));
   return { stack, attune, template: () => Template.fromStack(stack) };

@@ -30,10 +30,13 @@ test('resources with data keep their logical ids, because a deployment would rep
   ]);
 });
 
-test('every cdk-nag finding has a stated reason', () => {
+test.each([
+  ['with everything', { alarmEmail: 'a@example.org', monthlyBudget: 5, maxConcurrency: 7 }],
+  ['with the least', { alarms: false, dashboard: false, tableMaxReadUnits: 11, tableMaxWriteUnits: 12 }],
+])('every finding of cdk-nag and of CloudFormation has a stated reason: %s', (_, settings) => {
   const outdir = mkdtempSync(join(tmpdir(), 'attune-nag-'));
   try {
-    synthesize({ outdir, bundle: false, settings: { alarmEmail: 'a@example.org', monthlyBudget: 5 } });
+    synthesize({ outdir, bundle: false, settings });
     const report = JSON.parse(readFileSync(join(outdir, 'validation-report.json'), 'utf8'));
     expect(report.pluginReports).toEqual([]);
   } finally {

@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { Template } from 'aws-cdk-lib/assertions';
 import { synthesize } from '../../infra/synth.ts';
 
-/** The stack's template with these settings, without function bundles. */
+/** The stack's template with these settings, without function bundles. Rules are checked once, elsewhere. */
 export function synthesizedTemplate(settings: Readonly<Record<string, unknown>> = {}): Template {
   const outdir = mkdtempSync(join(tmpdir(), 'attune-template-'));
   try {
-    const assembly = synthesize({ settings, outdir, bundle: false });
+    const assembly = synthesize({ settings, outdir, bundle: false, check: false });
     const stack = assembly.stacks[0];
     if (stack === undefined) throw new Error('the assembly has no stack');
     return Template.fromJSON(stack.template);
@@ -21,7 +21,7 @@ export function synthesizedTemplate(settings: Readonly<Record<string, unknown>> 
 export function warningsOf(settings: Readonly<Record<string, unknown>>): string[] {
   const outdir = mkdtempSync(join(tmpdir(), 'attune-warnings-'));
   try {
-    const stack = synthesize({ settings, outdir, bundle: false }).stacks[0]!;
+    const stack = synthesize({ settings, outdir, bundle: false, check: false }).stacks[0]!;
     return stack.messages.filter(({ level }) => level === 'warning').map(({ entry }) => String(entry.data));
   } finally {
     rmSync(outdir, { recursive: true, force: true });

@@ -47,7 +47,7 @@ function assemblyOf(settings: Readonly<Record<string, unknown>>): string {
   const outdir = assemblies.get(name) ?? join(folder, `assembly-${assemblies.size}`);
   if (assemblies.has(name)) return outdir;
   const { embeddingDim, embeddingModel } = SETTINGS;
-  synthesize({ outdir, settings: { embeddingDim, embeddingModel, ...settings } });
+  synthesize({ check: false, outdir, settings: { embeddingDim, embeddingModel, ...settings } });
   assemblies.set(name, outdir);
   return outdir;
 }

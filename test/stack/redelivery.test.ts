@@ -18,7 +18,7 @@ let refusals = 2;
 beforeAll(async () => {
   assemblyDir = await mkdtemp(join(tmpdir(), 'attune-redelivery-'));
   const { embeddingDim, embeddingModel, rank } = CHAOS_SETTINGS;
-  synthesize({ outdir: assemblyDir, settings: { embeddingDim, embeddingModel, rank } });
+  synthesize({ check: false, outdir: assemblyDir, settings: { embeddingDim, embeddingModel, rank } });
   chaos = await startChaosStack({
     assemblyDir,
     faults: {

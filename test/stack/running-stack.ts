@@ -27,7 +27,7 @@ export async function startWholeStack(
 ) {
   const assemblyDir = await mkdtemp(join(tmpdir(), 'attune-test-'));
   const { embeddingDim, embeddingModel } = SETTINGS;
-  synthesize({ outdir: assemblyDir, settings: { embeddingDim, embeddingModel, ...more } });
+  synthesize({ check: false, outdir: assemblyDir, settings: { embeddingDim, embeddingModel, ...more } });
   const stack = await LocalStack.start({ schedules: false, ...options, assemblyDir });
   const { AWS_REGION: region = '' } = stack.environment;
   const common = { region, credentials: { accessKeyId: 'local', secretAccessKey: 'local' } };

@@ -56,6 +56,13 @@ export class MemoryObjects implements Objects {
     }
   }
 
+  copy(): MemoryObjects {
+    const copy = new MemoryObjects();
+    for (const [key, object] of this.contents) copy.contents.set(key, object);
+    for (const [key, versions] of this.#earlier) copy.#earlier.set(key, versions);
+    return copy;
+  }
+
   /** Objects under a prefix that hold JSON. */
   documents<T>(prefix: string): T[] {
     return [...this.contents]

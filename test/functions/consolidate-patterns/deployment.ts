@@ -7,7 +7,7 @@ import { AdapterStore } from '../../../shared/adapters/adapter-store.ts';
 import type { FunctionSettings } from '../../../shared/config/settings.ts';
 import { userKey } from '../../../shared/config/user-key.ts';
 import { cellOf } from '../../../shared/episodes/episode.ts';
-import { InMemoryEpisodeStore } from '../../../shared/episodes/in-memory-episode-store.ts';
+import type { InMemoryEpisodeStore } from '../../../shared/episodes/in-memory-episode-store.ts';
 import { PendingEpisodes } from '../../../shared/episodes/pending-episodes.ts';
 import type { CorruptObjectError } from '../../../shared/errors.ts';
 import { basisFromEmbeddings } from '../../../shared/lora/basis.ts';
@@ -16,6 +16,7 @@ import { learningObjects, readSharedLearning } from '../../../shared/population/
 import { Lease } from '../../../shared/storage/lease.ts';
 import type { Objects } from '../../../shared/storage/objects.ts';
 import { SETTINGS } from '../../support/container.ts';
+import { MemoryEpisodes } from '../../support/memory-episodes.ts';
 import { MemoryObjects } from '../../support/memory-objects.ts';
 
 const random = createRandom('consolidate');
@@ -40,7 +41,7 @@ export async function createDeployment({
   const clock = before?.clock ?? { time: 1_000_000 };
   const now = () => clock.time;
   const objects = before?.objects ?? new MemoryObjects();
-  const episodes = before?.episodes ?? new InMemoryEpisodeStore({ now });
+  const episodes = before?.episodes ?? new MemoryEpisodes(clock);
   const learning = learningObjects(objects, settings, { maxAgeMs: 0 });
   const basis = basisFromEmbeddings(items, { rank: settings.rank, scalingFactor: 1, seed: 1 });
   if (withBasis) await learning.basis.write({ basis, embeddingModel: settings.embeddingModel });

@@ -10,6 +10,7 @@ import type { PopulationModel } from '../../../shared/population/population-mode
 import { summaryOf } from '../../../shared/population/prior-summary.ts';
 import { learningObjects, readSharedLearning } from '../../../shared/population/shared-learning.ts';
 import { SETTINGS } from '../../support/container.ts';
+import type { MemoryEpisodes } from '../../support/memory-episodes.ts';
 import { createDeployment } from './deployment.ts';
 import { INTERRUPTIONS, type Interruption, interruptAt, storesThrough } from './store-operations.ts';
 
@@ -61,6 +62,27 @@ async function withPending(): Promise<Deployment> {
   return deployment;
 }
 
+/**
+ * Copies of one deployment, which is made once: tests need hundreds of the same, and making one
+ * learns from dozens of events.
+ */
+function copiesOf(make: () => Promise<Deployment>): () => Promise<Deployment> {
+  let made: Promise<Deployment> | undefined;
+  return async () => {
+    made ??= make();
+    const { objects, episodes } = await made;
+    const clock = { time: 0 };
+    return createDeployment({
+      withBasis: false,
+      before: {
+        clock,
+        objects: objects.copy(),
+        episodes: await (episodes as MemoryEpisodes).copyTo(clock),
+      },
+    });
+  };
+}
+
 /** Runs until the given operation is interrupted. */
 async function runInterrupted(deployment: Deployment, number: number, how: Interruption): Promise<void> {
   const { around, killed } = interruptAt(number, how);
@@ -91,14 +113,16 @@ describe.each([
   ['on top of earlier skills', withMoreFeedback],
   ['making a basis', withoutBasis],
   ['making a better basis', withMoreEmbeddings],
-])('a run %s that is interrupted at any operation', (_, scenario) => {
+])('a run %s that is interrupted at any operation', (_, make) => {
+  const scenario = copiesOf(make);
+
   test.each(INTERRUPTIONS)(
     '%s: leaves the old or the new population model, and the next run ends like an undisturbed one',
     async (how) => {
-      const undisturbed = await scenario();
+      const undisturbed = await make();
       const before = bytesInForce(undisturbed);
       const report = await consolidate(undisturbed.services, SCHEDULED);
-      expect(report).toMatchObject({ status: 'consolidated', basisLearned: scenario !== withMoreFeedback });
+      expect(report).toMatchObject({ status: 'consolidated', basisLearned: make !== withMoreFeedback });
       expect(report.evidence).not.toBeNull();
       const after = bytesInForce(undisturbed);
       const expected = timeless(await skillsInForce(undisturbed));
@@ -126,9 +150,10 @@ describe.each([
 });
 
 test.each(INTERRUPTIONS)('%s: pending episodes are neither lost nor counted twice', async (how) => {
-  const operations = await operationsOf(withPending);
+  const scenario = copiesOf(withPending);
+  const operations = await operationsOf(scenario);
   for (let number = 0; number < operations; number++) {
-    const deployment = await withPending();
+    const deployment = await scenario();
     await runInterrupted(deployment, number, how);
     deployment.pass(LEASE_MS);
     await consolidate(deployment.container(), SCHEDULED);
@@ -145,10 +170,11 @@ test.each(INTERRUPTIONS)('%s: pending episodes are neither lost nor counted twic
 });
 
 test('a killed run blocks others until its lease expires, and no longer', async () => {
-  const operations = await operationsOf(withMoreFeedback);
+  const scenario = copiesOf(withMoreFeedback);
+  const operations = await operationsOf(scenario);
   const held: ConsolidationReport['status'][] = [];
   for (let number = 0; number < operations; number++) {
-    const deployment = await withMoreFeedback();
+    const deployment = await scenario();
     await runInterrupted(deployment, number, 'killed after');
     deployment.pass(LEASE_MS - 1);
     held.push((await consolidate(deployment.container(), SCHEDULED)).status);
@@ -164,10 +190,11 @@ test('of two concurrent runs one consolidates, and new episodes count once', asy
   const undisturbed = await withMoreFeedback();
   await consolidate(undisturbed.services, SCHEDULED);
   const expected = await skillsInForce(undisturbed);
+  const scenario = copiesOf(withMoreFeedback);
   const met = new Set<string>();
   await fc.assert(
     fc.asyncProperty(fc.scheduler(), fc.boolean(), async (scheduler, force) => {
-      const deployment = await withMoreFeedback();
+      const deployment = await scenario();
       const run = (name: string) => {
         const stores = storesThrough(deployment, async (operation, proceed) => {
           await scheduler.schedule(Promise.resolve(), `${name}: ${operation}`);

@@ -20,7 +20,15 @@ export function policyCommand(): Command {
 }
 
 async function printPolicy(words: readonly string[], { outputs }: PolicyOptions): Promise<void> {
-  const command = words.join(' ');
+  printLine(JSON.stringify(await policyOf(words.join(' '), outputs), null, 2));
+}
+
+/**
+ * @param command such as `dlq redrive`
+ * @param outputs file with the names of the resources; default: placeholders
+ * @throws InvalidInputError when there is no such command; what {@link arnsOf} throws
+ */
+export async function policyOf(command: string, outputs?: string) {
   const grants = (WITHOUT_CALLS as readonly string[]).includes(command) ? [] : POLICIES[command];
   if (grants === undefined) {
     const known = Object.keys(POLICIES).join(', ');
@@ -32,7 +40,7 @@ async function printPolicy(words: readonly string[], { outputs }: PolicyOptions)
     Action: actions,
     Resource: on.map((target) => arnOf(target, arns)),
   }));
-  printLine(JSON.stringify({ Version: '2012-10-17', Statement }, null, 2));
+  return { Version: '2012-10-17', Statement };
 }
 
 type Root =

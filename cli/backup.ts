@@ -87,7 +87,7 @@ function fileOf(folder: string, key: string): string {
   const parts = key.split('/');
   if (parts.some((part) => part === '' || part === '.' || part === '..'))
     throw new InvalidConfigurationError(
-      `object ${key}: found a key that is no file name, expected one of Attune`,
+      `object ${key}: found a key that is not a file name, expected a key that Attune writes`,
     );
   return join(folder, BACKUP.objects, ...parts);
 }

@@ -78,12 +78,14 @@ async function listMessages(options: SelectionOptions): Promise<void> {
     ];
     if (options.json) return printJson(messages);
     for (const message of messages) {
-      const why = 'reason' in message ? `${message.code}: ${message.reason}` : 'given back too often';
+      const why = 'reason' in message ? `${message.code}: ${message.reason}` : 'failed too often';
       printLine(
         `${message.from.padEnd(12)}  ${message.messageId}  ${new Date(message.sentAt).toISOString()}  ${why}`,
       );
     }
-    printLine(`${letters.length} dead letters within reach, ${quarantined.length} messages in quarantine`);
+    printLine(
+      `${letters.length} dead letters that can be received, ${quarantined.length} messages in quarantine`,
+    );
   });
 }
 

@@ -46,8 +46,8 @@ export function told(error: unknown, env: NodeJS.ProcessEnv = process.env): stri
   const words = wordsOf(error);
   if (NO_CREDENTIALS.test(words)) {
     return env.AWS_PROFILE
-      ? `found no credentials of AWS_PROFILE=${env.AWS_PROFILE}, which counts in place of AWS_ACCESS_KEY_ID: unset AWS_PROFILE, or log in`
-      : 'found no AWS credentials: log in, or set what npx attune local prints for its stack';
+      ? `found no credentials for AWS_PROFILE=${env.AWS_PROFILE}, which overrides AWS_ACCESS_KEY_ID: unset AWS_PROFILE, or log in`
+      : 'found no AWS credentials: log in, or set the variables that npx attune local prints';
   }
   const address = REFUSED.exec(words)?.[1];
   if (address !== undefined)

@@ -51,7 +51,7 @@ export function localCommand(): Command {
     )
     .option('--users <n>', 'users to replay', wholeNumber(100_000), 100)
     .option('--events-per-user <n>', 'most events per user (5 interactions each)', wholeNumber(10_000))
-    .option('--seed <n>', 'seed of the choice of users and of everything else random', seedNumber, 1)
+    .option('--seed <n>', 'seed of all random choices, such as the users to replay', seedNumber, 1)
     .option(
       '--data <folder>',
       'keep all data in this folder, and continue from it after a stop; default: in memory',
@@ -221,7 +221,7 @@ function failureReporter(): (functionName: string, line: string) => void {
     printProblem(
       damaged === undefined
         ? `${functionName} failed and will be retried: ${line}`
-        : `${damaged} is damaged; docs/recovery.md has the command that mends it`,
+        : `${damaged} is damaged; docs/recovery.md has the command that repairs it`,
     );
   };
 }

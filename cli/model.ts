@@ -16,7 +16,7 @@ interface ModelOptions extends DeploymentOptions {
 export function modelCommand(): Command {
   const command = (name: string, description: string) =>
     withDeployment(new Command(name).description(description), 'bucket')
-      .addArgument(new Argument('<part>', 'what of it').choices(['basis', 'skills']))
+      .addArgument(new Argument('<part>', 'the part of the model').choices(['basis', 'skills']))
       .option('--json', 'print the result as one line of JSON');
   const history = command('history', 'list the stored versions, newest first').action(showHistory);
   const show = command('show', 'show the content of a version')

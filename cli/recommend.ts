@@ -39,8 +39,15 @@ export function recommendCommand(): Command {
     .option('--filter <json>', 'filter of items, such as {"attribute":"genre","in":["comedy"]}', json)
     .option('--exclude <itemId...>', 'exclude these items')
     .option('--again', 'include items that the user has interacted with')
-    .option('--met-within <days>', 'exclude only items that the user met in the last so many days', days)
-    .option('--met-by <kind...>', 'exclude only items that the user met by reward, watch or target')
+    .option(
+      '--met-within <days>',
+      'exclude only items that the user interacted with in the last n days',
+      days,
+    )
+    .option(
+      '--met-by <kind...>',
+      'exclude only items with an interaction of this kind: reward, watch or target',
+    )
     .option('--diversity <0..1>', '0: by score alone; 1: as different from each other as possible', Number)
     .option('--max-per-value <attribute=n>', 'at most n items with the same value of an attribute', cap)
     .option(

@@ -32,19 +32,12 @@ const LASTING = [PREFIX.adapters, PREFIX.basis, PREFIX.skills, PREFIX.catalogue]
 export function restoreCommand(): Command {
   const command = new Command('restore')
     .description(
-      'bring back what was lost: from a backup, from another table, or from the versions before a deletion. Users who are forgotten stay forgotten; it may be interrupted and run again',
+      'restore lost data from a backup, from another table, or from the versions before a deletion. Forgotten users stay forgotten; you can interrupt it and run it again',
     )
-    .option('--from <folder>', 'a folder that attune backup wrote: its objects and its items of the table')
-    .option(
-      '--from-table <name>',
-      'another table, as DynamoDB restores one from a backup of its own: its items',
-    )
-    .option(
-      '--deleted-since <time>',
-      'objects that were deleted since then, ISO 8601, as they were before',
-      time,
-    )
-    .option('--replace', 'with --from: also replace objects that are there and differ')
+    .option('--from <folder>', 'restore the objects and table items in this folder of attune backup')
+    .option('--from-table <name>', 'restore the items of this table, for example one that DynamoDB restored')
+    .option('--deleted-since <time>', 'restore objects that were deleted since this time, ISO 8601', time)
+    .option('--replace', 'with --from: also replace existing objects that differ')
     .option('--json', 'print the counts as one line of JSON')
     .action(restore);
   return withDeployment(command, 'bucket', 'table');
@@ -92,9 +85,9 @@ async function restore(options: RestoreOptions): Promise<void> {
     if (options.json) return printJson(counts);
     const { objects: restored, items, kept, forgotten } = counts;
     printLine(
-      `${restored} objects and ${items} items of the table are back; ${kept} objects were there already`,
+      `restored ${restored} objects and ${items} items of the table; ${kept} objects existed already`,
     );
-    if (forgotten > 0) printLine(`${forgotten} of forgotten users were left out`);
+    if (forgotten > 0) printLine(`left out ${forgotten} of forgotten users`);
   });
 }
 

@@ -126,6 +126,10 @@ class ByteStream {
   async #next(): Promise<Buffer> {
     const { value, done } = await this.#chunks.next();
     if (!done) return value;
-    throw new InvalidInputError(this.#file, 'an end within the tensors', 'a whole safetensors file');
+    throw new InvalidInputError(
+      this.#file,
+      'a file that ends within the tensors',
+      'a whole safetensors file',
+    );
   }
 }

@@ -85,7 +85,7 @@ export class Alarms extends Construct {
       threshold: 1,
       runbook:
         'At least half of the feedback events of 15 minutes went to quarantine, so nobody learns from them. List them with ' +
-        'attune dlq list: the code says what is wrong, most often the embeddings of another model. Mend the publisher, then redrive.',
+        'attune dlq list: the code says what is wrong, most often the embeddings of another model. Fix the publisher, then redrive.',
     });
     this.add('FeedbackGivenBack', {
       metric: metrics.eventsGivenBack,
@@ -150,8 +150,8 @@ export class Alarms extends Construct {
       threshold: 0.5,
       comparison: ComparisonOperator.LESS_THAN_THRESHOLD,
       runbook:
-        'For a day what adapters know of taste has ranked what users picked below popularity. Users of whom this is certain get ' +
-        'what everybody likes. Compare the embeddings of events with those of the basis, then build the basis anew.',
+        'For a day, taste alone has ranked the picks of users below popularity. Users for whom this is certain get the items ' +
+        'that everybody likes. Compare the embeddings of events with those of the basis, then build the basis again.',
     });
     const gap = longestGap(schedule);
     if (gap === undefined || gap.toMinutes() > LONGEST_WATCHED_GAP.toMinutes()) return;
@@ -169,8 +169,8 @@ export class Alarms extends Construct {
       threshold: 1,
       periods: Math.ceil(2 * days),
       runbook:
-        'Feedback is applied, but runs of consolidation only answer running or nothing-new, so nothing is shared among users. ' +
-        'Run attune consolidate: a lease that is held, a table without new episodes or a bank that is down says why.',
+        'Feedback is applied, but every consolidation only answers running or nothing-new, so users learn nothing from each other. ' +
+        'Run attune consolidate to see the cause: a held lease, a table without new episodes, or a failing bank.',
     });
     const period = gap.toMinutes() < 60 ? FIVE_MINUTES : Duration.hours(1);
     this.add('ConsolidationMissed', {

@@ -49,7 +49,7 @@ function findingOf(error: unknown): Finding {
   const found = error instanceof Error ? error.message || error.name : String(error);
   const matches = (pattern: RegExp) => pattern.test(`${names} ${found}`);
   if (matches(/AccessDenied|not authorized/))
-    return failed(found, 'allow it: attune policy doctor prints all that this command needs');
+    return failed(found, 'grant the permission: attune policy doctor prints all that this command needs');
   if (matches(/CredentialsProvider/)) return failed(found, NO_CREDENTIALS);
   if (matches(/ExpiredToken|UnrecognizedClient|InvalidClientTokenId|SignatureDoesNotMatch/))
     return failed(
@@ -59,11 +59,11 @@ function findingOf(error: unknown): Finding {
   if (matches(/ResourceNotFound|QueueDoesNotExist|NonExistentQueue|NoSuchBucket/))
     return failed(
       found,
-      'deploy the stack in this account and region, or name the outputs of the one that is meant',
+      'deploy the stack in this account and region, or pass the outputs file of the right stack',
     );
   return failed(
     found,
-    'run it again; when it fails again, look at the network and at the AWS health dashboard',
+    'run the check again; if it fails again, check the network and the AWS health dashboard',
   );
 }
 

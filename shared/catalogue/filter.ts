@@ -49,7 +49,7 @@ const filters = { type: 'array', items: reference, minItems: 1, maxItems: FILTER
 
 /** JSON Schema of a filter: the forms that {@link parseFilter} accepts. */
 export const FILTER_FORM = {
-  description: `Which items. At most ${FILTER_LIMITS.depth} levels, ${FILTER_LIMITS.filters} filters and ${FILTER_LIMITS.values} values.`,
+  description: `The items to consider. At most ${FILTER_LIMITS.depth} levels, ${FILTER_LIMITS.filters} filters and ${FILTER_LIMITS.values} values.`,
   oneOf: [
     form({ all: filters }),
     form({ any: filters }),

@@ -108,7 +108,7 @@ async function removeDeadLetters(
     if (visible > others) {
       remains.push(
         `perhaps some of ${visible - others} dead letters behind others of their group; ` +
-          'attune dlq redrive or purge takes these away',
+          'attune dlq redrive or purge removes these',
       );
     }
     return { removed, remains };
@@ -137,8 +137,8 @@ async function refuseUnknown(
   );
   if (letters > 0) return;
   throw new NotFoundError(
-    `nothing is known of this user (key ${key}), and nothing was written; ` +
-      'the option tombstone (--tombstone) drops later events of the user all the same',
+    `nothing is known about this user (key ${key}), so nothing was written; ` +
+      'to drop later events of the user anyway, use the option tombstone (--tombstone)',
   );
 }
 

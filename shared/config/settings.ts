@@ -126,11 +126,11 @@ const deployment = z
   })
   .refine((s) => s.learner === 'sgd' || s.learningRate === undefined, {
     path: ['learningRate'],
-    error: "none but for the learner 'sgd'",
+    error: "no value unless the learner is 'sgd'",
   })
   .refine((s) => s.learner === 'sgd' || s.exploration === 0, {
     path: ['exploration'],
-    error: "0 but for the learner 'sgd'",
+    error: "0 unless the learner is 'sgd'",
   })
   .refine((s) => s.monthlyBudget === undefined || s.alarmEmail !== undefined, {
     path: ['alarmEmail'],

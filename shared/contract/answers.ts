@@ -8,65 +8,60 @@ import * as z from 'zod';
 const source = z.enum(['adapter', 'warm-start', 'base', 'holdout']).meta({
   id: 'Source',
   description:
-    "What an answer rests on: the user's own adapter; what other users taught, when the user has no adapter or it was " +
-    'shown not to help; the embeddings as they are; or that, for users held out always. Later versions may add values.',
+    "What the answer is based on: `adapter`, the user's own adapter; `warm-start`, what other users taught, when the user " +
+    'has no adapter or it was shown not to help; `base`, the unchanged embeddings; `holdout`, the same for a held-out user. Later versions may add values.',
 });
 
 const itemId = z.string().describe('Id of the item.');
-const adapterVersion = z
-  .int()
-  .min(0)
-  .describe('How many updates the adapter has had; 0 for a user without one.');
+const adapterVersion = z.int().min(0).describe('Number of updates of the adapter; 0 for a user without one.');
 const skillsVersion = z.int().min(0).describe('Version of the population model.');
 const catalogueVersion = z.int().min(0).describe('Version of the catalogue.');
-const userId = z.string().describe('Id of the user, as asked.');
+const userId = z.string().describe('Id of the user, from the request.');
 const index = z.int().min(0).describe('Position among the candidates, from 0.');
 const matching = z
   .int()
   .min(0)
   .describe(
-    'How many items the filter admits and nothing excludes: with fewer than `limit`, all are in the answer.',
+    'Number of items that pass the filter and the exclusions. With fewer than `limit`, the answer has all of them.',
   );
 const scoreParts = z
   .object({
     base: z.number().describe('The mean reward of all users; 0 where users only pick items.'),
     popularity: z
       .number()
-      .describe("Where users only pick items, the logarithm of the item's popularity; else 0."),
+      .describe("Where users only pick items, the logarithm of the item's popularity; otherwise 0."),
     item: z
       .number()
       .describe('What everyone thinks of the item beyond prediction; 0 where users only pick items.'),
     together: z
       .number()
       .describe(
-        "Where users only pick items, what is added because others picked the item together with this user's picks; else 0.",
+        "Where users only pick items, the gain because others picked the item together with this user's picks; otherwise 0.",
       ),
-    user: z.number().describe("What the user's taste adds."),
+    user: z.number().describe("The part of the user's taste."),
   })
-  .describe("The score's summands, when asked for.");
+  .describe("The score's summands, if the request asks for them.");
 const parts = scoreParts.optional();
 const because = z
   .object({
-    prior: z.number().describe("What the user's part would be without any feedback of the user."),
+    prior: z.number().describe("The user's part without any feedback of the user."),
     items: z
-      .array(z.object({ itemId, pull: z.number().describe("The item's own term of the sum.") }))
-      .describe("Items of the user's past that pulled most, either way; at most five."),
-    rest: z.number().describe('What all other interactions pulled.'),
+      .array(z.object({ itemId, pull: z.number().describe("The item's term of the sum.") }))
+      .describe('Past items of the user with the largest pulls, positive or negative; at most five.'),
+    rest: z.number().describe('The pull of all other interactions.'),
   })
   .describe(
-    "The summands of the user's part, when parts are asked for and the score is linear in the user's own rewards.",
+    "The summands of the user's part, if the request asks for parts and the score is linear in the user's own rewards.",
   )
   .optional();
 const propensity = z
   .number()
-  .describe(
-    'Of an answer that explores: the probability that such a request shows the item, at whatever place.',
-  )
+  .describe('Only with exploration: the probability that such a request shows the item, in any place.')
   .optional();
 const score = z
   .number()
   .describe(
-    'Predicted reward, which may leave [0, 1]. Where users only pick items, the logarithm of how much more likely this ' +
+    'Predicted reward, which may be outside [0, 1]. Where users only pick items, the logarithm of how much more likely this ' +
       'pick is than that of an item without popularity or taste.',
   );
 
@@ -79,7 +74,7 @@ export const embeddedItem = z
   .object({
     index,
     itemId: itemId.optional(),
-    embedding: z.base64().describe("The item's embedding as the user's taste moves it: base64 of float32."),
+    embedding: z.base64().describe("The item's embedding, personalised for the user: base64 of float32."),
   })
   .meta({ id: 'EmbeddedItem' });
 export const recommendedItem = z
@@ -90,7 +85,7 @@ export const similarItem = recommendedItem
   .meta({ id: 'SimilarItem' });
 
 export const scoreAnswer = z
-  .object({ ...served, items: z.array(scoredItem).describe('By falling score.') })
+  .object({ ...served, items: z.array(scoredItem).describe('By descending score.') })
   .meta({ id: 'ScoreAnswer', description: 'Candidates with scores.' });
 export const embedAnswer = z
   .object({ ...served, items: z.array(embeddedItem).describe('In the order of the candidates.') })
@@ -106,14 +101,14 @@ export const recommendAnswer = z
     requestId: z
       .string()
       .optional()
-      .describe('Of an answer that explores, the same as `recommendationId`, an older name.'),
+      .describe('Only with exploration: the same as `recommendationId`, under an older name.'),
     propensityDraws: z
       .int()
       .optional()
       .describe(
-        'Of an answer that explores: from how many draws its propensities are. Of a propensity p the standard error is √(p(1 − p)/draws).',
+        'Only with exploration: number of draws behind the propensities. A propensity p has the standard error √(p(1 − p)/draws).',
       ),
-    items: z.array(recommendedItem).describe('By falling score.'),
+    items: z.array(recommendedItem).describe('By descending score.'),
   })
   .meta({ id: 'RecommendAnswer', description: 'The best items of the catalogue for a user.' });
 export const similarAnswer = z
@@ -121,9 +116,11 @@ export const similarAnswer = z
     itemId,
     catalogueVersion,
     matching,
-    items: z.array(similarItem).describe('By falling similarity; for a user, by falling score of the user.'),
+    items: z
+      .array(similarItem)
+      .describe('By descending similarity; for a user, by descending score of the user.'),
   })
-  .meta({ id: 'SimilarAnswer', description: 'Items like an item.' });
+  .meta({ id: 'SimilarAnswer', description: 'Items similar to an item.' });
 export const searchAnswer = z
   .object({
     ...served,
@@ -133,29 +130,29 @@ export const searchAnswer = z
       .base64()
       .optional()
       .describe(
-        'The vector that searches any other store with this taste, when asked for: base64 of float32.',
+        "The vector that searches any other store with the user's taste, if the request asks for it: base64 of float32.",
       ),
-    items: z.array(recommendedItem).describe('By falling product of the query and the moved embedding.'),
+    items: z
+      .array(recommendedItem)
+      .describe('By descending product of the query and the personalised embedding.'),
   })
   .meta({ id: 'SearchAnswer', description: 'Items by a query and taste together.' });
 
 export const explainedError = z
   .object({
-    code: z
-      .string()
-      .describe('`invalid-input` for what the caller did wrong. Later versions may add values.'),
+    code: z.string().describe('`invalid-input` for an error of the caller. Later versions may add values.'),
     field: z
       .string()
       .describe('Path of the field, such as `candidates[3].embedding`; empty for the whole request.'),
-    found: z.string().describe('What was there, shortened.'),
-    expected: z.string().describe('What would have been accepted.'),
-    message: z.string().describe('All of it, as a sentence.'),
+    found: z.string().describe('The value found, shortened.'),
+    expected: z.string().describe('The value expected.'),
+    message: z.string().describe('The whole error as a sentence.'),
   })
-  .meta({ id: 'ExplainedError', description: 'What a caller did wrong.' });
+  .meta({ id: 'ExplainedError', description: 'An error of the caller.' });
 
 export const errorAnswer = z
   .object({ error: explainedError })
-  .meta({ id: 'ErrorAnswer', description: 'Stands in the place of an answer.' });
+  .meta({ id: 'ErrorAnswer', description: 'Replaces the answer.' });
 export const failureAnswer = z
   .object({
     error: z.object({
@@ -163,7 +160,7 @@ export const failureAnswer = z
       message: z.string().describe('What to do.'),
     }),
   })
-  .meta({ id: 'FailureAnswer', description: 'The function failed; it was not the request.' });
+  .meta({ id: 'FailureAnswer', description: 'The function failed, although the request is valid.' });
 
 export type Source = z.output<typeof source>;
 export interface ScoreParts extends z.output<typeof scoreParts> {}

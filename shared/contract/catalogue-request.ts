@@ -67,11 +67,11 @@ const flag = z.boolean({ error: 'true or false' });
 const DAYS = 'a number of days above 0';
 const KINDS = `an array of ${INTERACTION_KINDS.join(', ')}`;
 const choosing = {
-  limit: whole(RECOMMEND_LIMITS.items).default(20).describe('How many items.'),
+  limit: whole(RECOMMEND_LIMITS.items).default(20).describe('Number of items.'),
   filter: z
     .unknown()
     .optional()
-    .meta({ ...FILTER_REFERENCE, description: 'Which items; all when absent.' }),
+    .meta({ ...FILTER_REFERENCE, description: 'Items to consider; default: all.' }),
   exclude: lengthFirst(
     z
       .array(id, { error: 'an array of item ids' })
@@ -81,19 +81,19 @@ const choosing = {
   ),
   excludeInteracted: flag
     .default(true)
-    .describe('Whether to leave out what the user has interacted with: the last 1,024 items.'),
+    .describe('Whether to leave out the last 1,024 items that the user has interacted with.'),
   interactedWithinDays: z
     .number({ error: DAYS })
     .positive({ error: DAYS })
     .optional()
-    .describe('Of these, leave out only items met in so many days.'),
+    .describe('Leave out only interactions of the last so many days.'),
   interactedBy: lengthFirst(
     z
       .array(z.enum(INTERACTION_KINDS, { error: KINDS }), { error: KINDS })
       .min(1, { error: KINDS })
       .max(INTERACTION_KINDS.length, { error: KINDS })
       .optional()
-      .describe('Of these, leave out only items met by one of these kinds of interaction.'),
+      .describe('Leave out only interactions of one of these kinds.'),
     { max: INTERACTION_KINDS.length, error: KINDS },
   ),
   diversity: z
@@ -101,7 +101,7 @@ const choosing = {
     .min(0, { error: range(0, 1) })
     .max(1, { error: range(0, 1) })
     .default(0)
-    .describe('0 is by score alone, 1 as unlike each other as possible.'),
+    .describe('0: by score alone. 1: as different from each other as possible.'),
   maxPerValue: z
     .strictObject(
       {
@@ -109,12 +109,12 @@ const choosing = {
           .string({ error: 'the name of an attribute' })
           .min(1, { error: 'the name of an attribute' })
           .describe('Name of the attribute.'),
-        count: whole(RECOMMEND_LIMITS.items).describe('How many items with the same value.'),
+        count: whole(RECOMMEND_LIMITS.items).describe('Most items with the same value.'),
       },
       { error: 'an object with attribute and count' },
     )
     .optional()
-    .describe('At most so many items of the answer share a value of an attribute.'),
+    .describe('Limits how many items of the answer share a value of an attribute.'),
   explain: flag.default(false).describe('Whether scores come with their parts.'),
   embeddingModel,
 };
@@ -122,14 +122,14 @@ const choosing = {
 export const recommendRequest = z
   .strictObject({
     action: z.literal('recommend'),
-    userId: id.describe('For whom; a user without history gets what everybody likes.'),
+    userId: id.describe('The user; one without history gets the items that everybody likes.'),
     explore: flag
       .default(false)
-      .describe("Draw the user's coefficients from their posterior instead of taking its mean."),
+      .describe("Draw the user's coefficients from their posterior instead of using its mean."),
     requestId: id
       .optional()
       .describe(
-        'Names the answer, a new id when absent. The same id draws the same again, while the adapter is the same.',
+        'Names the answer; default: a new id. The same id repeats a draw as long as the adapter is the same.',
       ),
     ...choosing,
   })
@@ -137,22 +137,22 @@ export const recommendRequest = z
 export const searchRequest = z
   .strictObject({
     action: z.literal('search'),
-    userId: id.describe('Whose taste counts.'),
+    userId: id.describe('The user whose taste counts.'),
     query: embedding.describe('Embedding of the query; its length does not matter.'),
     queryVector: flag
       .default(false)
-      .describe('Whether the answer holds the vector to search any other store with.'),
+      .describe('Whether the answer has a vector for searching any other store.'),
     ...choosing,
   })
   .meta({ id: 'SearchRequest', description: 'Items by a query and taste together.' });
 export const similarRequest = z
   .strictObject({
     action: z.literal('similar'),
-    itemId: id.describe('Id of the item of the catalogue that the others are like.'),
+    itemId: id.describe('Id of the catalogue item to compare with.'),
     userId: id.optional().describe("Orders the items by this user's taste."),
     ...choosing,
   })
-  .meta({ id: 'SimilarRequest', description: 'Items like an item.' });
+  .meta({ id: 'SimilarRequest', description: 'Items similar to an item.' });
 const schema = z.discriminatedUnion('action', [recommendRequest, searchRequest, similarRequest], {
   error: '"recommend", "similar" or "search"',
 });

@@ -69,15 +69,15 @@ function operation() {
   const answers = [scoreAnswer, embedAnswer, recommendAnswer, similarAnswer, searchAnswer];
   return {
     operationId: 'ask',
-    summary: 'Ask what to show a user.',
+    summary: 'Ask for scores, embeddings or recommendations.',
     description:
-      'Without `action`, scores or moves the candidates of the request; with it, asks the whole catalogue. ' +
-      'The answer is of the kind that was asked for.',
+      'Without `action`, scores or personalises the candidates of the request; with it, searches the whole catalogue. ' +
+      'The request determines the kind of answer.',
     requestBody: { required: true, content: json(anyOf(requests)) },
     responses: {
       200: { description: 'The answer.', content: json(anyOf(answers)) },
-      400: { description: 'The request is wrong; the error says how.', content: json(ref(errorAnswer)) },
-      403: { description: 'The signature is missing, or the caller may not ask.' },
+      400: { description: 'The request is invalid; the error says why.', content: json(ref(errorAnswer)) },
+      403: { description: 'The signature is missing, or the caller has no permission.' },
       500: { description: 'The function failed.', content: json(ref(failureAnswer)) },
       503: { description: 'Try again later.', content: json(ref(failureAnswer)) },
     },

@@ -39,30 +39,30 @@ export const embedding = z
 export const embeddingModel = z
   .string({ error: 'a string' })
   .optional()
-  .describe("The model that made the embeddings; refused when it is not the deployment's.");
+  .describe('The model that made the embeddings. A deployment with another model refuses the request.');
 const candidateCount = `1 to ${PERSONALIZE_LIMITS.candidates} candidates`;
 export const personalizeRequest = z
   .strictObject(
     {
-      userId: id.describe('For whom.'),
+      userId: id.describe('Id of the user.'),
       candidates: lengthFirst(
         z
           .array(
             z.strictObject({
               itemId: id.optional().describe('Id of the item; the answer repeats it.'),
               embedding: embedding.describe(
-                'base64 of little-endian float32, or an array of numbers, as many as the deployment has.',
+                "base64 of little-endian float32, or an array of numbers, of the deployment's length.",
               ),
             }),
             { error: candidateCount },
           )
-          .meta({ minItems: 1, maxItems: PERSONALIZE_LIMITS.candidates, description: 'Which items.' }),
+          .meta({ minItems: 1, maxItems: PERSONALIZE_LIMITS.candidates, description: 'The items.' }),
         { min: 1, max: PERSONALIZE_LIMITS.candidates, error: candidateCount },
       ),
       answer: z
         .enum(['scores', 'embeddings'], { error: '"scores" or "embeddings"' })
         .default('scores')
-        .describe('Candidates by falling score, or their moved embeddings in the given order.'),
+        .describe('Candidates by descending score, or their personalised embeddings in the given order.'),
       explain: z
         .boolean({ error: 'true or false' })
         .default(false)

@@ -64,7 +64,7 @@ export const interactionSchema = z
       embedding: embedding
         .optional()
         .describe(
-          'base64 of little-endian float32, or an array of numbers, as many as the deployment has. May be missing where ' +
+          "base64 of little-endian float32, or an array of numbers, of the deployment's length. May be missing if " +
             'the catalogue knows the item.',
         ),
       reward: numberUpTo(1).optional().describe('From 0, disliked, to 1, loved.'),
@@ -74,7 +74,7 @@ export const interactionSchema = z
       target: embedding
         .optional()
         .describe(
-          `Where the item's embedding should move for this user, at most ${LIMITS.targetLength} times as long.`,
+          `The target of the item's embedding for this user, at most ${LIMITS.targetLength} times as long.`,
         ),
       recommendationId: id.optional().describe('The answer that showed the item to the user.'),
     },
@@ -94,8 +94,8 @@ export const interactionSchema = z
   });
 
 const header = {
-  eventId: id.describe('An event takes effect once, however often it is sent.'),
-  userId: id.describe('Whose feedback it is.'),
+  eventId: id.describe('An event takes effect once, no matter how often you send it.'),
+  userId: id.describe('Id of the user who gave the feedback.'),
   occurredAt: z.iso
     .datetime({
       offset: true,
@@ -104,7 +104,7 @@ const header = {
     .describe('ISO 8601 with offset.'),
   embeddingModel: id
     .optional()
-    .describe("The model that made the embeddings; refused when it is not the deployment's."),
+    .describe('The model that made the embeddings. A deployment with another model refuses the event.'),
 };
 
 /** All fields of an event except its interactions. */
@@ -118,7 +118,7 @@ export const eventSchema = z.strictObject(
       z.array(interactionSchema, `an array of 1 to ${LIMITS.interactions} interactions`).meta({
         minItems: 1,
         maxItems: LIMITS.interactions,
-        description: 'What the user did, in order.',
+        description: "The user's interactions, in order.",
       }),
       {
         min: 1,

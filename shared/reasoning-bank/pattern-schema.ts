@@ -73,7 +73,7 @@ const pattern = z.object({
   context: context.optional(),
   hyperparameters: z
     .record(z.string().regex(/^[A-Za-z][A-Za-z0-9]{0,63}$/), z.number({ error: 'a finite number' }), {
-      error: 'numbers by name',
+      error: 'an object with a number for each name',
     })
     .refine((record) => Object.keys(record).length <= MAX_HYPERPARAMETERS, {
       error: `at most ${MAX_HYPERPARAMETERS} hyperparameters`,

@@ -105,7 +105,7 @@ describe('the command line', () => {
   test.each([
     [
       'nobody',
-      'found no credentials of AWS_PROFILE=nobody, which counts in place of AWS_ACCESS_KEY_ID: unset AWS_PROFILE',
+      'found no credentials for AWS_PROFILE=nobody, which overrides AWS_ACCESS_KEY_ID: unset AWS_PROFILE',
     ],
     ['', 'found no AWS credentials'],
   ])('explains missing credentials when AWS_PROFILE is %j', async (AWS_PROFILE, line) => {

@@ -55,7 +55,10 @@ test.each<[string, Uint8Array | string]>([
     'expected a matrix of F32, F16 or BF16 with a row for each item',
     file({ ids }, { embeddings: { shape: [6], values: embeddings.values } }),
   ],
-  ['found an end within the tensors, expected a whole safetensors file', file({ ids }).subarray(0, -9)],
+  [
+    'found a file that ends within the tensors, expected a whole safetensors file',
+    file({ ids }).subarray(0, -9),
+  ],
   ['found a header of', '{"itemId":"a","embedding":[1,2,3]}'],
   ['expected a safetensors file', Buffer.concat([Buffer.from([2, 0, 0, 0, 0, 0, 0, 0]), Buffer.from('x{')])],
 ])('%s is said of a wrong file', async (message, bytes) => {

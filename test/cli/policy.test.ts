@@ -245,11 +245,14 @@ test('docs/permissions.md lists the policies', async () => {
   });
   const page = `# Permissions
 
-What whoever runs a command needs. \`attune policy <command> --outputs outputs.json\` prints it as an IAM policy with the names of a deployment. Tests run every command
-with exactly this, and this page is made of the same list. With \`encryptionKey\`, \`kms:Decrypt\` and \`kms:GenerateDataKey\` on the key come on top.
+The permissions of each command. \`attune policy <command> --outputs outputs.json\` prints them as an
+IAM policy with the names of a deployment. Tests run every command with exactly these permissions
+and generate this page from the same list. With \`encryptionKey\`, every command also needs
+\`kms:Decrypt\` and \`kms:GenerateDataKey\` on the key.
 
-An application that publishes needs \`sqs:SendMessage\` on the feedback queue (\`grantPublish\` of the construct); one that asks needs \`lambda:InvokeFunction\` on the function
-personalize, and for its URL \`lambda:InvokeFunctionUrl\`, too (\`grantPersonalize\`).
+An application that publishes needs \`sqs:SendMessage\` on the feedback queue (\`grantPublish\` of the
+construct). An application that reads needs \`lambda:InvokeFunction\` on the function personalize, and
+for its URL also \`lambda:InvokeFunctionUrl\` (\`grantPersonalize\`).
 
 | command | rights |
 | --- | --- |

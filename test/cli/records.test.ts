@@ -192,7 +192,7 @@ describe('attune dlq', () => {
       ]);
     }
     expect((await attune(MESSAGES, 'dlq', 'list', '--user', 'someone')).stdout).toBe(
-      '0 dead letters within reach, 0 messages in quarantine\n',
+      '0 dead letters that can be received, 0 messages in quarantine\n',
     );
     const shown = (await attune(MESSAGES, 'dlq', 'show', 'bad-2')).json();
     expect(shown).toMatchObject({ from: 'quarantine', body: 'body of bad-2', quarantinedAt: 2_001 });
@@ -278,7 +278,7 @@ describe('attune export and forget', () => {
     // A typo drops nobody's events.
     const mistyped = await attune(USER, 'forget', 'adda', '--settle', '0', '--json');
     expect(mistyped.code).toBe(2);
-    expect(mistyped.stderr).toContain('nothing is known of this user');
+    expect(mistyped.stderr).toContain('nothing is known about this user');
     expect((await records.adapters.find(userKey('adda'))).tombstone).toBeUndefined();
     const forget = () => attune(USER, 'forget', 'ada', '--settle', '0', '--json');
     const receipt = (await forget()).json();

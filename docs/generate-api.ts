@@ -9,8 +9,8 @@ const ENTRY_POINTS = [
 ] as const;
 
 /**
- * Writes docs/api.md from the doc comments of what the package exports: `npm run docs`. It reads the built declarations, which
- * hold nothing but declarations and their comments.
+ * Writes docs/api.md from the doc comments of what the package exports: `npm run docs`. It reads
+ * the built declarations, which hold nothing but declarations and their comments.
  */
 export function apiDocument(dist: string): string {
   const lines = ['# API', '', 'Generated from the doc comments by `npm run docs`; do not edit.', ''];

@@ -11,7 +11,10 @@ export function contractFiles(): Record<string, string> {
   };
 }
 
-/** Every schema of the contract by its name, without the texts: what later versions are compared with. */
+/**
+ * Every schema of the contract by its name, without the texts: what later versions are compared
+ * with.
+ */
 export function contractSchemas(): Record<string, object> {
   const all = { ...openApiDocument().components.schemas, FeedbackEvent: eventJsonSchema() };
   return JSON.parse(

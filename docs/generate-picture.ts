@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import type { ExampleUser } from '../cli/replay/example-user.ts';
 
 /**
- * Draws the ranking of one user before and after learning, docs/ranking.svg, from the summary of a replay:
- * `npm start --silent -- --json | node docs/generate-picture.ts`.
+ * Draws the ranking of one user before and after learning, docs/ranking.svg, from the summary of a
+ * replay: `npm start --silent -- --json | node docs/generate-picture.ts`.
  */
 export function rankingPicture({ userId, interactions, liked, before, after }: ExampleUser): string {
   const favourites = genresOf(liked);
@@ -43,7 +43,10 @@ function chip(item: string, rank: string, x: number, y: number, highlighted: boo
   return `${box}\n<text x="${x + 10}" y="${y + 19}">${escaped(`${rank}${item}`)}</text>`;
 }
 
-/** The genre that most of the items have. Titles end in their genres, such as `item-0209 (genre A and E)`. */
+/**
+ * The genre that most of the items have. Titles end in their genres, such as `item-0209 (genre A
+ * and E)`.
+ */
 function genresOf(items: readonly string[]): string[] {
   const counts = new Map<string, number>();
   for (const item of items) {

@@ -203,7 +203,8 @@ function learn(
       itemEffect: effectOfItem(effects, itemId),
     }));
     const training: Training<LearnerState> = learner.train(state, model, trained);
-    // Where users only pick items, residuals count picks, and equal rewards cannot follow item effects.
+    // Where users only pick items, residuals count picks, and equal rewards cannot follow item
+    // effects.
     if (model.choice || agreesWithOthers(recent))
       residuals.push(...residualsOf(event, training.predictions, state.record.count, recent));
     recent = addRecentItems(recent, meetingsOf(event, trained));
@@ -242,9 +243,9 @@ function kindOf(interaction: Interaction): Meeting['kind'] {
 const OFFSET_HALF_KNOWN = 2;
 
 /**
- * The residuals of an event for the items on which the user has a vote. The part that
- * all rewards of the event have in common is the user's offset as far as earlier rewards do not tell
- * it (best linear unbiased prediction; Robinson 1991), so it is subtracted.
+ * The residuals of an event for the items on which the user has a vote. The part that all rewards
+ * of the event have in common is the user's offset as far as earlier rewards do not tell it (best
+ * linear unbiased prediction; Robinson 1991), so it is subtracted.
  * @param rewardsBefore number of the user's earlier rewards
  */
 function residualsOf(

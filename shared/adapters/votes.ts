@@ -5,7 +5,10 @@ import { RECENT_ITEMS_KEPT, type RecentItems } from './recent-items.ts';
  * own rewards tell as much as the expectation that users agree.
  */
 const AGREEMENT_KNOWN = 0.05;
-/** A user agrees when their rewards follow the effects of items by at least so much, where 1 is average. */
+/**
+ * A user agrees when their rewards follow the effects of items by at least so much, where 1 is
+ * average.
+ */
 const LEAST_AGREEMENT = 0.5;
 
 /**

@@ -130,7 +130,10 @@ function fits(message: OpenMessage, more: number): boolean {
   return message.interactions.length < LIMITS.interactions && message.bytes + more <= LIMITS.messageBytes;
 }
 
-/** With an identity, an id of the final length. {@link closed} replaces it, because the id depends on all interactions. */
+/**
+ * With an identity, an id of the final length. {@link closed} replaces it, because the id depends
+ * on all interactions.
+ */
 function newEventId({ identity, newEventId }: CoalescingOptions): string {
   return identity?.eventIdOf([]) ?? newEventId();
 }

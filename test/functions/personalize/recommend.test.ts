@@ -5,13 +5,9 @@ import {
   search,
   similar,
 } from '../../../functions/personalize/recommend.ts';
-import { applyEvents } from '../../../functions/update-adapters/apply-events.ts';
-import { AdapterCache } from '../../../shared/adapters/adapter-cache.ts';
-import { AdapterStore } from '../../../shared/adapters/adapter-store.ts';
 import { CatalogueReader } from '../../../shared/catalogue/catalogue-reader.ts';
 import { CatalogueWriter } from '../../../shared/catalogue/catalogue-writer.ts';
 import type { FunctionSettings } from '../../../shared/config/settings.ts';
-import { userKey } from '../../../shared/config/user-key.ts';
 import type { ScoredItem } from '../../../shared/contract/answers.ts';
 import {
   parseCatalogueRequest,
@@ -27,13 +23,12 @@ import { initialPopulationModel } from '../../../shared/population/population-mo
 import { combine, type SharedLearning } from '../../../shared/population/shared-learning.ts';
 import { personalize } from '../../../shared/serving/personalize.ts';
 import { basisOf, CATALOGUE_SETTINGS, GENRES, randomItems } from '../../support/catalogue.ts';
-import { SETTINGS } from '../../support/container.ts';
 import { MemoryObjects } from '../../support/memory-objects.ts';
+import { RECOMMEND_SETTINGS, recommendServices, rewardsOf } from '../../support/recommend-services.ts';
 
 const items = randomItems(400, 'recommend');
 const basis = basisOf(items);
 const embeddingOf = new Map(items.map(({ itemId, embedding }) => [itemId, Float32Array.from(embedding)]));
-const settings: FunctionSettings = { ...SETTINGS, ...CATALOGUE_SETTINGS, scalingFactor: 8 };
 const objects = new MemoryObjects();
 
 beforeAll(async () => {
@@ -65,48 +60,25 @@ const fromPicks = (() => {
   return combine({ basis: same! }, { ...population, choice });
 })();
 
-/** Likes the items whose first number is positive; meets 40 of them. */
+/** Whether the user likes an item. */
 const liked = (embedding: Float32Array) => embedding[0]! > 0;
 
-async function services(
-  interactions: readonly Interaction[] = items.slice(0, 40).map(({ itemId }) => ({
-    itemId,
-    embedding: embeddingOf.get(itemId)!,
-    reward: liked(embeddingOf.get(itemId)!) ? 1 : 0,
-  })),
+const services = (
+  interactions: readonly Interaction[] = rewardsOf(items.slice(0, 40)),
   learning: SharedLearning = fromOthers,
   changed: Partial<FunctionSettings> = {},
-): Promise<RecommendServices> {
-  const all = { ...settings, ...changed };
-  const adapters = new AdapterStore(new MemoryObjects());
-  const event = {
-    schemaVersion: 1,
-    eventId: 'e',
-    userId: 'ada',
-    occurredAt: '2026-01-01T00:00:00Z',
-  } as const;
-  const { adapter } = applyEvents(undefined, [{ ...event, interactions }], learning, {
-    userKey: userKey('ada'),
-    settings: all,
-    now: 1,
-  });
-  await adapters.commit(adapter!, undefined);
-  return {
-    settings: all,
-    adapters,
-    cache: new AdapterCache(),
-    learning: async () => learning,
-    freshLearning: async () => learning,
-    neighbours: async () => undefined,
-    catalogue: new CatalogueReader(objects, CATALOGUE_SETTINGS),
-    now: () => 0,
-  };
-}
+) => recommendServices(objects, interactions, learning, { ...RECOMMEND_SETTINGS, ...changed });
 
 const asks = (request: object = {}) =>
-  parseCatalogueRequest({ action: 'recommend', userId: 'ada', ...request }, settings) as RecommendRequest;
+  parseCatalogueRequest(
+    { action: 'recommend', userId: 'ada', ...request },
+    RECOMMEND_SETTINGS,
+  ) as RecommendRequest;
 const asksSimilar = (request: object = {}) =>
-  parseCatalogueRequest({ action: 'similar', itemId: 'item-0', ...request }, settings) as SimilarRequest;
+  parseCatalogueRequest(
+    { action: 'similar', itemId: 'item-0', ...request },
+    RECOMMEND_SETTINGS,
+  ) as SimilarRequest;
 const idsOf = (list: readonly { itemId: string }[]) => list.map(({ itemId }) => itemId);
 
 /** All items by the scores that personalize gives them as candidates. */
@@ -408,7 +380,7 @@ describe('search', () => {
   const asksSearch = (request: object = {}) =>
     parseCatalogueRequest(
       { action: 'search', userId: 'ada', query: [...query], ...request },
-      settings,
+      RECOMMEND_SETTINGS,
     ) as SearchRequest;
 
   test('ranks the items by the query and the embeddings that personalize moves', async () => {

@@ -1,13 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { search } from '../../../functions/personalize/recommend.ts';
-import { applyEvents } from '../../../functions/update-adapters/apply-events.ts';
-import { AdapterCache } from '../../../shared/adapters/adapter-cache.ts';
-import { AdapterStore } from '../../../shared/adapters/adapter-store.ts';
-import { CatalogueReader } from '../../../shared/catalogue/catalogue-reader.ts';
 import { CatalogueWriter } from '../../../shared/catalogue/catalogue-writer.ts';
 import { VectorSearch } from '../../../shared/client/s3-vectors.ts';
-import type { FunctionSettings } from '../../../shared/config/settings.ts';
-import { userKey } from '../../../shared/config/user-key.ts';
 import { parseCatalogueRequest, type SearchRequest } from '../../../shared/contract/catalogue-request.ts';
 import { decodeEmbedding } from '../../../shared/feedback/embedding-codec.ts';
 import { createRandom } from '../../../shared/lora/random.ts';
@@ -15,26 +9,13 @@ import { initialPopulationModel } from '../../../shared/population/population-mo
 import { combine } from '../../../shared/population/shared-learning.ts';
 import { basisOf, CATALOGUE_SETTINGS, randomItems } from '../../support/catalogue.ts';
 import { MemoryObjects } from '../../support/memory-objects.ts';
+import { recommendServices, rewardsOf } from '../../support/recommend-services.ts';
 import { startS3Vectors } from '../../support/s3-vectors.ts';
 
 const items = randomItems(2_000, 'vectors');
 const basis = basisOf(items);
-const settings: FunctionSettings = {
-  bucket: 'b',
-  table: 't',
-  ...CATALOGUE_SETTINGS,
-  rank: 2,
-  scalingFactor: 8,
-  learner: 'bayesian',
-  learningRate: 1,
-  exploration: 0,
-  episodeTtlDays: 90,
-  transfer: 'on',
-  holdout: 0,
-};
 const learning = combine({ basis }, initialPopulationModel(basis));
 const [empty, full] = [new MemoryObjects(), new MemoryObjects()];
-const adapters = new AdapterStore(new MemoryObjects());
 const random = createRandom('vector queries');
 const queries = Array.from({ length: 20 }, () => Float32Array.from({ length: 16 }, () => random.normal()));
 let exact: Awaited<ReturnType<typeof startS3Vectors>>;
@@ -42,17 +23,6 @@ let forgetful: typeof exact;
 
 beforeAll(async () => {
   await new CatalogueWriter(full, CATALOGUE_SETTINGS, { basis, now: () => 0 }).put(items);
-  const interactions = items.slice(0, 40).map(({ itemId, embedding }) => ({
-    itemId,
-    embedding: Float32Array.from(embedding),
-    reward: embedding[0]! > 0 ? 1 : 0,
-  }));
-  const event = {
-    ...{ schemaVersion: 1 as const, eventId: 'e', userId: 'ada', interactions },
-    occurredAt: '2026-01-01T00:00:00Z',
-  };
-  const options = { userKey: userKey('ada'), settings, now: 1 };
-  await adapters.commit(applyEvents(undefined, [event], learning, options).adapter!, undefined);
   exact = await startS3Vectors();
   forgetful = await startS3Vectors((key) => key.endsWith('7'));
   for (const { client } of [exact, forgetful]) await vectorsIn(client).put(asGiven);
@@ -70,17 +40,12 @@ const asGiven = items.map(({ itemId, embedding, attributes }) => ({
 
 /** `attune.search` with the same answers as the function, with or without a catalogue. */
 const searchIn = (objects: MemoryObjects) => async (request: object) => {
-  const asked = parseCatalogueRequest({ action: 'search', excludeInteracted: false, ...request }, settings);
-  const { queryVector, ...answer } = await search(asked as SearchRequest, {
-    settings,
-    adapters,
-    cache: new AdapterCache(),
-    learning: async () => learning,
-    freshLearning: async () => learning,
-    neighbours: async () => undefined,
-    catalogue: new CatalogueReader(objects, CATALOGUE_SETTINGS),
-    now: () => 0,
-  });
+  const services = await recommendServices(objects, rewardsOf(items.slice(0, 40)), learning);
+  const parsed = parseCatalogueRequest(
+    { action: 'search', excludeInteracted: false, ...request },
+    services.settings,
+  );
+  const { queryVector, ...answer } = await search(parsed as SearchRequest, services);
   if (queryVector === undefined) return answer;
   return { ...answer, queryVector: decodeEmbedding(queryVector, 16, 'queryVector') };
 };

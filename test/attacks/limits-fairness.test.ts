@@ -4,6 +4,7 @@ import { EventSource } from '../../infra/local/event-source.ts';
 import type { LocalFunction } from '../../infra/local/lambda/function.ts';
 import { startSqs } from '../../infra/local/sqs.ts';
 import { sqsClient } from '../../shared/config/clients/sqs.ts';
+import { LOCAL } from '../support/local-clients.ts';
 
 const USERS = 50;
 const EVENTS_EACH = 34;
@@ -16,8 +17,7 @@ const HEAVY = 300;
  */
 async function lastInvocations(heavy: number): Promise<number[]> {
   const server = await startSqs({});
-  const credentials = { accessKeyId: 'local', secretAccessKey: 'local' };
-  const client = sqsClient({ endpoint: server.endpoint, region: 'us-east-1', credentials });
+  const client = sqsClient({ ...LOCAL, endpoint: server.endpoint });
   try {
     const queue = server.ensureQueue('feedback.fifo', { FifoQueue: 'true', VisibilityTimeout: '600' });
     const groups = [

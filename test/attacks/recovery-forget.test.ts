@@ -19,7 +19,7 @@ import { userKey } from '../../shared/config/user-key.ts';
 import { isMessageOf } from '../../shared/feedback/ownership.ts';
 import { ObjectStore } from '../../shared/storage/objects.ts';
 import { temporaryFolder } from '../support/assembly-fixture.ts';
-import { localS3Client } from '../support/endpoints.ts';
+import { LOCAL, localS3Client } from '../support/local-clients.ts';
 import { type RecordsStack, startRecordsStack } from '../support/records-stack.ts';
 
 const SETTINGS = { embeddingDim: 16, embeddingModel: 'm', rank: 2, scalingFactor: 1, learner: 'bayesian' };
@@ -197,8 +197,7 @@ test('deleted objects and messages leave no bytes in the files of restarted loca
   const withSqs = async (use: (sqs: ReturnType<typeof sqsClient>, url: string) => Promise<void>) => {
     const server = await startSqs({ dataDir: inSqs });
     server.ensureQueue('q', {});
-    const credentials = { accessKeyId: 'local', secretAccessKey: 'local' };
-    const client = sqsClient({ endpoint: server.endpoint, region: 'us-east-1', credentials });
+    const client = sqsClient({ ...LOCAL, endpoint: server.endpoint });
     await use(client, `${server.endpoint}/000000000000/q`);
     client.destroy();
     await server.close();

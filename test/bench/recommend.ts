@@ -19,8 +19,8 @@ import { createRandom, type Random } from '../../shared/lora/random.ts';
 import type { Objects } from '../../shared/storage/objects.ts';
 import { ObjectStore } from '../../shared/storage/objects.ts';
 import { writeAssembly } from '../support/assembly-fixture.ts';
+import { localS3Client } from '../support/local-clients.ts';
 import { approximateIndex } from './approximate-index.ts';
-import { localS3 } from './consolidation/local-s3.ts';
 import { referenceFeatures } from './reference.ts';
 
 /**
@@ -74,7 +74,7 @@ const folder = mkdtempSync(join(tmpdir(), 'attune-bench-'));
 const resources = { Adapters: { Type: 'AWS::S3::Bucket', Properties: {} } };
 const outputs = { [OUTPUT.bucketName]: { Value: { Ref: 'Adapters' } } };
 const stack = await LocalStack.start({ assemblyDir: writeAssembly(folder, resources, {}, outputs) });
-const s3 = localS3(stack.endpoints.s3);
+const s3 = localS3Client(stack.endpoints.s3);
 try {
   const objects = new ObjectStore(s3, stack.outputs[OUTPUT.bucketName]!);
   const rows: Row[] = [];

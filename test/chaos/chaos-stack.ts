@@ -1,8 +1,5 @@
 import { LocalStack } from '../../infra/local/local-stack.ts';
 import { AdapterStore } from '../../shared/adapters/adapter-store.ts';
-import { dynamoClient } from '../../shared/config/clients/dynamodb.ts';
-import { s3Client } from '../../shared/config/clients/s3.ts';
-import { sqsClient } from '../../shared/config/clients/sqs.ts';
 import { OUTPUT } from '../../shared/config/names.ts';
 import { environmentOf, settingsFromEnvironment } from '../../shared/config/settings.ts';
 import { DynamoEpisodeStore } from '../../shared/episodes/dynamodb-episode-store.ts';
@@ -12,6 +9,7 @@ import { basisFromEmbeddings } from '../../shared/lora/basis.ts';
 import { initialPopulationModel } from '../../shared/population/population-model.ts';
 import { combine, learningObjects } from '../../shared/population/shared-learning.ts';
 import { ObjectStore } from '../../shared/storage/objects.ts';
+import { localClients } from '../support/local-clients.ts';
 import { requestIdOf } from '../support/request-id.ts';
 import { CHAOS_SETTINGS } from './assembly.ts';
 import { type FaultProxyOptions, type SeenRequest, startFaultProxy } from './fault-proxy.ts';
@@ -56,10 +54,8 @@ export async function startChaosStack(options: ChaosStackOptions) {
       return { ...endpoints, s3: s3.endpoint, dynamodb: dynamodb.endpoint };
     },
   });
-  const common = { region: 'us-east-1', credentials: { accessKeyId: 'local', secretAccessKey: 'local' } };
-  const sqs = sqsClient({ ...common, endpoint: stack.endpoints.sqs });
-  const s3 = s3Client({ ...common, endpoint: stack.endpoints.s3 });
-  const dynamodb = dynamoClient({ ...common, endpoint: stack.endpoints.dynamodb });
+  const clients = localClients(stack.endpoints);
+  const { sqs, s3, dynamodb } = clients;
   const output = (name: keyof typeof OUTPUT) => stack.outputs[OUTPUT[name]]!;
   const settings = settingsFromEnvironment(
     environmentOf({ ...CHAOS_SETTINGS, bucket: output('bucketName'), table: output('tableName') }),
@@ -80,7 +76,7 @@ export async function startChaosStack(options: ChaosStackOptions) {
     async stop() {
       await stack.stop();
       await Promise.all(proxies.map((proxy) => proxy.close()));
-      for (const client of [sqs, s3, dynamodb]) client.destroy();
+      clients.destroy();
     },
   };
 }

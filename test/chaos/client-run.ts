@@ -6,6 +6,7 @@
  */
 import { appendFileSync, readFileSync } from 'node:fs';
 import { createAttune } from '../../shared/client/index.ts';
+import { LOCAL } from '../support/local-clients.ts';
 
 /** Ends an abandoned process. */
 const MOST_ROUNDS = 100;
@@ -17,8 +18,7 @@ const known = new Set(notes);
 await using attune = createAttune({
   resources: { feedbackQueueUrl },
   endpoint,
-  region: 'us-east-1',
-  credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
+  ...LOCAL,
   maxWaitMs: 5,
   flushAt: 20,
   publisher: { sleep: async () => {} },

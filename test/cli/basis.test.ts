@@ -3,12 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { LocalStack } from '../../infra/local/local-stack.ts';
-import { s3Client } from '../../shared/config/clients/s3.ts';
+import type { s3Client } from '../../shared/config/clients/s3.ts';
 import { OUTPUT } from '../../shared/config/names.ts';
 import { createRandom } from '../../shared/lora/random.ts';
 import { learningObjects } from '../../shared/population/shared-learning.ts';
 import { ObjectStore } from '../../shared/storage/objects.ts';
 import { writeAssembly } from '../support/assembly-fixture.ts';
+import { localS3Client } from '../support/local-clients.ts';
 import { runAttune } from '../support/run-attune.ts';
 
 const SETTINGS = { embeddingDim: 16, embeddingModel: 'm', rank: 2, scalingFactor: 1, learner: 'bayesian' };
@@ -28,8 +29,7 @@ beforeAll(async () => {
       { [OUTPUT.bucketName]: { Value: { Ref: 'Adapters' } } },
     ),
   });
-  const credentials = { accessKeyId: 'local', secretAccessKey: 'local' };
-  s3 = s3Client({ region: 'us-east-1', credentials, endpoint: stack.endpoints.s3 });
+  s3 = localS3Client(stack.endpoints.s3);
   deploy(SETTINGS);
 });
 afterAll(async () => {

@@ -16,7 +16,6 @@ import {
   usageOf,
 } from '../../cli/cost/usage.ts';
 import type { ApiCall } from '../../infra/local/iam/policy.ts';
-import { dynamoClient } from '../../shared/config/clients/dynamodb.ts';
 import { TABLE } from '../../shared/config/names.ts';
 import { userKey } from '../../shared/config/user-key.ts';
 import { encodeFeedbackEvent } from '../../shared/feedback/event.ts';
@@ -24,6 +23,7 @@ import { basisFromEmbeddings } from '../../shared/lora/basis.ts';
 import { createRandom } from '../../shared/lora/random.ts';
 import { synthesizedTemplate } from '../infra/template.ts';
 import { startWholeStack } from '../stack/running-stack.ts';
+import { localDynamoDb } from '../support/local-clients.ts';
 import { runAttune } from '../support/run-attune.ts';
 
 const LOAD = {
@@ -148,12 +148,7 @@ describe('what attune cost counts is what the local stack counts', () => {
     if (stored === undefined || stored === 'not-modified') throw new Error('there is no adapter');
     expect(Math.abs(stored.body.byteLength / adapterBytes(LOAD) - 1)).toBeLessThan(0.05);
 
-    const credentials = { accessKeyId: 'local', secretAccessKey: 'local' };
-    const client = dynamoClient({
-      endpoint: running.stack.endpoints.dynamodb,
-      region: 'us-east-1',
-      credentials,
-    });
+    const client = localDynamoDb(running.stack.endpoints.dynamodb);
     try {
       const TableName = running.output('tableName');
       const { Items = [] } = await client.send(new ScanCommand({ TableName }));

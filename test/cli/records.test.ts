@@ -7,9 +7,7 @@ import { updateUser } from '../../functions/update-adapters/update-user.ts';
 import { LocalStack } from '../../infra/local/local-stack.ts';
 import { decodeAdapter } from '../../shared/adapters/adapter-object.ts';
 import { AdapterStore } from '../../shared/adapters/adapter-store.ts';
-import { dynamoClient } from '../../shared/config/clients/dynamodb.ts';
-import { s3Client } from '../../shared/config/clients/s3.ts';
-import { sqsClient } from '../../shared/config/clients/sqs.ts';
+import type { sqsClient } from '../../shared/config/clients/sqs.ts';
 import { OUTPUT } from '../../shared/config/names.ts';
 import { userKey } from '../../shared/config/user-key.ts';
 import { DynamoEpisodeStore } from '../../shared/episodes/dynamodb-episode-store.ts';
@@ -19,6 +17,7 @@ import { ObjectStore } from '../../shared/storage/objects.ts';
 import { temporaryFolder, writeAssembly } from '../support/assembly-fixture.ts';
 import { Container, createWorld } from '../support/container.ts';
 import { event, ITEMS } from '../support/feedback-events.ts';
+import { localClients } from '../support/local-clients.ts';
 import { bucket, queue, table } from '../support/records-stack.ts';
 import { runAttune } from '../support/run-attune.ts';
 
@@ -46,7 +45,7 @@ beforeAll(async () => {
     ),
   });
   records = openRecords();
-  sqs = sqsClient({ ...records.common, endpoint: stack.endpoints.sqs });
+  sqs = records.sqs;
   const [bucket, table, queue, dead] = [
     OUTPUT.bucketName,
     OUTPUT.tableName,
@@ -62,14 +61,12 @@ afterAll(async () => {
 });
 
 function openRecords() {
-  const common = { region: 'us-east-1', credentials: { accessKeyId: 'local', secretAccessKey: 'local' } };
-  const s3 = s3Client({ ...common, endpoint: stack.endpoints.s3 });
-  const dynamodb = dynamoClient({ ...common, endpoint: stack.endpoints.dynamodb });
+  const { s3, dynamodb, sqs } = localClients(stack.endpoints);
   const objects = new ObjectStore(s3, stack.outputs[OUTPUT.bucketName]!);
   return {
-    common,
     s3,
     dynamodb,
+    sqs,
     adapters: new AdapterStore(objects),
     pending: new PendingEpisodes(objects),
     quarantine: new Quarantine(objects),

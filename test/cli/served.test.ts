@@ -24,7 +24,7 @@ import { learningObjects, readSharedLearning } from '../../shared/population/sha
 import { personalize } from '../../shared/serving/personalize.ts';
 import { ObjectStore } from '../../shared/storage/objects.ts';
 import { SETTINGS } from '../support/container.ts';
-import { localS3Client } from '../support/endpoints.ts';
+import { localS3Client } from '../support/local-clients.ts';
 import { runAttune } from '../support/run-attune.ts';
 
 const random = createRandom('served');

@@ -18,6 +18,7 @@ import {
 } from '@aws-sdk/client-sqs';
 import { startSqs } from '../../infra/local/sqs.ts';
 import { sqsClient } from '../../shared/config/clients/sqs.ts';
+import { LOCAL } from '../support/local-clients.ts';
 
 export interface SqsUnderTest {
   readonly client: SQSClient;
@@ -38,8 +39,7 @@ export async function sqsUnderTest(): Promise<SqsUnderTest> {
       ? {}
       : {
           endpoint: server.endpoint,
-          region: 'us-east-1',
-          credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
+          ...LOCAL,
         },
   );
   const created: string[] = [];

@@ -17,6 +17,7 @@ import {
 import { startDynamoDb } from '../../infra/local/dynamodb.ts';
 import { dynamoClient } from '../../shared/config/clients/dynamodb.ts';
 import { TABLE } from '../../shared/config/names.ts';
+import { localDynamoDb } from '../support/local-clients.ts';
 
 export interface DynamoDbUnderTest {
   readonly client: DynamoDBClient;
@@ -70,11 +71,7 @@ export async function dynamoDbUnderTest(): Promise<DynamoDbUnderTest> {
   }
   const server = await startDynamoDb({});
   await server.ensureTable(definition, TABLE.expiresAt);
-  const client = dynamoClient({
-    endpoint: server.endpoint,
-    region: 'us-east-1',
-    credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
-  });
+  const client = localDynamoDb(server.endpoint);
   return {
     client,
     table,

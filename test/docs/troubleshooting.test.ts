@@ -12,6 +12,7 @@ import { userKey } from '../../shared/config/user-key.ts';
 import { combine } from '../../shared/population/shared-learning.ts';
 import { SETTINGS, startWholeStack } from '../stack/running-stack.ts';
 import { CATALOGUE_SETTINGS, randomItems } from '../support/catalogue.ts';
+import { LOCAL } from '../support/local-clients.ts';
 import { MemoryObjects } from '../support/memory-objects.ts';
 
 const PAGE = join(import.meta.dirname, '..', '..', 'docs', 'troubleshooting.md');
@@ -32,7 +33,7 @@ beforeAll(async () => {
   options = {
     outputs: { Attune: outputs },
     region: environment.AWS_REGION,
-    credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
+    credentials: LOCAL.credentials,
     endpoint: endpoints,
     maxWaitMs: 1,
   };

@@ -6,6 +6,7 @@ import { type AttuneOptions, createAttune } from '../../shared/client/index.ts';
 import { recommendAnswer, scoreAnswer, searchAnswer } from '../../shared/contract/answers.ts';
 import { basisFromEmbeddings } from '../../shared/lora/basis.ts';
 import { CATALOGUE_SETTINGS, randomItems } from '../support/catalogue.ts';
+import { LOCAL } from '../support/local-clients.ts';
 import { SETTINGS, startWholeStack } from './running-stack.ts';
 
 const items = randomItems(60, 'client');
@@ -21,7 +22,7 @@ beforeAll(async () => {
   options = {
     outputs: { Attune: outputs },
     region: environment.AWS_REGION,
-    credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
+    credentials: LOCAL.credentials,
     endpoint: endpoints,
     embeddingDim: CATALOGUE_SETTINGS.embeddingDim,
     deadlineMs: 60_000,

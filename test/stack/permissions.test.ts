@@ -5,15 +5,13 @@ import { join } from 'node:path';
 import { InvokeCommand, type LambdaClient } from '@aws-sdk/client-lambda';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Endpoints } from '../../infra/local/environment.ts';
 import { type ApiCall, decide, type Statement } from '../../infra/local/iam/policy.ts';
 import { LocalStack, type LocalStackOptions, STACK_LOG } from '../../infra/local/local-stack.ts';
 import type { Template } from '../../infra/local/template.ts';
 import { synthesize } from '../../infra/synth.ts';
 import { MANIFEST_KEY } from '../../shared/catalogue/catalogue-keys.ts';
 import { CatalogueWriter } from '../../shared/catalogue/catalogue-writer.ts';
-import { lambdaClient } from '../../shared/config/clients/lambda.ts';
-import { s3Client } from '../../shared/config/clients/s3.ts';
-import { sqsClient } from '../../shared/config/clients/sqs.ts';
 import { OUTPUT } from '../../shared/config/names.ts';
 import { settingsFromContext } from '../../shared/config/settings.ts';
 import { userKey } from '../../shared/config/user-key.ts';
@@ -26,6 +24,7 @@ import { learningObjects } from '../../shared/population/shared-learning.ts';
 import { ObjectStore } from '../../shared/storage/objects.ts';
 import { startFaultProxy } from '../chaos/fault-proxy.ts';
 import { ManualClock } from '../infra/local/manual-clock.ts';
+import { localClients } from '../support/local-clients.ts';
 
 const SETTINGS = settingsFromContext({ embeddingDim: 16, embeddingModel: 'test' });
 const HOUR_MS = 3_600_000;
@@ -58,6 +57,33 @@ interface Setup {
   readonly settings?: Readonly<Record<string, unknown>>;
 }
 
+/** Proxies that refuse requests of the functions to S3 and DynamoDB as `faults` says. */
+async function faultProxies(
+  endpoints: Endpoints,
+  faults: { tableDown: boolean; bucketDown: boolean; refusedWrites: number },
+) {
+  const common = { record: () => {}, kill: () => {} };
+  const dynamodb = await startFaultProxy({
+    ...common,
+    service: 'dynamodb',
+    target: endpoints.dynamodb,
+    decide: () => undefined,
+    down: () => faults.tableDown,
+  });
+  const s3 = await startFaultProxy({
+    ...common,
+    service: 's3',
+    target: endpoints.s3,
+    down: () => faults.bucketDown,
+    decide: ({ operation }) =>
+      operation === 'PUT adapters/' && faults.refusedWrites-- > 0 ? 'server-error' : undefined,
+  });
+  return {
+    proxies: [dynamodb, s3],
+    endpoints: { ...endpoints, dynamodb: dynamodb.endpoint, s3: s3.endpoint },
+  };
+}
+
 /**
  * The whole stack with its own clock and a table that can be down. Records all calls and denials of
  * roles.
@@ -87,24 +113,9 @@ async function startRecorded({ change, settings = {} }: Setup = {}) {
       onDenied(denials[0]!);
     },
     functionEndpoints: async (endpoints) => {
-      const common = { record: () => {}, kill: () => {} };
-      const dynamodb = await startFaultProxy({
-        ...common,
-        service: 'dynamodb',
-        target: endpoints.dynamodb,
-        decide: () => undefined,
-        down: () => faults.tableDown,
-      });
-      const s3 = await startFaultProxy({
-        ...common,
-        service: 's3',
-        target: endpoints.s3,
-        down: () => faults.bucketDown,
-        decide: ({ operation }) =>
-          operation === 'PUT adapters/' && faults.refusedWrites-- > 0 ? 'server-error' : undefined,
-      });
-      proxies.push(dynamodb, s3);
-      return { ...endpoints, dynamodb: dynamodb.endpoint, s3: s3.endpoint };
+      const between = await faultProxies(endpoints, faults);
+      proxies.push(...between.proxies);
+      return between.endpoints;
     },
   };
   const stop = async (stack?: LocalStack) => {
@@ -115,10 +126,8 @@ async function startRecorded({ change, settings = {} }: Setup = {}) {
     await stop();
     throw error;
   });
-  const common = { region: 'us-east-1', credentials: { accessKeyId: 'local', secretAccessKey: 'local' } };
-  const sqs = sqsClient({ ...common, endpoint: stack.endpoints.sqs });
-  const s3 = s3Client({ ...common, endpoint: stack.endpoints.s3 });
-  const lambda = lambdaClient({ ...common, endpoint: stack.endpoints.lambda });
+  const clients = localClients(stack.endpoints);
+  const { sqs, s3, lambda } = clients;
   const output = (name: keyof typeof OUTPUT) => stack.outputs[OUTPUT[name]]!;
   return {
     stack,
@@ -138,7 +147,7 @@ async function startRecorded({ change, settings = {} }: Setup = {}) {
     queue: new SqsFeedbackQueue(sqs, output('feedbackQueueUrl')),
     output,
     async stop() {
-      for (const client of [sqs, s3, lambda]) client.destroy();
+      clients.destroy();
       await stop(stack);
     },
   };

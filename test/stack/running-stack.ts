@@ -4,16 +4,13 @@ import { join } from 'node:path';
 import { LocalStack, type LocalStackOptions } from '../../infra/local/local-stack.ts';
 import { synthesize } from '../../infra/synth.ts';
 import { AdapterStore } from '../../shared/adapters/adapter-store.ts';
-import { dynamoClient } from '../../shared/config/clients/dynamodb.ts';
-import { lambdaClient } from '../../shared/config/clients/lambda.ts';
-import { s3Client } from '../../shared/config/clients/s3.ts';
-import { sqsClient } from '../../shared/config/clients/sqs.ts';
 import { OUTPUT } from '../../shared/config/names.ts';
 import { type DeploymentSettings, settingsFromContext } from '../../shared/config/settings.ts';
 import { DynamoEpisodeStore } from '../../shared/episodes/dynamodb-episode-store.ts';
 import { SqsFeedbackQueue } from '../../shared/feedback/sqs-queue.ts';
 import { learningObjects } from '../../shared/population/shared-learning.ts';
 import { ObjectStore } from '../../shared/storage/objects.ts';
+import { localClients } from '../support/local-clients.ts';
 
 export const SETTINGS = settingsFromContext({ embeddingDim: 16, embeddingModel: 'test-model' });
 
@@ -29,12 +26,8 @@ export async function startWholeStack(
   const { embeddingDim, embeddingModel } = SETTINGS;
   synthesize({ check: false, outdir: assemblyDir, settings: { embeddingDim, embeddingModel, ...more } });
   const stack = await LocalStack.start({ schedules: false, ...options, assemblyDir });
-  const { AWS_REGION: region = '' } = stack.environment;
-  const common = { region, credentials: { accessKeyId: 'local', secretAccessKey: 'local' } };
-  const sqs = sqsClient({ ...common, endpoint: stack.endpoints.sqs });
-  const s3 = s3Client({ ...common, endpoint: stack.endpoints.s3 });
-  const dynamodb = dynamoClient({ ...common, endpoint: stack.endpoints.dynamodb });
-  const lambda = lambdaClient({ ...common, endpoint: stack.endpoints.lambda });
+  const clients = localClients(stack.endpoints);
+  const { sqs, s3, dynamodb, lambda } = clients;
   const output = (name: keyof typeof OUTPUT) => stack.outputs[OUTPUT[name]]!;
   const objects = new ObjectStore(s3, output('bucketName'));
   return {
@@ -48,7 +41,7 @@ export async function startWholeStack(
     learning: learningObjects(objects, { ...SETTINGS, ...more }, { maxAgeMs: 0 }),
     episodes: new DynamoEpisodeStore(dynamodb, { table: output('tableName'), ttlDays: 90 }),
     async stop() {
-      for (const client of [sqs, s3, dynamodb, lambda]) client.destroy();
+      clients.destroy();
       await stack.stop();
       await rm(assemblyDir, { recursive: true, force: true });
     },

@@ -106,6 +106,55 @@ function aucOf({ items: ranked }: PersonalizeAnswer): number | undefined {
 const unseen = Array.from({ length: 20 }, (_, i) => 40 + i);
 const candidates = unseen.map((i) => ({ itemId: `item-${i}`, embedding: encodeEmbedding(items[i]!) }));
 
+/** Messages of grace that can never be applied, with code and reason, and whether their user is readable. */
+function badMessages(): [body: string, code: string, reason: RegExp, known: boolean][] {
+  const interaction = { embedding: encodeEmbedding(items[0]!), reward: 0.5 };
+  const event = (part: object, first: object = {}) =>
+    JSON.stringify({
+      schemaVersion: 1,
+      eventId: 'bad',
+      userId: 'grace',
+      occurredAt: '2026-01-01T00:00:00Z',
+      interactions: [{ ...interaction, ...first }],
+      ...part,
+    });
+  const notFinite = encodeEmbedding(items[0]!.with(3, Number.NaN));
+  return [
+    ['this is not JSON', 'not-json', /found "this is not JSON", expected JSON/, false],
+    [event({ occurredAt: 7 }), 'schema', /^occurredAt: found 7, expected/, true],
+    [
+      event({}, { embedding: [1, 2, 3] }),
+      'dimension',
+      /^interactions\[0\]\.embedding: found 3 numbers, expected 16/,
+      true,
+    ],
+    [
+      event({}, { embedding: notFinite }),
+      'not-finite',
+      /^interactions\[0\]\.embedding\[3\]: found NaN/,
+      true,
+    ],
+    [
+      event({}, { reward: 1.5 }),
+      'limit',
+      /^interactions\[0\]\.reward: found 1\.5, expected a number in \[0, 1\]/,
+      true,
+    ],
+    [
+      event({ userId: 'x'.repeat(129) }),
+      'limit',
+      /^userId: found "x+\.\.\., expected 1 to 128 characters/,
+      false,
+    ],
+    [
+      event({ embeddingModel: 'other' }),
+      'embedding-model',
+      /^embeddingModel: found "other", expected "test-model"/,
+      true,
+    ],
+  ];
+}
+
 describe('the whole stack', () => {
   it('ranks unseen items by what a user liked before', async () => {
     await publish('ada', 10);
@@ -152,51 +201,7 @@ describe('the whole stack', () => {
 
   it('quarantines invalid events, and applies everything around them', async () => {
     const good = (index: number) => encodeFeedbackEvent(eventOf('grace', index, [index]));
-    const interaction = { embedding: encodeEmbedding(items[0]!), reward: 0.5 };
-    const event = (part: object, first: object = {}) =>
-      JSON.stringify({
-        schemaVersion: 1,
-        eventId: 'bad',
-        userId: 'grace',
-        occurredAt: '2026-01-01T00:00:00Z',
-        interactions: [{ ...interaction, ...first }],
-        ...part,
-      });
-    const notFinite = encodeEmbedding(items[0]!.with(3, Number.NaN));
-    const bad: [body: string, code: string, reason: RegExp, known: boolean][] = [
-      ['this is not JSON', 'not-json', /found "this is not JSON", expected JSON/, false],
-      [event({ occurredAt: 7 }), 'schema', /^occurredAt: found 7, expected/, true],
-      [
-        event({}, { embedding: [1, 2, 3] }),
-        'dimension',
-        /^interactions\[0\]\.embedding: found 3 numbers, expected 16/,
-        true,
-      ],
-      [
-        event({}, { embedding: notFinite }),
-        'not-finite',
-        /^interactions\[0\]\.embedding\[3\]: found NaN/,
-        true,
-      ],
-      [
-        event({}, { reward: 1.5 }),
-        'limit',
-        /^interactions\[0\]\.reward: found 1\.5, expected a number in \[0, 1\]/,
-        true,
-      ],
-      [
-        event({ userId: 'x'.repeat(129) }),
-        'limit',
-        /^userId: found "x+\.\.\., expected 1 to 128 characters/,
-        false,
-      ],
-      [
-        event({ embeddingModel: 'other' }),
-        'embedding-model',
-        /^embeddingModel: found "other", expected "test-model"/,
-        true,
-      ],
-    ];
+    const bad = badMessages();
     const expected: { messageId: string; code: string; reason: RegExp; known: boolean; body: string }[] = [];
     for (const [index, [body, code, reason, known]] of bad.entries()) {
       await send('grace', good(index), `good ${index}`);

@@ -13,6 +13,7 @@ import { randomUUID } from 'node:crypto';
 import { DeleteObjectsCommand, ListObjectVersionsCommand, type S3Client } from '@aws-sdk/client-s3';
 import { startS3 } from '../../infra/local/s3/server.ts';
 import { s3Client } from '../../shared/config/clients/s3.ts';
+import { localS3Client } from './local-clients.ts';
 
 export interface S3UnderTest {
   readonly client: S3Client;
@@ -52,15 +53,6 @@ export async function s3UnderTest(): Promise<S3UnderTest> {
       await server.close();
     },
   };
-}
-
-/** A client of a local S3, independent of the environment. */
-export function localS3Client(endpoint: string): S3Client {
-  return s3Client({
-    endpoint,
-    region: 'us-east-1',
-    credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
-  });
 }
 
 async function removeAllVersions(client: S3Client, bucket: string, prefix: string): Promise<void> {

@@ -4,9 +4,6 @@ import { join } from 'node:path';
 import { updateUser } from '../../functions/update-adapters/update-user.ts';
 import { LocalStack } from '../../infra/local/local-stack.ts';
 import { AdapterStore } from '../../shared/adapters/adapter-store.ts';
-import { dynamoClient } from '../../shared/config/clients/dynamodb.ts';
-import { s3Client } from '../../shared/config/clients/s3.ts';
-import { sqsClient } from '../../shared/config/clients/sqs.ts';
 import { OUTPUT, TABLE } from '../../shared/config/names.ts';
 import { userKey } from '../../shared/config/user-key.ts';
 import { DynamoEpisodeStore } from '../../shared/episodes/dynamodb-episode-store.ts';
@@ -16,6 +13,7 @@ import { ObjectStore } from '../../shared/storage/objects.ts';
 import { writeAssembly } from './assembly-fixture.ts';
 import { Container, createWorld } from './container.ts';
 import { event, ITEMS } from './feedback-events.ts';
+import { localClients } from './local-clients.ts';
 import { runAttune } from './run-attune.ts';
 
 const { byCell, newcomers } = TABLE;
@@ -60,6 +58,16 @@ const RESOURCES = {
   OtherBank: table,
 };
 
+const ref = (Ref: string) => ({ Value: { Ref } });
+const OUTPUTS = {
+  [OUTPUT.bucketName]: ref('Adapters'),
+  [OUTPUT.tableName]: ref('Bank'),
+  [OUTPUT.feedbackQueueUrl]: ref('Feedback'),
+  [OUTPUT.deadLetterQueueUrl]: ref('Dead'),
+  OtherBucketName: ref('OtherBucket'),
+  OtherTableName: ref('OtherBank'),
+};
+
 /**
  * The stores of a deployment on the local services, without its functions: bucket, table and
  * queues, and a second bucket and table to restore into.
@@ -67,26 +75,9 @@ const RESOURCES = {
  */
 export async function startRecordsStack(settings: object) {
   const folder = mkdtempSync(join(tmpdir(), 'attune-records-'));
-  const ref = (Ref: string) => ({ Value: { Ref } });
-  const stack = await LocalStack.start({
-    assemblyDir: writeAssembly(
-      folder,
-      RESOURCES,
-      {},
-      {
-        [OUTPUT.bucketName]: ref('Adapters'),
-        [OUTPUT.tableName]: ref('Bank'),
-        [OUTPUT.feedbackQueueUrl]: ref('Feedback'),
-        [OUTPUT.deadLetterQueueUrl]: ref('Dead'),
-        OtherBucketName: ref('OtherBucket'),
-        OtherTableName: ref('OtherBank'),
-      },
-    ),
-  });
-  const common = { region: 'us-east-1', credentials: { accessKeyId: 'local', secretAccessKey: 'local' } };
-  const s3 = s3Client({ ...common, endpoint: stack.endpoints.s3 });
-  const dynamodb = dynamoClient({ ...common, endpoint: stack.endpoints.dynamodb });
-  const sqs = sqsClient({ ...common, endpoint: stack.endpoints.sqs });
+  const stack = await LocalStack.start({ assemblyDir: writeAssembly(folder, RESOURCES, {}, OUTPUTS) });
+  const clients = localClients(stack.endpoints);
+  const { s3, dynamodb, sqs } = clients;
   const outputs = { ...stack.outputs, [OUTPUT.learningSettings]: JSON.stringify(settings) };
   const outputsFile = join(folder, 'outputs.json');
   writeFileSync(outputsFile, JSON.stringify({ Attune: outputs }));
@@ -132,7 +123,7 @@ export async function startRecordsStack(settings: object) {
       return path;
     },
     async stop(): Promise<void> {
-      for (const client of [s3, dynamodb, sqs]) client.destroy();
+      clients.destroy();
       await stack.stop();
       rmSync(folder, { recursive: true });
     },

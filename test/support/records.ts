@@ -5,7 +5,7 @@ import { InMemoryEpisodeStore } from '../../shared/episodes/in-memory-episode-st
 import { PendingEpisodes } from '../../shared/episodes/pending-episodes.ts';
 import { Quarantine } from '../../shared/feedback/quarantine.ts';
 import { ObjectStore } from '../../shared/storage/objects.ts';
-import { localS3Client } from './endpoints.ts';
+import { localS3Client } from './local-clients.ts';
 
 /** Stores over a versioned bucket of a local S3, for one test. */
 export async function createRecords() {

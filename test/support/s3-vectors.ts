@@ -2,6 +2,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { S3VectorsClient } from '@aws-sdk/client-s3vectors';
+import { LOCAL } from './local-clients.ts';
 
 interface Stored {
   readonly key: string;
@@ -59,9 +60,8 @@ export async function startS3Vectors(isMissed: (key: string) => boolean = () => 
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const client = new S3VectorsClient({
-    region: 'us-east-1',
+    ...LOCAL,
     endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
     maxAttempts: 1,
   });
   return {

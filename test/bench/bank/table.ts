@@ -1,9 +1,9 @@
 import { Worker } from 'node:worker_threads';
 import { BatchWriteItemCommand, CreateTableCommand, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
-import { dynamoClient } from '../../../shared/config/clients/dynamodb.ts';
 import { TABLE } from '../../../shared/config/names.ts';
 import type { Episode } from '../../../shared/episodes/episode.ts';
 import { toItem } from '../../../shared/episodes/episode-item.ts';
+import { localDynamoDb } from '../../support/local-clients.ts';
 
 /** Requests, and the capacity that they consumed according to DynamoDB. */
 export interface Units {
@@ -67,14 +67,6 @@ export async function startTable(): Promise<MeasuredTable> {
       await worker.terminate();
     },
   };
-}
-
-export function localDynamoDb(endpoint: string): DynamoDBClient {
-  return dynamoClient({
-    endpoint,
-    region: 'us-east-1',
-    credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
-  });
 }
 
 /** The consumption of the client's requests from now on, according to DynamoDB. */

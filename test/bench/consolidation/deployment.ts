@@ -10,8 +10,8 @@ import { basisFromEmbeddings } from '../../../shared/lora/basis.ts';
 import { learningObjects, readSharedLearning } from '../../../shared/population/shared-learning.ts';
 import { ObjectStore } from '../../../shared/storage/objects.ts';
 import { SETTINGS } from '../../support/container.ts';
+import { localS3Client } from '../../support/local-clients.ts';
 import { startTable, TABLE_NAME } from '../bank/table.ts';
-import { localS3 } from './local-s3.ts';
 import type { MeasuredRun, RunOptions } from './one-run.ts';
 import { createPopulation } from './population.ts';
 
@@ -31,7 +31,7 @@ export async function startDeployment({ dim, users }: { dim: number; users: numb
   const s3 = await startS3();
   s3.createBucket(BUCKET, { versioned: true });
   const table = await startTable();
-  const client = localS3(s3.endpoint);
+  const client = localS3Client(s3.endpoint);
   const objects = new ObjectStore(client, BUCKET);
   const adapters = new AdapterStore(objects);
   const learning = learningObjects(objects, settings, { maxAgeMs: 0 });

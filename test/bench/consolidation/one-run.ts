@@ -15,8 +15,8 @@ import { PendingEpisodes } from '../../../shared/episodes/pending-episodes.ts';
 import { learningObjects } from '../../../shared/population/shared-learning.ts';
 import { Lease } from '../../../shared/storage/lease.ts';
 import { ObjectStore } from '../../../shared/storage/objects.ts';
-import { countUnits, localDynamoDb, type Units } from '../bank/table.ts';
-import { localS3 } from './local-s3.ts';
+import { localDynamoDb, localS3Client } from '../../support/local-clients.ts';
+import { countUnits, type Units } from '../bank/table.ts';
 import { countRequests, type S3Requests } from './s3-requests.ts';
 
 export interface RunOptions {
@@ -45,7 +45,7 @@ process.once('message', (options: RunOptions) => {
 });
 
 async function run({ s3, dynamodb, settings }: RunOptions): Promise<MeasuredRun> {
-  const s3Client = localS3(s3);
+  const s3Client = localS3Client(s3);
   const dynamoClient = localDynamoDb(dynamodb);
   const requests = countRequests(s3Client);
   const units = countUnits(dynamoClient);

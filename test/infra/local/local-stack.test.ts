@@ -5,17 +5,15 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { GetItemCommand, PutItemCommand } from '@aws-sdk/client-dynamodb';
-import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
+import { InvokeCommand } from '@aws-sdk/client-lambda';
 import { GetObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import { SendMessageBatchCommand } from '@aws-sdk/client-sqs';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { Endpoints } from '../../../infra/local/environment.ts';
 import { LocalStack, type LocalStackOptions } from '../../../infra/local/local-stack.ts';
-import { dynamoClient } from '../../../shared/config/clients/dynamodb.ts';
-import { s3Client } from '../../../shared/config/clients/s3.ts';
-import { sqsClient } from '../../../shared/config/clients/sqs.ts';
 import { InvalidConfigurationError } from '../../../shared/errors.ts';
 import { functionResource, temporaryFolder, writeAssembly } from '../../support/assembly-fixture.ts';
+import { localClients } from '../../support/local-clients.ts';
 import { ManualClock } from './manual-clock.ts';
 
 const RESOURCES = {
@@ -127,16 +125,8 @@ async function start(options: Partial<LocalStackOptions> = {}) {
 }
 
 function clientsOf(endpoints: Endpoints) {
-  const common = { region: 'us-east-1', credentials: { accessKeyId: 'local', secretAccessKey: 'local' } };
-  const clients = {
-    sqs: sqsClient({ ...common, endpoint: endpoints.sqs }),
-    dynamodb: dynamoClient({ ...common, endpoint: endpoints.dynamodb }),
-    s3: s3Client({ ...common, endpoint: endpoints.s3 }),
-    lambda: new LambdaClient({ ...common, endpoint: endpoints.lambda }),
-  };
-  onTestFinished(() => {
-    for (const client of Object.values(clients)) client.destroy();
-  });
+  const clients = localClients(endpoints);
+  onTestFinished(clients.destroy);
   return clients;
 }
 

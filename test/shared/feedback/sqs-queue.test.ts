@@ -9,6 +9,7 @@ import { InvalidConfigurationError, NotFoundError, UnavailableError } from '../.
 import { parseFeedbackEvent } from '../../../shared/feedback/event.ts';
 import { FeedbackPublisher } from '../../../shared/feedback/publisher.ts';
 import { SqsFeedbackQueue } from '../../../shared/feedback/sqs-queue.ts';
+import { LOCAL } from '../../support/local-clients.ts';
 
 let server: FauxqsServer;
 let client: SQSClient;
@@ -17,8 +18,7 @@ let queueUrl: string;
 const clientOf = (endpoint: string) =>
   new SQSClient({
     endpoint,
-    region: 'us-east-1',
-    credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
+    ...LOCAL,
     useQueueUrlAsEndpoint: false,
     maxAttempts: 1,
   });

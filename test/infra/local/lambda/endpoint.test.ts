@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AsyncEvents } from '../../../../infra/local/lambda/async-events.ts';
 import { type LambdaEndpoint, startLambdaEndpoint } from '../../../../infra/local/lambda/endpoint.ts';
 import type { LocalFunction } from '../../../../infra/local/lambda/function.ts';
+import { LOCAL } from '../../../support/local-clients.ts';
 
 const ARN = 'arn:aws:lambda:us-east-1:000000000000:function:echo';
 const accepted: string[] = [];
@@ -32,11 +33,9 @@ beforeAll(async () => {
     asyncEvents,
     0,
   );
-  const credentials = { accessKeyId: 'local', secretAccessKey: 'local' };
   client = new LambdaClient({
     endpoint: endpoint.endpoint,
-    region: 'us-east-1',
-    credentials,
+    ...LOCAL,
     maxAttempts: 1,
   });
 });

@@ -5,6 +5,7 @@ import { synthesize } from '../../../../infra/synth.ts';
 import { sqsClient } from '../../../../shared/config/clients/sqs.ts';
 import { OUTPUT } from '../../../../shared/config/names.ts';
 import { temporaryFolder } from '../../../support/assembly-fixture.ts';
+import { LOCAL } from '../../../support/local-clients.ts';
 
 it("the local stack supports every resource and property of Attune's template", async () => {
   const assemblyDir = temporaryFolder();
@@ -14,8 +15,7 @@ it("the local stack supports every resource and property of Attune's template", 
   expect(Object.keys(stack.outputs).sort()).toEqual(Object.values(OUTPUT).sort());
   const client = sqsClient({
     endpoint: stack.endpoints.sqs,
-    region: 'us-east-1',
-    credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
+    ...LOCAL,
   });
   onTestFinished(() => client.destroy());
   const { Attributes } = await client.send(

@@ -9,7 +9,7 @@ import { GetObjectCommand, ListObjectVersionsCommand, PutObjectCommand } from '@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { startS3 } from '../../../../infra/local/s3/server.ts';
 import { InvalidConfigurationError } from '../../../../shared/errors.ts';
-import { localS3Client } from '../../../support/endpoints.ts';
+import { localS3Client } from '../../../support/local-clients.ts';
 
 const BUCKET = 'durable';
 

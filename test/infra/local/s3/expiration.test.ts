@@ -8,7 +8,7 @@ import {
 } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type LocalS3, startS3 } from '../../../../infra/local/s3/server.ts';
-import { localS3Client } from '../../../support/endpoints.ts';
+import { localS3Client } from '../../../support/local-clients.ts';
 
 let clock: number;
 let server: LocalS3;

@@ -92,8 +92,8 @@ export async function consolidate(
 ): Promise<ConsolidationReport> {
   const { cell, settings, learning, episodes, lease, now } = services;
   const startedAt = now();
-  const pendingStored = await storePending(services);
   const [storedBasis, stored] = await Promise.all([learning.basis.refresh(), learning.population.refresh()]);
+  const pendingStored = await storePending(services, stored?.progress.watermarks);
   const currentBasis = basisFor(storedBasis, settings);
   const current = combine(currentBasis, stored);
   // After a change of basis there is no prior until one is fitted under the new basis.
@@ -269,7 +269,10 @@ function learnsFrom({ choice }: PopulationModel): ConsolidationReport['learnsFro
  * Stores what waits for the table, so much at a time and in one run that the run still has time to
  * consolidate.
  */
-async function storePending({ pending, episodes, onCorrupt }: ConsolidationServices): Promise<number> {
+async function storePending(
+  { pending, episodes, onCorrupt }: ConsolidationServices,
+  watermarks: readonly string[] = [],
+): Promise<number> {
   let stored = 0;
   await inParallel(pending.keys(), PENDING.atOnce, async (key) => {
     if (stored >= PENDING.most) return;
@@ -277,7 +280,7 @@ async function storePending({ pending, episodes, onCorrupt }: ConsolidationServi
     if (waiting === undefined) return;
     if (waiting.error !== undefined) return onCorrupt(waiting.error);
     try {
-      await episodes.store(waiting.episode);
+      await episodes.store(waiting.episode, { watermarks });
     } catch (refusal) {
       if (!(refusal instanceof AttuneError) || refusal.retryable) throw refusal;
       // The table refuses this episode for good. It stays in place for an operator, and the others

@@ -68,7 +68,7 @@ export async function updateUser(
     });
     // The process that committed the previous version may have died before it stored the episode.
     if ((duplicates.length > 0 || attempt > 1) && previous?.lastEpisode) {
-      await storeEpisode(previous.lastEpisode, services);
+      await storeEpisode(previous.lastEpisode, learning, services);
     }
     if (adapter === undefined) return { applied, duplicates, forgotten: [] };
     let committed: Loaded;
@@ -83,7 +83,7 @@ export async function updateUser(
       continue;
     }
     cache.set(userKey, committed);
-    await storeEpisode(adapter.lastEpisode!, services);
+    await storeEpisode(adapter.lastEpisode!, learning, services);
     return { applied, duplicates, forgotten: [] };
   }
 }
@@ -130,10 +130,12 @@ async function findPlace(
  */
 async function storeEpisode(
   episode: Episode,
+  { population }: SharedLearning,
   { episodes, pending, onPending }: UpdateUserServices,
 ): Promise<void> {
+  const { watermarks } = population.progress;
   try {
-    await episodes.store(episode, { signal: AbortSignal.timeout(BANK_DEADLINE_MS) });
+    await episodes.store(episode, { signal: AbortSignal.timeout(BANK_DEADLINE_MS), watermarks });
   } catch (error) {
     onPending(error);
     await pending.put(episode);

@@ -5,9 +5,9 @@ import { type BankStore, MAX_CELLS } from './bank-store.ts';
 import type { CellStrategy, PriorSummary } from './cell-strategy.ts';
 import { BATCH, byNewest, DynamoTable } from './dynamodb-table.ts';
 import type { Episode } from './episode.ts';
-import { neverBack, SHARDS, storedAtKey } from './episode-index.ts';
+import { neverBack, SHARDS, storedAtKey, timeOfPosition } from './episode-index.ts';
 import { fromItem, type Item, isEpisode, number, text, toItem, userOf } from './episode-item.ts';
-import type { CorruptEpisode, EpisodeOfUser, IndexedEpisode } from './episode-store.ts';
+import type { CorruptEpisode, EpisodeOfUser, IndexedEpisode, StoreOptions } from './episode-store.ts';
 
 export interface DynamoEpisodeStoreOptions {
   readonly table: string;
@@ -32,11 +32,8 @@ export class DynamoEpisodeStore implements BankStore {
     this.#time = neverBack(now);
   }
 
-  async store(
-    episode: Episode,
-    { signal }: { readonly signal?: AbortSignal } = {},
-  ): Promise<'stored' | 'known'> {
-    const item = toItem(episode, this.#time(), this.#ttlDays);
+  async store(episode: Episode, { signal, watermarks }: StoreOptions = {}): Promise<'stored' | 'known'> {
+    const item = toItem(episode, timeOfPosition(episode, this.#time(), watermarks), this.#ttlDays);
     const once = { ConditionExpression: `attribute_not_exists(${TABLE.partitionKey})`, signal };
     const stored = await this.#table.attempt('store an episode', () => this.#table.putIf(item, once));
     return stored ? 'stored' : 'known';

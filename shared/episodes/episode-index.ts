@@ -35,6 +35,19 @@ export function neverBack(now: () => number): () => number {
 }
 
 /**
+ * The time of an episode's position: now, unless that is not after the watermark of its shard.
+ * @param now epoch milliseconds
+ */
+export function timeOfPosition(
+  { userKey }: Episode,
+  now: number,
+  watermarks: readonly string[] = [],
+): number {
+  const read = Number.parseInt(watermarks[shardOf(userKey)] || '0', 10);
+  return Math.max(now, read + 1);
+}
+
+/**
  * The position of an episode in its shard. Consolidation keeps positions in objects that outlive
  * users, so the unique part is a hash of user and version, which identifies neither.
  * @param storedAt epoch milliseconds

@@ -26,6 +26,16 @@ export type EpisodeOfUser =
   | { readonly episode: Episode; readonly error?: undefined }
   | { readonly error: CorruptObjectError; readonly episode?: undefined };
 
+export interface StoreOptions {
+  /** Stops waiting; the episode may be stored nevertheless. */
+  readonly signal?: AbortSignal;
+  /**
+   * Last position read by consolidation, by shard, as far as the caller knows. The episode is stored
+   * after it, because a clock that was ahead may have been corrected since.
+   */
+  readonly watermarks?: readonly string[];
+}
+
 /**
  * What consolidation and the update path need of the ReasoningBank. Expired episodes are never
  * returned.
@@ -33,10 +43,9 @@ export type EpisodeOfUser =
 export interface EpisodeStore {
   /**
    * Stores an episode once: a repeated call with the same user and version changes nothing.
-   * @param options.signal stops waiting; the episode may be stored nevertheless
    * @throws UnavailableError
    */
-  store(episode: Episode, options?: { readonly signal?: AbortSignal }): Promise<'stored' | 'known'>;
+  store(episode: Episode, options?: StoreOptions): Promise<'stored' | 'known'>;
 
   /**
    * Episodes of a cell stored after the given position of each shard and before `until`, in order

@@ -11,8 +11,9 @@ import {
   shardKey,
   shardOf,
   storedAtKey,
+  timeOfPosition,
 } from './episode-index.ts';
-import type { EpisodeOfUser, IndexedEpisode } from './episode-store.ts';
+import type { EpisodeOfUser, IndexedEpisode, StoreOptions } from './episode-store.ts';
 
 interface Row {
   readonly episode: Episode;
@@ -47,11 +48,11 @@ export class InMemoryEpisodeStore implements BankStore {
     this.#time = neverBack(now);
   }
 
-  async store(episode: Episode): Promise<'stored' | 'known'> {
+  async store(episode: Episode, { watermarks }: StoreOptions = {}): Promise<'stored' | 'known'> {
     const key = `${episode.userKey}#${identityOf(episode)}`;
     if (this.#known.has(key)) return 'known';
     this.#known.add(key);
-    const storedAt = this.#time();
+    const storedAt = timeOfPosition(episode, this.#time(), watermarks);
     const row = {
       episode,
       position: positionOf(episode, storedAt),

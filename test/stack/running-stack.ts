@@ -30,6 +30,8 @@ export async function startWholeStack(
   const { sqs, s3, dynamodb, lambda } = clients;
   const output = (name: keyof typeof OUTPUT) => stack.outputs[OUTPUT[name]]!;
   const objects = new ObjectStore(s3, output('bucketName'));
+  const episodesBy = (now: () => number) =>
+    new DynamoEpisodeStore(dynamodb, { table: output('tableName'), ttlDays: 90, now });
   return {
     stack,
     output,
@@ -39,7 +41,9 @@ export async function startWholeStack(
     queue: new SqsFeedbackQueue(sqs, output('feedbackQueueUrl')),
     adapters: new AdapterStore(objects),
     learning: learningObjects(objects, { ...SETTINGS, ...more }, { maxAgeMs: 0 }),
-    episodes: new DynamoEpisodeStore(dynamodb, { table: output('tableName'), ttlDays: 90 }),
+    episodes: episodesBy(Date.now),
+    /** The episodes as an instance with this clock stores them. */
+    episodesBy,
     async stop() {
       clients.destroy();
       await stack.stop();

@@ -2,6 +2,7 @@ import type { FunctionSettings } from '../../shared/config/settings.ts';
 import type { IndexedEpisode } from '../../shared/episodes/episode-store.ts';
 import { basisFromEmbeddings, sampleEvenly } from '../../shared/lora/basis.ts';
 import { carryOversTo } from '../../shared/lora/carry-over.ts';
+import { median } from '../../shared/lora/robust.ts';
 import type { StoredBasis } from '../../shared/population/basis-object.ts';
 import type { BasisSample } from '../../shared/population/basis-sample-object.ts';
 import { ENOUGH_EMBEDDINGS, embeddingsWanted } from '../../shared/population/embedding-sample.ts';
@@ -10,10 +11,15 @@ import type { SampledState } from './sample.ts';
 
 /** Fewer buffered interactions, or fewer users, would give a basis of a few tastes only. */
 const BASIS_FROM = { interactions: 600, users: 10 } as const;
+/**
+ * A user counts for at most so many times the median user, or the mean of the smallest basis, so that
+ * nobody turns the basis away from what others meet.
+ */
+const MOST_MEDIANS = 2;
 
 /**
  * Learns the first basis from buffered interactions, when no catalogue gave one. Each item counts
- * once per interaction. The embeddings are stored, so that a better basis can be learned later.
+ * once per interaction, within the bounds of its user. The embeddings are stored, so that a better basis can be learned later.
  * @returns undefined while too few interactions are buffered
  * @throws ConflictError when another run wrote first, UnavailableError
  */
@@ -23,10 +29,17 @@ export async function learnFirstBasis(
   settings: FunctionSettings,
 ): Promise<StoredBasis | undefined> {
   const buffered = states.map(({ state }) => state.buffered).filter(({ length }) => length > 0);
+  const most = Math.max(
+    BASIS_FROM.interactions / BASIS_FROM.users,
+    MOST_MEDIANS * median(buffered.map(({ length }) => length)),
+  );
   const embeddings = buffered.flatMap((interactions) =>
-    interactions
-      .map(({ embedding }) => embedding)
-      .filter((embedding) => embedding.some((value) => value !== 0)),
+    sampleEvenly(
+      interactions
+        .map(({ embedding }) => embedding)
+        .filter((embedding) => embedding.some((value) => value !== 0)),
+      most,
+    ),
   );
   if (embeddings.length < BASIS_FROM.interactions || buffered.length < BASIS_FROM.users) return undefined;
   const sample = sampleEvenly(embeddings, ENOUGH_EMBEDDINGS);
@@ -36,7 +49,7 @@ export async function learnFirstBasis(
 }
 
 /**
- * Adds the embeddings of new episodes to the sample that the basis was learned from, and learns a
+ * Adds the embeddings of new episodes, those of one episode per user, to the sample that the basis was learned from, and learns a
  * new basis when there are enough. A basis of a catalogue is never replaced.
  * @param found new episodes; those whose embeddings are in the sample already are skipped
  * @returns the new basis, undefined when the current one stays
@@ -82,11 +95,16 @@ function withNew(
 ): BasisSample {
   const embeddings = [...(sample?.embeddings ?? [])];
   const watermarks = [...(sample?.watermarks ?? [])];
+  const heard = new Set<string>();
   for (const { episode, shard, position } of found) {
     while (watermarks.length <= shard) watermarks.push('');
     if (position <= watermarks[shard]!) continue;
     watermarks[shard] = position;
-    embeddings.push(...(episode.embeddings ?? []).filter(({ length }) => length === embeddingDim));
+    const own = (episode.embeddings ?? []).filter(({ length }) => length === embeddingDim);
+    // Who sends most updates would otherwise decide what the basis holds.
+    if (own.length === 0 || heard.has(episode.userKey)) continue;
+    heard.add(episode.userKey);
+    embeddings.push(...own);
   }
   return { embeddings: sampleEvenly(embeddings, ENOUGH_EMBEDDINGS), watermarks };
 }

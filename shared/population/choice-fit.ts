@@ -21,6 +21,8 @@ export interface SampledPicks extends SampledUser {
  * give one reward.
  */
 const CONSTANT_USERS = 0.9;
+/** Beside so many users with equal rewards, one other user alone decides nothing. */
+const ENOUGH_CONSTANT_USERS = 3;
 /**
  * Measured by `npm run bench:ranking`: a pick carries less information than one independent draw,
  * and tastes start wide.
@@ -46,7 +48,9 @@ export function fitChoice(
   if (telling.length === 0) return current;
   const constant = telling.filter(({ picks, statistics }) => hasConstantRewards(picks, statistics.count));
   const picking = users.filter(({ picks }) => pickSums(picks).count > 0);
-  if (constant.length < CONSTANT_USERS * telling.length || picking.length === 0) return null;
+  const onlyOneDiffers = constant.length >= ENOUGH_CONSTANT_USERS && constant.length === telling.length - 1;
+  if (constant.length < CONSTANT_USERS * telling.length && !onlyOneDiffers) return null;
+  if (picking.length === 0) return null;
 
   const moments = momentsOfFeedback(
     picking.map(({ statistics }) => statistics),

@@ -64,13 +64,13 @@ export function layOutTensors({ tensors, metadata }: TensorFile): Buffer {
     .sort(
       (a, b) => DTYPE_ORDER.indexOf(a.dtype) - DTYPE_ORDER.indexOf(b.dtype) || (a.name < b.name ? -1 : 1),
     );
-  const header: Record<string, unknown> = { __metadata__: metadata };
+  const header: [string, unknown][] = [['__metadata__', metadata]];
   let offset = 0;
   for (const { name, shape, values, dtype } of entries) {
-    header[name] = { dtype, shape, data_offsets: [offset, offset + values.byteLength] };
+    header.push([name, { dtype, shape, data_offsets: [offset, offset + values.byteLength] }]);
     offset += values.byteLength;
   }
-  const json = Buffer.from(JSON.stringify(header), 'utf8');
+  const json = Buffer.from(JSON.stringify(Object.fromEntries(header)), 'utf8');
   const headerBytes = Math.ceil(json.length / 8) * 8;
   const file = Buffer.allocUnsafeSlow(8 + headerBytes + offset);
   file.writeBigUInt64LE(BigInt(headerBytes));
@@ -117,7 +117,7 @@ export function readTensors(bytes: Uint8Array, key: string): TensorFile {
   const { __metadata__: metadata = {}, ...declaredTensors } = header;
   if (!isStrings(metadata)) throw corrupt('__metadata__ is not an object of strings');
 
-  const tensors: Record<string, NamedTensor> = {};
+  const tensors: [string, NamedTensor][] = [];
   let end = 0;
   // In the order of their bytes, because overlapping tensors could expand to far more memory than
   // the file.
@@ -133,13 +133,14 @@ export function readTensors(bytes: Uint8Array, key: string): TensorFile {
         `tensor ${name} of shape [${shape.join(', ')}] ${dtype} does not fill bytes ${offsets.join('..')}`,
       );
     }
-    tensors[name] = { shape, values: tensorAt(file, dataStart + offsets[0], dtype, length) };
+    tensors.push([name, { shape, values: tensorAt(file, dataStart + offsets[0], dtype, length) }]);
     end = offsets[1];
   }
   if (dataStart + end !== file.length) {
     throw corrupt(`${file.length - dataStart} bytes of tensors, expected ${end}`);
   }
-  return { tensors, metadata };
+  // Not by assignment, because the name __proto__ would set the prototype.
+  return { tensors: Object.fromEntries(tensors), metadata };
 }
 
 function tensorsStart(file: Buffer): number {

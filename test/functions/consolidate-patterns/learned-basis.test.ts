@@ -38,7 +38,10 @@ function episodes(count: number, from = 0): IndexedEpisode[] {
   return Array.from({ length: count }, (_, i) => ({
     shard: 2,
     position: `${String(from + i).padStart(13, '0')}#u#1`,
-    episode: { embeddings: [half(), half(), half(), half()] } as unknown as Episode,
+    episode: {
+      userKey: userKey(`${from + i}`),
+      embeddings: [half(), half(), half(), half()],
+    } as unknown as Episode,
   }));
 }
 
@@ -78,6 +81,16 @@ describe('the first basis', () => {
 });
 
 describe('a better basis', () => {
+  test('is learned from one episode per user and run', async () => {
+    const { learning, first } = await withFirstBasis();
+    const busy = episodes(20).map((found) => ({
+      ...found,
+      episode: { ...found.episode, userKey: userKey('busy') } as Episode,
+    }));
+    await learnBetterBasis(learning, first, [...busy, ...episodes(3, 20)], SETTINGS);
+    expect((await learning.basisSample.refresh())!.embeddings).toHaveLength(600 + 4 + 3 * 4);
+  });
+
   test('is learned from twice as many embeddings, and adapters are carried over to it', async () => {
     const { learning, first } = await withFirstBasis();
     expect(await learnBetterBasis(learning, first, episodes(149), SETTINGS)).toBeUndefined();

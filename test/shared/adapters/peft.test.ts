@@ -64,6 +64,14 @@ describe('exportPeft', () => {
 });
 
 describe('importPeft', () => {
+  it('meets a tensor named __proto__ as any other, so that it cannot hide', () => {
+    const hiding = JSON.parse('{"__proto__": 0}');
+    Object.defineProperty(hiding, '__proto__', { value: matrices()[A], enumerable: true });
+    const { tensors } = readTensors(layOutTensors({ tensors: hiding, metadata: {} }), 'file');
+    expect(Object.keys(tensors)).toEqual(['__proto__']);
+    expect(Object.getPrototypeOf(tensors)).toBe(Object.prototype);
+  });
+
   it('reads the scaling as PEFT does, also of rank-stabilised LoRA and of patterns', () => {
     const scale = (settings: Record<string, unknown>) => importPeft(files(matrices(), settings)).basis.scale;
     expect(scale({})).toBe(2);

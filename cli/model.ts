@@ -64,7 +64,7 @@ async function rollBack(part: ModelPart, options: ModelOptions): Promise<void> {
     return rollBackModel(part, options.to, settings, objects, options.force === true);
   });
   if (options.json) return printJson({ part, ...summaryOf(version) });
-  printLine(`${part}: ${summaryOf(version).what} is current again; containers use it within half a minute`);
+  printLine(`${part}: ${summaryOf(version).what} is current again; instances use it within half a minute`);
 }
 
 async function versionsOf(part: ModelPart, options: ModelOptions): Promise<ModelVersion[]> {

@@ -29,7 +29,7 @@ export interface ReplaySummary extends Omit<Ranking, 'users'> {
   readonly skills: number;
   readonly itemEffects: number;
   readonly consolidations: number;
-  /** Median time to load the code of update-adapters in a new container, milliseconds. */
+  /** Median time to load the code of update-adapters in a new instance, milliseconds. */
   readonly coldStartMs: number | null;
   readonly learnedState: string;
   /** Whether users profited from others. */

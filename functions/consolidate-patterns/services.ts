@@ -11,7 +11,7 @@ import { Lease } from '../../shared/storage/lease.ts';
 import { ObjectStore } from '../../shared/storage/objects.ts';
 import type { ConsolidationServices } from './consolidate.ts';
 
-/** The services of the function, created once per container. */
+/** The services of the function, created once per instance. */
 export function createServices(
   env: Record<string, string | undefined>,
   telemetry: Telemetry,

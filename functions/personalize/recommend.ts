@@ -131,7 +131,7 @@ export async function similar(request: SimilarRequest, services: RecommendServic
 }
 
 /**
- * Items by ⟨q, y⟩, where y is an item's embedding moved by the user's taste: similarity and taste
+ * Items by ⟨q, y⟩, where y is an item's personalised embedding: similarity and taste
  * together, over the whole catalogue. Without an adapter this is the cosine.
  * @throws InvalidInputError when there is no catalogue; UnavailableError, CorruptObjectError
  */

@@ -18,7 +18,7 @@ import { learningObjects, readSharedLearning } from '../../shared/population/sha
 import { ObjectStore } from '../../shared/storage/objects.ts';
 import type { BatchServices } from './process-batch.ts';
 
-/** The services of the function, created once per container. */
+/** The services of the function, created once per instance. */
 export function createServices(
   env: Record<string, string | undefined>,
   telemetry: Telemetry,

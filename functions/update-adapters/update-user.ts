@@ -109,7 +109,7 @@ async function learningToTrain(
 }
 
 /**
- * Reads the object at the user's key, from memory when this container wrote it: a commit on an
+ * Reads the object at the user's key, from memory when this instance wrote it: a commit on an
  * outdated object fails. A duplicate is checked in S3, because it leads to no commit and the user
  * may be forgotten by now.
  */

@@ -8,7 +8,7 @@ interface Entry {
 }
 
 /**
- * Adapters of recently updated users in a warm container. The least recently used are dropped when
+ * Adapters of recently updated users in a warm instance. The least recently used are dropped when
  * their bytes exceed the limit. A stale entry is harmless, because its commit fails on the ETag.
  */
 export class AdapterCache {

@@ -39,8 +39,8 @@ export function missesBasis(adapter: StoredAdapter, settings: LearningSettings, 
 }
 
 /**
- * What all users share, read again from S3 when the adapter has a basis that this container does
- * not know: another container may have carried it over.
+ * What all users share, read again from S3 when the adapter has a basis that this instance does
+ * not know: another instance may have carried it over.
  * @param adapter undefined for a user without one
  * @throws CorruptObjectError, UnavailableError
  */

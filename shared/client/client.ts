@@ -142,7 +142,7 @@ export class Attune {
   }
 
   /**
-   * Returns the candidates' embeddings, moved by the user's taste.
+   * Returns the candidates' embeddings, personalised for the user.
    * @throws like `score`
    */
   async embed({ userId, candidates, ...call }: EmbedRequest): Promise<EmbedAnswer> {

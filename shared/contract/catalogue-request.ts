@@ -5,10 +5,10 @@ import { FILTER_REFERENCE, type Filter, parseFilter } from '../catalogue/filter.
 import { InvalidInputError, shown } from '../errors.ts';
 import { decodeEmbedding } from '../feedback/embedding-codec.ts';
 import { INTERACTION_KINDS, type InteractionKind } from '../interaction-kinds.ts';
-import { lengthFirst } from '../length-first.ts';
 import { vectorNorm } from '../lora/basis.ts';
 import { parseInput } from '../validation/faults.ts';
 import { idSchema as id } from '../validation/id.ts';
+import { lengthFirst } from '../validation/length-first.ts';
 import { embedding, embeddingModel } from './personalize-request.ts';
 
 /** Fields that all catalogue requests share. */

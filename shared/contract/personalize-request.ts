@@ -2,9 +2,9 @@ import * as z from 'zod';
 import { InvalidInputError, shown } from '../errors.ts';
 import { decodeEmbedding } from '../feedback/embedding-codec.ts';
 import { EMBEDDING_FORM } from '../feedback/event-schema.ts';
-import { lengthFirst } from '../length-first.ts';
 import { parseInput } from '../validation/faults.ts';
 import { idSchema as id } from '../validation/id.ts';
+import { lengthFirst } from '../validation/length-first.ts';
 
 /** Which items to personalise for whom. */
 export interface PersonalizeRequest {

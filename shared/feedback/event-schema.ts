@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { INTERACTION_KINDS } from '../interaction-kinds.ts';
-import { lengthFirst } from '../length-first.ts';
 import { ID_CHARACTERS, idSchema as id } from '../validation/id.ts';
+import { lengthFirst } from '../validation/length-first.ts';
 import type { EmbeddingInput } from './embedding-codec.ts';
 
 /** Limits of a feedback event. Characters are Unicode code points. */

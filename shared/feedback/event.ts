@@ -84,7 +84,7 @@ export interface FeedbackEventInput extends EventHeader {
 /**
  * Reads the body of a message.
  *
- * Watch signals become `reward = min(1, 0.5·completionRate + 0.3·rating/5 + 0.2·isRewatch)`.
+ * Watch signals become a reward; see watch-reward.ts.
  *
  * @param expected the deployment's embedding length and model
  * @param itemEmbeddings embeddings of items that interactions name by id alone

@@ -16,7 +16,7 @@ export interface SharedObjectOptions {
 
 /**
  * One object that many users share, such as the basis. Written conditionally, read through a cache.
- * A damaged object is not fatal: readers use the value that this container read last, otherwise the
+ * A damaged object is not fatal: readers use the value that this instance read last, otherwise the
  * newest readable version; see {@link damage}. The next write replaces the damaged one.
  */
 export class SharedObject<T> {

@@ -5,7 +5,7 @@ export default defineConfig({
   resolve: { alias: { 'attune/client': `${import.meta.dirname}/shared/client/index.ts` } },
   test: {
     include: ['test/**/*.test.ts'],
-    globalSetup: 'test/support/compiled-once.ts',
+    globalSetup: 'test/support/run-folder.ts',
     setupFiles: 'test/support/orderly-end.ts',
     // A busy machine takes several times as long as an idle one.
     testTimeout: 60_000,

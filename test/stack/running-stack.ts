@@ -1,8 +1,8 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdtemp, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LocalStack, type LocalStackOptions } from '../../infra/local/local-stack.ts';
-import { synthesize } from '../../infra/synth.ts';
 import { AdapterStore } from '../../shared/adapters/adapter-store.ts';
 import { OUTPUT } from '../../shared/config/names.ts';
 import { type DeploymentSettings, settingsFromContext } from '../../shared/config/settings.ts';
@@ -22,9 +22,8 @@ export async function startWholeStack(
   more: Partial<DeploymentSettings> = {},
   options: Omit<LocalStackOptions, 'assemblyDir'> = {},
 ) {
-  const assemblyDir = await mkdtemp(join(tmpdir(), 'attune-test-'));
   const { embeddingDim, embeddingModel } = SETTINGS;
-  synthesize({ check: false, outdir: assemblyDir, settings: { embeddingDim, embeddingModel, ...more } });
+  const assemblyDir = await assemblyOf({ embeddingDim, embeddingModel, ...more });
   const stack = await LocalStack.start({ schedules: false, ...options, assemblyDir });
   const clients = localClients(stack.endpoints);
   const { sqs, s3, dynamodb, lambda } = clients;
@@ -47,7 +46,22 @@ export async function startWholeStack(
     async stop() {
       clients.destroy();
       await stack.stop();
-      await rm(assemblyDir, { recursive: true, force: true });
     },
   };
+}
+
+/** The folder of the stack with these settings, which all test files of a run share: read it only. */
+async function assemblyOf(settings: Partial<DeploymentSettings>): Promise<string> {
+  const assemblies = process.env.ATTUNE_TEST_ASSEMBLIES!;
+  const shared = join(assemblies, createHash('sha256').update(JSON.stringify(settings)).digest('hex'));
+  if (existsSync(shared)) return shared;
+  // Loading the CDK takes seconds.
+  const { synthesize } = await import('../../infra/synth.ts');
+  const own = await mkdtemp(join(assemblies, 'own-'));
+  synthesize({ check: false, outdir: own, settings });
+  await rename(own, shared).catch((error: NodeJS.ErrnoException) => {
+    // Another worker was faster.
+    if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error;
+  });
+  return shared;
 }

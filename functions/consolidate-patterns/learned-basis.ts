@@ -12,14 +12,15 @@ import type { SampledState } from './sample.ts';
 /** Fewer buffered interactions, or fewer users, would give a basis of a few tastes only. */
 const BASIS_FROM = { interactions: 600, users: 10 } as const;
 /**
- * A user counts for at most so many times the median user, or the mean of the smallest basis, so that
- * nobody turns the basis away from what others meet.
+ * A user counts for at most this many times the median user, or the mean of the smallest basis, so
+ * that no user turns the basis away from the items of others.
  */
 const MOST_MEDIANS = 2;
 
 /**
  * Learns the first basis from buffered interactions, when no catalogue gave one. Each item counts
- * once per interaction, within the bounds of its user. The embeddings are stored, so that a better basis can be learned later.
+ * once per interaction, within the bounds of its user. The embeddings are stored, so that a better
+ * basis can be learned later.
  * @returns undefined while too few interactions are buffered
  * @throws ConflictError when another run wrote first, UnavailableError
  */
@@ -49,8 +50,9 @@ export async function learnFirstBasis(
 }
 
 /**
- * Adds the embeddings of new episodes, those of one episode per user, to the sample that the basis was learned from, and learns a
- * new basis when there are enough. A basis of a catalogue is never replaced.
+ * Adds the embeddings of new episodes, those of one episode per user, to the sample that the basis
+ * was learned from, and learns a new basis when there are enough. A basis of a catalogue is never
+ * replaced.
  * @param found new episodes; those whose embeddings are in the sample already are skipped
  * @returns the new basis, undefined when the current one stays
  * @throws ConflictError when another run wrote first, UnavailableError
@@ -101,7 +103,7 @@ function withNew(
     if (position <= watermarks[shard]!) continue;
     watermarks[shard] = position;
     const own = (episode.embeddings ?? []).filter(({ length }) => length === embeddingDim);
-    // Who sends most updates would otherwise decide what the basis holds.
+    // Otherwise the users with most updates would decide the content of the basis.
     if (own.length === 0 || heard.has(episode.userKey)) continue;
     heard.add(episode.userKey);
     embeddings.push(...own);

@@ -30,8 +30,8 @@ export interface StoreOptions {
   /** Stops waiting; the episode may be stored nevertheless. */
   readonly signal?: AbortSignal;
   /**
-   * Last position read by consolidation, by shard, as far as the caller knows. The episode is stored
-   * after it, because a clock that was ahead may have been corrected since.
+   * Last position read by consolidation, by shard, as far as the caller knows. The episode is
+   * stored after it, because a clock that was ahead may have been corrected since.
    */
   readonly watermarks?: readonly string[];
 }

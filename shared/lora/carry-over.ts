@@ -22,8 +22,8 @@ import type { TargetSums } from './target-regression.ts';
 
 /**
  * Carries sums from one basis to the basis that replaced it: ψ' ≈ Tψ, z' ≈ Uz. The part of ψ' that
- * is not a combination of ψ is lost, so that the sums carry less information, but no wrong one. The
- * constant coordinate is mapped exactly, so offset and mean reward do not change.
+ * is not a combination of ψ is lost, so the sums carry less information, but no wrong information.
+ * The constant coordinate is mapped exactly, so offset and mean reward do not change.
  */
 export interface CarryOver {
   readonly fromBasisId: string;
@@ -164,7 +164,7 @@ function leastSquares(pairs: readonly Pair[]): Float64Array[] {
   const last = size - 1;
   let squares = 0;
   for (let i = 0; i < last; i++) squares += moment[packedLength(i) + i]!;
-  // Where everything is zero, any ridge will do.
+  // Where everything is zero, any ridge works.
   for (let i = 0; i < last; i++) moment[packedLength(i) + i]! += (RIDGE * squares) / last || 1;
   const l = cholesky(moment, size)!;
   return cross.map((row, i) =>

@@ -1,8 +1,11 @@
-/** A matrix trained by gradient descent, with the anchor of its last consolidation. */
+/**
+ * A matrix trained by gradient descent, with its anchor: earlier parameters that it is pulled
+ * towards.
+ */
 export interface ElasticMatrix {
   /** θ. */
   readonly values: Float32Array;
-  /** θ*, the parameters last consolidated. */
+  /** θ*, the parameters at the last move of the anchor. */
   readonly anchor: Float32Array;
   /** F, diagonal Fisher information, from the squared gradient of the data loss. */
   readonly fisher: Float32Array;
@@ -10,7 +13,7 @@ export interface ElasticMatrix {
 
 /** Steps after which the parameters become the new anchor, which ends a task of online EWC. */
 export const CONSOLIDATION_STEPS = 20;
-/** γ, the share of the Fisher information that a consolidation keeps. */
+/** γ, the share of the Fisher information that a move of the anchor keeps. */
 const FISHER_KEPT = 0.9;
 const KEPT_PER_STEP = FISHER_KEPT ** (1 / CONSOLIDATION_STEPS);
 
@@ -21,7 +24,7 @@ export interface ElasticStepOptions {
   readonly consolidate: boolean;
 }
 
-/** A matrix that nothing ties yet. */
+/** A matrix without any pull yet. */
 export function elasticMatrix(values: Float32Array): ElasticMatrix {
   return { values, anchor: values, fisher: new Float32Array(values.length) };
 }

@@ -24,9 +24,9 @@ export function momentsOfItems(psi: readonly Float64Array[]): FeatureMoments {
 }
 
 /**
- * The moments of items weighted by how often users interacted with them. Needs no catalogue,
- * because every user's G holds Σψψᵀ, and Σψ in its last row. A user's weight is bounded, n/(1 +
- * εn), so that no user dominates.
+ * The moments of items weighted by the number of their interactions. Needs no catalogue, because
+ * every user's G holds Σψψᵀ, and Σψ in its last row. A user's weight is bounded, n/(1 + εn), so
+ * that no user dominates.
  * @param start the moments of the items themselves, with the weight of 30 users; undefined when
  * unknown
  * @param saturation ε

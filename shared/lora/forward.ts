@@ -2,11 +2,11 @@ import { InvalidInputError } from '../errors.ts';
 import type { DownProjection } from './basis.ts';
 import { adapt, adaptBatch, dotProducts, foldQuery, scoreShare } from './kernels.ts';
 
-/** What feedback of a user determines: the up-projection B and the offset. */
+/** The part of an adapter that a user's feedback determines: the up-projection B and the offset. */
 export interface LoraWeights {
   /** B (with C), d×r, row-major. Empty without a basis. */
   readonly b: Float32Array;
-  /** How much higher or lower the user rates everything, in units of reward. */
+  /** How much higher or lower the user rates all items, in units of reward. */
   readonly offset: number;
 }
 
@@ -52,8 +52,8 @@ export function batchForward({ basis, b }: LoraAdapter, xs: readonly Float32Arra
 }
 
 /**
- * What the adapter adds to an item's score: ⟨x, y⟩/⟨x, x⟩ − 1, plus the user's offset, in units of
- * reward. Does not depend on the length of x; a zero vector gets the offset alone.
+ * The adapter's contribution to an item's score: ⟨x, y⟩/⟨x, x⟩ − 1, plus the user's offset, in
+ * units of reward. Does not depend on the length of x; a zero vector gets the offset alone.
  * @throws InvalidInputError when x has another length than the adapter's
  */
 export function userPart({ basis, b, offset }: LoraAdapter, x: Float32Array): number {

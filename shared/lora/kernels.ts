@@ -1,7 +1,6 @@
 /**
  * The inner loops of applying adapters, in one place so that another implementation (SIMD) can
- * replace them. They check and allocate nothing. Float32 in and out, float64 in between.
- *
+ * replace them. They validate and allocate nothing. Float32 in and out, float64 in between.
  * A is r×d and B is d×r, both row-major, as in PEFT. Four ranks share each load of x in one pass,
  * and their sums stay in registers.
  */
@@ -245,7 +244,7 @@ export function adaptBatch(
   for (; n < xs.length; n++) adapt(a, b, scale, rank, xs[n]!, outs[n]!);
 }
 
-/** s·⟨x, B·A·x⟩/⟨x, x⟩, what the adapter adds to the score of x; 0 for a zero vector. */
+/** s·⟨x, B·A·x⟩/⟨x, x⟩, the adapter's contribution to the score of x; 0 for a zero vector. */
 export function scoreShare(
   a: Float32Array,
   b: Float32Array,

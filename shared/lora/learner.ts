@@ -96,7 +96,7 @@ export function warmStart(model: Model): LoraAdapter {
 }
 
 /**
- * m of a user, offset last; null when scores are not linear in ψ. Without a state, that of a user
+ * m of a user, offset last; null when scores are not linear in ψ. Without a state, the m of a user
  * without feedback.
  */
 export function coefficientsFor(state: LearnerState | undefined, model: Model): Float64Array | null {
@@ -134,7 +134,7 @@ export function userMeanAlone(state: LearnerState, { prior }: Model): LoraAdapte
 }
 
 /**
- * What to serve a user from, by the guard of {@link servingMode}. With the choice model, the
+ * Decides what to serve a user from, by the guard {@link servingMode}. With the choice model, the
  * adapter is served unless there is evidence that taste ranks the user's picks worse than
  * popularity alone.
  */

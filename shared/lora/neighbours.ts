@@ -11,7 +11,7 @@ export interface Neighbours {
   readonly ends: Uint32Array;
   /** The neighbours as positions in `keys`, the strongest of each list first. */
   readonly neighbours: Uint32Array;
-  /** What each neighbour gains. */
+  /** The gain of each neighbour. */
   readonly weights: Float16Array;
 }
 
@@ -21,7 +21,7 @@ export interface Neighbours {
  */
 const REGULARIZATION = 50;
 const STRENGTH = 8;
-/** Smaller weights change no ranking. */
+/** Smaller weights would change no ranking. */
 const SMALLEST = 1e-4;
 /** Bounds the size of the object. */
 const LONGEST_LIST = 64;
@@ -29,7 +29,7 @@ const LONGEST_LIST = 64;
  * A single picker gives no information about others, and the list would reveal that user's picks.
  */
 const MIN_PICKERS = 2;
-/** The items with most pickers; their lists take 20 MB at most. */
+/** Most items with a list, those with most pickers; their lists take at most 20 MB. */
 const MAX_ITEMS = 50_000;
 
 /** Most users to learn lists from, and most picks of each, the newest. */
@@ -37,7 +37,8 @@ const MAX_USERS = 1_000;
 const MAX_PICKS = 256;
 
 /**
- * The picks to learn lists from: those of the users with most picks, who carry most information.
+ * The picks to learn lists from: those of the users with most picks, because they carry most
+ * information.
  * @param picks by user, each oldest first
  * @param users most users to keep; default 1,000
  */

@@ -20,7 +20,7 @@ import {
 } from './symmetric.ts';
 
 /**
- * What is known about a user before the first interaction: m_u ~ N(μ, Σ), y = g0 + ψ·m_u + ε, ε ~
+ * The knowledge about a user before the first interaction: m_u ~ N(μ, Σ), y = g0 + ψ·m_u + ε, ε ~
  * N(0, σ²).
  */
 export interface Prior {
@@ -55,10 +55,13 @@ const NOISE_VARIANCE = 0.04;
 const OFFSET_VARIANCE = 0.02;
 const PRIOR_USERS = 30;
 const PRIOR_INTERACTIONS = 2_000;
-/** Interactions of one user that count at most in the noise. */
+/** Most interactions of one user that count in the noise. */
 const USER_INTERACTIONS = 50;
 const MIN_NOISE_VARIANCE = 0.005;
-/** The largest variance of rewards, which lie in [0, 1]; that of noise and of predictions is no larger. */
+/**
+ * The largest variance of rewards, which lie in [0, 1]. The noise and the predictions have no
+ * larger variance.
+ */
 const MAX_VARIANCE = 0.25;
 
 interface InitialPriorOptions {
@@ -224,13 +227,16 @@ interface Posterior {
   readonly sumSquares: number;
   /** V. */
   readonly covariance: PackedSymmetric;
-  /** How far the tastes lie from the mean, over what the prior lets expect at most. */
+  /**
+   * Distance of the user's taste from the mean, relative to the largest distance that the prior
+   * expects.
+   */
   readonly distance: number;
 }
 
 /**
- * (m − μ)ᵀΣ⁻¹(m − μ) is P − tr(Σ⁻¹V) on average, and varies like a χ²; expected at most is three
- * standard deviations more.
+ * (m − μ)ᵀΣ⁻¹(m − μ) has the mean P − tr(Σ⁻¹V) and varies like a χ². The largest expected value is
+ * three standard deviations above the mean.
  */
 function posteriorOf(statistics: Statistics, prior: PreparedPrior): Posterior {
   const order = prior.mean.length;
@@ -245,8 +251,8 @@ function posteriorOf(statistics: Statistics, prior: PreparedPrior): Posterior {
 }
 
 /**
- * 1 for a user; less for one who is further out than expected and than most users are, because a
- * prior that is too narrow expects too little of everyone.
+ * Weight of a user: 1, or less for one who is further out than expected and than most users,
+ * because a prior that is too narrow expects too little of everyone.
  */
 function weightsOf(posteriors: readonly Posterior[]): number[] {
   const distances = posteriors.map(({ distance }) => distance);
@@ -254,7 +260,10 @@ function weightsOf(posteriors: readonly Posterior[]): number[] {
   return distances.map((distance) => (distance > limit ? limit / distance : 1));
 }
 
-/** E(y − g0 − ψ·m)² per reward. @param m posterior mean */
+/**
+ * E(y − g0 − ψ·m)² per reward.
+ * @param m posterior mean
+ */
 function meanSquareError({ statistics, moment, sumSquares, covariance }: Posterior, m: Float64Array): number {
   const { gram, count } = statistics;
   const explained = 2 * dot(moment, m) - dot(m, multiply(gram, m));
@@ -264,9 +273,10 @@ function meanSquareError({ statistics, moment, sumSquares, covariance }: Posteri
 /**
  * One step of expectation maximisation over users' sums: the population prior (empirical Bayes for
  * random coefficients; Dempster, Rubin & Tsutakawa 1981, Laird & Ware 1982). The mean is estimated
- * by generalised least squares; covariance and noise are shrunken towards `base` with the weight of
- * 30 users and 2,000 interactions. The weight of a user is bounded, and smaller for one whose tastes
- * or noise lie far out, so that nobody bends the prior of all. Costs O(M·P³), independent of d.
+ * by generalised least squares. Covariance and noise are shrunken towards `base` with the weight of
+ * 30 users and 2,000 interactions. The weight of a user is bounded, and smaller for one whose
+ * tastes or noise lie far out, so that no user distorts the prior of all. Costs O(M·P³),
+ * independent of d.
  * @param users sums of M users under the current prior's basis, each with one reward or more
  * @param base the prior before any feedback
  */
@@ -336,7 +346,10 @@ function populationMean(
   return choleskySolve(factor, multiply(precision, pull));
 }
 
-/** The covariance, reduced where it says that users' rewards for an item differ by more than rewards can. */
+/**
+ * The covariance, reduced if it says that users' rewards for an item differ by more than rewards
+ * can.
+ */
 function bounded(covariance: PackedSymmetric, users: readonly Statistics[]): PackedSymmetric {
   const order = users[0]?.moment.length ?? 0;
   const variance = users.reduce(

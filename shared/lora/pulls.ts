@@ -9,12 +9,12 @@ export interface PastRewards {
   readonly effects: number;
 }
 
-/** How the user's part of one item's score, ψ·m, divides. */
+/** How ψ·m, the user's part of one item's score, divides. */
 export interface Pulls {
   /** The user's part without any feedback of the user. */
   readonly prior: number;
   /**
-   * What some past rewards add to it, given the number of all rewards. Exact, because m is linear
+   * Contribution of some past rewards, given the number of all rewards. Exact, because m is linear
    * in the rewards.
    */
   of(past: PastRewards): number;

@@ -1,9 +1,9 @@
-/** Standard deviations from the median beyond which a number is unusual. */
+/** A number is unusual when it lies more standard deviations than this from the median. */
 const FAR_OUT = 3;
-/** Standard deviation of a normal distribution over its median absolute deviation. */
+/** Standard deviation of a normal distribution, divided by its median absolute deviation. */
 const DEVIATIONS = 1.4826;
 
-/** 0 of nothing. */
+/** 0 for an empty list. */
 export function median(values: readonly number[]): number {
   const sorted = Float64Array.from(values).sort();
   const half = sorted.length >> 1;
@@ -12,9 +12,10 @@ export function median(values: readonly number[]): number {
 }
 
 /**
- * The bounds of what is usual: three standard deviations around the median, as the median absolute deviation tells them
- * (Huber & Ronchetti, Robust Statistics, 2009).
- * @param least standard deviation at least, so that a majority of equal numbers does not make all others unusual
+ * The bounds of usual numbers: three standard deviations around the median, estimated from the
+ * median absolute deviation (Huber & Ronchetti, Robust Statistics, 2009).
+ * @param least smallest standard deviation, so that a majority of equal numbers does not make all
+ * others unusual
  */
 export function usualRange(values: readonly number[], least = 0): readonly [low: number, high: number] {
   const centre = median(values);
@@ -23,7 +24,10 @@ export function usualRange(values: readonly number[], least = 0): readonly [low:
   return [centre - reach, centre + reach];
 }
 
-/** The numbers, one of each user, with the unusual ones moved to the bound of what is usual: no user moves their mean far. */
+/**
+ * The numbers, one per user, with unusual ones moved to the bound, so that no user moves their mean
+ * far.
+ */
 export function winsorised(values: readonly number[]): number[] {
   const [low, high] = usualRange(values);
   return values.map((value) => Math.min(high, Math.max(low, value)));

@@ -5,14 +5,14 @@ import type { PreparedChoice } from './choice.ts';
 import type { PredictedReward } from './prequential.ts';
 import type { PreparedPrior } from './prior.ts';
 
-/** The input of learning and predicting besides the user's own state. */
+/** The input of learning and predicting in addition to the user's own state. */
 export interface Model {
   readonly basis: Basis | null;
   /** Prior over the coefficients of `basis`. Every learner uses its mean reward. */
   readonly prior: PreparedPrior;
   /**
-   * The choice model over the coefficients of `basis`, when rewards only say what users picked.
-   * Default none.
+   * The choice model over the coefficients of `basis`, when rewards only say which items users
+   * picked. Default none.
    */
   readonly choice?: PreparedChoice | null;
   /** Maps from earlier bases to `basis`. Default none. */
@@ -43,7 +43,7 @@ export interface Training<State> {
 const MAX_TARGET_LENGTH = 65_504;
 
 /**
- * Checks once what the inner loops do not check.
+ * Checks once, so that the inner loops need not check.
  * @param dim length d of embeddings and targets
  * @throws InvalidInputError naming the interaction
  */

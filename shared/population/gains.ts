@@ -13,7 +13,7 @@ export function gainsOf(neighbours: Neighbours, picked: Iterable<bigint>): Gains
   return values === undefined ? null : { neighbours, values };
 }
 
-/** What one item gains, 0 for an item without neighbours. */
+/** The gain of one item; 0 without neighbours. */
 export function gainOf({ neighbours, values }: Gains, key: bigint): number {
   const position = positionOf(neighbours.keys, key);
   return position === -1 ? 0 : values[position]!;

@@ -17,8 +17,7 @@ const TERMS: Readonly<Record<string, { readonly written: string; readonly patter
 
 const NUMBER = String.raw`[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?`;
 /**
- * A number that is the value itself: not a percentage, a range, or part of a word or a longer
- * number.
+ * A number that is a value itself: not a percentage, a range, or part of a word or a longer number.
  */
 const VALUE = String.raw`(${NUMBER})(?!\s?%|\w|\.\d|\s*(?:\.\.|–|-|to|or)\s*[\d.])`;
 /** What may be between a name and its value. */
@@ -100,7 +99,7 @@ function readValue(
   if (given !== null) return { value: Number(given[1]), end: nameEnd + given[0].length };
   const ahead = VALUE_BEFORE.exec(part.slice(0, named.index))?.[1];
   if (ahead !== undefined) return { value: Number(ahead), end: nameEnd };
-  // An unread number is worse than none, because it may be the value: no hint then.
+  // An unread number may be the value, so there is no hint then.
   if (direction === undefined || /\d/.test(after)) return undefined;
   return scaled(configured, direction === 'down' ? 1 / UNASKED_FACTOR : UNASKED_FACTOR, nameEnd);
 }

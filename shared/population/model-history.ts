@@ -6,7 +6,7 @@ import type { PopulationModel } from './population-model.ts';
 import { decodePopulationModel, encodePopulationModel } from './population-model-object.ts';
 import { decodeBasisOf, learningKeys } from './shared-learning.ts';
 
-/** What all users share, by name. */
+/** The shared objects, by name. */
 export type ModelPart = 'basis' | 'skills';
 
 /** A version of a shared object that S3 still has. */
@@ -15,7 +15,7 @@ export interface ModelVersion {
   readonly versionId: string;
   readonly lastModified: Date;
   readonly latest: boolean;
-  /** Nothing but the time: the object was deleted then. */
+  /** The version is a deletion: only its time is known. */
   readonly deleted: boolean;
   /** Length of the object; 0 when it was deleted. */
   readonly bytes: number;
@@ -28,7 +28,7 @@ export interface ModelVersion {
 type Store = Pick<ObjectStore, 'versions' | 'get' | 'put'>;
 
 /**
- * Versions of the basis or of the skills, damaged ones too, newest first.
+ * Versions of the basis or of the population model, including damaged ones, newest first.
  * @throws UnavailableError
  */
 export async function* modelVersions(

@@ -7,12 +7,14 @@ export interface UserPicks {
   readonly picks: BigUint64Array;
 }
 
-/** How well lists of neighbours rank the later picks of users that they were not learned from. */
+/**
+ * Ranking quality of lists of neighbours on later picks of users that they were not learned from.
+ */
 export interface GateVerdict {
   /** Validation users with later picks. */
   readonly users: number;
   /**
-   * Mean over these users of where a later pick ranks by the lists alone, among items drawn by
+   * Mean over these users of the rank of a later pick by the lists alone, among items drawn by
    * popularity. ½ is no better than popularity. Null without such users.
    */
   readonly percentile: number | null;
@@ -27,12 +29,12 @@ export interface GateVerdict {
 const FITTED_USERS = 300;
 /** Share of a user's picks that count as earlier ones. */
 const EARLIER = 0.8;
-/** Least users for a standard error. */
+/** Least number of users for a standard error. */
 const FEWEST_USERS = 5;
 
 /**
- * Tries lists of neighbours on the users of the validation fold: learned from the others, do they
- * rank the last fifth of a validation user's picks better than popularity alone?
+ * Tests lists of neighbours on the users of the validation fold. Learns lists from the other users,
+ * and ranks the last fifth of each validation user's picks with them.
  */
 export function tryNeighbours(users: readonly UserPicks[]): GateVerdict {
   const others = users.filter(({ userKey }) => !isValidationUser(userKey)).map(({ picks }) => picks);

@@ -13,7 +13,7 @@ export interface PickRanking {
   readonly percentile: Estimate;
 }
 
-/** Every user counts once, whatever the number of picks. */
+/** Every user counts once, regardless of the number of picks. */
 export function pickRankingOf(records: Iterable<RankingRecord>): PickRanking {
   const percentiles: number[] = [];
   for (const { count, excess } of records) if (count > 0) percentiles.push(0.5 + excess / count);

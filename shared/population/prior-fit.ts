@@ -5,20 +5,23 @@ import type { Statistics } from '../lora/statistics.ts';
 import { ratioOfSums } from './intervals.ts';
 import { isValidationUser } from './validation-fold.ts';
 
-/** A user's present sums, under the current basis. */
+/** A user's current sums, under the current basis. */
 export interface SampledUser {
   readonly userKey: string;
   readonly statistics: Statistics;
 }
 
-/** Rewards after which a user counts for half in a mean over users. Nobody counts for more than one. */
+/**
+ * Number of rewards with which a user counts for half in a mean over users. No user counts for more
+ * than one.
+ */
 const HALF_KNOWN = 2;
-/** Smallest standard deviation of users' mean rewards by which unusual ones are told. */
+/** Smallest standard deviation of users' mean rewards in the test for unusual ones. */
 const LEAST_SPREAD = 0.1;
 /** Steps of expectation maximisation per fit; the next fit starts from the result. */
 const EM_STEPS = 6;
 
-/** A user whose feedback is unlike that of others, so that an operator can look. */
+/** A user whose feedback differs from that of others, so that an operator can look into it. */
 export interface UnusualUser {
   readonly userKey: string;
   readonly why: string;
@@ -31,16 +34,16 @@ export interface Proposal {
   /** {@link Evidence.shortfall} below which the prior is accepted even without a gain. */
   readonly tolerance: number;
   readonly better: boolean;
-  /** Users who were left out or counted for less, by key. */
+  /** Users who were left out or got less weight, by key. */
   readonly unusual: readonly UnusualUser[];
 }
 
 /**
  * Fits a new prior to users outside the validation fold and compares it with the current one on the
  * users inside, by the marginal likelihood of their rewards. Undefined when either side is empty.
- * The comparison is noisy, and a prior that is not accepted helps nobody, so it is rejected only when
- * its shortfall, added to that of the priors accepted before it, exceeds half of the 95 % interval
- * of the gain. One user alone tells nothing.
+ * The comparison is noisy, and a rejected prior helps nobody. So it is rejected only when its
+ * shortfall, added to that of the priors accepted before it, exceeds half of the 95 % interval of
+ * the gain. One user alone is no evidence.
  * @param base the prior before any feedback
  * @param evidence evidence of the current prior
  */
@@ -132,7 +135,7 @@ function meanRewardOf({ rewardSum, count }: Statistics): number {
   return rewardSum / count;
 }
 
-/** Mean over users, each of whom counts once at most. */
+/** Mean over users; each counts at most once. */
 function meanOver(users: readonly Statistics[], values: readonly number[]) {
   const weights = users.map(({ count }) => count / (count + HALF_KNOWN));
   return ratioOfSums(
@@ -143,7 +146,7 @@ function meanOver(users: readonly Statistics[], values: readonly number[]) {
 
 /**
  * Mean over users of the log marginal likelihood per reward under the current prior, and the gain
- * with its error. Unusual gains are moved to the bound of what is usual.
+ * with its error. Unusual gains are moved to the bound of usual ones.
  */
 function compare(current: PreparedPrior, proposed: PreparedPrior, users: readonly SampledUser[]) {
   const sums = users.map(({ statistics }) => statistics);

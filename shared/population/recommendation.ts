@@ -12,8 +12,8 @@ const HALF_CONFIDENCE_USERS = 20;
 /**
  * The recommendation from the episodes of one cell: the value with the surest effect whose interval
  * lies above 0. Learning rates are compared by the users' tastes if the episodes record them: from
- * the configured one outwards, as long as every step is an improvement. One evaluation is right at
- * 95 %; among many, some mislead until the next one.
+ * the configured one outwards, as long as every step is an improvement. A single evaluation is
+ * right at 95 %; among many, some mislead until the next one.
  * @param defaults configured values; the most used ones where missing
  */
 export function recommend(

@@ -13,7 +13,7 @@ export function isValidationUser(userKey: string): boolean {
 
 /**
  * The users to sample, at most 200 on each side of the validation fold.
- * @param users those who should be sampled first come first
+ * @param users in the order of preference
  */
 export function sampleOf(users: Iterable<string>): string[] {
   const room = { inside: MAX_USERS, outside: MAX_USERS };

@@ -4,7 +4,10 @@ import { join } from 'node:path';
 import { Template } from 'aws-cdk-lib/assertions';
 import { synthesize } from '../../infra/synth.ts';
 
-/** The stack's template with these settings, without function bundles. Rules are checked once, elsewhere. */
+/**
+ * The stack's template with these settings, without function bundles. Rules are checked once,
+ * elsewhere.
+ */
 export function synthesizedTemplate(settings: Readonly<Record<string, unknown>> = {}): Template {
   const outdir = mkdtempSync(join(tmpdir(), 'attune-template-'));
   try {

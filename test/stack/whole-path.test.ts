@@ -106,7 +106,10 @@ function aucOf({ items: ranked }: PersonalizeAnswer): number | undefined {
 const unseen = Array.from({ length: 20 }, (_, i) => 40 + i);
 const candidates = unseen.map((i) => ({ itemId: `item-${i}`, embedding: encodeEmbedding(items[i]!) }));
 
-/** Messages of grace that can never be applied, with code and reason, and whether their user is readable. */
+/**
+ * Messages of grace that can never be applied, with code and reason, and whether their user is
+ * readable.
+ */
 function badMessages(): [body: string, code: string, reason: RegExp, known: boolean][] {
   const interaction = { embedding: encodeEmbedding(items[0]!), reward: 0.5 };
   const event = (part: object, first: object = {}) =>

@@ -24,7 +24,10 @@ export function rewardsOf(items: readonly CatalogueItem[]): Interaction[] {
   }));
 }
 
-/** The services of the read function in memory, with the adapter of ada, who gave these interactions. */
+/**
+ * The services of the read function in memory, with the adapter of ada, who gave these
+ * interactions.
+ */
 export async function recommendServices(
   objects: MemoryObjects,
   interactions: readonly Interaction[],

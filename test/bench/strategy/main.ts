@@ -118,8 +118,8 @@ ${lines.join('\n')}
 | ${number(best / 100)}, a hundredth of the best | ${p10.small.toFixed(5)} | ${p10.smallLearned.toFixed(5)} |
 | ${number(best)}, the best | ${p10.best.toFixed(5)} | ${p10.bestLearned.toFixed(5)} |
 
-Of what the small rate costs, ${percent(recovered)} [${recoveredCI.map(percent).join(', ')}] is recovered; from the best rate, ${percent(lost)}
-[${lostCI.map(percent).join(', ')}] is lost. Intervals are 95 %, by users.
+Strategy learning recovers ${percent(recovered)} [${recoveredCI.map(percent).join(', ')}] of the loss that the small rate causes.
+Started from the best rate, it loses ${percent(lost)} [${lostCI.map(percent).join(', ')}]. Intervals are 95 %, by users.
 `;
 }
 

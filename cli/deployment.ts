@@ -13,6 +13,7 @@ export interface DeploymentOptions {
   readonly table?: string;
   readonly queueUrl?: string;
   readonly deadLetterQueueUrl?: string;
+  readonly consolidationFailuresUrl?: string;
 }
 
 const RESOURCES = {
@@ -20,6 +21,11 @@ const RESOURCES = {
   table: ['--table <name>', 'the table of the ReasoningBank', OUTPUT.tableName],
   queueUrl: ['--queue-url <url>', 'the feedback queue', OUTPUT.feedbackQueueUrl],
   deadLetterQueueUrl: ['--dead-letter-queue-url <url>', 'its dead-letter queue', OUTPUT.deadLetterQueueUrl],
+  consolidationFailuresUrl: [
+    '--consolidation-failures-url <url>',
+    'the queue of failed consolidations',
+    OUTPUT.consolidationFailuresUrl,
+  ],
 } as const;
 
 export type Resource = keyof typeof RESOURCES;

@@ -9,10 +9,13 @@ import { type DeploymentOptions, onDeployment, withDeployment } from './deployme
 import { EXIT, ExitError, oneLine, told } from './exit.ts';
 import { printJson, printLine, printProblem } from './output.ts';
 
+/** Where messages wait that had no effect; by default commands look at both. */
 type Source = 'dead-letters' | 'quarantine';
+/** Failed runs of consolidation, which are no messages of a user. */
+const FAILED_RUNS = 'consolidation';
 
 interface SelectionOptions extends DeploymentOptions {
-  readonly from?: Source;
+  readonly from?: Source | typeof FAILED_RUNS;
   readonly user?: string;
   readonly code?: string;
   readonly all?: boolean;
@@ -21,7 +24,9 @@ interface SelectionOptions extends DeploymentOptions {
 
 /** `attune dlq`: lists messages that had no effect, sends them again, or deletes them. */
 export function dlqCommand(): Command {
-  const list = selecting(new Command('list'), 'list messages that had no effect').action(listMessages);
+  const list = selecting(new Command('list'), 'list messages that had no effect', FAILED_RUNS).action(
+    listMessages,
+  );
   const show = withDeployment(
     new Command('show')
       .description('print one message in full')
@@ -37,30 +42,33 @@ export function dlqCommand(): Command {
   )
     .option('--queue-url <url>', 'the feedback queue')
     .action((options: SelectionOptions) => act(options, 'redriven'));
-  const purge = selecting(new Command('purge'), 'remove messages for good').action(
+  const purge = selecting(new Command('purge'), 'remove messages for good', FAILED_RUNS).action(
     (options: SelectionOptions) => act(options, 'purged'),
   );
   for (const command of [redrive, purge]) command.option('--all', 'all messages of --from, of every user');
   const command = new Command('dlq').description(
-    'handle messages that had no effect: dead letters and quarantine',
+    'handle messages that had no effect: dead letters, quarantine and failed consolidations',
   );
   for (const sub of [list, show, redrive, purge]) command.addCommand(sub);
   return command;
 }
 
-function selecting(command: Command, description: string): Command {
+function selecting(command: Command, description: string, ...more: (typeof FAILED_RUNS)[]): Command {
+  const sources = ['dead-letters', 'quarantine', ...more];
   command
     .description(description)
     .addOption(
-      new Option('--from <source>', 'only these; default: both').choices(['dead-letters', 'quarantine']),
+      new Option('--from <source>', 'only these; default: dead-letters and quarantine').choices(sources),
     )
     .option('--user <id>', 'only messages of this user')
     .option('--code <code>', 'only messages in quarantine with this code')
     .option('--json', 'print the result as one line of JSON');
-  return withDeployment(command, 'bucket', 'deadLetterQueueUrl');
+  const failures = more.length > 0 ? (['consolidationFailuresUrl'] as const) : [];
+  return withDeployment(command, 'bucket', 'deadLetterQueueUrl', ...failures);
 }
 
 async function listMessages(options: SelectionOptions): Promise<void> {
+  if (options.from === FAILED_RUNS) return listFailedRuns(options);
   await onDeployment(options, async (deployment) => {
     const letters = await lookAt(deployment, options);
     const quarantined = await quarantinedBy(deployment, options);
@@ -110,6 +118,7 @@ async function act(options: SelectionOptions, done: 'redriven' | 'purged'): Prom
   if (options.user === undefined && options.code === undefined && options.all !== true) {
     throw new InvalidConfigurationError('found none of --user, --code and --all, expected one of them');
   }
+  if (options.from === FAILED_RUNS) return purgeFailedRuns(options);
   await onDeployment(options, async (deployment) => {
     const queue = done === 'redriven' ? await deployment.queue() : undefined;
     const count = { deadLetters: 0, quarantined: 0 };
@@ -146,6 +155,51 @@ async function act(options: SelectionOptions, done: 'redriven' | 'purged'): Prom
     for (const error of errors) printProblem(oneLine(told(error)));
     if (errors.length > 0) throw new ExitError(EXIT.failed);
   });
+}
+
+async function listFailedRuns(options: SelectionOptions): Promise<void> {
+  const runs: { messageId: string; sentAt: number; error: string }[] = [];
+  await drainFailedRuns(options, ({ messageId, sentAt, body }) => {
+    runs.push({ messageId, sentAt, error: errorOfRun(body) });
+    return false;
+  });
+  if (options.json) return printJson(runs.map((run) => ({ from: FAILED_RUNS, ...run })));
+  for (const { messageId, sentAt, error } of runs)
+    printLine(`${FAILED_RUNS.padEnd(13)} ${messageId}  ${new Date(sentAt).toISOString()}  ${error}`);
+  printLine(`${runs.length} failed consolidations`);
+}
+
+async function purgeFailedRuns(options: SelectionOptions): Promise<void> {
+  const { handled, errors } = await drainFailedRuns(options, () => true);
+  if (options.json) printJson({ purged: { consolidations: handled }, failed: errors.length });
+  else printLine(`purged: ${handled} failed consolidations`);
+  for (const error of errors) printProblem(oneLine(told(error)));
+  if (errors.length > 0) throw new ExitError(EXIT.failed);
+}
+
+/** @param isDone whether a run is to be removed */
+async function drainFailedRuns(options: SelectionOptions, isDone: (letter: DeadLetter) => boolean) {
+  if (options.user !== undefined || options.code !== undefined) {
+    throw new InvalidConfigurationError(
+      `found --user or --code with --from ${FAILED_RUNS}, expected neither, because a run has no user`,
+    );
+  }
+  return onDeployment(options, async (deployment) =>
+    drainDeadLetters(await deployment.deadLetters('consolidationFailuresUrl'), isDone, async () => {}),
+  );
+}
+
+/**
+ * The error in Lambda's record of an invocation that failed every attempt. What the scheduler could
+ * not start comes without one.
+ */
+function errorOfRun(body: string): string {
+  try {
+    const { errorType, errorMessage } = JSON.parse(body).responsePayload;
+    return `${errorType}: ${oneLine(String(errorMessage))}`;
+  } catch {
+    return 'the scheduler could not start it';
+  }
 }
 
 /** The dead letters that can be received, left in place. */

@@ -2,6 +2,7 @@
 export type Target =
   | 'feedbackQueue'
   | 'deadLetterQueue'
+  | 'consolidationFailures'
   | 'bucket'
   | `bucket/${string}*`
   | 'table'
@@ -41,6 +42,11 @@ const READ_MODEL = [
   grant('s3:GetObjectVersion', 'bucket/basis/*', 'bucket/skills/*'),
 ];
 const LOOK_AT_DEAD_LETTERS = grant(['sqs:ReceiveMessage', 'sqs:ChangeMessageVisibility'], 'deadLetterQueue');
+/** For `--from consolidation`. */
+const LOOK_AT_FAILED_RUNS = grant(
+  ['sqs:ReceiveMessage', 'sqs:ChangeMessageVisibility'],
+  'consolidationFailures',
+);
 const LOOK_AT_MESSAGES = [FIND, LOOK_AT_DEAD_LETTERS, grant('s3:GetObject', 'bucket/quarantine/*')];
 const REMOVE_MESSAGES = [
   ...LOOK_AT_MESSAGES,
@@ -103,10 +109,13 @@ export const POLICIES: Readonly<Record<string, readonly Grant[]>> = {
     // To scan the table that --from-table names.
     grant(['dynamodb:Scan', 'dynamodb:BatchWriteItem'], 'table'),
   ],
-  'dlq list': LOOK_AT_MESSAGES,
+  'dlq list': [...LOOK_AT_MESSAGES, LOOK_AT_FAILED_RUNS],
   'dlq show': LOOK_AT_MESSAGES,
   'dlq redrive': [...REMOVE_MESSAGES, grant('sqs:SendMessage', 'feedbackQueue')],
-  'dlq purge': REMOVE_MESSAGES,
+  'dlq purge': [
+    ...REMOVE_MESSAGES,
+    grant(['sqs:ReceiveMessage', 'sqs:DeleteMessage'], 'consolidationFailures'),
+  ],
   doctor: [
     grant(['lambda:GetAccountSettings', 'lambda:ListEventSourceMappings'], '*'),
     grant('lambda:GetFunctionConfiguration', 'update', 'personalize', 'consolidate'),

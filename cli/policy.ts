@@ -46,6 +46,7 @@ export async function policyOf(command: string, outputs?: string) {
 type Root =
   | 'feedbackQueue'
   | 'deadLetterQueue'
+  | 'consolidationFailures'
   | 'bucket'
   | 'table'
   | 'update'
@@ -77,6 +78,7 @@ async function arnsOf(outputs: string): Promise<Readonly<Record<Root, string>>> 
 const RESOURCES = [
   OUTPUT.feedbackQueueUrl,
   OUTPUT.deadLetterQueueUrl,
+  OUTPUT.consolidationFailuresUrl,
   OUTPUT.bucketName,
   OUTPUT.tableName,
   OUTPUT.updateFunctionName,
@@ -93,6 +95,7 @@ function arnsFrom(
   return {
     feedbackQueue: arn('sqs', nameOf(OUTPUT.feedbackQueueUrl)),
     deadLetterQueue: arn('sqs', nameOf(OUTPUT.deadLetterQueueUrl)),
+    consolidationFailures: arn('sqs', nameOf(OUTPUT.consolidationFailuresUrl)),
     bucket: `arn:${partition}:s3:::${nameOf(OUTPUT.bucketName)}`,
     table: arn('dynamodb', `table/${nameOf(OUTPUT.tableName)}`),
     update: arn('lambda', `function:${nameOf(OUTPUT.updateFunctionName)}`),

@@ -85,7 +85,7 @@ export class Alarms extends Construct {
       threshold: 1,
       runbook:
         'At least half of the feedback events of 15 minutes went to quarantine, so nobody learns from them. List them with ' +
-        'attune dlq list: the code says what is wrong, most often the embeddings of another model. Fix the publisher, then redrive.',
+        'attune dlq list: the code says what is wrong, most often the embeddings of another model. Fix the publisher, and publish them again.',
     });
     this.add('FeedbackGivenBack', {
       metric: metrics.eventsGivenBack,
@@ -127,8 +127,8 @@ export class Alarms extends Construct {
       metric: consolidate.failures.metricApproximateNumberOfMessagesVisible({ period: FIVE_MINUTES }),
       threshold: 1,
       runbook:
-        'A consolidation failed every retry. The message in the failure queue contains the error. The next run does ' +
-        'the same work, so purge the queue after a run has succeeded.',
+        'A consolidation failed every retry. attune dlq list --from consolidation prints the error. The next run does ' +
+        'the same work, so purge these messages after a run has succeeded.',
     });
     this.add('PriorsRefused', {
       metric: new MathExpression({
@@ -142,8 +142,8 @@ export class Alarms extends Construct {
       }),
       threshold: 1,
       runbook:
-        'In a week every new prior was refused, although episodes doubled, so new users start from an old one. Read why with ' +
-        'attune consolidate. Users who answer at random, or whose rewards mean something else, are the usual cause.',
+        'In a week every new prior was refused, although episodes doubled, so new users start from an old one. The log of ' +
+        'consolidate-patterns says why. Users who answer at random, or whose rewards mean something else, are the usual cause.',
     });
     this.add('PicksRankBadly', {
       metric: metrics.pickPercentileHigh.with({ period: Duration.days(1) }),
@@ -151,7 +151,8 @@ export class Alarms extends Construct {
       comparison: ComparisonOperator.LESS_THAN_THRESHOLD,
       runbook:
         'For a day, taste alone has ranked the picks of users below popularity. Users for whom this is certain get the items ' +
-        'that everybody likes. Compare the embeddings of events with those of the basis, then build the basis again.',
+        'that everybody likes. Compare the embeddings of events with those of the catalogue, fix the publisher, and take back ' +
+        'what was learned meanwhile.',
     });
     const gap = longestGap(schedule);
     if (gap === undefined || gap.toMinutes() > LONGEST_WATCHED_GAP.toMinutes()) return;
@@ -170,7 +171,7 @@ export class Alarms extends Construct {
       periods: Math.ceil(2 * days),
       runbook:
         'Feedback is applied, but every consolidation only answers running or nothing-new, so users learn nothing from each other. ' +
-        'Run attune consolidate to see the cause: a held lease, a table without new episodes, or a failing bank.',
+        'Run attune consolidate --if-due to see the cause: a held lease, a table without new episodes, or a failing bank.',
     });
     const period = gap.toMinutes() < 60 ? FIVE_MINUTES : Duration.hours(1);
     this.add('ConsolidationMissed', {

@@ -197,6 +197,7 @@ export class Attune extends Construct {
     const outputs: Record<keyof typeof OUTPUT, string | undefined> = {
       feedbackQueueUrl: this.feedbackQueue.queueUrl,
       deadLetterQueueUrl: this.deadLetterQueue.queueUrl,
+      consolidationFailuresUrl: this.consolidationFailures.queueUrl,
       bucketName: this.bucket.bucketName,
       tableName: this.table.tableName,
       updateFunctionName: this.updateFunction.functionName,

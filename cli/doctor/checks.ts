@@ -107,13 +107,16 @@ async function concurrency({ lambda, output }: DoctorServices): Promise<Finding>
   const { EventSourceMappings = [] } = await lambda.send(
     new ListEventSourceMappingsCommand({ FunctionName: await output(OUTPUT.updateFunctionName) }),
   );
-  const used = EventSourceMappings[0]?.ScalingConfig?.MaximumConcurrency;
   const allowed = AccountLimit.ConcurrentExecutions ?? 0;
-  if (EventSourceMappings[0]?.State !== 'Enabled')
+  const [mapping] = EventSourceMappings;
+  if (mapping?.State !== 'Enabled')
     return failed(
       'nothing polls the feedback queue',
-      'enable the event source mapping of update-adapters, or deploy again',
+      mapping === undefined
+        ? 'deploy again'
+        : `aws lambda update-event-source-mapping --enabled --uuid ${mapping.UUID}`,
     );
+  const used = mapping.ScalingConfig?.MaximumConcurrency;
   const found = `the account runs ${allowed} functions at once; feedback takes at most ${used ?? 'all'} of them`;
   if (used !== undefined && used <= allowed / 2) return ok(found);
   return warning(

@@ -10,7 +10,7 @@ import { Permissions } from './iam/permissions.ts';
 import type { ApiCall } from './iam/policy.ts';
 import { AsyncEvents } from './lambda/async-events.ts';
 import { startLambdaEndpoint } from './lambda/endpoint.ts';
-import type { ColdStart, LocalFunction } from './lambda/function.ts';
+import type { ColdStart, Invocation, LocalFunction } from './lambda/function.ts';
 import type { FunctionFailure } from './lambda/protocol.ts';
 import type { EventSourceMapping } from './lambda/reads.ts';
 import { Metrics } from './metrics.ts';
@@ -42,6 +42,8 @@ export interface LocalStackOptions {
   readonly functionEndpoints?: (endpoints: Endpoints) => Promise<Endpoints>;
   /** Receives every call of a role of the template, or of a user that `permissions.permit` made. */
   readonly recordCall?: (call: ApiCall) => void;
+  /** Receives every finished invocation of a function, as Lambda's own metrics count it. */
+  readonly recordInvocation?: (invocation: Invocation) => void;
   /**
    * The clock of schedules, asynchronous retries and the expiry of objects. Default: the system
    * clock.
@@ -160,6 +162,7 @@ export class LocalStack {
       environment: clientEnvironment((await options.functionEndpoints?.(endpoints)) ?? endpoints),
       concurrency: options.concurrency ?? Math.max(2, availableParallelism()),
       recordColdStart: (coldStart) => coldStarts.push(coldStart),
+      recordInvocation: options.recordInvocation ?? (() => {}),
       asyncEvents,
       functions,
       functionUrls: [],
@@ -228,12 +231,12 @@ export class LocalStack {
 
   /** Whether the stack is idle now, see {@link idle}. */
   get isIdle(): boolean {
-    const { functions, asyncEvents } = this.#services;
-    return (
-      this.unfinishedMessages === 0 &&
-      [...functions.values()].every((target) => !target.busy) &&
-      !asyncEvents.busy
-    );
+    return this.unfinishedMessages === 0 && !this.isRunning && !this.#services.asyncEvents.busy;
+  }
+
+  /** Whether an invocation is running or waits for an instance. */
+  get isRunning(): boolean {
+    return [...this.#services.functions.values()].some((target) => target.busy);
   }
 
   /** The number of visible, delayed and in-flight messages in the queues of event sources. */

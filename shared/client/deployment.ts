@@ -121,8 +121,9 @@ export class Deployment {
     return { feedback: await count('feedbackQueueUrl'), deadLetters: await count('deadLetterQueueUrl') };
   }
 
-  async deadLetters() {
-    const { client, url } = await this.#sqs('deadLetterQueueUrl');
+  /** Messages that failed too often, in one of the queues that hold such messages. */
+  async deadLetters(queue: 'deadLetterQueueUrl' | 'consolidationFailuresUrl' = 'deadLetterQueueUrl') {
+    const { client, url } = await this.#sqs(queue);
     return new (await import('../feedback/dead-letters.ts')).DeadLetters(client, url);
   }
 
@@ -130,7 +131,7 @@ export class Deployment {
     for (const client of this.#clients.values()) (await client.catch(() => undefined))?.destroy();
   }
 
-  async #sqs(resource: 'feedbackQueueUrl' | 'deadLetterQueueUrl') {
+  async #sqs(resource: 'feedbackQueueUrl' | 'deadLetterQueueUrl' | 'consolidationFailuresUrl') {
     const url = await this.#access.nameOf(resource);
     const client = await this.#client('sqs', url, async (config) =>
       (await import('../config/clients/sqs.ts')).sqsClient(config),

@@ -114,6 +114,7 @@ export const METRIC = {
 export const OUTPUT = {
   feedbackQueueUrl: 'FeedbackQueueUrl',
   deadLetterQueueUrl: 'DeadLetterQueueUrl',
+  consolidationFailuresUrl: 'ConsolidationFailuresUrl',
   bucketName: 'BucketName',
   tableName: 'TableName',
   updateFunctionName: 'UpdateFunctionName',

@@ -28,6 +28,8 @@ export interface FaultProxyOptions {
   readonly kill: (traceId: string) => void;
   /** Whether the service is unreachable as a whole. */
   readonly down?: () => boolean;
+  /** Delay of a slow request; default 300. */
+  readonly slowMs?: number;
 }
 
 /** Attempts of a call that get the same fault; the SDK makes three. */
@@ -70,7 +72,7 @@ export async function startFaultProxy(options: FaultProxyOptions) {
         options.kill(seen.traceId);
         return;
       case 'slow':
-        await delay(300);
+        await delay(options.slowMs ?? 300);
         break;
     }
     const answer = await forward(agent, options.target, incoming, body);

@@ -73,6 +73,11 @@ async function leaveTraces(n: number): Promise<void> {
   );
 }
 
+async function failARun(): Promise<void> {
+  const QueueUrl = running.output('consolidationFailuresUrl');
+  await running.sqs.send(new SendMessageCommand({ QueueUrl, MessageBody: '{}' }));
+}
+
 /** Versions of the basis or the skills. */
 const versionsOf = (part: string) => Array.fromAsync(running.objects.versionsUnder(`${part}/`));
 const newestOf = async (part: string) => (await versionsOf(part))[0]!;
@@ -145,10 +150,14 @@ const RUNS: Readonly<Record<string, readonly Run[]>> = {
       },
     },
   ],
-  'dlq list': [{ args: [] }],
+  'dlq list': [{ args: [] }, { args: ['--json', '--from', 'consolidation'], before: failARun }],
   'dlq show': [{ args: ['bad-1'] }, { args: ['nothing'], ...missing }],
   'dlq redrive': [{ args: ['--user', 'nobody'] }, { args: ['--all'] }],
-  'dlq purge': [{ args: ['--user', 'nobody'], ...traces(2) }, { args: ['--all'] }],
+  'dlq purge': [
+    { args: ['--user', 'nobody'], ...traces(2) },
+    { args: ['--all'] },
+    { args: ['--all', '--from', 'consolidation'] },
+  ],
   forget: [
     { args: ['nobody', '--settle', '0'], ...missing, ...traces(3) },
     { args: ['ada', '--settle', '0'] },

@@ -9,6 +9,15 @@ export interface ColdStart {
   readonly initMs: number;
 }
 
+/** One finished invocation, as Lambda's own metrics count it. */
+export interface Invocation {
+  readonly functionName: string;
+  readonly durationMs: number;
+  readonly failed: boolean;
+  /** Whether it waited because all instances were busy; Lambda would have throttled it. */
+  readonly waited: boolean;
+}
+
 /**
  * A function that runs each concurrent event on its own instance and keeps instances warm. When all
  * instances that its concurrency allows are busy, further events wait in order of arrival; Lambda
@@ -18,6 +27,7 @@ export class LocalFunction {
   readonly configuration: FunctionConfiguration;
   readonly #recordLine: (line: string) => void;
   readonly #recordColdStart: (coldStart: ColdStart) => void;
+  readonly #recordInvocation: (invocation: Invocation) => void;
   readonly #instances = new Set<FunctionInstance>();
   /** Instances that run an event, by request id. */
   readonly #busy = new Map<string, FunctionInstance>();
@@ -32,10 +42,12 @@ export class LocalFunction {
     configuration: FunctionConfiguration,
     recordLine: (line: string) => void,
     recordColdStart: (coldStart: ColdStart) => void,
+    recordInvocation: (invocation: Invocation) => void = () => {},
   ) {
     this.configuration = configuration;
     this.#recordLine = recordLine;
     this.#recordColdStart = recordColdStart;
+    this.#recordInvocation = recordInvocation;
   }
 
   /** Whether an event is running or waits for an instance. */
@@ -48,13 +60,20 @@ export class LocalFunction {
    * the function.
    */
   async invoke(payload: string, requestId: string = randomUUID()): Promise<InvocationResult> {
-    if (this.#running >= this.configuration.concurrency) {
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    } else {
-      this.#running++;
-    }
+    const waited = this.#running >= this.configuration.concurrency;
+    if (waited) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    else this.#running++;
+    const startedAt = performance.now();
     try {
-      return await this.#run(payload, requestId);
+      const result = await this.#run(payload, requestId);
+      const durationMs = performance.now() - startedAt;
+      this.#recordInvocation({
+        functionName: this.configuration.name,
+        durationMs,
+        failed: result.failed,
+        waited,
+      });
+      return result;
     } finally {
       const next = this.#waiting.shift();
       if (next === undefined) this.#running--;

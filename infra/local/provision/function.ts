@@ -86,6 +86,7 @@ export const lambdaFunction: Provisioner = (resource, services) => {
       if (properties.TracingConfig?.Mode !== 'Active') return;
       for (const action of ['xray:PutTraceSegments', 'xray:PutTelemetryRecords']) may(action, '*');
     },
+    services.recordInvocation,
   );
   services.functions.set(name, created);
   return { ref: name, attributes: { Arn: arn } };

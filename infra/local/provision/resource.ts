@@ -8,7 +8,7 @@ import type { LocalDynamoDb } from '../dynamodb.ts';
 import type { EventSource } from '../event-source.ts';
 import type { Permissions } from '../iam/permissions.ts';
 import type { AsyncEvents } from '../lambda/async-events.ts';
-import type { ColdStart, LocalFunction } from '../lambda/function.ts';
+import type { ColdStart, Invocation, LocalFunction } from '../lambda/function.ts';
 import type { FunctionUrl } from '../lambda/function-url.ts';
 import type { EventSourceMapping } from '../lambda/reads.ts';
 import type { LocalS3 } from '../s3/server.ts';
@@ -34,6 +34,7 @@ export interface Services {
   /** Receives faults of the stack itself, such as a full disk. */
   readonly reportFault: (error: unknown) => void;
   readonly recordColdStart: (coldStart: ColdStart) => void;
+  readonly recordInvocation: (invocation: Invocation) => void;
   readonly asyncEvents: AsyncEvents;
   readonly functions: Map<string, LocalFunction>;
   readonly functionUrls: FunctionUrl[];

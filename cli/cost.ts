@@ -53,11 +53,7 @@ function cost(options: CostOptions): void {
   const prices = pricesOf(region);
   if (prices === undefined) {
     const known = Object.values(PRICES).flatMap(({ regions }) => regions);
-    throw new InvalidInputError(
-      '--region',
-      region,
-      `one of ${known.join(', ')}; others cost up to a quarter more`,
-    );
+    throw new InvalidInputError('--region', region, `one of ${known.join(', ')}, whose prices are known`);
   }
   const load: Load = {
     interactions: options.eventsPerDay * MONTH.days,

@@ -221,12 +221,24 @@ test('a bill is quantities times prices, and half the messages halve the variabl
   expect(totalOf(half)).toBeLessThan(totalOf(lines));
 });
 
+test('every group of regions has every price, with its source and its date', () => {
+  const items = Object.keys(PRICES.us);
+  for (const table of Object.values(PRICES)) {
+    expect(Object.keys(table).toSorted()).toEqual(items.toSorted());
+    for (const { dollars, source, asOf } of Object.values(table).filter((entry) => 'dollars' in entry)) {
+      expect(dollars).toBeGreaterThan(0);
+      expect(source).toMatch(/^https:/);
+      expect(asOf).toMatch(/20\d\d|not confirmed/);
+    }
+  }
+});
+
 test('attune cost refuses a region without prices, and text that is not a number', async () => {
   const args = ['cost', '--events-per-day', '10', '--users', '1'];
   expect(await runAttune([...args, '--region', 'sa-east-1'])).toMatchObject({
     code: 2,
     stderr:
-      'attune: --region: found sa-east-1, expected one of us-east-1, us-east-2, us-west-2; others cost up to a quarter more\n',
+      'attune: --region: found sa-east-1, expected one of us-east-1, us-east-2, us-west-2, eu-west-1, eu-central-1, ap-northeast-1, whose prices are known\n',
   });
   expect(await runAttune([...args, '--dimension', 'x'])).toMatchObject({ code: 2 });
 });
@@ -264,15 +276,21 @@ the adapters of up to 2,000 users; fits become rare as feedback grows, because t
 
 ## Prices
 
-US dollars, without free tiers, of ${PRICES.us.regions.join(', ')}. Look them up again before you decide by them.
+US dollars, without free tiers. Those of AWS's price list for programs are of its edition of that day, as public copies of it quote them. Look them up again before you decide by them.
+${Object.values(PRICES)
+  .map(
+    (table) => `
+### ${table.regions.join(', ')}
 
 | price | for one | as of | source |
 | --- | --- | --- | --- |
-${priced(PRICES.us).join('\n')}
-
+${priced(table).join('\n')}
+`,
+  )
+  .join('')}
 ## Other services
 
-For the same load, at the least that they bill. They do other things: Personalize trains models of its own of what users did, OpenSearch searches for neighbours of a vector
+For the same load, at the least that they bill, in us-east-1. They do other things: Personalize trains models of its own of what users did, OpenSearch searches for neighbours of a vector
 and learns nothing.
 
 | price | for one | as of | source |

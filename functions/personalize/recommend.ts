@@ -6,7 +6,8 @@ import {
   placeOfItem,
 } from '../../shared/catalogue/catalogue-reader.ts';
 import { chooseDiverse, cosine } from '../../shared/catalogue/diversity.ts';
-import { type LinearScorer, type Ranked, type Selection, topItems } from '../../shared/catalogue/scan.ts';
+import { type LinearScorer, type Ranked, topItems } from '../../shared/catalogue/scan.ts';
+import type { Selection } from '../../shared/catalogue/selected-rows.ts';
 import { select } from '../../shared/catalogue/selection.ts';
 import type {
   RecommendAnswer,
@@ -120,7 +121,8 @@ export async function similar(request: SimilarRequest, services: RecommendServic
   const nearest = topItems(catalogue, bySimilarity, selection, limit * SIMILAR_FACTOR);
   const among = catalogue.shards.map(({ keys }) => new Uint8Array(keys.length));
   for (const { shard, row } of nearest) among[shard]![row] = 1;
-  const chosen = await choose(catalogue, found.scorer, among, nearest.length, request, services);
+  const ofNearest = among.map((admitted) => ({ admitted, excluded: null }));
+  const chosen = await choose(catalogue, found.scorer, ofNearest, nearest.length, request, services);
   return answer(
     chosen,
     chosen.map((item) => ({

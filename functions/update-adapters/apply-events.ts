@@ -180,6 +180,9 @@ function adapterOf(
   };
 }
 
+/** Keys of an event's items, in the order of its interactions; undefined without an item id. */
+type ItemKeys = readonly (bigint | undefined)[];
+
 /**
  * Trains on events one after the other, and collects what the adapter and the episode record about
  * their items.
@@ -198,36 +201,40 @@ function learn(
   const residuals: ItemResidual[] = [];
   const attributions: Attribution[] = [];
   for (const event of events) {
-    const trained: TrainingInteraction[] = event.interactions.map(({ itemId, ...interaction }) => ({
+    const keys = event.interactions.map(({ itemId }) => (itemId === undefined ? undefined : itemKey(itemId)));
+    const trained: TrainingInteraction[] = event.interactions.map(({ itemId: _, ...interaction }, i) => ({
       ...interaction,
-      itemEffect: effectOfItem(effects, itemId),
+      itemEffect: effectOfItem(effects, keys[i]),
     }));
     const training: Training<LearnerState> = learner.train(state, model, trained);
     // Where users only pick items, residuals count picks, and equal rewards cannot follow item
     // effects.
     if (model.choice || agreesWithOthers(recent))
-      residuals.push(...residualsOf(event, training.predictions, state.record.count, recent));
-    recent = addRecentItems(recent, meetingsOf(event, trained));
+      residuals.push(...residualsOf(event, keys, training.predictions, state.record.count, recent));
+    recent = addRecentItems(recent, meetingsOf(event, keys, trained));
     state = training.state;
     predictions.push(...training.predictions);
-    for (const { itemId, recommendationId, reward = null } of event.interactions) {
-      if (itemId !== undefined && recommendationId !== undefined)
-        attributions.push({ recommendationId, itemKey: itemKey(itemId), reward });
-    }
+    event.interactions.forEach(({ recommendationId, reward = null }, i) => {
+      const itemKey = keys[i];
+      if (itemKey !== undefined && recommendationId !== undefined)
+        attributions.push({ recommendationId, itemKey, reward });
+    });
   }
   return { state, predictions, residuals, recent, attributions: attributions.slice(-MOST_ATTRIBUTIONS) };
 }
 
 function meetingsOf(
   { interactions, occurredAt }: FeedbackEvent,
+  keys: ItemKeys,
   trained: readonly TrainingInteraction[],
 ): Meeting[] {
   const at = Math.max(0, Math.floor(Date.parse(occurredAt) / 1_000));
   return interactions.flatMap((interaction, i) => {
-    const { itemId, reward = null } = interaction;
-    if (itemId === undefined) return [];
+    const { reward = null } = interaction;
+    const key = keys[i];
+    if (key === undefined) return [];
     const { itemEffect } = trained[i]!;
-    return [{ key: itemKey(itemId), at, kind: kindOf(interaction), reward, itemEffect }];
+    return [{ key, at, kind: kindOf(interaction), reward, itemEffect }];
   });
 }
 
@@ -250,6 +257,7 @@ const OFFSET_HALF_KNOWN = 2;
  */
 function residualsOf(
   { interactions }: FeedbackEvent,
+  keys: ItemKeys,
   predictions: readonly PredictedReward[],
   rewardsBefore: number,
   recent: RecentItems,
@@ -257,11 +265,9 @@ function residualsOf(
   const surprise = predictions.reduce((sum, { reward, predicted }) => sum + reward - predicted, 0);
   const offset = surprise / (predictions.length + rewardsBefore + OFFSET_HALF_KNOWN);
   const residuals = new Map<bigint, number>();
-  const rewarded = interactions.filter(({ reward }) => reward !== undefined);
-  rewarded.forEach(({ itemId }, i) => {
-    if (itemId === undefined) return;
-    const key = itemKey(itemId);
-    if (residuals.has(key) || !hasVote(recent, key)) return;
+  const rewarded = keys.filter((_, i) => interactions[i]!.reward !== undefined);
+  rewarded.forEach((key, i) => {
+    if (key === undefined || residuals.has(key) || !hasVote(recent, key)) return;
     residuals.set(key, Math.fround(bounded(predictions[i]!.itemResidual - offset)));
   });
   return Array.from(residuals, ([itemKey, residual]) => ({ itemKey, residual }));

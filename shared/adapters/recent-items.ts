@@ -54,9 +54,9 @@ const LATEST = 2 ** 32 - 1;
 const ROUNDING = 1e-6;
 
 interface Met {
-  lastAt: number;
-  kinds: number;
-  sums: [rewards: number, reward: number, effect: number];
+  readonly lastAt: number;
+  readonly kinds: number;
+  readonly sums: readonly [rewards: number, reward: number, effect: number];
 }
 
 /**
@@ -65,35 +65,74 @@ interface Met {
  */
 export function addRecentItems(recent: RecentItems, added: readonly Meeting[]): RecentItems {
   if (added.length === 0) return recent;
-  const inOrder = new Map<bigint, Met>();
-  recent.keys.forEach((key, i) => {
-    const [rewards = 0, reward = 0, effect = 0] = recent.sums.subarray(3 * i, 3 * i + 3);
-    inOrder.set(key, {
-      lastAt: recent.lastAt[i]!,
-      kinds: recent.kinds[i]!,
-      sums: [rewards, reward, effect],
-    });
-  });
-  for (const { key, at, kind, reward, itemEffect } of added) {
-    const met = inOrder.get(key) ?? { lastAt: 0, kinds: 0, sums: [0, 0, 0] };
-    met.lastAt = Math.min(LATEST, Math.max(met.lastAt, at));
-    met.kinds |= KIND_BITS[kind];
-    if (reward !== null) {
-      // Rounded as in storage, so that the sums do not depend on how updates are split.
-      const [rewards, sum, effects] = met.sums;
-      met.sums = [rewards + 1, Math.fround(sum + reward), Math.fround(effects + itemEffect)];
+  const { length } = recent.keys;
+  // In the order of their last interaction; each is newer than all of `recent` that has not moved.
+  const newer = new Map<bigint, Met>();
+  const moved = new Uint8Array(length);
+  let [oldest, kept] = [0, length];
+  for (const meeting of added) {
+    const { key } = meeting;
+    let met = newer.get(key);
+    if (met === undefined) {
+      const at = recent.keys.indexOf(key, oldest);
+      const isKnown = at !== -1 && moved[at] === 0;
+      if (isKnown) moved[at] = 1;
+      else kept++;
+      met = isKnown ? metAt(recent, at) : { lastAt: 0, kinds: 0, sums: [0, 0, 0] };
     }
-    inOrder.delete(key);
-    inOrder.set(key, met);
-    if (inOrder.size > RECENT_ITEMS_KEPT) inOrder.delete(inOrder.keys().next().value!);
+    newer.delete(key);
+    newer.set(key, withMeeting(met, meeting));
+    if (kept <= RECENT_ITEMS_KEPT) continue;
+    while (moved[oldest] === 1) oldest++;
+    if (oldest < length) oldest++;
+    else newer.delete(newer.keys().next().value!);
+    kept--;
   }
-  const kept = [...inOrder.values()];
+  return joined(recent, (row) => row >= oldest && moved[row] === 0, newer, kept);
+}
+
+function metAt({ lastAt, kinds, sums }: RecentItems, row: number): Met {
   return {
-    keys: BigUint64Array.from(inOrder.keys()),
-    lastAt: Uint32Array.from(kept, ({ lastAt }) => lastAt),
-    kinds: Uint8Array.from(kept, ({ kinds }) => kinds),
-    sums: Float32Array.from(kept.flatMap(({ sums }) => sums)),
+    lastAt: lastAt[row]!,
+    kinds: kinds[row]!,
+    sums: [sums[3 * row]!, sums[3 * row + 1]!, sums[3 * row + 2]!],
   };
+}
+
+function withMeeting({ lastAt, kinds, sums }: Met, { at, kind, reward, itemEffect }: Meeting): Met {
+  const [rewards, sum, effects] = sums;
+  return {
+    lastAt: Math.min(LATEST, Math.max(lastAt, at)),
+    kinds: kinds | KIND_BITS[kind],
+    // Rounded as in storage, so that the sums do not depend on how updates are split.
+    sums:
+      reward === null ? sums : [rewards + 1, Math.fround(sum + reward), Math.fround(effects + itemEffect)],
+  };
+}
+
+/** Some rows of `recent`, followed by newer items. */
+function joined(
+  recent: RecentItems,
+  isKept: (row: number) => boolean,
+  newer: ReadonlyMap<bigint, Met>,
+  length: number,
+): RecentItems {
+  const all = recentItemsOf(new BigUint64Array(length));
+  let row = 0;
+  const add = (key: bigint, { lastAt, kinds, sums }: Met) => {
+    all.keys[row] = key;
+    all.lastAt[row] = lastAt;
+    all.kinds[row] = kinds;
+    all.sums.set(sums, 3 * row);
+    row++;
+  };
+  recent.keys.forEach((key, at) => {
+    if (isKept(at)) add(key, metAt(recent, at));
+  });
+  newer.forEach((met, key) => {
+    add(key, met);
+  });
+  return all;
 }
 
 /**

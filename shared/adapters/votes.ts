@@ -20,7 +20,7 @@ const LEAST_AGREEMENT = 0.5;
 export function agreesWithOthers({ keys, sums }: RecentItems): boolean {
   let [count, rewards, effects, products, squares] = [0, 0, 0, 0, 0];
   for (let i = 0; i < keys.length; i++) {
-    const [n = 0, reward = 0, effect = 0] = sums.subarray(3 * i, 3 * i + 3);
+    const [n, reward, effect] = [sums[3 * i]!, sums[3 * i + 1]!, sums[3 * i + 2]!];
     if (n === 0) continue;
     count += n;
     rewards += reward;

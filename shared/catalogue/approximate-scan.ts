@@ -1,6 +1,7 @@
 import type { Candidates } from './candidates.ts';
 import { HEAD_COLUMNS, KERNEL_COLUMNS, MAX_BLOCK_ROWS } from './scan-code.ts';
 import type { PackedFeatures, ScanKernel } from './scan-kernel.ts';
+import type { SelectedRows } from './selected-rows.ts';
 
 const MIN_BLOCK_ROWS = 128;
 const LARGEST_WEIGHT = 32_767;
@@ -44,21 +45,55 @@ export function approximate(weights: Float64Array): Approximation | undefined {
   const step = (256 * most) / LARGEST_WEIGHT;
   if (!(step > 1e-300 && Number.isFinite(step * LARGEST_WEIGHT * KERNEL_COLUMNS * HIGH))) return undefined;
   const rounded = new Int16Array(KERNEL_COLUMNS);
-  let [middle, ofLow, error, magnitude] = [0, 0, 0, 0];
-  let first: Part = { middle, error };
-  for (let j = 0; j < KERNEL_COLUMNS; j++) {
+  const perStep = LARGEST_WEIGHT / most;
+  const sums = { sum: 0, magnitude: 0, lost: 0, steps: 0 };
+  addWeights(weights, perStep, step, rounded, 0, HEAD_COLUMNS, sums);
+  const first = partOf(sums);
+  addWeights(weights, perStep, step, rounded, HEAD_COLUMNS, KERNEL_COLUMNS, sums);
+  const high = partOf(sums);
+  return { rounded, step, first, high, error: errorOf(sums), largest: step * sums.steps * HIGH };
+}
+
+/** Sums over some weights: of them, of their magnitudes, of what rounding changes, and of steps. */
+interface WeightSums {
+  sum: number;
+  magnitude: number;
+  lost: number;
+  steps: number;
+}
+
+function addWeights(
+  weights: Float64Array,
+  perStep: number,
+  step: number,
+  rounded: Int16Array,
+  from: number,
+  to: number,
+  sums: WeightSums,
+): void {
+  let { sum, magnitude, lost, steps } = sums;
+  for (let j = from; j < to; j++) {
     const weight = weights[j]!;
-    const q = Math.round((256 * weight) / step);
+    const q = Math.round(weight * perStep);
     rounded[j] = q;
-    magnitude += Math.abs(q);
-    middle += LOW * weight;
-    // The last summand is far more than what float64 loses in the exact score.
-    error += HIGH * Math.abs(256 * weight - q * step) + 1e-6 * Math.abs(weight);
-    ofLow += LOW * Math.abs(weight);
-    if (j === HEAD_COLUMNS - 1) first = { middle, error: error + ofLow };
+    sum += weight;
+    magnitude += Math.abs(weight);
+    lost += Math.abs(256 * weight - q * step);
+    steps += Math.abs(q);
   }
-  const high = { middle, error: error + ofLow };
-  return { rounded, step, first, high, error, largest: step * magnitude * HIGH };
+  sums.sum = sum;
+  sums.magnitude = magnitude;
+  sums.lost = lost;
+  sums.steps = steps;
+}
+
+function errorOf({ lost, magnitude }: WeightSums): number {
+  // The last summand is far more than what float64 loses in the exact score.
+  return HIGH * lost + 1e-6 * magnitude;
+}
+
+function partOf(sums: WeightSums): Part {
+  return { middle: LOW * sums.sum, error: errorOf(sums) + LOW * sums.magnitude };
 }
 
 /** Length of m without the first columns, for {@link ScannedShard.tail}. */
@@ -76,7 +111,7 @@ export interface ScannedShard {
   readonly tail: number;
   readonly base: number;
   readonly effects: Float64Array | null;
-  readonly selected: Uint8Array | null;
+  readonly selected: SelectedRows;
 }
 
 /** Offers the rows of a shard that may be among the best. */
@@ -87,9 +122,10 @@ export function scanShard(
   candidates: Candidates,
 ): void {
   const { rows, lengthUnit } = features;
+  const { admitted, excluded } = selected;
   kernel.setWeights(rounded);
   kernel.setEffects(effects);
-  kernel.setSelection(selected);
+  kernel.setSelection(admitted);
   const unit = tail * lengthUnit;
   const middles = Math.abs(first.middle) + Math.abs(high.middle);
   const margin = FLOAT32_ERROR * (largest + 255 * unit + largestOf(effects) + Math.abs(base) + middles);
@@ -107,6 +143,7 @@ export function scanShard(
     candidates.scanned += Math.min(rows, to) - from;
     for (let i = 0, at = 0; i < count; i++, at += 3) {
       const row = kernel.found[at]!;
+      if (excluded?.has(row)) continue;
       const own = step * (kernel.found[at + 1]! + kernel.found[at + 2]! / 256);
       candidates.offer(shard, row, base + own + (effects === null ? 0 : effects[row]!), error);
     }

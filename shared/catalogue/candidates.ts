@@ -11,7 +11,7 @@ const FLOAT_ERROR = 1e-9;
 export class Candidates {
   /** Rows that were looked at. */
   scanned = 0;
-  /** The largest lower bounds, ascending; −∞ for missing ones. */
+  /** The largest lower bounds, as a heap with the smallest on top; −∞ for missing ones. */
   readonly #bounds: Float64Array;
   readonly #shards: number[] = [];
   readonly #rows: number[] = [];
@@ -49,13 +49,14 @@ export class Candidates {
   #raiseFloor(bound: number): void {
     const bounds = this.#bounds;
     if (bound <= bounds[0]!) return;
-    let low = 0;
-    for (let high = bounds.length; low < high; ) {
-      const middle = (low + high) >>> 1;
-      if (bounds[middle]! < bound) low = middle + 1;
-      else high = middle;
+    // A heap with the smallest on top, which the bound replaces.
+    let at = 0;
+    for (let child = 1; child < bounds.length; child = 2 * at + 1) {
+      if (child + 1 < bounds.length && bounds[child + 1]! < bounds[child]!) child++;
+      if (bounds[child]! >= bound) break;
+      bounds[at] = bounds[child]!;
+      at = child;
     }
-    bounds.copyWithin(0, 1, low);
-    bounds[low - 1] = bound;
+    bounds[at] = bound;
   }
 }

@@ -7,8 +7,15 @@ import { embeddingsKey, featuresKey, itemsKey, MANIFEST_KEY } from './catalogue-
 import type { CatalogueSettings } from './catalogue-writer.ts';
 import { decodeFeatures, featuresOf, type ShardFeatures } from './features.ts';
 import { type LoadedFeatures, loadedFeatures } from './loaded-features.ts';
-import { bucketOf, decodeManifest, encodeManifest, itemCount, type Manifest } from './manifest.ts';
-import { decodeEmbeddings, decodeShard, rowOf, type Shard } from './shard.ts';
+import {
+  bucketOf,
+  bucketOfHigh,
+  decodeManifest,
+  encodeManifest,
+  itemCount,
+  type Manifest,
+} from './manifest.ts';
+import { decodeEmbeddings, decodeShard, halvesOf, rowOf, rowOfHalves, type Shard } from './shard.ts';
 
 /** One consistent version of the catalogue, ready for a scan. */
 export interface Catalogue {
@@ -250,15 +257,38 @@ class MissingShard extends CorruptObjectError {}
 
 /** The place of an item; undefined when the catalogue does not have it. */
 export function placeOf(catalogue: Pick<Catalogue, 'shards' | 'buckets'>, key: bigint): Place | undefined {
-  const bucket = bucketOf(key, catalogue.buckets);
-  const { shards } = catalogue;
+  const shard = shardOf(catalogue, bucketOf(key, catalogue.buckets));
+  const row = shard === -1 ? -1 : rowOf(catalogue.shards[shard]!, key);
+  return row === -1 ? undefined : { shard, row };
+}
+
+/** The places of those items that the catalogue has. */
+export function placesOf(
+  catalogue: Pick<Catalogue, 'shards' | 'buckets'>,
+  keys: Iterable<bigint>,
+): readonly Place[] {
+  const { shards, buckets } = catalogue;
+  const places: Place[] = [];
+  const wanted = halvesOf(BigUint64Array.from(keys));
+  const halves = new Array<Uint32Array | undefined>(shards.length);
+  for (let i = 0; i < wanted.length; i += 2) {
+    const [low, high] = [wanted[i]!, wanted[i + 1]!];
+    const shard = shardOf(catalogue, bucketOfHigh(high, buckets));
+    if (shard === -1) continue;
+    halves[shard] ??= halvesOf(shards[shard]!.keys);
+    const row = rowOfHalves(halves[shard], low, high);
+    if (row !== -1) places.push({ shard, row });
+  }
+  return places;
+}
+
+/** Index of the shard of a bucket; −1 when it has none. */
+function shardOf({ shards }: Pick<Catalogue, 'shards'>, bucket: number): number {
   // Every bucket has at most one shard, so a shard is at the index of its bucket, or before it when
   // buckets are empty.
   let shard = Math.min(bucket, shards.length - 1);
   while (shard >= 0 && shards[shard]!.bucket > bucket) shard--;
-  if (shard < 0 || shards[shard]!.bucket !== bucket) return undefined;
-  const row = rowOf(shards[shard]!, key);
-  return row === -1 ? undefined : { shard, row };
+  return shard >= 0 && shards[shard]!.bucket === bucket ? shard : -1;
 }
 
 export function placeOfItem(

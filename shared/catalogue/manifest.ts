@@ -55,14 +55,14 @@ export function decodeManifest(bytes: Uint8Array, key: string): Manifest {
   return decodeDocument(bytes, key, FORMAT, FORMAT_VERSION, content).content;
 }
 
-/** The first 32 bits of a key: numbers are faster than 64-bit integers. */
-export function highHalf(key: bigint): number {
-  return Number(key >> 32n);
-}
-
 /** The bucket of an item among `buckets`, a power of two of at most 65,536. */
 export function bucketOf(key: bigint, buckets: number): number {
-  return Math.floor((highHalf(key) / 2 ** 32) * buckets);
+  return bucketOfHigh(Number(key >> 32n), buckets);
+}
+
+/** The same from the first 32 bits of the key. */
+export function bucketOfHigh(high: number, buckets: number): number {
+  return Math.floor((high / 2 ** 32) * buckets);
 }
 
 export function itemCount({ shards }: Pick<Manifest, 'shards'>): number {

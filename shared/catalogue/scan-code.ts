@@ -2,7 +2,7 @@ import { type Code, op, PAGE, type WasmFunction } from '../wasm-module.ts';
 
 export const KERNEL_COLUMNS = 64;
 /** Rows of one call at most. */
-export const MAX_BLOCK_ROWS = 1_024;
+export const MAX_BLOCK_ROWS = 5_456;
 /** Columns that are read of every item. */
 export const HEAD_COLUMNS = 48;
 export const TAIL_COLUMNS = KERNEL_COLUMNS - HEAD_COLUMNS;

@@ -185,11 +185,14 @@ function pack({ values, scales }: ShardFeatures, places: KernelMemory): PackedFe
 /** The stored numbers of a row, v = 256·h + l, into `out`. */
 export function unpackRow({ bytes, rows }: PackedFeatures, row: number, out: Float64Array): void {
   const { tail, low } = partsOf(rows);
-  const ofTail = tail + row * TAIL_COLUMNS - HEAD_COLUMNS;
-  for (let j = 0, at = low + row * KERNEL_COLUMNS; j < KERNEL_COLUMNS; j++, at++) {
-    const high = bytes[j < HEAD_COLUMNS ? headAt(row, j) : ofTail + j]!;
-    out[j] = ((high << 24) >> 16) + bytes[at]!;
+  const lowOfRow = low + row * KERNEL_COLUMNS;
+  const numberAt = (high: number, j: number) => ((bytes[high]! << 24) >> 16) + bytes[lowOfRow + j]!;
+  let j = 0;
+  for (let high = headAt(row, 0); j < HEAD_COLUMNS; j += 2, high += 2 * LANES) {
+    out[j] = numberAt(high, j);
+    out[j + 1] = numberAt(high + 1, j + 1);
   }
+  for (let high = tail + row * TAIL_COLUMNS; j < KERNEL_COLUMNS; j++, high++) out[j] = numberAt(high, j);
 }
 
 export const scanKernel: ScanKernel | null = createKernel();

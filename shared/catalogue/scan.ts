@@ -4,6 +4,7 @@ import { Candidates } from './candidates.ts';
 import type { Catalogue, Place } from './catalogue-reader.ts';
 import { type LoadedFeatures, storedRow } from './loaded-features.ts';
 import { type ScanKernel, scanKernel } from './scan-kernel.ts';
+import { ALL_ROWS, type SelectedRows, type Selection } from './selected-rows.ts';
 import { itemIdAt } from './shard.ts';
 
 /**
@@ -22,12 +23,6 @@ export interface Ranked extends Place {
   readonly itemId: string;
   readonly score: number;
 }
-
-/**
- * By shard, a byte per row: 1 for items that may be in the answer. Null admits all items of a
- * shard.
- */
-export type Selection = readonly (Uint8Array | null)[];
 
 /**
  * The `limit` best items of the selection, by descending score; equal scores in the order of the
@@ -50,7 +45,7 @@ export function topItems(
   const tail = coefficients === null ? 0 : tailOf(coefficients);
   catalogue.shards.forEach(({ keys, features }, shard) => {
     const effects = scorer.effects?.[shard] ?? null;
-    const selected = selection[shard] ?? null;
+    const selected = selection[shard] ?? ALL_ROWS;
     const weights =
       coefficients === null || features === null ? null : weightsOf(coefficients, features.scales);
     if (kernel !== null && weights !== null && features !== null && 'bytes' in features) {
@@ -150,11 +145,12 @@ class BestItems {
     this.#limit = limit;
   }
 
-  offer(shard: number, scores: Float64Array, selected: Uint8Array | null): void {
+  offer(shard: number, scores: Float64Array, { admitted, excluded }: SelectedRows): void {
     let floor = this.#heap.length < this.#limit ? Number.NEGATIVE_INFINITY : this.#heap[0]!.score;
     for (let row = 0; row < scores.length; row++) {
       const score = scores[row]!;
-      if (score < floor || (selected !== null && selected[row] === 0)) continue;
+      if (score < floor || (admitted !== null && admitted[row] === 0)) continue;
+      if (excluded?.has(row)) continue;
       this.#add({ shard, row, score });
       if (this.#heap.length === this.#limit) floor = this.#heap[0]!.score;
     }

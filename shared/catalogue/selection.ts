@@ -1,8 +1,8 @@
 import { itemsKey } from './catalogue-keys.ts';
-import { type Catalogue, type LoadedShard, placeOf } from './catalogue-reader.ts';
+import { type Catalogue, type LoadedShard, placesOf } from './catalogue-reader.ts';
 import { type Filter, matches } from './filter.ts';
 import type { Attributes } from './item.ts';
-import type { Selection } from './scan.ts';
+import type { Selection } from './selected-rows.ts';
 import { attributesOf } from './shard.ts';
 
 export interface SelectionOptions {
@@ -31,31 +31,25 @@ export function select(
   catalogue: Catalogue,
   { filter, exclude, now }: SelectionOptions,
 ): { readonly selection: Selection; readonly count: number } {
-  const selection: (Uint8Array | null)[] = catalogue.shards.map((shard) => selectedRows(shard, filter, now));
+  const admitted = catalogue.shards.map((shard) => admittedRows(shard, filter, now));
   let count = 0;
-  selection.forEach((rows, i) => {
+  admitted.forEach((rows, i) => {
     if (rows === null) count += catalogue.shards[i]!.keys.length;
     else for (let row = 0; row < rows.length; row++) count += rows[row]!;
   });
-  // Shared by all shards with few excluded items, so that memory is touched only where needed.
-  const largest = catalogue.shards.reduce((most, { keys }) => Math.max(most, keys.length), 0);
-  let slab: Uint8Array | undefined;
-  for (const key of exclude) {
-    const place = placeOf(catalogue, key);
-    if (place === undefined) continue;
-    if (selection[place.shard] === null) {
-      slab ??= new Uint8Array(catalogue.shards.length * largest);
-      const { length } = catalogue.shards[place.shard]!.keys;
-      selection[place.shard] = slab.subarray(place.shard * largest, place.shard * largest + length).fill(1);
-    }
-    const rows = selection[place.shard]!;
-    count -= rows[place.row]!;
-    rows[place.row] = 0;
+  const excluded = new Array<Set<number> | null>(admitted.length).fill(null);
+  for (const { shard, row } of placesOf(catalogue, exclude)) {
+    if (admitted[shard]?.[row] === 0) continue;
+    excluded[shard] ??= new Set();
+    const rows = excluded[shard];
+    if (rows.has(row)) continue;
+    rows.add(row);
+    count--;
   }
-  return { selection, count };
+  return { selection: admitted.map((rows, i) => ({ admitted: rows, excluded: excluded[i]! })), count };
 }
 
-function selectedRows(shard: LoadedShard, filter: Filter | undefined, now: number): Uint8Array | null {
+function admittedRows(shard: LoadedShard, filter: Filter | undefined, now: number): Uint8Array | null {
   const { available } = shard;
   if (filter === undefined && available === null) return null;
   const rows = new Uint8Array(shard.keys.length).fill(1);

@@ -5,7 +5,6 @@ import { CorruptObjectError } from '../errors.ts';
 import { decodeDocument, encodeDocument, TensorReader } from '../storage/tensor-document.ts';
 import { utf8 } from '../utf8.ts';
 import type { Attributes, CatalogueItem } from './item.ts';
-import { highHalf } from './manifest.ts';
 
 /**
  * A part of the catalogue, in two objects with one name: ids and attributes, which every scan
@@ -158,18 +157,25 @@ export function attributesOf(shard: Shard, key: string): Attributes[] {
 
 /** Row of an item; −1 when the shard does not have it. */
 export function rowOf({ keys }: Pick<Shard, 'keys'>, key: bigint): number {
-  // Compares in two halves. Little-endian: the second half of a key is its higher one. Searches the
-  // first row with at least this key.
-  const halves = new Uint32Array(keys.buffer, keys.byteOffset, 2 * keys.length);
-  const wanted = highHalf(key);
-  let low = 0;
-  for (let high = keys.length; low < high; ) {
-    const middle = (low + high) >>> 1;
-    if (halves[2 * middle + 1]! < wanted) low = middle + 1;
-    else high = middle;
+  const [low = 0, high = 0] = halvesOf(BigUint64Array.of(key));
+  return rowOfHalves(halvesOf(keys), low, high);
+}
+
+/** Keys as pairs of numbers, which are faster than 64-bit integers: the lower half comes first. */
+export function halvesOf(keys: BigUint64Array): Uint32Array {
+  return new Uint32Array(keys.buffer, keys.byteOffset, 2 * keys.length);
+}
+
+/** {@link rowOf} among keys in halves. */
+export function rowOfHalves(halves: Uint32Array, low: number, high: number): number {
+  let first = 0;
+  for (let end = halves.length >>> 1; first < end; ) {
+    const middle = (first + end) >>> 1;
+    if (halves[2 * middle + 1]! < high) first = middle + 1;
+    else end = middle;
   }
-  for (let row = low; row < keys.length && halves[2 * row + 1] === wanted; row++)
-    if (keys[row] === key) return row;
+  for (let at = 2 * first; at < halves.length && halves[at + 1] === high; at += 2)
+    if (halves[at] === low) return at >>> 1;
   return -1;
 }
 

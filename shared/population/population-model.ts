@@ -1,5 +1,4 @@
 import type { Evidence } from '../episodes/cell-strategy.ts';
-import { itemKey } from '../episodes/episode.ts';
 import type { Basis } from '../lora/basis.ts';
 import type { PreparedChoice } from '../lora/choice.ts';
 import type { ItemSums } from '../lora/item-effects.ts';
@@ -75,9 +74,9 @@ export function initialPopulationModel(basis: Basis | null): PopulationModel {
   };
 }
 
-/** β of an item; 0 when the item has no id or is unknown. */
-export function effectOfItem(items: ItemEffects, itemId: string | undefined): number {
-  return itemId === undefined ? 0 : itemEffect(items.sums.get(itemKey(itemId)), items.shrinkage);
+/** β of an item by its key; 0 when it has none or is unknown. */
+export function effectOfItem(items: ItemEffects, key: bigint | undefined): number {
+  return key === undefined ? 0 : itemEffect(items.sums.get(key), items.shrinkage);
 }
 
 /** Picks that every item starts with, so that the logarithm of its popularity is finite. */

@@ -45,6 +45,9 @@ export interface ServedUser {
 export async function servedUser(userId: string, services: ServingServices): Promise<ServedUser> {
   const { settings, adapters, cache, learning } = services;
   const key = userKey(userId);
+  // Read at the same time as the model, which says whether they are needed.
+  const neighbours = services.neighbours();
+  neighbours.catch(() => {});
   const [known, loaded] = await Promise.all([learning(), adapters.load(key, cache.get(key))]);
   if (loaded === undefined) cache.delete(key);
   else cache.set(key, loaded);
@@ -55,7 +58,7 @@ export async function servedUser(userId: string, services: ServingServices): Pro
     ? { source: 'holdout' as const, lora: baseFor(adapter, shared) }
     : servedWith(adapter, shared);
   const usesPicks = served.source === 'adapter' && shared.model.choice;
-  const gains = usesPicks ? gainsFrom(adapter?.recentItems, await services.neighbours()) : null;
+  const gains = usesPicks ? gainsFrom(adapter?.recentItems, await neighbours) : null;
   return { ...served, gains, shared, adapter, stored: loaded?.adapter };
 }
 

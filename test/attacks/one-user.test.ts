@@ -30,7 +30,9 @@ async function attacked(attack: (of: Awaited<ReturnType<typeof deploy>>['deploym
 }
 
 const changes = (peace: PopulationModel, war: PopulationModel) =>
-  items.map((_, i) => effectOfItem(war.items, `item ${i}`) - effectOfItem(peace.items, `item ${i}`));
+  items.map(
+    (_, i) => effectOfItem(war.items, itemKey(`item ${i}`)) - effectOfItem(peace.items, itemKey(`item ${i}`)),
+  );
 
 test('six hostile events of one user move the effect of the best item by .05 at most, and no other effect', {
   timeout: 60_000,
@@ -42,7 +44,7 @@ test('six hostile events of one user move the effect of the best item by .05 at 
   const others = moved.filter((_, i) => i !== BEST).map(Math.abs);
   tellHarm(context, {
     before: 'effect +.120 → −.459',
-    now: `effect ${effectOfItem(peace.items, `item ${BEST}`).toFixed(3)} → ${effectOfItem(war.items, `item ${BEST}`).toFixed(3)}`,
+    now: `effect ${effectOfItem(peace.items, itemKey(`item ${BEST}`)).toFixed(3)} → ${effectOfItem(war.items, itemKey(`item ${BEST}`)).toFixed(3)}`,
   });
   expect(peace.items.sums.get(itemKey(`item ${BEST}`))!.count + 1).toBe(
     war.items.sums.get(itemKey(`item ${BEST}`))!.count,

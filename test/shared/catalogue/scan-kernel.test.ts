@@ -161,7 +161,8 @@ describe('the scan with the kernel', () => {
         fc.integer({ min: 1, max: 200 }),
         fc.boolean(),
         fc.integer({ min: 1, max: 9 }),
-        (catalogue, m, limit, withEffects, every) => {
+        fc.integer({ min: 0, max: 300 }),
+        (catalogue, m, limit, withEffects, every, excluded) => {
           const scorer: LinearScorer = {
             base: 0.6,
             coefficients: Float64Array.from(m),
@@ -169,9 +170,10 @@ describe('the scan with the kernel', () => {
               ? catalogue.shards.map(({ keys }) => Float64Array.from(keys, (_, row) => (row % 5) / 50))
               : null,
           };
-          const selection = catalogue.shards.map(({ keys }) =>
-            every === 1 ? null : Uint8Array.from(keys, (_, row) => Number(row % every !== 0)),
-          );
+          const selection = catalogue.shards.map(({ keys }) => ({
+            admitted: every === 1 ? null : Uint8Array.from(keys, (_, row) => Number(row % every !== 0)),
+            excluded: excluded === 0 ? null : new Set(Array.from({ length: excluded }, (_, i) => 7 * i)),
+          }));
           const plain = topItems(catalogue, scorer, selection, limit, null);
           expect(topItems(catalogue, scorer, selection, limit)).toEqual(plain);
         },

@@ -147,7 +147,10 @@ describe('the scan', () => {
   test('finds nothing for a limit of 0 or an empty selection', () => {
     const scorer = { base: 1, coefficients: null, effects: null };
     expect(topItems(catalogue, scorer, [], 0)).toEqual([]);
-    const nothing = catalogue.shards.map(({ keys }) => new Uint8Array(keys.length));
+    const nothing = catalogue.shards.map(({ keys }) => ({
+      admitted: new Uint8Array(keys.length),
+      excluded: null,
+    }));
     expect(topItems(catalogue, scorer, nothing, 5)).toEqual([]);
   });
 

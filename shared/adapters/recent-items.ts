@@ -74,8 +74,8 @@ export function addRecentItems(recent: RecentItems, added: readonly Meeting[]): 
     const { key } = meeting;
     let met = newer.get(key);
     if (met === undefined) {
-      const at = recent.keys.indexOf(key, oldest);
-      const isKnown = at !== -1 && moved[at] === 0;
+      const at = rowOfItem(recent, key);
+      const isKnown = at >= oldest && moved[at] === 0;
       if (isKnown) moved[at] = 1;
       else kept++;
       met = isKnown ? metAt(recent, at) : { lastAt: 0, kinds: 0, sums: [0, 0, 0] };
@@ -118,21 +118,39 @@ function joined(
   length: number,
 ): RecentItems {
   const all = recentItemsOf(new BigUint64Array(length));
+  const [from, to] = [halvesOf(recent.keys), halvesOf(all.keys)];
   let row = 0;
-  const add = (key: bigint, { lastAt, kinds, sums }: Met) => {
+  for (let at = 0; at < recent.keys.length; at++) {
+    if (!isKept(at)) continue;
+    to[2 * row] = from[2 * at]!;
+    to[2 * row + 1] = from[2 * at + 1]!;
+    all.lastAt[row] = recent.lastAt[at]!;
+    all.kinds[row] = recent.kinds[at]!;
+    for (let i = 0; i < 3; i++) all.sums[3 * row + i] = recent.sums[3 * at + i]!;
+    row++;
+  }
+  newer.forEach(({ lastAt, kinds, sums }, key) => {
     all.keys[row] = key;
     all.lastAt[row] = lastAt;
     all.kinds[row] = kinds;
     all.sums.set(sums, 3 * row);
     row++;
-  };
-  recent.keys.forEach((key, at) => {
-    if (isKept(at)) add(key, metAt(recent, at));
-  });
-  newer.forEach((met, key) => {
-    add(key, met);
   });
   return all;
+}
+
+/** Place of an item in the list; −1 when it is not there. */
+export function rowOfItem({ keys }: RecentItems, key: bigint): number {
+  const halves = halvesOf(keys);
+  const [low, high] = halvesOf(BigUint64Array.of(key));
+  for (let at = 0; at < halves.length; at += 2)
+    if (halves[at] === low && halves[at + 1] === high) return at >>> 1;
+  return -1;
+}
+
+/** Keys as pairs of numbers, which are faster to compare than 64-bit integers. */
+function halvesOf(keys: BigUint64Array): Uint32Array {
+  return new Uint32Array(keys.buffer, keys.byteOffset, 2 * keys.length);
 }
 
 /**

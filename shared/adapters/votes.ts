@@ -1,4 +1,4 @@
-import { RECENT_ITEMS_KEPT, type RecentItems } from './recent-items.ts';
+import { RECENT_ITEMS_KEPT, type RecentItems, rowOfItem } from './recent-items.ts';
 
 /**
  * Variance of the reward noise over the variance of users' agreement: Σ(β − β̄)² at which a user's
@@ -38,6 +38,6 @@ export function agreesWithOthers({ keys, sums }: RecentItems): boolean {
  * Whether a user's feedback on an item counts for the item: once per item, and for as many items as
  * the adapter remembers, so that no user has more than that many votes in all.
  */
-export function hasVote({ keys }: RecentItems, key: bigint): boolean {
-  return keys.length < RECENT_ITEMS_KEPT && !keys.includes(key);
+export function hasVote(recent: RecentItems, key: bigint): boolean {
+  return recent.keys.length < RECENT_ITEMS_KEPT && rowOfItem(recent, key) === -1;
 }

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { InvalidInputError, shown } from '../errors.ts';
 import { leadingEigenvectors, orthonormalizeRows } from './eigen.ts';
 import { type FeatureMoments, momentsOfItems } from './feature-moments.ts';
-import { type Precision, phiOf, projectPhi } from './features-kernel.ts';
+import { type FeaturesKernel, featuresKernel, type Precision, phiOf, projectPhi } from './features-kernel.ts';
 import { createRandom } from './random.ts';
 
 /** The down-projection of a LoRA adapter: z = s·A·x. */
@@ -204,6 +204,7 @@ export function features(
   embedding: ArrayLike<number>,
   out: Float64Array,
   precision: Precision = 'float64',
+  kernel: FeaturesKernel | null = featuresKernel,
 ): void {
   out.fill(0);
   out[out.length - 1] = 1;
@@ -213,12 +214,12 @@ export function features(
   if (norm === 0) return;
   const z = project(basis.a, embedding, r);
   for (let k = 0; k < r; k++) z[k]! *= basis.scale / norm;
-  const phi = phiOf(p, d * r);
+  const phi = phiOf(p, d * r, kernel);
   for (let i = 0, at = 0; i < d; i++) {
     const xi = embedding[i]! / norm;
     for (let k = 0; k < r; k++, at++) phi[at] = xi * z[k]!;
   }
-  projectPhi(projection, p, d * r, out, precision);
+  projectPhi(projection, p, d * r, out, precision, kernel);
 }
 
 /** z = A·x, length r. */

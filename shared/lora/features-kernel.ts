@@ -4,7 +4,7 @@ import { type Code, instantiate, op, PAGE, type WasmFunction } from '../wasm-mod
 export type Precision = 'float64' | 'float32';
 
 /** Memory for φ of an item, for a Π with so many rows and p columns. */
-export function phiOf(p: number, rows: number): Float64Array {
+export function phiOf(p: number, rows: number, kernel: FeaturesKernel | null): Float64Array {
   if (kernel !== null && p === KERNEL_COLUMNS && rows <= MAX_ROWS) return kernel.phi;
   if (scratch.length < rows) scratch = new Float64Array(rows);
   return scratch;
@@ -25,16 +25,28 @@ export function projectPhi(
   rows: number,
   out: Float64Array,
   precision: Precision,
+  kernel: FeaturesKernel | null,
 ): void {
-  if (kernel !== null && phiOf(p, rows) === kernel.phi) kernel.project(projection, rows, out, precision);
-  else projectByEights(projection, p, rows, out);
+  if (kernel !== null && phiOf(p, rows, kernel) === kernel.phi)
+    kernel.project(projection, rows, out, precision);
+  else projectByEights(widened(projection), p, rows, out);
+}
+
+/** The last Π in float64: widening every number anew takes longer than the sums. */
+let wide: { readonly of: WeakRef<Float32Array>; readonly values: Float64Array } | undefined;
+
+function widened(projection: Float32Array): Float64Array {
+  if (wide?.of.deref() !== projection)
+    wide = { of: new WeakRef(projection), values: Float64Array.from(projection) };
+  return wide.values;
 }
 
 /**
- * out = Πᵀφ, eight columns at a time, whose sums stay in registers. Each column adds its products
- * in the order of the rows, so that the sums are bit-identical to a loop over rows outside.
+ * out = Πᵀφ, eight columns and two rows at a time; the sums stay in registers. Each column adds its
+ * products in the order of the rows, so that the sums are bit-identical to a loop over rows
+ * outside.
  */
-function projectByEights(projection: Float32Array, p: number, rows: number, out: Float64Array): void {
+function projectByEights(projection: Float64Array, p: number, rows: number, out: Float64Array): void {
   const phi = scratch;
   let j = 0;
   for (; j + 8 <= p; j += 8) {
@@ -46,25 +58,23 @@ function projectByEights(projection: Float32Array, p: number, rows: number, out:
     let s5 = 0;
     let s6 = 0;
     let s7 = 0;
-    for (let row = 0, at = j; row < rows; row++, at += p) {
-      const weight = phi[row]!;
-      s0 += weight * projection[at]!;
-      s1 += weight * projection[at + 1]!;
-      s2 += weight * projection[at + 2]!;
-      s3 += weight * projection[at + 3]!;
-      s4 += weight * projection[at + 4]!;
-      s5 += weight * projection[at + 5]!;
-      s6 += weight * projection[at + 6]!;
-      s7 += weight * projection[at + 7]!;
+    let row = 0;
+    let at = j;
+    for (; row + 2 <= rows; row += 2, at += 2 * p) {
+      const u = phi[row]!;
+      const v = phi[row + 1]!;
+      const next = at + p;
+      s0 = s0 + u * projection[at]! + v * projection[next]!;
+      s1 = s1 + u * projection[at + 1]! + v * projection[next + 1]!;
+      s2 = s2 + u * projection[at + 2]! + v * projection[next + 2]!;
+      s3 = s3 + u * projection[at + 3]! + v * projection[next + 3]!;
+      s4 = s4 + u * projection[at + 4]! + v * projection[next + 4]!;
+      s5 = s5 + u * projection[at + 5]! + v * projection[next + 5]!;
+      s6 = s6 + u * projection[at + 6]! + v * projection[next + 6]!;
+      s7 = s7 + u * projection[at + 7]! + v * projection[next + 7]!;
     }
-    out[j] = s0;
-    out[j + 1] = s1;
-    out[j + 2] = s2;
-    out[j + 3] = s3;
-    out[j + 4] = s4;
-    out[j + 5] = s5;
-    out[j + 6] = s6;
-    out[j + 7] = s7;
+    out.set([s0, s1, s2, s3, s4, s5, s6, s7], j);
+    if (row < rows) for (let i = 0; i < 8; i++) out[j + i]! += phi[row]! * projection[at + i]!;
   }
   for (; j < p; j++) {
     let sum = 0;
@@ -74,7 +84,7 @@ function projectByEights(projection: Float32Array, p: number, rows: number, out:
 }
 
 /** {@link projectPhi} in WebAssembly SIMD, for bases of 64 columns. */
-interface FeaturesKernel {
+export interface FeaturesKernel {
   readonly phi: Float64Array;
   /** The kernel keeps a copy of the last Π, which it knows by identity. */
   project(projection: Float32Array, rows: number, out: Float64Array, precision: Precision): void;
@@ -170,4 +180,4 @@ function projectFunction(precision: Precision): WasmFunction {
 }
 
 /** Null where WebAssembly with SIMD cannot run. */
-const kernel = createKernel();
+export const featuresKernel: FeaturesKernel | null = createKernel();

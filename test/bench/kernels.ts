@@ -1,20 +1,27 @@
 import { execFileSync } from 'node:child_process';
 import { parseArgs } from 'node:util';
-import { features, MAX_FEATURES, randomBasis } from '../../shared/lora/basis.ts';
-import { addTaste } from '../../shared/lora/bayesian.ts';
+import { applyEvents } from '../../functions/update-adapters/apply-events.ts';
+import { RECENT_ITEMS_KEPT } from '../../shared/adapters/recent-items.ts';
+import { userKey } from '../../shared/config/user-key.ts';
+import type { FeedbackEvent } from '../../shared/feedback/event.ts';
+import { type Basis, features, MAX_FEATURES, randomBasis } from '../../shared/lora/basis.ts';
+import { addTaste, type BayesianState } from '../../shared/lora/bayesian.ts';
 import { batchForward, forward, queryScores, userPart } from '../../shared/lora/forward.ts';
 import { initialPrior } from '../../shared/lora/prior.ts';
 import { createRandom, type Random } from '../../shared/lora/random.ts';
 import { sgdStateFrom, trainSgd } from '../../shared/lora/sgd.ts';
+import { combine } from '../../shared/population/shared-learning.ts';
 import {
   decodeTensors,
   encodeTensors,
   layOutTensors,
   readTensors,
 } from '../../shared/storage/safetensors.ts';
+import { SETTINGS } from '../support/container.ts';
 import {
   referenceBatch,
   referenceEncode,
+  referenceEvents,
   referenceFeatures,
   referenceForward,
   referenceRank,
@@ -39,7 +46,18 @@ const BATCH = 5;
  */
 const POOL = 32;
 
-const OPERATIONS = ['forward', 'batch', 'update', 'rank', 'score', 'encode', 'features', 'solve'] as const;
+const OPERATIONS = [
+  'forward',
+  'batch',
+  'update',
+  'rank',
+  'score',
+  'encode',
+  'features',
+  'featuresScript',
+  'solve',
+  'events',
+] as const;
 type Operation = (typeof OPERATIONS)[number];
 
 interface Row {
@@ -83,7 +101,7 @@ function main(): void {
     write(JSON.stringify({ speedup, rows, objects, cold }));
     return;
   }
-  write('operation    d   r      µs  reference   ratio');
+  write('operation           d   r      µs  reference   ratio');
   for (const { operation, d, r, us, referenceUs, ratio } of rows) {
     const cells = [
       `${d}`.padStart(6),
@@ -91,7 +109,7 @@ function main(): void {
       us.toFixed(2).padStart(8),
       referenceUs.toFixed(2).padStart(11),
     ];
-    write(`${operation.padEnd(7)}${cells.join('')}${ratio.toFixed(2).padStart(8)}`);
+    write(`${operation.padEnd(14)}${cells.join('')}${ratio.toFixed(2).padStart(8)}`);
   }
   write(`geometric means: ${OPERATIONS.map((operation) => `${operation} ${speedup[operation]}`).join(', ')}`);
   for (const { bytes, viewUs, decodeUs, encodeUs } of objects) {
@@ -153,6 +171,12 @@ function basisOperations(d: number, r: number, xs: readonly Float32Array[]) {
   };
   return {
     features: [of((psi) => features(basis, xs[0]!, psi)), of((psi) => referenceFeatures(basis, xs[0]!, psi))],
+    // What runs where WebAssembly SIMD is missing.
+    featuresScript: [
+      of((psi) => features(basis, xs[0]!, psi, 'float64', null)),
+      of((psi) => referenceFeatures(basis, xs[0]!, psi)),
+    ],
+    ...(r === RANKS[1] ? { events: eventsOfUser(basis, xs) } : {}),
     solve: [
       () => {
         const b = new Float32Array(d * r);
@@ -162,6 +186,36 @@ function basisOperations(d: number, r: number, xs: readonly Float32Array[]) {
       () => referenceTaste(projection, p, m),
     ],
   } satisfies Partial<Record<Operation, [() => unknown, () => unknown]>>;
+}
+
+/**
+ * An update of ten events of five rewards each, by a user whose list of recent items is full. The
+ * reference only does the arithmetic, and none of what an update records about events and items.
+ */
+function eventsOfUser(basis: Basis, xs: readonly Float32Array[]): [() => unknown, () => unknown] {
+  const { embeddingDim, rank } = basis;
+  const settings = { ...SETTINGS, embeddingDim, rank, scalingFactor: basis.scale * rank };
+  const learning = combine({ basis }, undefined);
+  const update = { userKey: userKey('ada'), settings, now: 0 };
+  const random = createRandom('events');
+  const eventOf = (eventId: string, items: number): FeedbackEvent => ({
+    ...{ schemaVersion: 1, eventId, userId: 'ada', occurredAt: '2026-01-01T00:00:00Z' },
+    interactions: Array.from({ length: items }, (_, i) => ({
+      itemId: `${eventId} ${i}`,
+      embedding: xs[random.integer(CANDIDATES)]!,
+      reward: random.next(),
+    })),
+  });
+  const { adapter } = applyEvents(undefined, [eventOf('past', RECENT_ITEMS_KEPT)], learning, update);
+  const events = Array.from({ length: 10 }, (_, i) => eventOf(`event ${i}`, 5));
+  const { statistics } = adapter!.state as BayesianState;
+  const rewards = events.map(({ interactions }) =>
+    interactions.map(({ embedding, reward }) => ({ embedding, reward: reward! })),
+  );
+  return [
+    () => applyEvents(adapter, events, learning, update).adapter!.weights.b,
+    () => referenceEvents(statistics, basis, learning.model.prior, rewards),
+  ];
 }
 
 /** An update of five rewards by the learner 'sgd', and by the reference. */

@@ -1,4 +1,7 @@
 import type { Basis } from '../../shared/lora/basis.ts';
+import { type PreparedPrior, posteriorMean } from '../../shared/lora/prior.ts';
+import { addReward, copyStatistics, type Statistics } from '../../shared/lora/statistics.ts';
+import { dot } from '../../shared/lora/symmetric.ts';
 
 /**
  * The reference for the kernels: the same results by definition, composed of vector operations in
@@ -195,4 +198,29 @@ export function referenceFeatures(basis: Basis, embedding: ArrayLike<number>, ou
       for (let j = 0; j < p; j++) out[j]! += weight * projection[row + j]!;
     }
   }
+}
+
+/**
+ * B after the rewards of some events, each predicted before it is learned: the arithmetic of an
+ * update as it was written first.
+ */
+export function referenceEvents(
+  start: Statistics,
+  basis: Basis,
+  prior: PreparedPrior,
+  events: readonly (readonly { readonly embedding: Float32Array; readonly reward: number }[])[],
+): Float32Array {
+  let statistics = start;
+  const psi = new Float64Array(basis.projectionDim + 1);
+  for (const rewards of events) {
+    statistics = copyStatistics(statistics);
+    const mean = posteriorMean(statistics, prior);
+    for (const { embedding, reward } of rewards) {
+      referenceFeatures(basis, embedding, psi);
+      const predicted = prior.meanReward + dot(psi, mean);
+      if (!Number.isFinite(predicted)) throw new Error('a prediction is not finite');
+      statistics = addReward(statistics, psi, reward, 0);
+    }
+  }
+  return referenceTaste(basis.projection, basis.projectionDim, posteriorMean(statistics, prior));
 }

@@ -12,6 +12,7 @@ import {
   sharedDirections,
   vectorNorm,
 } from '../../../shared/lora/basis.ts';
+import { featuresKernel } from '../../../shared/lora/features-kernel.ts';
 import { dot } from '../../../shared/lora/symmetric.ts';
 import { referenceFeatures } from '../../bench/reference.ts';
 import { type Dense, difference, identity, product, range, times, toRows, transpose } from './dense.ts';
@@ -332,12 +333,14 @@ describe('sharedDirections', () => {
 });
 
 it('computes features that are the same to the bit as with one loop over the rows of Π', () => {
+  expect(featuresKernel).not.toBeNull();
   const random = createRandom('feature bits');
-  // 64 columns, and 10, which are no multiple of eight.
+  // 64 columns, and 10, which are no multiple of eight; an odd number of rows.
   for (const [d, rank] of [
     [40, 4],
     [384, 3],
     [5, 2],
+    [85, 1],
   ] as const) {
     const shape = { rank, scalingFactor: 3, seed: 1 };
     const some = Array.from({ length: 70 }, () => Float32Array.from({ length: d }, () => random.normal()));
@@ -347,9 +350,11 @@ it('computes features that are the same to the bit as with one loop over the row
       new Float64Array(basis.projectionDim + 1),
     ];
     for (const x of some) {
-      features(basis, x, found);
       referenceFeatures(basis, x, expected);
-      expect(found).toEqual(expected);
+      for (const kernel of [featuresKernel, null]) {
+        features(basis, x, found, 'float64', kernel);
+        expect(found).toEqual(expected);
+      }
       const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
       features(basis, x, found, 'float32');
       found.forEach((value, j) => {

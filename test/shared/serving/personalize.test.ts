@@ -96,6 +96,32 @@ describe('personalize', () => {
     });
   });
 
+  test('starts to read the adapter, the model and the lists of neighbours at once', async () => {
+    const from = services(trained());
+    const started: string[] = [];
+    const never = (what: string) => () => {
+      started.push(what);
+      return new Promise<never>(() => {});
+    };
+    const adapters = { load: never('adapter') } as unknown as AdapterStore;
+    void personalize(request, {
+      ...from,
+      adapters,
+      learning: never('model'),
+      neighbours: never('neighbours'),
+    });
+    expect(started.sort()).toEqual(['adapter', 'model', 'neighbours']);
+  });
+
+  test('answers where lists of neighbours are not needed and cannot be read', async () => {
+    const neighbours = async () => {
+      throw new Error('no neighbours');
+    };
+    expect(await personalize(request, { ...services(trained()), neighbours })).toMatchObject({
+      source: 'adapter',
+    });
+  });
+
   test('names the source of the answer', async () => {
     const withSkills = { ...initialPopulationModel(basis), version: 1 };
     expect(await personalize(request, services(trained()))).toMatchObject({

@@ -1,5 +1,5 @@
 import type { Candidates } from './candidates.ts';
-import { HEAD_COLUMNS, KERNEL_COLUMNS, MAX_BLOCK_ROWS } from './scan-code.ts';
+import { HEAD_COLUMNS, KERNEL_COLUMNS, LANES, MAX_BLOCK_ROWS } from './scan-code.ts';
 import type { PackedFeatures, ScanKernel } from './scan-kernel.ts';
 import type { SelectedRows } from './selected-rows.ts';
 
@@ -131,7 +131,9 @@ export function scanShard(
   const margin = FLOAT32_ERROR * (largest + 255 * unit + largestOf(effects) + Math.abs(base) + middles);
   for (let from = 0, to = 0; from < rows; from = to) {
     // After every block the floor may have risen: fast at first.
-    to = from + Math.min(MAX_BLOCK_ROWS, Math.max(MIN_BLOCK_ROWS, candidates.scanned));
+    to =
+      from +
+      Math.min(MAX_BLOCK_ROWS, LANES * Math.ceil(Math.max(MIN_BLOCK_ROWS, candidates.scanned) / LANES));
     const floor = candidates.floor - base;
     const slack = margin + (Number.isFinite(floor) ? FLOAT32_ERROR * Math.abs(floor) : 0);
     const floors = [

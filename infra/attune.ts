@@ -70,12 +70,7 @@ export class Attune extends Construct {
   constructor(scope: Construct, id: string, props: AttuneProps = {}) {
     super(scope, id);
     const settings = settingsOf(props);
-    checkRegion(this, settings);
-    if (props.encryptionKey && !props.table && Token.isUnresolved(Stack.of(this).region)) {
-      throw new InvalidConfigurationError(
-        'encryptionKey: found a stack without a region, expected env: { region }, because a table needs it for its key',
-      );
-    }
+    checkRegion(this, settings, props);
     this.deploymentName = Names.uniqueResourceName(this, {
       maxLength: 63,
       separator: '-',
@@ -236,8 +231,17 @@ const RESOURCE_PROPS = [
   'securityGroups',
 ] as const satisfies (keyof AttuneProps)[];
 
-/** @throws InvalidConfigurationError for resources that CloudFormation lacks in this region */
-function checkRegion(scope: Construct, { url, monthlyBudget }: DeploymentSettings): void {
+/** @throws InvalidConfigurationError for resources that CloudFormation lacks in the stack's region */
+function checkRegion(
+  scope: Construct,
+  { url, monthlyBudget }: DeploymentSettings,
+  { encryptionKey, table }: AttuneProps,
+): void {
+  if (encryptionKey && !table && Token.isUnresolved(Stack.of(scope).region)) {
+    throw new InvalidConfigurationError(
+      'encryptionKey: found a stack without a region, expected env: { region }, because a table needs it for its key',
+    );
+  }
   const region = regionOf(scope);
   if (url === true && !hasFunctionUrls(region)) {
     throw new InvalidConfigurationError(

@@ -8,6 +8,23 @@ import {
 } from '../../../shared/lora/item-effects.ts';
 import { createRandom } from '../../../shared/lora/random.ts';
 
+/** Items with ten residuals each, whose variance within items is nine times that between them. */
+function drawItems(seed: string, count: number): { drawn: ItemSums[]; squares: number } {
+  const random = createRandom(seed);
+  let squares = 0;
+  const drawn = Array.from({ length: count }, () => {
+    const effect = 0.1 * random.normal();
+    let sum = 0;
+    for (let i = 0; i < 10; i++) {
+      const residual = effect + 0.3 * random.normal();
+      sum += residual;
+      squares += residual * residual;
+    }
+    return { sum, count: 10 };
+  });
+  return { drawn, squares };
+}
+
 describe('itemEffect', () => {
   it('shrinks the mean residual towards nothing', () => {
     expect(itemEffect({ sum: 3, count: 10 }, 20)).toBe(0.1);
@@ -40,35 +57,13 @@ describe('itemShrinkage', () => {
   });
 
   it('finds the ratio that residuals were drawn with', () => {
-    const random = createRandom('items');
-    let squares = 0;
-    const drawn = Array.from({ length: 4000 }, () => {
-      const effect = 0.1 * random.normal();
-      let sum = 0;
-      for (let i = 0; i < 10; i++) {
-        const residual = effect + 0.3 * random.normal();
-        sum += residual;
-        squares += residual * residual;
-      }
-      return { sum, count: 10 };
-    });
+    const { drawn, squares } = drawItems('items', 4000);
     expect(itemShrinkage(drawn, squares)).toBeGreaterThan(8);
     expect(itemShrinkage(drawn, squares)).toBeLessThan(10);
   });
 
   it('hardly changes when a few items are pushed far out', () => {
-    const random = createRandom('pushed');
-    let squares = 0;
-    const honest = Array.from({ length: 1000 }, () => {
-      const effect = 0.1 * random.normal();
-      let sum = 0;
-      for (let i = 0; i < 10; i++) {
-        const residual = effect + 0.3 * random.normal();
-        sum += residual;
-        squares += residual * residual;
-      }
-      return { sum, count: 10 };
-    });
+    const { drawn: honest, squares } = drawItems('pushed', 1000);
     const pushed = honest.map((item, i) => (i < 20 ? { ...item, sum: -9 } : item));
     // By the method of moments it would be 3 instead of 9.
     expect(itemShrinkage(pushed, squares) / itemShrinkage(honest, squares)).toBeGreaterThan(0.5);

@@ -255,7 +255,8 @@ test('docs/cost.md shows the output of attune cost, and the sources of prices', 
       );
   const page = `# What it costs
 
-\`attune cost\` estimates a month from what an application does. A million interactions of 10,000 users, five in a message:
+\`attune cost\` estimates a month from the load of an application. The example is a million
+interactions of 10,000 users, five in a message:
 
 \`\`\`sh
 npx attune cost ${args.join(' ')}
@@ -265,18 +266,23 @@ npx attune cost ${args.join(' ')}
 ${stdout.trimEnd()}
 \`\`\`
 
-The estimate is on the safe side: every message comes alone, the instance has no user's adapter at hand, and every metric is published in every hour. What grows with
-the load is the write of the adapter, so let the publisher coalesce. What does not is monitoring: \`alarms: false\` and \`dashboard: false\` take
-most of what the idle stack costs away. Free tiers, which every account has, are left out; they cover all of an idle stack but storage and what is above ten alarms.
+The estimate is on the safe side: every message comes alone, no instance has the user's adapter in
+its cache, and functions publish every metric in every hour. The writes of adapters grow with the
+load, so let the publisher coalesce. Monitoring does not grow: \`alarms: false\` and
+\`dashboard: false\` remove most of the cost of the idle stack. The estimate leaves out free tiers,
+which every account has. They cover all of an idle stack except storage and the alarms beyond ten.
 
-Operations for a message, a request and a run of consolidation are counted on the local stack by \`test/cli/cost.test.ts\`, which fails when they are others than
-\`cli/cost/usage.ts\` says. Assumed are the billed times (\`--update-ms\`, \`--personalize-ms\`; look at the dashboard), one and a half seconds for a run of consolidation, 1,500
-bytes of logs for an invocation, and five long polls at the queue. Where users only pick items, a run that fits the choice model also reads
-the adapters of up to 2,000 users; fits become rare as feedback grows, because the next is due when there is a quarter more.
+\`test/cli/cost.test.ts\` counts the operations of a message, a request and a consolidation run on the
+local stack, and fails when they differ from \`cli/cost/usage.ts\`. Some numbers are assumptions: the
+billed times (\`--update-ms\`, \`--personalize-ms\`; see the dashboard), one and a half seconds for a
+consolidation run, 1,500 bytes of logs per invocation, and five long polls at the queue. Where users
+only pick items, a run that fits the choice model also reads the adapters of up to 2,000 users. Fits
+become rare as feedback grows, because the next one is due when there is a quarter more.
 
 ## Prices
 
-US dollars, without free tiers. Those of AWS's price list for programs are of its edition of that day, as public copies of it quote them. Look them up again before you decide by them.
+US dollars, without free tiers. A price from AWS's price list for programs is from the edition of
+the given day, as public copies quote it. Check prices again before you rely on them.
 ${Object.values(PRICES)
   .map(
     (table) => `
@@ -290,8 +296,9 @@ ${priced(table).join('\n')}
   .join('')}
 ## Other services
 
-For the same load, at the least that they bill, in us-east-1. They do other things: Personalize trains models of its own of what users did, OpenSearch searches for neighbours of a vector
-and learns nothing.
+For the same load, at their lowest price, in us-east-1. These services do other things: Personalize
+trains its own models from feedback, and OpenSearch searches for neighbours of a vector and learns
+nothing.
 
 | price | for one | as of | source |
 | --- | --- | --- | --- |

@@ -36,7 +36,7 @@ describe('the packed package', () => {
     for (const name of ['aws-cdk-lib', 'constructs'])
       await symlink(join(root, 'node_modules', name), join(folder, 'node_modules', name));
     await writeFile(join(folder, 'package.json'), '{"type":"module"}');
-  }, 120_000);
+  });
 
   afterAll(() => rm(folder, { recursive: true, force: true }));
 
@@ -98,7 +98,6 @@ describe('the packed package', () => {
     { module: 'ESNext', moduleResolution: 'Bundler' },
   ])(
     'type-checks in a strict application of ES2022, declarations included: $moduleResolution',
-    { timeout: 60_000 },
     async (settings) => {
       await writeFile(
         join(folder, 'app.ts'),
@@ -129,9 +128,7 @@ describe('the packed package', () => {
     },
   );
 
-  it('has entry points and types without findings of publint and are-the-types-wrong', {
-    timeout: 60_000,
-  }, async () => {
+  it('has entry points and types without findings of publint and are-the-types-wrong', async () => {
     const { messages } = await publint({ pkgDir: installed, pack: false, strict: true });
     expect(messages).toEqual([]);
     const { problems } = (await checkPackage(
@@ -156,7 +153,7 @@ describe('the packed package', () => {
 
     it('type-checks under strict TypeScript, declarations of libraries included', async () => {
       await run(join(root, 'node_modules', '.bin', 'tsc'), ['-p', app], { cwd: app });
-    }, 60_000);
+    });
 
     it('synthesizes two deployments that share no name, with the bundles of the package', async () => {
       const { stderr } = await run(process.execPath, ['app.ts'], {
@@ -188,7 +185,7 @@ describe('the packed package', () => {
       const assets = Object.values<{ source: { path: string; packaging: string } }>(files);
       const [bundle] = assets.filter(({ source }) => source.packaging === 'zip');
       expect(await readdir(join(app, 'cdk.out', bundle?.source.path ?? ''))).toEqual(['index.mjs']);
-    }, 60_000);
+    });
 
     it('names the valid range of an invalid property', async () => {
       const source = await readFile(join(app, 'app.ts'), 'utf8');
@@ -196,7 +193,7 @@ describe('the packed package', () => {
       await expect(run(process.execPath, ['wrong.ts'], { cwd: app })).rejects.toThrow(
         'rank: found 99, expected an integer from 1 to 64',
       );
-    }, 60_000);
+    });
   });
 
   describe('in a folder with settings of its own', () => {
@@ -214,7 +211,7 @@ describe('the packed package', () => {
     it('runs the whole stack on this machine', async () => {
       const { stdout } = await attune('local', '--users', '3', '--events-per-user', '2', '--json');
       expect(JSON.parse(stdout.trim().split('\n').at(-1)!)).toMatchObject({ users: 3 });
-    }, 120_000);
+    });
 
     it('synthesizes under the CDK command line, with these settings', async () => {
       const cdk = join(root, 'node_modules', 'aws-cdk', 'bin', 'cdk');
@@ -222,7 +219,7 @@ describe('the packed package', () => {
       const template = await readFile(join(shop, 'cdk.out', 'Attune.template.json'), 'utf8');
       expect(template).toContain('"ATTUNE_EMBEDDING_DIM": "32"');
       expect(template).toContain('Shop-feedback.fifo');
-    }, 120_000);
+    });
 
     it('deploys through the CDK command line of the project, and says what to install without it', async () => {
       await expect(attune('deploy')).rejects.toThrow(
@@ -242,7 +239,7 @@ describe('the packed package', () => {
         '--profile',
         'p',
       ]);
-    }, 60_000);
+    });
   });
 
   it('has an up-to-date docs/api.md', async () => {

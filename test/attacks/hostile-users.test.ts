@@ -6,7 +6,7 @@ import { ATTACKS, type Attack, type Played, play } from '../support/hostile-user
 let peace: Played;
 beforeAll(async () => {
   peace = await play('none');
-}, 120_000);
+});
 
 /**
  * p10 of the other users on MovieLens content and MovieTweetings content when the attack was found.

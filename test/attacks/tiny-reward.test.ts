@@ -11,7 +11,7 @@ import { tellHarm } from '../support/harm.ts';
 let running: Awaited<ReturnType<typeof startWholeStack>>;
 beforeAll(async () => {
   running = await startWholeStack();
-}, 120_000);
+});
 afterAll(() => running?.stop());
 
 const random = createRandom('tiny');

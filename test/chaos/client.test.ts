@@ -67,7 +67,7 @@ test('the client loses no acknowledged event and repeats none, under throttling,
     await proxy.close();
     await rm(folder, { recursive: true });
   }
-}, 60_000);
+});
 
 /** The numbers of all interactions that the queue holds. */
 async function drain(queueUrl: string): Promise<number[]> {

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ConsolidationReport } from '../../functions/consolidate-patterns/consolidate.ts';
 import { PREFIX } from '../../shared/config/names.ts';
 import { userKey } from '../../shared/config/user-key.ts';
@@ -14,8 +14,6 @@ import { type ChaosStack, provideLearning, startChaosStack } from './chaos-stack
 import type { SeenRequest } from './fault-proxy.ts';
 import type { RequestFault } from './faults.ts';
 import { newMessageId } from './workload.ts';
-
-vi.setConfig({ testTimeout: 60_000 });
 
 const USERS = 24;
 const random = createRandom('killed consolidation');

@@ -1,12 +1,10 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { CHAOS_SETTINGS, synthesizeChaos } from './assembly.ts';
 import { type ChaosStack, provideLearning, startChaosStack } from './chaos-stack.ts';
 import { createWorkload, newMessageId } from './workload.ts';
-
-vi.setConfig({ testTimeout: 60_000 });
 
 let assemblyDir: string;
 let running: ChaosStack;

@@ -1,15 +1,12 @@
 import { execFile } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { runAttune } from '../support/run-attune.ts';
 
 /** Feedback that any deployment with 16 numbers accepts. */
 const LINE = JSON.stringify({ userId: 'ada', embedding: new Array(16).fill(1), reward: 1 });
 const queue = ['--queue-url', 'http://127.0.0.1:1/queue.fifo'];
-
-// Each command is a process of its own.
-vi.setConfig({ testTimeout: 60_000 });
 
 describe('the command line', () => {
   test('lists its commands', async () => {

@@ -90,7 +90,7 @@ test('catalogue put, update and remove change the catalogue, and put computes a 
   });
   const { stdout } = await catalogue(['stats']);
   expect(stdout).toMatch(/^50 items in 1 shard of \d+ bytes, version 3 of .*\n1 of 1 shards have features/);
-}, 60_000);
+});
 
 test('an invalid line of the catalogue file is named, and changes nothing', async () => {
   const before = await catalogue(['stats', '--json']);
@@ -105,7 +105,7 @@ test('an invalid line of the catalogue file is named, and changes nothing', asyn
     stderr: 'attune: -: found no item, expected at least one\n',
   });
   expect(await catalogue(['stats', '--json'])).toEqual(before);
-}, 60_000);
+});
 
 test.each([
   [[], 'found neither --user nor --similar-to'],

@@ -65,7 +65,7 @@ describe('what attune cost counts is what the local stack counts', () => {
     calls = [];
     lines = [];
     bodies = [];
-  }, 60_000);
+  });
   afterAll(() => running?.stop());
 
   async function send(userId: string, message: number): Promise<void> {

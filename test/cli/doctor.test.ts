@@ -2,12 +2,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SendMessageCommand } from '@aws-sdk/client-sqs';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { OUTPUT } from '../../shared/config/names.ts';
 import { SETTINGS, startWholeStack } from '../stack/running-stack.ts';
 import { runAttune } from '../support/run-attune.ts';
-
-vi.setConfig({ testTimeout: 60_000 });
 
 let running: Awaited<ReturnType<typeof startWholeStack>>;
 let folder: string;
@@ -15,7 +13,7 @@ let folder: string;
 beforeAll(async () => {
   running = await startWholeStack();
   folder = mkdtempSync(join(tmpdir(), 'attune-doctor-'));
-}, 60_000);
+});
 afterAll(async () => {
   await running?.stop();
   rmSync(folder, { recursive: true, force: true });

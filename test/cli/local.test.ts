@@ -73,7 +73,7 @@ describe('attune local', () => {
     expect(after).not.toEqual(before);
     expect(after.some((title) => liked.includes(title))).toBe(false);
     expect(undisturbed.eventToEffectMs.p95).toBeGreaterThanOrEqual(undisturbed.eventToEffectMs.p50!);
-  }, 120_000);
+  });
 
   test('ends with the same learned state after it was killed in the middle and started again', async () => {
     const dataDir = join(folder, 'killed');
@@ -94,7 +94,7 @@ describe('attune local', () => {
     expect(other.stderr).toMatch(
       /^attune: --data .*: found a replay of other events, expected an empty folder/,
     );
-  }, 180_000);
+  });
 
   test('shuts down in order when interrupted', async () => {
     const outputs = join(folder, 'outputs.json');
@@ -108,21 +108,17 @@ describe('attune local', () => {
       stderr: expect.stringMatching(/^(replaying \d+\/\d+ events\n)*$/),
     });
     expect(JSON.parse(readFileSync(outputs, 'utf8')).Attune.BucketName).toMatch(/^attune-/);
-  }, 120_000);
+  });
 
-  test.each(['SIGTERM', 'SIGHUP'] as const)(
-    'leaves nothing behind when ended by %s',
-    async (name) => {
-      const temporary = mkdtempSync(join(folder, 'tmp-'));
-      const { code, stderr } = await runAttune(['local', '--users', '5'], {
-        env: { TMPDIR: temporary },
-        started: (child) =>
-          child.stdout.on('data', (text) => String(text).includes('Synthesizing') && child.kill(name)),
-      });
-      expect({ code, stderr, left: assembliesIn(temporary) }).toEqual({ code: 130, stderr: '', left: [] });
-    },
-    60_000,
-  );
+  test.each(['SIGTERM', 'SIGHUP'] as const)('leaves nothing behind when ended by %s', async (name) => {
+    const temporary = mkdtempSync(join(folder, 'tmp-'));
+    const { code, stderr } = await runAttune(['local', '--users', '5'], {
+      env: { TMPDIR: temporary },
+      started: (child) =>
+        child.stdout.on('data', (text) => String(text).includes('Synthesizing') && child.kill(name)),
+    });
+    expect({ code, stderr, left: assembliesIn(temporary) }).toEqual({ code: 130, stderr: '', left: [] });
+  });
 
   test('answers a port in use with one line and exit code 2', async () => {
     const server = createServer().listen(0, '127.0.0.1');
@@ -132,7 +128,7 @@ describe('attune local', () => {
     server.close();
     expect(ended.code).toBe(2);
     expect(ended.stderr).toMatch(new RegExp(`^attune: [^\\n]*port ${port}[^\\n]*\\n$`));
-  }, 60_000);
+  });
 
   test('answers a malformed line with its file and number', async () => {
     const dataset = join(folder, 'malformed');
@@ -186,5 +182,5 @@ describe.skipIf(data === undefined)('attune local on MovieLens (needs ATTUNE_DAT
     expect(summary.interactionsApplied).toBe(summary.interactionsPublished);
     expect(summary.aucBase).toBe(0.5);
     expect(summary.aucAdapted).toBeGreaterThan(0.6);
-  }, 120_000);
+  });
 });

@@ -1,6 +1,6 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { explain } from '../../functions/personalize/http.ts';
 import {
   type PersonalizeRequest,
@@ -9,9 +9,6 @@ import {
 import { InvalidInputError } from '../../shared/errors.ts';
 import { encodeEmbedding } from '../../shared/feedback/embedding-codec.ts';
 import { runAttune } from '../support/run-attune.ts';
-
-// Each command is a process of its own.
-vi.setConfig({ testTimeout: 60_000 });
 
 const DIM = 16;
 let server: Server;

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SendMessageCommand } from '@aws-sdk/client-sqs';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { POLICIES, WITHOUT_CALLS } from '../../cli/policies.ts';
 import { policyOf } from '../../cli/policy.ts';
 import { systemClock } from '../../infra/local/clock.ts';
@@ -14,8 +14,6 @@ import { createRandom } from '../../shared/lora/random.ts';
 import { initialPopulationModel } from '../../shared/population/population-model.ts';
 import { SETTINGS, startWholeStack } from '../stack/running-stack.ts';
 import { runAttune } from '../support/run-attune.ts';
-
-vi.setConfig({ testTimeout: 60_000 });
 
 const random = createRandom('policies');
 const items = Array.from({ length: 40 }, (_, i) => ({
@@ -38,7 +36,7 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'attune-policy-'));
   outputs = join(folder, 'outputs.json');
   writeFileSync(outputs, JSON.stringify({ Attune: running.stack.outputs }));
-}, 60_000);
+});
 afterAll(async () => {
   await running?.stop();
   rmSync(folder, { recursive: true, force: true });

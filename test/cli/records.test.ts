@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DeleteMessageCommand, ReceiveMessageCommand, SendMessageCommand } from '@aws-sdk/client-sqs';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { updateUser } from '../../functions/update-adapters/update-user.ts';
 import { LocalStack } from '../../infra/local/local-stack.ts';
 import { decodeAdapter } from '../../shared/adapters/adapter-object.ts';
@@ -142,9 +142,6 @@ async function received(): Promise<{ group: string | undefined; body: string | u
     }
   }
 }
-
-// Each command is a process of its own.
-vi.setConfig({ testTimeout: 60_000 });
 
 describe('attune history and rollback', () => {
   it('list the versions, and make an earlier one the newest', async () => {

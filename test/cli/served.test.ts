@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { applyEvents } from '../../functions/update-adapters/apply-events.ts';
 import { startS3 } from '../../infra/local/s3/server.ts';
 import { AdapterCache } from '../../shared/adapters/adapter-cache.ts';
@@ -46,8 +46,6 @@ afterAll(async () => {
   await server.close();
   rmSync(folder, { recursive: true });
 });
-vi.setConfig({ testTimeout: 60_000 });
-
 /** A separate bucket in which ada has learned twice under the basis, without a consolidation. */
 async function deployed(bucket: string, settings: FunctionSettings = SETTINGS) {
   server.createBucket(bucket, { versioned: true });

@@ -77,13 +77,18 @@ export async function sqsUnderTest(): Promise<SqsUnderTest> {
   };
 }
 
-/** Receives up to `count` messages, with all attributes, waiting up to a second for the first. */
-export async function receive(client: SQSClient, queueUrl: string, count = 10): Promise<Message[]> {
+/** Receives up to `count` messages, with all attributes, waiting some seconds for the first. */
+export async function receive(
+  client: SQSClient,
+  queueUrl: string,
+  count = 10,
+  waitSeconds = 1,
+): Promise<Message[]> {
   const { Messages = [] } = await client.send(
     new ReceiveMessageCommand({
       QueueUrl: queueUrl,
       MaxNumberOfMessages: count,
-      WaitTimeSeconds: 1,
+      WaitTimeSeconds: waitSeconds,
       MessageSystemAttributeNames: ['All'],
       MessageAttributeNames: ['All'],
     }),

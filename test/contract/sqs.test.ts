@@ -193,7 +193,7 @@ describe('a FIFO queue', () => {
       expect(message?.Body === body).toBe(true);
       await remove(message!);
     }
-  }, 60_000);
+  });
 
   it('refuses every other character', async () => {
     const others = [...range(0, 0x1f).filter((code) => ![0x9, 0xa, 0xd].includes(code)), 0xfffe, 0xffff];
@@ -207,10 +207,10 @@ describe('a FIFO queue', () => {
   });
 
   it('ends a waiting receive as soon as there is a message', async () => {
-    const waiting = receive(sqs.client, queueUrl);
+    const waiting = receive(sqs.client, queueUrl, 10, 20);
     const startedAt = performance.now();
     await send('a', 'soon');
     expect(bodies(await waiting)).toEqual(['soon']);
-    expect(performance.now() - startedAt).toBeLessThan(900);
+    expect(performance.now() - startedAt).toBeLessThan(15_000);
   });
 });

@@ -85,7 +85,7 @@ describe('a call of the signed URL', () => {
       AWS_ACCESS_KEY_ID: KEY.id,
       AWS_SECRET_ACCESS_KEY: KEY.secret,
     };
-  }, 60_000);
+  });
   afterAll(async () => {
     gate?.close();
     await running?.stop();

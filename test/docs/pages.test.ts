@@ -109,7 +109,7 @@ describe('a code block of the documents', () => {
     } finally {
       await rm(folder, { recursive: true });
     }
-  }, 60_000);
+  });
 
   test('in Python compiles, where there is Python', async () => {
     const python = blocks.filter(({ language }) => language === 'python');
@@ -166,7 +166,7 @@ describe('a code block of the documents', () => {
       }
     }
     expect(help.size).toBeGreaterThan(5);
-  }, 60_000);
+  });
 });
 
 const LOOSE = { noUnusedLocals: false, noUnusedParameters: false, rootDir: '../..' };

@@ -225,6 +225,5 @@ except AttuneError as error:
       expect(JSON.parse(answer)).toEqual(await attune.score({ userId: 'gus', candidates: typed }));
       expect(field).toBe('limit');
     },
-    60_000,
   );
 });

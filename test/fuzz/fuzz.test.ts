@@ -1,13 +1,11 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { generate, hugeCases } from './generate.ts';
 import { randomOf, TARGETS } from './targets.ts';
 
 const CORPUS = fileURLToPath(new URL('corpus/', import.meta.url));
-vi.setConfig({ testTimeout: 60_000 });
-
 describe.for(Object.entries(TARGETS))('%s', ([name, { seeds, run }]) => {
   test('accepts valid input, and refuses known bad, huge and random input', async () => {
     for (const bytes of seeds) await run(bytes);

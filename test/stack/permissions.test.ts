@@ -282,7 +282,7 @@ describe.each(['bayesian', 'sgd'] as const)('the policies of a stack with the le
     await exerciseAll(run, learner);
     held = await startRecorded({ settings, change: (template) => revoke(template, 'lambda:InvokeFunction') });
     held.clock.advance(HOUR_MS);
-  }, 120_000);
+  });
   afterAll(() => Promise.all([run?.stop(), held?.stop()]));
 
   test('permit every call that a role makes', () => {

@@ -46,7 +46,7 @@ export function functionResource(asset: string, properties: Record<string, unkno
       Code: { S3Bucket: 'assets', S3Key: `${asset}.zip` },
       Handler: 'index.handler',
       Runtime: 'nodejs24.x',
-      Timeout: 5,
+      Timeout: 60,
       MemorySize: 128,
       ...properties,
     },

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import fc from 'fast-check';
-import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { SAFEGUARDS, type Safeguard, sabotage } from '../../chaos/safeguards.ts';
 import type { Fault } from '../../support/container.ts';
 import {
@@ -16,8 +16,6 @@ import {
 } from './faulty-delivery.ts';
 
 // Hundreds of deliveries each.
-vi.setConfig({ testTimeout: 60_000 });
-
 test('whatever fails, every event takes effect exactly once, in its order, and leaves one episode per version', async () => {
   const injected = new Map<Fault, number>();
   await fc.assert(

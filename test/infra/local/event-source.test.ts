@@ -167,7 +167,7 @@ describe('an event source', () => {
       await send('a', '1');
       await send('b', '2');
       const { faults, bodies } = consume(() => ({}), { batchSize: 1, concurrency: 1 });
-      await expect.poll(() => bodies().toSorted(), { timeout: 5000 }).toEqual(['1', '2']);
+      await expect.poll(() => bodies().toSorted()).toEqual(['1', '2']);
       await expect.poll(remaining).toEqual({ ready: [], inflight: operation === 'dequeue' ? [] : ['1'] });
       expect(faults).toEqual([full]);
     },
@@ -181,7 +181,7 @@ describe('an event source', () => {
     const { bodies, source } = consume((records) =>
       failures(...records.filter((r) => r.body === 'poison').map((r) => r.messageId)),
     );
-    await expect.poll(() => source.unfinished, { timeout: 5000 }).toBe(0);
+    await expect.poll(() => source.unfinished).toBe(0);
     expect(bodies()).toEqual(['poison', 'poison', 'good']);
     expect(performance.now() - startedAt).toBeGreaterThan(2000);
     expect(deadLetters.inspectMessages().ready.map(({ body }) => body)).toEqual(['poison']);

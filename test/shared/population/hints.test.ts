@@ -121,9 +121,10 @@ describe('reading hints from a recommendation', () => {
     );
     fc.assert(
       fc.property(fc.array(fragment, { maxLength: 3000 }), fc.string(), (fragments, noise) => {
-        const start = performance.now();
+        // Of this process, because a busy machine may let it wait.
+        const start = process.cpuUsage();
         const hints = parseHints(fragments.join('') + noise, CONFIGURED);
-        expect(performance.now() - start).toBeLessThan(500);
+        expect(process.cpuUsage(start).user).toBeLessThan(500_000);
         for (const value of Object.values(hints)) expect(value).toBeGreaterThanOrEqual(0);
       }),
       { numRuns: 200 },

@@ -50,7 +50,7 @@ function functionOf(source: string): LocalFunction {
       handler: 'index.handler',
       environment: {},
       memoryMb: 128,
-      timeoutSeconds: 5,
+      timeoutSeconds: 60,
       concurrency: 2,
     },
     () => {},

@@ -29,7 +29,7 @@ import { createRandom } from '../../shared/lora/random.ts';
 import { scoreParts } from '../../shared/serving/score-parts.ts';
 import { type ServedUser, type ServingServices, servedUser } from '../../shared/serving/served-user.ts';
 import { becauseFor } from './because.ts';
-import { PROPENSITY_DRAWS, propensities } from './propensity.ts';
+import { propensities, propensityDraws } from './propensity.ts';
 import { type UserScorer, userScorer } from './user-scorer.ts';
 
 export interface RecommendServices extends ServingServices {
@@ -64,7 +64,10 @@ export async function recommend(
   const show = (by: LinearScorer) => choose(catalogue, by, selection, count, request, services);
   const chosen = await show(scorer);
   const measured = draws !== undefined && request.diversity === 0;
-  const propensity = measured ? await propensities(chosen, draws, show, `${userId} ${requestId}`) : undefined;
+  const drawCount = propensityDraws(catalogue.items);
+  const propensity = measured
+    ? await propensities(chosen, draws, show, drawCount, `${userId} ${requestId}`)
+    : undefined;
   // A draw does not come from the user's past, so it is not explained.
   const because = explain && draws === undefined ? becauseFor(user, catalogue) : undefined;
   return {
@@ -76,7 +79,7 @@ export async function recommend(
     source: user.source,
     matching: count,
     ...(draws === undefined ? {} : { requestId }),
-    ...(propensity === undefined ? {} : { propensityDraws: PROPENSITY_DRAWS }),
+    ...(propensity === undefined ? {} : { propensityDraws: drawCount }),
     items: chosen.map((item, i) => ({
       ...answered(item, scorer, explain ? { user, because } : undefined),
       ...(propensity === undefined ? {} : { propensity: propensity[i]! }),

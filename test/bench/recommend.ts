@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { propensities, propensityDraws } from '../../functions/personalize/propensity.ts';
 import { LocalStack } from '../../infra/local/local-stack.ts';
 import { embeddingsKey, featuresKey, itemsKey, MANIFEST_KEY } from '../../shared/catalogue/catalogue-keys.ts';
 import { type Catalogue, CatalogueReader } from '../../shared/catalogue/catalogue-reader.ts';
@@ -45,6 +46,8 @@ interface Row {
   readonly items: number;
   readonly queryMs: number;
   readonly filteredMs: number;
+  /** Propensities of an answer of 20 items, from {@link propensityDraws} draws near the mean. */
+  readonly exploreMs: number;
   readonly naiveMs: number;
   /** Products of a query with all embeddings of 384 numbers, the core of personalised scores. */
   readonly bruteForceMs: number;
@@ -131,6 +134,7 @@ async function measure(items: number, objects: Objects): Promise<Row> {
     items,
     queryMs,
     filteredMs,
+    exploreMs: await measureExploring(catalogue, queries, random),
     naiveMs,
     bruteForceMs: measureBruteForce(items, random),
     approximateMs: approximate?.ms ?? null,
@@ -201,6 +205,21 @@ function queriesOf(items: number, random: Random): Query[] {
     const m = Float64Array.from({ length: P }, () => random.normal());
     return { m, without: new Set(excluded), keys: excluded.map(itemKey) };
   });
+}
+
+/** What propensities take, beside the answer. */
+async function measureExploring(catalogue: Catalogue, queries: readonly Query[], random: Random) {
+  const times: number[] = [];
+  for (const { m, keys } of queries.slice(0, 3)) {
+    const { selection } = select(catalogue, { exclude: keys, now: 0 });
+    const show = async (scorer: LinearScorer) => topItems(catalogue, scorer, selection, 20);
+    const scorer: LinearScorer = { base: 0.6, coefficients: m, effects: null };
+    const draw = () => ({ ...scorer, coefficients: m.map((mean) => mean + 0.3 * random.normal()) });
+    const startedAt = performance.now();
+    await propensities(await show(scorer), draw, show, propensityDraws(catalogue.items), 'bench');
+    times.push(performance.now() - startedAt);
+  }
+  return median(times);
 }
 
 /** A graph index that is asked for as many more answers as are excluded. */
@@ -373,6 +392,6 @@ function print(row: Row): void {
       ? ''
       : `; usearch ${ms(approximateMs)}, recall ${approximateRecall!.toFixed(4)}, built in ${(approximateBuildMs! / 1_000).toFixed(0)} s`;
   process.stdout.write(
-    `${row.items.toLocaleString('en-US')} items: query ${ms(row.queryMs)} (filtered ${ms(row.filteredMs)}), naive ${ms(row.naiveMs)}, ${row.ratio.toFixed(1)} times as fast; recall@${LIMIT} ${row.recall.toFixed(4)}, ${row.recallUnrounded.toFixed(4)} before rounding; brute force at d ${ms(row.bruteForceMs)}${approximate}; ${row.bytesPerItem.toFixed(0)} bytes an item; loaded in ${ms(row.loadMs)}; in 50 ms ${(((50 / row.queryMs) * row.items) / 1e6).toFixed(1)} M items\n`,
+    `${row.items.toLocaleString('en-US')} items: query ${ms(row.queryMs)} (filtered ${ms(row.filteredMs)}), propensities ${ms(row.exploreMs)}, naive ${ms(row.naiveMs)}, ${row.ratio.toFixed(1)} times as fast; recall@${LIMIT} ${row.recall.toFixed(4)}, ${row.recallUnrounded.toFixed(4)} before rounding; brute force at d ${ms(row.bruteForceMs)}${approximate}; ${row.bytesPerItem.toFixed(0)} bytes an item; loaded in ${ms(row.loadMs)}; in 50 ms ${(((50 / row.queryMs) * row.items) / 1e6).toFixed(1)} M items\n`,
   );
 }

@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, test } from 'vitest';
+import { propensityDraws } from '../../../functions/personalize/propensity.ts';
 import {
   type RecommendServices,
   recommend,
@@ -318,6 +319,10 @@ describe('recommend', () => {
     expect(await recommend(asks(), from)).not.toHaveProperty('propensityDraws');
     const diverse = await recommend(asks({ explore: true, diversity: 0.5 }), from);
     expect(diverse.items[0]).not.toHaveProperty('propensity');
+  });
+
+  test('counts propensities from fewer draws over large catalogues', () => {
+    expect([1, 125_000, 250_000, 1_000_000].map(propensityDraws)).toEqual([200, 200, 100, 50]);
   });
 
   test('explores for a user without history, and not for held-out users', async () => {

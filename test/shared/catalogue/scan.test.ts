@@ -2,10 +2,12 @@ import * as fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { type Catalogue, CatalogueReader, placeOfItem } from '../../../shared/catalogue/catalogue-reader.ts';
 import { CatalogueWriter } from '../../../shared/catalogue/catalogue-writer.ts';
+import { featuresOf } from '../../../shared/catalogue/features.ts';
 import { parseFilter } from '../../../shared/catalogue/filter.ts';
 import type { CatalogueItem } from '../../../shared/catalogue/item.ts';
 import { exactScores, type LinearScorer, topItems } from '../../../shared/catalogue/scan.ts';
 import { select } from '../../../shared/catalogue/selection.ts';
+import { itemIdAt } from '../../../shared/catalogue/shard.ts';
 import { itemKey } from '../../../shared/episodes/episode.ts';
 import { type Basis, features } from '../../../shared/lora/basis.ts';
 import { basisOf, CATALOGUE_SETTINGS, randomItems } from '../../support/catalogue.ts';
@@ -29,6 +31,26 @@ beforeAll(async () => {
   catalogue = await loaded(items, basis);
   wideCatalogue = await loaded(items, wide);
 });
+
+/**
+ * Items with the features that the catalogue stores for them, decoded from the objects and not from
+ * the memory of the scan.
+ */
+function storedFeatures(catalogue: Catalogue, basis: Basis): Map<string, Float64Array> {
+  const p = basis.projectionDim;
+  const byId = new Map(items.map((item) => [item.itemId, item]));
+  return new Map(
+    catalogue.shards.flatMap((shard) => {
+      const ids = Array.from(shard.keys, (_, row) => itemIdAt(shard, row));
+      const embeddings = new Float16Array(ids.flatMap((id) => [...byId.get(id)!.embedding]));
+      const { values, scales } = featuresOf(basis, embeddings);
+      return ids.map((id, row): [string, Float64Array] => [
+        id,
+        Float64Array.from(scales, (scale, j) => scale * values[row * p + j]!),
+      ]);
+    }),
+  );
+}
 
 /** Every admitted item scored in float64 from its features, and sorted. */
 function bruteForce(
@@ -61,6 +83,7 @@ describe('the scan', () => {
       const { catalogue, basis } = of();
       expect(basis.projectionDim).toBe(p);
       const largest = Math.max(...catalogue.shards.flatMap(({ features }) => [...features!.scales]));
+      const stored = storedFeatures(catalogue, basis);
       fc.assert(
         fc.property(
           fc.array(coefficient, { minLength: p, maxLength: p }),
@@ -89,6 +112,18 @@ describe('the scan', () => {
             expect(count).toBe(admitted.length);
             const scorer = { base: 0.5, coefficients: Float64Array.from(m), effects: null };
             const found = topItems(catalogue, scorer, selection, limit);
+            const ofStored = admitted.map(({ itemId }): [string, number] => [
+              itemId,
+              0.5 + m.reduce((sum, weight, j) => sum + weight * stored.get(itemId)![j]!, 0),
+            ]);
+            ofStored.sort(([idA, a], [idB, b]) => b - a || (idA < idB ? -1 : 1));
+            found.forEach(({ itemId, score }, rank) => {
+              const [id, exact] = ofStored[rank]!;
+              expect(Math.abs(score - exact)).toBeLessThan(1e-12);
+              // Scores that differ by no more than float64 rounds may be in either order.
+              const next = ofStored.find(([other]) => other === itemId)![1];
+              expect(itemId === id || Math.abs(next - exact) < 1e-12).toBe(true);
+            });
             const expected = bruteForce(basis, m, admitted, 0.5);
             // What 16 bits a number can change.
             const error = m.reduce((sum, weight) => sum + Math.abs(weight) * largest, 1e-12);

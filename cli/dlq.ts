@@ -9,9 +9,9 @@ import { type DeploymentOptions, onDeployment, withDeployment } from './deployme
 import { EXIT, ExitError, oneLine, told } from './exit.ts';
 import { printJson, printLine, printProblem } from './output.ts';
 
-/** Where messages wait that had no effect; by default commands look at both. */
+/** Sources of messages without effect; by default commands read both. */
 type Source = 'dead-letters' | 'quarantine';
-/** Failed runs of consolidation, which are no messages of a user. */
+/** Failed consolidation runs, which are not messages of a user. */
 const FAILED_RUNS = 'consolidation';
 
 interface SelectionOptions extends DeploymentOptions {
@@ -177,7 +177,7 @@ async function purgeFailedRuns(options: SelectionOptions): Promise<void> {
   if (errors.length > 0) throw new ExitError(EXIT.failed);
 }
 
-/** @param isDone whether a run is to be removed */
+/** @param isDone whether to remove a run */
 async function drainFailedRuns(options: SelectionOptions, isDone: (letter: DeadLetter) => boolean) {
   if (options.user !== undefined || options.code !== undefined) {
     throw new InvalidConfigurationError(
@@ -190,8 +190,8 @@ async function drainFailedRuns(options: SelectionOptions, isDone: (letter: DeadL
 }
 
 /**
- * The error in Lambda's record of an invocation that failed every attempt. What the scheduler could
- * not start comes without one.
+ * The error in Lambda's record of an invocation that failed every attempt. A run that the scheduler
+ * could not start has none.
  */
 function errorOfRun(body: string): string {
   try {

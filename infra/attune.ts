@@ -231,7 +231,9 @@ const RESOURCE_PROPS = [
   'securityGroups',
 ] as const satisfies (keyof AttuneProps)[];
 
-/** @throws InvalidConfigurationError for resources that CloudFormation lacks in the stack's region */
+/**
+ * @throws InvalidConfigurationError for resources that CloudFormation lacks in the stack's region
+ */
 function checkRegion(
   scope: Construct,
   { url, monthlyBudget }: DeploymentSettings,

@@ -5,37 +5,37 @@ import type { SelectedRows } from './selected-rows.ts';
 
 const MIN_BLOCK_ROWS = 128;
 const LARGEST_WEIGHT = 32_767;
-/** The largest magnitude of h, and how far l is from its middle, 128. */
+/** The largest magnitude of h, and the largest distance of l from its middle, 128. */
 const HIGH = 128;
 const LOW = 128;
 /** Above the float32 error of the kernel's few operations, relative to their operands. */
 const FLOAT32_ERROR = 1e-6;
 
 interface Part {
-  /** What the sum of some columns is off by on average, since the kernel does not read l. */
+  /** Average error of the sum of some columns, because the kernel does not read l. */
   readonly middle: number;
-  /** By how much more it may be off. */
+  /** Largest deviation of that error from its average. */
   readonly error: number;
 }
 
 /**
- * How the kernel's sums give scores: ψ·m = step·Σq·h + middle = step·Σq·(h + l/256), each up to its
- * error.
+ * How to compute scores from the kernel's sums: ψ·m = step·Σq·h + middle = step·Σq·(h + l/256),
+ * each with its error bound.
  */
 export interface Approximation {
   readonly rounded: Int16Array;
   readonly step: number;
   readonly first: Part;
   readonly high: Part;
-  /** By how much step·Σq·(h + l/256) may be off. */
+  /** Error bound of step·Σq·(h + l/256). */
   readonly error: number;
   /** The largest |step·Σq·h|. */
   readonly largest: number;
 }
 
 /**
- * Rounds the weights to 16 bits. What that and what the kernel does not read can change in a score
- * is bounded; so the bound is certain, not a guess.
+ * Rounds the weights to 16 bits. The errors of this rounding and of the columns that the kernel
+ * does not read have strict bounds, so the scan stays exact.
  * @param weights of the stored values: coefficient times scale of the column
  * @returns undefined where numbers are too large or too small for float64
  */
@@ -88,7 +88,7 @@ function addWeights(
 }
 
 function errorOf({ lost, magnitude }: WeightSums): number {
-  // The last summand is far more than what float64 loses in the exact score.
+  // The last summand is far larger than the float64 error of the exact score.
   return HIGH * lost + 1e-6 * magnitude;
 }
 
@@ -130,7 +130,7 @@ export function scanShard(
   const middles = Math.abs(first.middle) + Math.abs(high.middle);
   const margin = FLOAT32_ERROR * (largest + 255 * unit + largestOf(effects) + Math.abs(base) + middles);
   for (let from = 0, to = 0; from < rows; from = to) {
-    // After every block the floor may have risen: fast at first.
+    // The floor may rise after every block, quickly at first.
     to =
       from +
       Math.min(MAX_BLOCK_ROWS, LANES * Math.ceil(Math.max(MIN_BLOCK_ROWS, candidates.scanned) / LANES));
@@ -152,7 +152,7 @@ export function scanShard(
   }
 }
 
-/** Effects belong to a catalogue and change with it, so this is done once for many queries. */
+/** Effects belong to a catalogue and change with it, so many queries share this result. */
 const knownLargest = new WeakMap<Float64Array, number>();
 
 function largestOf(effects: Float64Array | null): number {

@@ -1,15 +1,15 @@
 import type { Place } from './catalogue-reader.ts';
 
-/** Above the float64 error of the few sums of a score, for scores below a million. */
+/** Above the float64 error of the few sums of a score below a million. */
 const FLOAT_ERROR = 1e-9;
 
 /**
- * Rows that may be among the `limit` best by their exact scores, found from approximate ones. The
- * floor is the limit-th largest of all lower bounds: so many items score at least that much, so an
- * item with an upper bound below it is not among the best.
+ * Rows that may be among the `limit` best by exact scores, found from approximate ones. The floor
+ * is the limit-th largest of all lower bounds. At least `limit` items reach it, so an item with an
+ * upper bound below the floor is not among the best.
  */
 export class Candidates {
-  /** Rows that were looked at. */
+  /** Number of rows examined. */
   scanned = 0;
   /** The largest lower bounds, as a heap with the smallest on top; −∞ for missing ones. */
   readonly #bounds: Float64Array;
@@ -22,12 +22,12 @@ export class Candidates {
     this.#bounds = new Float64Array(limit).fill(Number.NEGATIVE_INFINITY);
   }
 
-  /** What at least `limit` items are known to reach; −∞ before there are so many. */
+  /** The score that at least `limit` items reach; −∞ while there are fewer items. */
   get floor(): number {
     return this.#bounds[0]!;
   }
 
-  /** @param error by which the value may be off, either way */
+  /** @param error largest deviation of the value in either direction */
   offer(shard: number, row: number, value: number, error: number): void {
     const margin = error + FLOAT_ERROR;
     if (value + margin < this.floor) return;

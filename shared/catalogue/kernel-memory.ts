@@ -1,6 +1,6 @@
 import { PAGE, type WasmMemory } from '../wasm-module.ts';
 
-/** Places begin at multiples of it. */
+/** Parts begin at multiples of this. */
 const UNIT = 1_024;
 
 interface Place {
@@ -9,16 +9,16 @@ interface Place {
 }
 
 /**
- * Hands out parts of a WebAssembly memory, which only grows. The part of an array is used again
- * when the array is no longer referenced.
+ * Allocates parts of a WebAssembly memory, which can only grow. It reuses the part of an array that
+ * nothing references any more.
  */
 export class KernelMemory {
   readonly #memory: WasmMemory;
-  /** By address; neighbours are merged. */
+  /** Free parts by address; adjacent ones are merged. */
   #free: Place[];
   readonly #released = new FinalizationRegistry<Place>((place) => this.#release(place));
 
-  /** @param from the first byte that may be handed out */
+  /** @param from first byte to allocate */
   constructor(memory: WasmMemory, from: number) {
     this.#memory = memory;
     this.#free = [{ start: from, bytes: memory.buffer.byteLength - from }];

@@ -8,7 +8,7 @@ export function loadedFeatures(features: ShardFeatures): LoadedFeatures {
   return scanKernel?.adopt(features) ?? features;
 }
 
-/** The stored numbers of an item's features into the start of `out`. */
+/** Writes the stored numbers of an item's features to the start of `out`. */
 export function storedRow(features: LoadedFeatures, row: number, out: Float64Array): void {
   if ('bytes' in features) {
     unpackRow(features, row, out);

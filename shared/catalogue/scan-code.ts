@@ -1,19 +1,19 @@
 import { type Code, op, PAGE, type WasmFunction } from '../wasm-module.ts';
 
 export const KERNEL_COLUMNS = 64;
-/** Rows of one call at most. */
+/** Most rows of one call. */
 export const MAX_BLOCK_ROWS = 5_456;
-/** Columns that are read of every item. */
+/** Columns that the kernel reads for every item. */
 export const HEAD_COLUMNS = 48;
 export const TAIL_COLUMNS = KERNEL_COLUMNS - HEAD_COLUMNS;
-/** Rows that are computed side by side. */
+/** Rows that the kernel computes side by side. */
 export const LANES = 8;
-/** A larger shard is scanned without the kernel. */
+/** Largest shard that the kernel scans. */
 export const MAX_ROWS = 65_536;
 
 /**
- * Bytes: weights of the first columns, each pair four times; all weights in order; sums of eight
- * rows.
+ * Addresses: weights of the first columns, each pair four times; all weights in order; sums of
+ * eight rows.
  */
 export const WEIGHTS = 8 * HEAD_COLUMNS;
 const SUMS = WEIGHTS + 2 * KERNEL_COLUMNS;
@@ -30,7 +30,7 @@ const [OUT, MASK, LANE, ADDRESS, SUM, LOW_SUM, VALUE] = [12, 13, 14, 15, 16, 17,
 const [ACC, VECTOR] = [19, 21];
 const { get, set, tee, i32, i32Add } = op;
 const advance = (local: number, by: number): Code[] => [get(local), i32(by), i32Add, set(local)];
-/** A bit for each of four rows that may reach the floor by its first columns. */
+/** One bit for each of four rows that may reach the floor by its first columns. */
 const hopeful = (four: number): Code[] => [
   get(ACC + four),
   op.f32x4FromI32x4,
@@ -81,7 +81,7 @@ const eachHopeful = op.doWhile(
   [
     ...[get(MASK), op.i32Ctz, set(LANE)],
     ...[get(MASK), get(MASK), i32(1), op.i32Sub, op.i32And, set(MASK)],
-    // Of the eight rows, the last may be none.
+    // There may be fewer than eight rows left.
     op.when(
       [
         ...[get(ROW), get(LANE), i32Add, op.i32Load8(SELECTION)],
@@ -93,7 +93,7 @@ const eachHopeful = op.doWhile(
   [get(MASK)],
 );
 
-/** The loop of the kernel over rows of a shard, eight at a time; see scan-kernel.ts. */
+/** The loop of the kernel over the rows of a shard, eight at a time; see scan-kernel.ts. */
 export const scanFunction: WasmFunction = {
   name: 'scan',
   params: [...new Array<'i32'>(6).fill('i32'), ...new Array<'f32'>(6).fill('f32')],

@@ -29,30 +29,33 @@ export interface ScanKernel {
   /** The features in the kernel's memory; undefined when they do not fit. */
   adopt(features: ShardFeatures): PackedFeatures | undefined;
   /**
-   * Those of some rows of a shard whose products with the weights may reach the floors, in {@link
-   * ScanKernel.found}. Effects and selection of the shard must be in place.
+   * Finds rows of a shard whose products with the weights may reach the floors, and puts them into
+   * {@link ScanKernel.found}. Effects and selection of the shard must be set before.
    * @param from a multiple of 8
-   * @param to not included; at most {@link MAX_BLOCK_ROWS} later
-   * @returns how many there are
+   * @param to exclusive; at most {@link MAX_BLOCK_ROWS} later
+   * @returns the number of rows found
    */
   scan(features: PackedFeatures, from: number, to: number, query: KernelQuery): number;
-  /** Weights q for {@link scan}, until others are set. */
+  /** Sets the weights q for {@link scan}. They stay until the next call. */
   setWeights(weights: Int16Array): void;
-  /** The items' own scores, row by row; null when all are 0. For the next scans of a shard. */
+  /** Sets the items' own scores for the next scans of a shard, row by row; null when all are 0. */
   setEffects(effects: Float64Array | null): void;
-  /** A byte per row, 0 for those to leave out; null admits all. For the next scans of a shard. */
+  /**
+   * Sets the rows to scan in the next scans of a shard: one byte per row, 0 to leave it out; null
+   * scans all.
+   */
   setSelection(selected: Uint8Array | null): void;
-  /** Of each row found its number, Σq·h and Σq·l; valid until the next scan. */
+  /** For each row found: its number, Σq·h and Σq·l. Valid until the next scan. */
   readonly found: Int32Array;
 }
 
 /** The least score of an item, without the base. */
 export interface KernelQuery {
-  /** Score of one unit of Σq·h. */
+  /** The score of one unit of Σq·h. */
   readonly step: number;
   /** Largest score of one unit of length of the other columns. */
   readonly unit: number;
-  /** For sums of h of the first columns, of h of all, and of h and l. */
+  /** Floors of the sums of h of the first columns, of h of all columns, and of h and l. */
   readonly floors: readonly [number, number, number];
 }
 
@@ -62,11 +65,11 @@ export interface PackedFeatures {
   /** ψ[i][j] = (256·h + l)·scales[j]; length 64. */
   readonly scales: Float64Array;
   /**
-   * In the kernel's memory: h of the first columns, h of the others, l, and the lengths of the
-   * others.
+   * Addresses in the kernel's memory: h of the first columns, h of the others, l, and the lengths
+   * of the others.
    */
   readonly bytes: Uint8Array;
-  /** What one unit of a stored length is. */
+  /** The value of one unit of a stored length. */
   readonly lengthUnit: number;
 }
 
@@ -140,7 +143,7 @@ function padded(rows: number): number {
   return LANES * Math.ceil(rows / LANES);
 }
 
-/** Where h of the other columns, l and the lengths begin. */
+/** Addresses of h of the other columns, of l and of the lengths. */
 function partsOf(rows: number) {
   const tail = padded(rows) * HEAD_COLUMNS;
   const low = padded(rows) * KERNEL_COLUMNS;
@@ -174,7 +177,7 @@ function pack({ values, scales }: ShardFeatures, places: KernelMemory): PackedFe
     }
     ofRows[row] = Math.sqrt(square);
   }
-  // A little more, for what rounding does.
+  // A little larger, to cover rounding errors.
   const lengthUnit =
     (ofRows.reduce((most, length) => Math.max(most, length), 0) / LARGEST_LENGTH) * (1 + 1e-9);
   if (lengthUnit > 0)
@@ -182,7 +185,7 @@ function pack({ values, scales }: ShardFeatures, places: KernelMemory): PackedFe
   return { rows, scales, bytes, lengthUnit };
 }
 
-/** The stored numbers of a row, v = 256·h + l, into `out`. */
+/** Writes the stored numbers of a row, v = 256·h + l, to `out`. */
 export function unpackRow({ bytes, rows }: PackedFeatures, row: number, out: Float64Array): void {
   const { tail, low } = partsOf(rows);
   const lowOfRow = low + row * KERNEL_COLUMNS;

@@ -40,7 +40,7 @@ export function topItems(
   if (limit === 0) return [];
   const candidates = new Candidates(limit);
   const { base } = scorer;
-  // Without taste all scores are equal, and bounds exclude none of them.
+  // Without taste all scores are equal, so bounds exclude no item.
   const coefficients = scorer.coefficients?.some((m) => m !== 0) ? scorer.coefficients : null;
   const tail = coefficients === null ? 0 : tailOf(coefficients);
   catalogue.shards.forEach(({ keys, features }, shard) => {
@@ -156,7 +156,7 @@ class BestItems {
     }
   }
 
-  /** @param others items that were not offered */
+  /** @param others items that were not candidates */
   ranked(others: readonly (Place & { readonly score: number })[]): Ranked[] {
     return [...this.#heap, ...others]
       .sort((a, b) => this.#compare(a, b))
@@ -188,7 +188,7 @@ class BestItems {
     }
   }
 
-  /** Negative where `a` comes before `b` in the answer. */
+  /** Negative when `a` comes before `b` in the answer. */
   #compare(a: Place & { score: number }, b: Place & { score: number }): number {
     return b.score - a.score || Buffer.compare(this.#idBytes(a), this.#idBytes(b));
   }

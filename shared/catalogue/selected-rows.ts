@@ -2,7 +2,7 @@
 export interface SelectedRows {
   /** A byte per row, 1 for those that may; null admits all. */
   readonly admitted: Uint8Array | null;
-  /** Rows that may not, few of many; null excludes none. */
+  /** Rows to leave out, when they are few; null leaves none out. */
   readonly excluded: ReadonlySet<number> | null;
 }
 

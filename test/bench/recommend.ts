@@ -28,8 +28,8 @@ import { referenceFeatures } from './reference.ts';
  * Times of recommending from catalogues of several sizes, beside a naive scan of the same numbers
  * in the same process: `npm run bench:recommend [-- --json] [--quick]`. A query excludes 300 items
  * and takes the best 100 of all others; the whole query is selection, scan, order, ids and JSON.
- * Medians of queries by different users. The naive scan and the graph index have the stored features
- * as float32; recall is measured against float64. `--quick` leaves out the largest size.
+ * Medians of queries by different users. The naive scan and the graph index have the stored
+ * features as float32; recall is measured against float64. `--quick` leaves out the largest size.
  */
 const SIZES = [10_000, 100_000, 1_000_000];
 const P = 64;

@@ -46,7 +46,7 @@ const OPERATORS: Readonly<Record<string, readonly [string, (datum: number, thres
   };
 
 /**
- * What CloudWatch makes of one period: every value is taken to be of the newest one.
+ * The state of an alarm after one period, whose values all count as the newest.
  * @param valuesOf the values of a metric in that period
  */
 export async function stateOf(
@@ -95,8 +95,8 @@ function statistic(name: string, values: readonly number[]): number | undefined 
 }
 
 /**
- * A metric math expression of numbers, IF, FILL and AND. Without data of a metric that FILL does
- * not fill there is no result.
+ * Evaluates a metric math expression of numbers, IF, FILL and AND. Without data of a metric that
+ * FILL does not fill, there is no result.
  */
 function evaluate(expression: string, found: ReadonlyMap<string, number>): number | undefined {
   const filled = expression.replaceAll(/FILL\((\w+), (\d+)\)/g, (_, id, other) =>

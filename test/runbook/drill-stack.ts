@@ -26,7 +26,7 @@ export const SETTINGS = settingsFromContext({ embeddingDim: 16, embeddingModel: 
 /** An item as a user met it. */
 export interface Met {
   readonly itemId: string;
-  /** Left out where the catalogue knows the item. */
+  /** Left out when the catalogue has the item. */
   readonly embedding?: readonly number[];
   readonly reward: number;
 }
@@ -34,23 +34,23 @@ export interface Met {
 export interface StackOptions {
   /** Changes the template before the stack starts. */
   readonly change?: (template: Template) => void;
-  /** Most invocations of a function at once. */
+  /** Maximum number of concurrent invocations of a function. */
   readonly concurrency?: number;
 }
 
-/** Where in the template an alarm's function or queue is. */
+/** The place of an alarm's function or queue in the template. */
 const FUNCTIONS = { UpdateAdapters: 'updateFunctionName', Personalize: 'personalizeFunctionName' } as const;
 const QUEUES = { DeadLetters: 'deadLetterQueueUrl', Failures: 'consolidationFailuresUrl' } as const;
 
 /**
- * The whole stack on a clock of its own, with services that can fail, and what its alarms would see.
- * Data survives `restart`, which stands for a deployment.
+ * The whole stack with its own clock, services that can fail, and the state of its alarms. Data
+ * survives `restart`, which simulates a deployment.
  */
 export class DrillStack {
   readonly clock = new ManualClock(Date.now());
-  /** What fails for the functions. */
+  /** Faults of the services, as the functions see them. */
   readonly faults = { bucketDown: false, tableThrottled: false, bucketSlow: false };
-  /** Commands that ran, without options. */
+  /** Commands that were run, without options. */
   readonly ran = new Set<string>();
   readonly #folder: string;
   readonly #assembly: string;
@@ -61,7 +61,7 @@ export class DrillStack {
   #template!: Template;
   #logs: { name: string; line: string }[] = [];
   #invocations: Invocation[] = [];
-  /** How many values of a metric are of earlier periods. */
+  /** Number of each metric's values that belong to earlier periods. */
   #seen = new Map<string, number>();
 
   private constructor(folder: string, assembly: string, say: (line: string) => void) {
@@ -149,13 +149,13 @@ export class DrillStack {
     return this.#stack.outputs[OUTPUT[name]]!;
   }
 
-  /** A file in a folder that goes with the stack. */
+  /** A file in a folder that is removed with the stack. */
   file(name: string, text: string): Promise<string> {
     const path = join(this.#folder, name);
     return writeFile(path, text).then(() => path);
   }
 
-  /** Opens stores with clients of the drill's own, which see no faults. */
+  /** Opens stores with separate clients, which see no faults. */
   openStores() {
     const { s3: endpoint, sqs: sqsEndpoint } = this.#stack.endpoints;
     const common = {
@@ -201,7 +201,10 @@ export class DrillStack {
     return this.#stack.invoke(this.output(name), payload);
   }
 
-  /** Starts all instances anew, as half a minute or a deployment does, so that they read S3 again. */
+  /**
+   * Restarts all instances, as happens after half a minute or a deployment, so that they read S3
+   * again.
+   */
   deployed(): Promise<void> {
     return this.#stack.recycle();
   }
@@ -219,13 +222,13 @@ export class DrillStack {
     return { status: answer.status, text: await answer.text() };
   }
 
-  /** Runs the schedule for so long, and what it starts. */
+  /** Runs the schedule for some time, with everything that it starts. */
   async pass(ms: number): Promise<void> {
     this.clock.advance(ms);
     while (this.#stack.isRunning) await new Promise((resolve) => setTimeout(resolve, 20));
   }
 
-  /** Runs a command of the article, and shows what it prints. */
+  /** Runs a command of the article, and prints its output. */
   async attune(...args: string[]): Promise<string> {
     this.#say(
       `    $ attune ${args.map((arg) => (arg.length > 40 ? `${arg.slice(0, 16)}…` : arg)).join(' ')}`,
@@ -250,7 +253,7 @@ export class DrillStack {
     if (lines.length > 8) this.#say(`      … ${lines.length - 8} more lines`);
   }
 
-  /** What somebody does who follows the article, beside commands. */
+  /** An action of the person who follows the article, other than a command. */
   note(text: string): void {
     this.#say(`    ${text}`);
   }
@@ -269,7 +272,7 @@ export class DrillStack {
     for (const entry of [...new Set(entries)].slice(-count)) this.show(entry);
   }
 
-  /** What an alarm sees now. */
+  /** The current state of an alarm. */
   state(alarm: string): Promise<AlarmState> {
     const found = Object.entries(this.#template.Resources).find(([id]) =>
       new RegExp(`^MonitoringAlarms${alarm}[0-9A-F]{8}$`).test(id),

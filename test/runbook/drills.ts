@@ -7,16 +7,16 @@ import { isValidationUser } from '../../shared/population/validation-fold.ts';
 import { DAMAGES } from '../support/damage.ts';
 import { type DrillStack, type Met, SETTINGS } from './drill-stack.ts';
 
-/** One article of the runbook, followed. */
+/** The drill of one article. */
 export interface Drill {
   readonly article: string;
-  /** The alarm that is made to go off; default: that of the article's name. */
+  /** The alarm that goes off; default: the one with the article's name. */
   readonly alarm?: string;
-  /** What is broken on purpose. */
+  /** The fault. */
   readonly fault: string;
   readonly start?: { readonly change?: (template: Template) => void; readonly concurrency?: number };
   readonly inject: (stack: DrillStack) => Promise<void>;
-  /** Does what the article says, and ends with an event that shows the effect. */
+  /** Follows the article, and ends with an event that shows the effect. */
   readonly follow: (stack: DrillStack) => Promise<void>;
 }
 
@@ -30,10 +30,10 @@ const items = Array.from({ length: 120 }, (_, i) => ({
 const catalogue = items.map((item) => JSON.stringify(item)).join('\n');
 
 const met = (item: number, reward: number): Met => ({ ...items[item % items.length]!, reward });
-/** What a user with a taste for the first number of an embedding says. */
+/** The reward of a user who likes the first number of an embedding. */
 const honest = (item: number) => met(item, items[item % items.length]!.embedding[0]! > 0 ? 1 : 0.1);
 
-/** What a bot says, whatever the item. */
+/** The reward of a bot, for any item. */
 const indifferent = (item: number) => met(item, 0.55 + 0.02 * Math.sin(item));
 
 /** A deployment with a catalogue and users who have learned adapters. */
@@ -54,7 +54,7 @@ async function learn(stack: DrillStack, user: string, batch: string, opinion = h
   }
 }
 
-/** Episodes of the last seconds count, too. */
+/** Includes episodes of the last seconds. */
 async function consolidated(stack: DrillStack): Promise<void> {
   await stack.invoke('consolidateFunctionName', { force: true, settleSeconds: 0 });
 }
@@ -69,7 +69,7 @@ async function damage(stack: DrillStack, key: string): Promise<void> {
   await objects.put(key, DAMAGES['one bit flipped'](found.body), { ifMatch: found.etag });
 }
 
-/** The properties of the only resource whose logical id has these letters. */
+/** The properties of the only resource whose logical id contains this text. */
 function propertiesOf({ Resources }: Template, type: string, id = ''): Record<string, never> {
   const found = Object.entries(Resources).filter(
     ([logicalId, { Type }]) => Type === type && logicalId.includes(id),
@@ -267,7 +267,7 @@ const OBJECTS: readonly Drill[] = [
   },
 ];
 
-/** The schedule's runs, whose retries come after one and two minutes. */
+/** The runs of the schedule, with retries after one and two minutes. */
 async function scheduledRuns(stack: DrillStack, hours: number): Promise<void> {
   for (let hour = 0; hour < hours; hour++) for (const part of [55, 2, 3]) await stack.pass(part * 60_000);
 }
@@ -365,7 +365,7 @@ const CONSOLIDATION: readonly Drill[] = [
 ];
 const numbered = (name: string) => Array.from({ length: 1_000 }, (_, i) => `${name}-${i}`);
 const isHeldOut = (user: string) => isValidationUser(userKey(user));
-/** Half of them are those on whom priors are compared, and no bot is. */
+/** Half of them are in the validation fold, and none of these is a bot. */
 const PEOPLE = [
   ...numbered('person').filter(isHeldOut).slice(0, 12),
   ...numbered('person')

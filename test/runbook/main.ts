@@ -1,7 +1,7 @@
 /**
- * Follows every article of docs/runbook.md once: starts the stack, breaks it so that the alarm goes
- * off, runs the article's commands, and looks whether the alarm is silent again. Prints a
- * transcript; ends with exit code 1 when anything was otherwise. `npm run runbook [article …]`.
+ * Follows every article of docs/runbook.md once: starts the stack, causes the fault so that the
+ * alarm goes off, runs the article's commands, and checks that the alarm has ended. Prints a
+ * transcript; ends with exit code 1 when a step did not work. `npm run runbook [article …]`.
  */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -13,7 +13,7 @@ import { DRILLS, type Drill } from './drills.ts';
 const page = readFileSync(new URL('../../docs/runbook.md', import.meta.url), 'utf8');
 const say = (line: string) => process.stdout.write(`${line}\n`);
 
-/** @returns what was not as the article says */
+/** @returns differences from the article */
 async function play(
   assembly: string,
   { article, alarm = article, fault, ...drill }: Drill,

@@ -50,7 +50,9 @@ export async function startWholeStack(
   };
 }
 
-/** The folder of the stack with these settings, which all test files of a run share: read it only. */
+/**
+ * The folder of the stack with these settings, which all test files of a run share: read it only.
+ */
 async function assemblyOf(settings: Partial<DeploymentSettings>): Promise<string> {
   const assemblies = process.env.ATTUNE_TEST_ASSEMBLIES!;
   const shared = join(assemblies, createHash('sha256').update(JSON.stringify(settings)).digest('hex'));

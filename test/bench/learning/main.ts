@@ -114,8 +114,8 @@ function describe(name: string, kind: string, results: readonly SplitResult[], f
       : `\nWith one user in twenty lying, the p10 of the others changes by ${(figures.harm * 100).toFixed(2)} %.\n`;
   return `
 ${name}, ${kind} embeddings: ${users} users online in ${results.length === 1 ? 'one split' : `${results.length} splits`}, ${updates} updates.
-Changes and gains are against no-bank (τ² = ${figures.priorVariance}, the best in hindsight), those of control against no-adapter;
-intervals are 95 %, by users.
+Changes and gains are against no-bank (τ² = ${figures.priorVariance}, the best in hindsight), those of control against
+no-adapter. Intervals are 95 %, by users.
 
 ${table(figures)}
 ${harm}${changesOfBasis(results)}`;
@@ -130,7 +130,7 @@ function changesOfBasis(results: readonly SplitResult[]): string {
   });
   return missed.length === 0
     ? ''
-    : `\nOf the features' variance the last change of basis missed ${missed.join(', ')}.\n`;
+    : `\nShare of the features' variance that the last change of basis missed: ${missed.join(',\n')}.\n`;
 }
 
 function page(name: string, kind: string, results: readonly SplitResult[], figures: Figures): string {
@@ -138,8 +138,9 @@ function page(name: string, kind: string, results: readonly SplitResult[], figur
 ${describe(name, kind, results, figures)}
 ![Loss over updates](learning-${name}-${kind}.svg)
 
-Made by \`npm run bench:learning -- --ratings <folder of ${name}> --embeddings ${kind} --splits ${results.length}\`; the rows are
-explained in [learning.md](../learning.md).
+Made by
+\`npm run bench:learning -- --ratings <folder of ${name}> --embeddings ${kind} --splits ${results.length}\`.
+[learning.md](../learning.md) explains the rows.
 `;
 }
 

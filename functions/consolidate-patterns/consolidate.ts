@@ -190,7 +190,7 @@ async function learn(
 ): Promise<Omit<ConsolidationReport, 'newEpisodes' | 'pendingStored' | 'uplift'>> {
   const { cell, learning, episodes, now } = services;
   const { stored, current, found } = feedback;
-  const { items, progress } = addEpisodes(current.population, found, skipped);
+  const { items, recent, progress } = addEpisodes(current.population, found, skipped);
   const learned = await learnerFor(services)(services, { ...feedback, progress });
   const { prior, choice, priorVersion, recommended, evidence } = learned.population;
   const { damage } = learning.population;
@@ -212,6 +212,7 @@ async function learn(
     choice,
     priorVersion,
     items,
+    recent,
     progress: { ...progress, fittedEpisodes, at: now() },
     recommended,
     evidence,

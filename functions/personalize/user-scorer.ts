@@ -114,8 +114,7 @@ function keyAt(catalogue: Catalogue, { shard, row }: Place): bigint {
 function itemPartsOf(catalogue: Catalogue, population: PopulationModel): readonly Float64Array[] | null {
   if (population.items.sums.size === 0) return null;
   const known = knownItemParts.get(catalogue);
-  if (known?.population.items === population.items && known.population.choice === population.choice)
-    return known.parts;
+  if (known?.population === population) return known.parts;
   const parts = catalogue.shards.map(({ keys }) => new Float64Array(keys.length));
   for (const key of population.items.sums.keys()) {
     const place = placeOf(catalogue, key);

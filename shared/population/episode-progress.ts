@@ -1,7 +1,8 @@
 import type { Episode } from '../episodes/episode.ts';
 import type { IndexedEpisode, IndexPosition } from '../episodes/episode-store.ts';
 import { boundedResidual, type ItemSums, itemShrinkage } from '../lora/item-effects.ts';
-import type { ItemEffects, PopulationModel, Progress } from './population-model.ts';
+import { addSittings } from '../lora/recent-picks.ts';
+import type { PopulationModel } from './population-model.ts';
 
 /**
  * Most items whose effects are kept. Beyond that, the items with the fewest rewards are dropped.
@@ -17,15 +18,15 @@ export function nextDue(episodes: number): number {
 }
 
 /**
- * Item effects and progress after new episodes. Sums are added in the order of users, versions and
+ * Item effects, recent picks and progress after new episodes. Sums are added in the order of users, versions and
  * interactions, so that the result does not depend on the order in which updates were stored.
  * @param skipped index positions of corrupt episodes, so that the next run does not read them again
  */
 export function addEpisodes(
-  { items, progress }: Pick<PopulationModel, 'items' | 'progress'>,
+  { items, recent, progress }: Pick<PopulationModel, 'items' | 'recent' | 'progress'>,
   found: readonly IndexedEpisode[],
   skipped: readonly IndexPosition[] = [],
-): { items: ItemEffects; progress: Progress } {
+): Pick<PopulationModel, 'items' | 'recent' | 'progress'> {
   const sums = new Map<bigint, ItemSums>(items.sums);
   let squares = items.squares;
   const inOrder = found.map(({ episode }) => episode).sort(byUserAndVersion);
@@ -45,7 +46,18 @@ export function addEpisodes(
     if (position > watermarks[shard]!) watermarks[shard] = position;
   }
   const kept = mostSeen(sums);
+  const sittings = each
+    .filter(({ residuals }) => residuals.length > 0)
+    .map(({ userKey, committedAt, residuals }) => ({
+      userKey,
+      at: committedAt,
+      items: residuals.map(({ itemKey }) => itemKey),
+    }));
   return {
+    recent: addSittings(recent, sittings, {
+      total: (key) => items.sums.get(key)?.count ?? 0,
+      kept: (key) => kept.has(key),
+    }),
     items: { sums: kept, squares, shrinkage: itemShrinkage(kept.values(), squares) },
     progress: { ...progress, watermarks, episodes: progress.episodes + found.length },
   };

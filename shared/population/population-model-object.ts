@@ -7,6 +7,7 @@ import type { NamedTensor } from '../storage/safetensors.ts';
 import { decodeDocument, encodeDocument, TensorReader } from '../storage/tensor-document.ts';
 import { momentsTensors, readMoments } from './feature-moments-tensors.ts';
 import type { PopulationModel } from './population-model.ts';
+import { readRecentPicks, recentPicksTensors } from './recent-picks-tensors.ts';
 
 const FORMAT = 'attune-skills';
 const FORMAT_VERSION = 1;
@@ -53,6 +54,7 @@ export function encodePopulationModel(population: PopulationModel): Uint8Array {
       'items.sum': { shape: [keys.length], values: Float64Array.from(sums, ({ sum }) => sum) },
       'items.count': { shape: [keys.length], values: Uint32Array.from(sums, (item) => item.count) },
       ...(choice === null ? {} : choiceTensors(choice)),
+      ...recentPicksTensors(population.recent),
     },
     content: {
       version: population.version,
@@ -95,6 +97,7 @@ export function decodePopulationModel(bytes: Uint8Array, key: string): Populatio
         shrinkage: c.itemShrinkage,
         squares: c.itemSquares,
       },
+      recent: readRecentPicks(reader),
       progress: c.progress,
       recommended: c.recommended,
       evidence: c.evidence,

@@ -4,6 +4,7 @@ import type { PreparedChoice } from '../lora/choice.ts';
 import type { ItemSums } from '../lora/item-effects.ts';
 import { itemEffect } from '../lora/item-effects.ts';
 import { initialPriorOf, type PreparedPrior } from '../lora/prior.ts';
+import { NO_RECENT_PICKS, popularityBy, type RecentPicks } from '../lora/recent-picks.ts';
 
 /**
  * What consolidation learned from all episodes of a cell: the prior of new users and the item
@@ -21,6 +22,8 @@ export interface PopulationModel {
   /** Version whose consolidation made `prior`. */
   readonly priorVersion: number;
   readonly items: ItemEffects;
+  /** How often items were picked of late. */
+  readonly recent: RecentPicks;
   readonly progress: Progress;
   /** The learning rate to use instead of the configured one; null when the configured one stays. */
   readonly recommended: RecommendedLearningRate | null;
@@ -68,6 +71,7 @@ export function initialPopulationModel(basis: Basis | null): PopulationModel {
     choice: null,
     priorVersion: 0,
     items: NO_ITEM_EFFECTS,
+    recent: NO_RECENT_PICKS,
     progress: NO_PROGRESS,
     recommended: null,
     evidence: null,
@@ -86,8 +90,22 @@ const UNSEEN = 0.5;
  * The item's part of a score: its effect on rewards, or with the choice model the logarithm of its
  * popularity. Both are 0 for a key that `items` does not have.
  */
-export function itemPartOfKey({ items, choice }: PopulationModel, key: bigint): number {
+export function itemPartOfKey(population: PopulationModel, key: bigint): number {
+  const { items, choice } = population;
   const sums = items.sums.get(key);
   if (choice === null) return itemEffect(sums, items.shrinkage);
-  return Math.log((sums?.count ?? 0) + UNSEEN) - Math.log(UNSEEN);
+  return Math.log(popularityIn(population)(key, sums?.count ?? 0) + UNSEEN) - Math.log(UNSEEN);
+}
+
+const knownPopularity = new WeakMap<PopulationModel, ReturnType<typeof popularityBy>>();
+
+/** The sums over all items are made once per population model. */
+function popularityIn(population: PopulationModel): ReturnType<typeof popularityBy> {
+  const known = knownPopularity.get(population);
+  if (known !== undefined) return known;
+  let total = 0;
+  for (const { count } of population.items.sums.values()) total += count;
+  const made = popularityBy(population.recent, total);
+  knownPopularity.set(population, made);
+  return made;
 }

@@ -9,6 +9,12 @@ import {
 } from '../../../shared/lora/neighbours.ts';
 import { addPick, emptyPicks, pickSums } from '../../../shared/lora/picks.ts';
 import { initialPriorOf, posteriorMean } from '../../../shared/lora/prior.ts';
+import {
+  addSittings,
+  NO_RECENT_PICKS,
+  popularityBy,
+  type Sitting,
+} from '../../../shared/lora/recent-picks.ts';
 import { addReward, emptyStatistics } from '../../../shared/lora/statistics.ts';
 import { fitChoice, type SampledPicks } from '../../../shared/population/choice-fit.ts';
 import { tryNeighbours } from '../../../shared/population/neighbour-gate.ts';
@@ -40,9 +46,13 @@ export function choiceRow({ basis, psi }: FeatureTable): Row {
   let choice: PreparedChoice | null = null;
   let neighbours: Neighbours | undefined;
   let popularity = new Float64Array(psi.length);
+  let counted = new Float64Array(psi.length);
+  let recent = NO_RECENT_PICKS;
+  let sittings: Sitting[] = [];
   return {
-    learn({ user, items }) {
+    learn({ user, items, at }) {
       const key = userKey(`${user}`);
+      sittings.push({ userKey: key, at, items: Array.from(items, BigInt) });
       let { statistics, picks } = users.get(key) ?? {
         statistics: emptyStatistics(size),
         picks: emptyPicks(size),
@@ -63,10 +73,10 @@ export function choiceRow({ basis, psi }: FeatureTable): Row {
       }));
       if (!tryNeighbours(pickers).harmful)
         neighbours = fitNeighbours(mostTelling(pickers.map((user) => user.picks))) ?? neighbours;
-      popularity = counts.slice();
+      countPicks(counts);
     },
     count({ counts }) {
-      popularity = counts.slice();
+      countPicks(counts);
     },
     scores(user, history, out) {
       const known = users.get(userKey(`${user}`));
@@ -84,6 +94,15 @@ export function choiceRow({ basis, psi }: FeatureTable): Row {
       });
     },
   };
+
+  function countPicks(counts: Float64Array): void {
+    recent = addSittings(recent, sittings, { total: (item) => counted[Number(item)]!, kept: () => true });
+    sittings = [];
+    counted = counts.slice();
+    const total = counted.reduce((sum, count) => sum + count, 0);
+    const by = popularityBy(recent, total);
+    popularity = counted.map((count, item) => by(BigInt(item), count));
+  }
 
   function coefficients(known: SampledPicks | undefined): Float64Array {
     if (choice !== null)

@@ -1,4 +1,3 @@
-import { holdOut } from '../../../cli/replay/datasets/dataset.ts';
 import type { RatingsData } from '../../../cli/replay/datasets/ratings.ts';
 import { InvalidInputError } from '../../../shared/errors.ts';
 import { createRandom } from '../../../shared/lora/random.ts';
@@ -54,8 +53,11 @@ const PICK_STARS = 4;
 /** Users with fewer ratings are left out, and ratings beyond the first 300. */
 const MIN_RATINGS = 20;
 const MAX_RATINGS = 300;
-/** One event to learn from and four picks to be held out. */
-const MIN_PICKS = EVENT_SIZE + 4;
+/** A fifth of a user's picks is held out, rounded up, and at least four. */
+const HELD_OUT_PART = 5;
+const MIN_HELD_OUT = 4;
+/** One event to learn from, and the picks held out. */
+const MIN_PICKS = EVENT_SIZE + MIN_HELD_OUT;
 
 interface Pick {
   readonly item: number;
@@ -86,7 +88,10 @@ export function splitPicks(data: RatingsData, { seed, embeddings, users }: Split
   const events: PickEvent[] = [];
   const interacted: Int32Array[] = [];
   const heldOut = ranked.map((id, user) => {
-    const { train, test } = holdOut(streams.get(id)!);
+    const stream = streams.get(id)!;
+    const held = Math.max(MIN_HELD_OUT, Math.ceil(stream.length / HELD_OUT_PART));
+    const train = stream.slice(0, -held);
+    const test = stream.slice(-held);
     events.push(...eventsOf(user, train));
     interacted.push(Int32Array.from(train, ({ item }) => item));
     return Int32Array.from(test, ({ item }) => item);

@@ -2,6 +2,7 @@ import type { Episode } from '../../../shared/episodes/episode.ts';
 import { createBasis } from '../../../shared/lora/basis.ts';
 import { preparePrior } from '../../../shared/lora/prior.ts';
 import { createRandom } from '../../../shared/lora/random.ts';
+import { NO_RECENT_PICKS } from '../../../shared/lora/recent-picks.ts';
 import { packedDiagonal } from '../../../shared/lora/symmetric.ts';
 import type { StoredBasis } from '../../../shared/population/basis-object.ts';
 import type { BasisSample } from '../../../shared/population/basis-sample-object.ts';
@@ -52,6 +53,7 @@ export const POPULATION_VERSION_1: PopulationModel = {
     shrinkage: 12.5,
     squares: 4.75,
   },
+  recent: NO_RECENT_PICKS,
   progress: {
     watermarks: ['', '0001700000000000#ab'],
     episodes: 40,

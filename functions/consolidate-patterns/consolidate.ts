@@ -4,6 +4,7 @@ import type { CorruptEpisode, EpisodeStore, IndexedEpisode } from '../../shared/
 import type { PendingEpisodes } from '../../shared/episodes/pending-episodes.ts';
 import { AttuneError, ConflictError, CorruptObjectError, UnavailableError } from '../../shared/errors.ts';
 import { inParallel } from '../../shared/in-parallel.ts';
+import { bestHalfLife, HALF_LIVES, type RecentPicks } from '../../shared/lora/recent-picks.ts';
 import { addEpisodes, nextDue } from '../../shared/population/episode-progress.ts';
 import type { PopulationModel, Progress } from '../../shared/population/population-model.ts';
 import { summaryOf } from '../../shared/population/prior-summary.ts';
@@ -64,6 +65,8 @@ export interface ConsolidationReport extends LearnedReport {
    * `rewards` otherwise.
    */
   readonly learnsFrom: 'rewards' | 'picks';
+  /** Half-life of popularity in days, for picks; null while popularity forgets nothing. */
+  readonly popularityHalfLife: number | null;
   /** What adapters changed in the new episodes. */
   readonly uplift: Uplift;
 }
@@ -237,6 +240,7 @@ async function learn(
     skillsVersion: next.version,
     items: items.sums.size,
     learnsFrom: learnsFrom(next),
+    popularityHalfLife: halfLifeOf(next.recent),
     ...learned.report,
   };
 }
@@ -253,6 +257,7 @@ function describe(population: PopulationModel) {
     skillsVersion: version,
     items: items.sums.size,
     learnsFrom: learnsFrom(population),
+    popularityHalfLife: halfLifeOf(population.recent),
     evidence,
     priorAccepted: false,
     basisLearned: false,
@@ -260,6 +265,11 @@ function describe(population: PopulationModel) {
     strategy: null,
     unusualUsers: [],
   };
+}
+
+function halfLifeOf(recent: RecentPicks): number | null {
+  const best = bestHalfLife(recent);
+  return best === undefined ? null : HALF_LIVES[best]!;
 }
 
 function learnsFrom({ choice }: PopulationModel): ConsolidationReport['learnsFrom'] {

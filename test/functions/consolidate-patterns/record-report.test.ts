@@ -13,6 +13,7 @@ const REPORT: ConsolidationReport = {
   skillsVersion: 1,
   items: 3,
   learnsFrom: 'rewards',
+  popularityHalfLife: null,
   evidence: null,
   priorAccepted: true,
   basisLearned: false,

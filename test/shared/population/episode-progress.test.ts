@@ -52,6 +52,20 @@ describe('adding episodes', () => {
     });
   });
 
+  test('counts recent picks by the time of their episodes, each once', () => {
+    const at = (day: number, user: string) => ({
+      episode: { ...episode(user, 1, [[1n, 0.1]]), committedAt: day * 86_400_000 },
+      shard: 0,
+      position: user,
+    });
+    const first = addEpisodes(initialPopulationModel(null), [at(7, 'ada'), at(0, 'ben'), at(7, 'ada')]);
+    expect([...first.recent.keys]).toEqual([1n]);
+    expect(first.recent.counts[0]).toBeCloseTo(1.5, 5);
+    const second = addEpisodes(first, [at(14, 'cem')]);
+    expect(second.recent.counts[0]).toBeCloseTo(1.75, 5);
+    expect(second.recent.records[0]!.users).toBe(1);
+  });
+
   test('keeps the last position of each shard as its watermark', () => {
     const at = (shard: number, position: string) => ({ episode: episode(position, 1, []), shard, position });
     const first = addEpisodes(initialPopulationModel(null), [at(2, 'b'), at(2, 'c'), at(0, 'x')]);

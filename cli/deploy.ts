@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { Command } from 'commander';
 import { InvalidConfigurationError } from '../shared/errors.ts';
 import { ExitError } from './exit.ts';
-import { APP, PROJECT } from './project.ts';
+import { APP, INSTALL_CDK, PROJECT } from './project.ts';
 
 interface DeployOptions {
   readonly outputs: string;
@@ -36,9 +36,6 @@ function cdkCommand(): string {
     const found = createRequire(join(PROJECT, 'package.json')).resolve('aws-cdk/package.json');
     return join(dirname(found), 'bin', 'cdk');
   } catch (cause) {
-    throw new InvalidConfigurationError(
-      'found no CDK command line, expected npm install --save-dev aws-cdk aws-cdk-lib constructs',
-      { cause },
-    );
+    throw new InvalidConfigurationError(`found no CDK command line, expected ${INSTALL_CDK}`, { cause });
   }
 }

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { InvalidConfigurationError, UnavailableError } from '../../shared/errors.ts';
-import { APP, PROJECT } from '../project.ts';
+import { APP, INSTALL_CDK, PROJECT } from '../project.ts';
 import type { GivenSettings } from '../setting-options.ts';
 
 /**
@@ -40,5 +40,8 @@ export async function synthesizeAssembly(
   });
   if (code === 0) return;
   if (code === 2) throw new InvalidConfigurationError(printed.trim().replace(/^attune: /, ''));
+  const missing = /Cannot find package '(aws-cdk-lib|constructs)'/.exec(printed)?.[1];
+  if (missing !== undefined)
+    throw new InvalidConfigurationError(`found no package ${missing}, expected ${INSTALL_CDK}`);
   throw new UnavailableError(`the stack could not be synthesized: ${printed.trim()}`);
 }

@@ -184,3 +184,18 @@ describe.skipIf(data === undefined)('attune local on MovieLens (needs ATTUNE_DAT
     expect(summary.aucAdapted).toBeGreaterThan(0.6);
   });
 });
+
+test('attune local without the CDK says what to install', async () => {
+  const without = `import { registerHooks } from 'node:module';
+    registerHooks({ resolve: (name, context, next) => {
+      if (name === 'aws-cdk-lib') throw new Error("Cannot find package 'aws-cdk-lib'");
+      return next(name, context);
+    } });`;
+  const NODE_OPTIONS = `--import "data:text/javascript,${encodeURIComponent(without)}"`;
+  expect(await runAttune(['local', '--empty'], { env: { NODE_OPTIONS } })).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining(
+      'attune: found no package aws-cdk-lib, expected npm install --save-dev aws-cdk aws-cdk-lib constructs\n',
+    ),
+  });
+});

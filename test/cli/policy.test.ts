@@ -12,6 +12,7 @@ import { PendingEpisodes } from '../../shared/episodes/pending-episodes.ts';
 import { Quarantine } from '../../shared/feedback/quarantine.ts';
 import { createRandom } from '../../shared/lora/random.ts';
 import { initialPopulationModel } from '../../shared/population/population-model.ts';
+import { allowances, policyStatements, synthesizedTemplate } from '../infra/template.ts';
 import { SETTINGS, startWholeStack } from '../stack/running-stack.ts';
 import { runAttune } from '../support/run-attune.ts';
 
@@ -242,6 +243,27 @@ test('attune policy without outputs names the resources by their outputs', async
   });
 });
 
+/** What the role of a function or of the schedule may, by resource. */
+function rightsOfRoles(): string[] {
+  const template = synthesizedTemplate();
+  return Object.entries(ROLES).map(([logicalId, name]) => {
+    const byResource = Map.groupBy(
+      allowances(policyStatements(template, logicalId)).map((each) => each.split(' ')),
+      ([, resource]) => resource,
+    );
+    const rights = [...byResource].map(
+      ([resource, pairs]) => `${pairs.map(([action]) => `\`${action}\``).join(', ')} on \`${resource}\``,
+    );
+    return `| ${name} | ${rights.join('<br>')} |`;
+  });
+}
+const ROLES = {
+  UpdateAdaptersRole: 'update-adapters',
+  ConsolidatePatternsFunctionRole: 'consolidate-patterns',
+  ConsolidatePatternsSchedulerRole: 'the schedule of consolidation',
+  PersonalizeRole: 'personalize',
+} as const;
+
 test('docs/permissions.md lists the policies', async () => {
   const rows = Object.entries(POLICIES).map(([command, grants]) => {
     const rights = grants.map(
@@ -252,18 +274,37 @@ test('docs/permissions.md lists the policies', async () => {
   });
   const page = `# Permissions
 
-The permissions of each command. \`attune policy <command> --outputs outputs.json\` prints them as an
-IAM policy with the names of a deployment. Tests run every command with exactly these permissions
-and generate this page from the same list. With \`encryptionKey\`, every command also needs
-\`kms:Decrypt\` and \`kms:GenerateDataKey\` on the key.
+This page lists all permissions. [security.md](security.md) says what they protect.
 
-An application that publishes needs \`sqs:SendMessage\` on the feedback queue (\`grantPublish\` of the
-construct). An application that reads needs \`lambda:InvokeFunction\` on the function personalize, and
-for its URL also \`lambda:InvokeFunctionUrl\` (\`grantPersonalize\`).
+## Commands
+
+\`attune policy <command> --outputs outputs.json\` prints the permissions of a command
+as an IAM policy with the names of a deployment. Tests run every command with exactly these
+permissions and generate this page from the same list. With \`encryptionKey\`, every command also needs
+\`kms:Decrypt\` and \`kms:GenerateDataKey\` on the key.
 
 | command | rights |
 | --- | --- |
 ${rows.join('\n')}
+
+## Applications
+
+| application | rights | grant of the construct |
+| --- | --- | --- |
+| publishes | \`sqs:SendMessage\` on \`feedbackQueue\` | \`grantPublish\` |
+| asks | \`lambda:InvokeFunction\` on \`personalize\`; for its URL also \`lambda:InvokeFunctionUrl\` | \`grantPersonalize\` |
+
+With \`encryptionKey\`, an application that publishes also needs \`kms:GenerateDataKey\` and \`kms:Decrypt\`
+on the key; \`grantPublish\` includes them.
+
+## Functions
+
+The roles of the template with default settings. \`test/stack/permissions.test.ts\` compares every
+right with the calls that need it.
+
+| role | rights |
+| --- | --- |
+${rightsOfRoles().join('\n')}
 `;
   await expect(page).toMatchFileSnapshot('../../docs/permissions.md');
 });

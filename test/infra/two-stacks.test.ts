@@ -1,4 +1,7 @@
+import { App, Stack } from 'aws-cdk-lib';
+import { Template } from 'aws-cdk-lib/assertions';
 import { expect, test } from 'vitest';
+import { Attune } from '../../infra/attune.ts';
 import { synthesizedTemplate } from './template.ts';
 
 const settings = { alarmEmail: 'a@example.org' };
@@ -50,4 +53,36 @@ test('two whole stacks in one account share no name, and neither sees the metric
   expect(first.names.filter((name) => second.names.includes(name))).toEqual([]);
   expect(new Set(first.dimensions)).toEqual(new Set(['Attune-staging']));
   expect(new Set(second.dimensions)).toEqual(new Set(['Attune-production']));
+});
+
+test('two instances in one stack share no name, and each alarm and dashboard reads its own metrics', () => {
+  const app = new App({
+    builtinCloudFormationValidation: false,
+    context: { 'aws:cdk:bundling-stacks': [] },
+  });
+  const stack = new Stack(app, 'Shop');
+  const films = new Attune(stack, 'Films', settings);
+  const books = new Attune(stack, 'Books', settings);
+  const template = Template.fromStack(stack).toJSON();
+  const resources = Object.entries<{ Type: string; Properties: Record<string, unknown> }>(template.Resources);
+  for (const [instance, own, other] of [
+    ['Films', films, books],
+    ['Books', books, films],
+  ] as const) {
+    const mine = resources.filter(([logicalId]) => logicalId.startsWith(instance));
+    const text = JSON.stringify(mine);
+    expect(text).not.toContain(other.deploymentName);
+    const read = [...text.matchAll(/"Name":"stack","Value":"([^"]*)"/g)].map(([, value]) => value);
+    expect(new Set(read)).toEqual(new Set([own.deploymentName]));
+    expect(mine.filter(([, { Type }]) => Type === 'AWS::CloudWatch::Alarm')).toHaveLength(own.alarms.length);
+    const refersTo = [...text.matchAll(/"(?:Ref|Fn::GetAtt)":\[?"([^"]+)"/g)].map(([, id]) => id!);
+    expect(refersTo.filter((id) => id.startsWith(instance === 'Films' ? 'Books' : 'Films'))).toEqual([]);
+  }
+  const names = resources.flatMap(([, { Properties }]) =>
+    ['QueueName', 'DashboardName'].flatMap((name) =>
+      name in (Properties ?? {}) ? [JSON.stringify(Properties[name])] : [],
+    ),
+  );
+  expect(names).toHaveLength(4);
+  expect(new Set(names).size).toBe(4);
 });

@@ -27,7 +27,7 @@ test('an article can be followed, and the alarm goes off before and ends after',
   expect(stdout).toContain('= 0 (Sum of Invocations = no data');
   expect(stdout).toContain('$ attune consolidate');
   expect(stdout).toContain('1 articles followed, 0 with something wrong');
-}, 120_000);
+});
 
 describe('what a drill shows of an alarm', () => {
   const metric = (MetricName: string) => ({ Namespace: 'Attune', MetricName });

@@ -1,4 +1,5 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
@@ -7,7 +8,7 @@ import type { TestProject } from 'vitest/node';
  * A folder for what the test files of one run share: compiled code, so that every worker and every
  * command compiles no module again, and synthesized stacks.
  */
-export default function setup(project: TestProject): () => void {
+export default function setup(project: TestProject): () => Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'attune-run-'));
   const assemblies = join(folder, 'assemblies');
   mkdirSync(assemblies);
@@ -18,6 +19,6 @@ export default function setup(project: TestProject): () => void {
     rmSync(assemblies, { recursive: true });
     mkdirSync(assemblies);
   });
-  // The last worker may still write what it compiled.
-  return () => rmSync(folder, { recursive: true, force: true, maxRetries: 10 });
+  // The last worker may still write what it compiled, and vitest must be able to end it meanwhile.
+  return () => rm(folder, { recursive: true, force: true, maxRetries: 10 });
 }

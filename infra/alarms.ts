@@ -50,6 +50,7 @@ export class Alarms extends Construct {
     this.watchFeedback(parts);
     this.watchObjects(parts);
     this.watchConsolidation(parts);
+    this.watchSchedule(parts);
     this.watchFunction('UpdateAdapters', parts.update);
     this.watchFunction('ConsolidatePatterns', parts.consolidate.function);
     this.watchFunction('Personalize', parts.personalize);
@@ -122,7 +123,7 @@ export class Alarms extends Construct {
     });
   }
 
-  private watchConsolidation({ consolidate, schedule, metrics }: MonitoredParts): void {
+  private watchConsolidation({ consolidate, metrics }: MonitoredParts): void {
     this.add('ConsolidationFailures', {
       metric: consolidate.failures.metricApproximateNumberOfMessagesVisible({ period: FIVE_MINUTES }),
       threshold: 1,
@@ -154,6 +155,9 @@ export class Alarms extends Construct {
         'that everybody likes. Compare the embeddings of events with those of the catalogue, fix the publisher, and take back ' +
         'what was learned meanwhile.',
     });
+  }
+
+  private watchSchedule({ consolidate, schedule, metrics }: MonitoredParts): void {
     const gap = longestGap(schedule);
     if (gap === undefined || gap.toMinutes() > LONGEST_WATCHED_GAP.toMinutes()) return;
     const days = Math.max(1, gap.toDays({ integral: false }));

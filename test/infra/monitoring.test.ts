@@ -180,7 +180,9 @@ test('every alarm has an article of the runbook, and no article is without an al
   const named = new Set(alarms(template).map(({ name }) => name.replace(perFunction, '$2')));
   expect(articles.toSorted()).toEqual([...named].toSorted());
   for (const part of parts)
-    expect(part).toMatch(/\*\*What it means\.\*\* .*\n\*\*How to look\.\*\* .*\n\*\*What to do\.\*\* /s);
+    expect(part).toMatch(
+      /\n- \*\*What it means\.\*\* .*\n- \*\*How to look\.\*\* .*\n- \*\*What to do\.\*\* /s,
+    );
   for (const { name, AlarmDescription } of alarms(template)) {
     const anchor = name.replace(perFunction, '$2').toLowerCase();
     expect(AlarmDescription).toContain(`docs/runbook.md#${anchor}`);

@@ -50,7 +50,7 @@ export async function learnFirstBasis(
 }
 
 /**
- * Adds the embeddings of new episodes, those of one episode per user, to the sample that the basis
+ * Adds the embeddings of new episodes, within the bounds of each user, to the sample that the basis
  * was learned from, and learns a new basis when there are enough. A basis of a catalogue is never
  * replaced.
  * @param found new episodes; those whose embeddings are in the sample already are skipped
@@ -97,16 +97,20 @@ function withNew(
 ): BasisSample {
   const embeddings = [...(sample?.embeddings ?? [])];
   const watermarks = [...(sample?.watermarks ?? [])];
-  const heard = new Set<string>();
+  const byUser = new Map<string, (readonly Float16Array[])[]>();
   for (const { episode, shard, position } of found) {
     while (watermarks.length <= shard) watermarks.push('');
     if (position <= watermarks[shard]!) continue;
     watermarks[shard] = position;
     const own = (episode.embeddings ?? []).filter(({ length }) => length === embeddingDim);
-    // Otherwise the users with most updates would decide the content of the basis.
-    if (own.length === 0 || heard.has(episode.userKey)) continue;
-    heard.add(episode.userKey);
-    embeddings.push(...own);
+    if (own.length === 0) continue;
+    byUser.set(episode.userKey, [...(byUser.get(episode.userKey) ?? []), own]);
   }
+  // Otherwise the users with most updates would decide the content of the basis.
+  const most =
+    byUser.size < BASIS_FROM.users
+      ? 1
+      : MOST_MEDIANS * median([...byUser.values()].map(({ length }) => length));
+  for (const episodes of byUser.values()) embeddings.push(...episodes.slice(0, most).flat());
   return { embeddings: sampleEvenly(embeddings, ENOUGH_EMBEDDINGS), watermarks };
 }

@@ -81,14 +81,17 @@ describe('the first basis', () => {
 });
 
 describe('a better basis', () => {
-  test('is learned from one episode per user and run', async () => {
+  test.each([
+    { others: 3, heard: 1, title: 'one episode of a busy user, in a run of few users' },
+    { others: 11, heard: 2, title: 'at most twice as many episodes of a busy user as of the median user' },
+  ])('is learned from $title', async ({ others, heard }) => {
     const { learning, first } = await withFirstBasis();
     const busy = episodes(20).map((found) => ({
       ...found,
       episode: { ...found.episode, userKey: userKey('busy') } as Episode,
     }));
-    await learnBetterBasis(learning, first, [...busy, ...episodes(3, 20)], SETTINGS);
-    expect((await learning.basisSample.refresh())!.embeddings).toHaveLength(600 + 4 + 3 * 4);
+    await learnBetterBasis(learning, first, [...busy, ...episodes(others, 20)], SETTINGS);
+    expect((await learning.basisSample.refresh())!.embeddings).toHaveLength(600 + 4 * (heard + others));
   });
 
   test('is learned from twice as many embeddings, and adapters are carried over to it', async () => {

@@ -52,6 +52,8 @@ const DAY_MS = 24 * HOUR_MS;
  */
 export class MemoryDeployment {
   readonly objects = new MemoryObjects();
+  /** Of all runs of consolidation so far. */
+  readonly reports: ConsolidationReport[] = [];
   readonly settings: FunctionSettings;
   readonly #services: ConsolidationServices;
   readonly #cache = new AdapterCache(1024 * 1024 * 1024);
@@ -167,6 +169,7 @@ export class MemoryDeployment {
   async consolidate(force = false): Promise<ConsolidationReport> {
     this.#now += 1;
     const report = await consolidate(this.#services, { force, settleSeconds: 0 });
+    this.reports.push(report);
     this.#consolidatedUpdates = this.#updates;
     this.#consolidatedAt = this.#now;
     this.#now += 1;

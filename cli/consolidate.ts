@@ -38,6 +38,11 @@ async function consolidate(options: ConsolidateOptions): Promise<void> {
     `${report.status}: ${report.newEpisodes} new episodes, ${report.skillsCreated} of ${report.considered} skills; ` +
       `skills version ${report.skillsVersion}`,
   );
+  if (report.learnsFrom === 'picks') printLine('rewards are constant: learned which items users pick');
+  if (report.pendingStored > 0)
+    printLine(
+      `stored ${report.pendingStored} episodes that had waited; the next run, from ten seconds on, learns from them`,
+    );
   if (report.basisLearned) printLine('a basis was learned from the feedback');
   for (const { userKey, why } of report.unusualUsers) printLine(`unusual user ${userKey}: ${why}`);
   for (const { what, why } of report.rejected) printLine(`no new ${what}: ${why}`);

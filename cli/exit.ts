@@ -51,7 +51,7 @@ export function told(error: unknown, env: NodeJS.ProcessEnv = process.env): stri
   }
   const address = REFUSED.exec(words)?.[1];
   if (address !== undefined)
-    return `nothing listens at ${address}: start the local stack (npm start -- --keep), or unset the AWS_ENDPOINT_URL variables`;
+    return `nothing listens at ${address}: start the local stack (npx attune local --keep, or --empty, with the same --data and --port), or unset the AWS_ENDPOINT_URL variables`;
   return error instanceof Error ? error.message || error.name : String(error);
 }
 

@@ -238,9 +238,9 @@ function sayWhere(stack: LocalStack, { json, empty, outputs }: LocalOptions): vo
   if (!empty) return;
   const file = outputs ?? '<file of --outputs>';
   print('Then, in a shell that has these variables:');
-  print(`  npx attune basis build <items.jsonl> --outputs ${file}`);
+  print(`  npx attune catalogue put <items.jsonl> --outputs ${file}`);
   print(`  npx attune publish <feedback.jsonl> --outputs ${file}`);
-  print(`  npx attune personalize <candidates.jsonl> --user <id> --outputs ${file}`);
+  print(`  npx attune recommend --user <id> --outputs ${file}`);
 }
 
 function untilInterrupted(signal: AbortSignal): Promise<void> {

@@ -4,6 +4,7 @@ import { regionOfQueue } from '../shared/client/resources.ts';
 import { OUTPUT } from '../shared/config/names.ts';
 import { InvalidConfigurationError, shown } from '../shared/errors.ts';
 import type { PublishedInteraction } from '../shared/feedback/coalescing.ts';
+import { isEventFault } from '../shared/feedback/event-error.ts';
 import type { PublishReport } from '../shared/feedback/publisher.ts';
 import { EXIT, ExitError, interruption, told } from './exit.ts';
 import { measureLines, readJsonLines } from './json-lines.ts';
@@ -42,7 +43,7 @@ export function publishCommand(): Command {
     .description('publish interactions, given as JSON lines, to the feedback queue')
     .argument(
       '<file>',
-      'lines of {"userId", "embedding", "itemId"?, "occurredAt"?, and "reward", "watch" or "target"}; - is stdin',
+      'lines of {"userId", "itemId" of the catalogue or "embedding" or both, "reward", "watch" or "target", "occurredAt"?, "recommendationId"?}; - is stdin',
     )
     .option('--queue-url <url>', 'the feedback queue')
     .option(
@@ -127,7 +128,10 @@ async function publish(file: string, options: PublishOptions): Promise<void> {
     journal.close();
     client.destroy();
   }
-  if (signal.aborted || failed.length > 0) printProblem(`to continue, run: ${again(file, options, batchId)}`);
+  if (signal.aborted || failed.length > 0) {
+    const invalid = failed.some(({ code }) => isEventFault(code));
+    printProblem(`${invalid ? 'correct these lines, then' : 'to continue,'} run: ${again(file, options, batchId)}`);
+  }
   if (signal.aborted) throw new ExitError(EXIT.interrupted);
   if (failed.length > 0) throw new ExitError(EXIT.failed);
 }

@@ -2,20 +2,27 @@ import type * as z from 'zod';
 import { InvalidInputError, shown } from '../errors.ts';
 import { type Fault, firstFault } from '../validation/faults.ts';
 
+const EVENT_FAULTS = [
+  'not-json',
+  'too-large',
+  'schema',
+  'limit',
+  'dimension',
+  'not-finite',
+  'embedding-model',
+  'unknown-item',
+  'envelope',
+] as const;
+
 /**
  * Why an event was refused: `limit` is a value out of range, `schema` a wrong type, a missing or
  * unknown field, or malformed text; the other names explain themselves.
  */
-export type EventFault =
-  | 'not-json'
-  | 'too-large'
-  | 'schema'
-  | 'limit'
-  | 'dimension'
-  | 'not-finite'
-  | 'embedding-model'
-  | 'unknown-item'
-  | 'envelope';
+export type EventFault = (typeof EVENT_FAULTS)[number];
+
+export function isEventFault(code: string): code is EventFault {
+  return (EVENT_FAULTS as readonly string[]).includes(code);
+}
 
 /** An invalid event. Permanent: it goes to quarantine. */
 export class InvalidEventError extends InvalidInputError {

@@ -130,7 +130,9 @@ async function publish(file: string, options: PublishOptions): Promise<void> {
   }
   if (signal.aborted || failed.length > 0) {
     const invalid = failed.some(({ code }) => isEventFault(code));
-    printProblem(`${invalid ? 'correct these lines, then' : 'to continue,'} run: ${again(file, options, batchId)}`);
+    printProblem(
+      `${invalid ? 'correct these lines, then' : 'to continue,'} run: ${again(file, options, batchId)}`,
+    );
   }
   if (signal.aborted) throw new ExitError(EXIT.interrupted);
   if (failed.length > 0) throw new ExitError(EXIT.failed);

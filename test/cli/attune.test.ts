@@ -50,7 +50,9 @@ describe('the command line', () => {
     };
     const { code, stderr } = await runAttune(['consolidate', '--function-name', 'f'], { env });
     expect(code).toBe(1);
-    expect(stderr).toMatch(/^attune: nothing listens at .*:1: start the local stack \(npx attune local --keep, or --empty, with the same --data and --port\)/);
+    expect(stderr).toMatch(
+      /^attune: nothing listens at .*:1: start the local stack \(npx attune local --keep, or --empty, with the same --data and --port\)/,
+    );
     const published = await runAttune(['publish', '-', '--queue-url', `http://${host}:1/q.fifo`], {
       env,
       input: LINE,

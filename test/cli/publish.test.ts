@@ -77,7 +77,9 @@ test('attune publish names invalid lines, publishes the others, and exits with 1
     'attune: 1 not sent, line 3: not-json: found "oops", expected a JSON object',
     'attune: 1 not sent, line 4: limit: reward: found 1.5, expected a number in [0, 1]',
     'attune: 1 not sent, line 5: dimension: embedding: found 1 numbers, expected 16 numbers',
-    expect.stringMatching(/^attune: correct these lines, then run: npx attune publish - --queue-url .* --batch-id \S+$/),
+    expect.stringMatching(
+      /^attune: correct these lines, then run: npx attune publish - --queue-url .* --batch-id \S+$/,
+    ),
   ]);
   const report = JSON.parse(stdout);
   expect(report).toMatchObject({ interactions: 2, events: 1 });

@@ -3,6 +3,8 @@ import type { StoredAdapter } from '../shared/adapters/adapter-object.ts';
 import type { Deployment } from '../shared/client/deployment.ts';
 import { userKey } from '../shared/config/user-key.ts';
 import { NotFoundError } from '../shared/errors.ts';
+import { hasConstantRewards } from '../shared/lora/picks.ts';
+import { learnsFrom } from '../shared/population/population-model.ts';
 import { servedUser } from '../shared/serving/served-user.ts';
 import { type DeploymentOptions, onDeployment, withDeployment } from './deployment.ts';
 import { printJson, printLine, printProblem } from './output.ts';
@@ -46,7 +48,7 @@ async function inspect(user: string, options: DeploymentOptions & { json?: boole
 async function storedAlone(user: string, deployment: Deployment) {
   const { adapters } = await deployment.bucket();
   const adapter = (await adapters.load(userKey(user)))?.adapter;
-  return { adapter, served: null, servedSkillsVersion: null, fitsDeployment: null };
+  return { adapter, served: null, servedSkillsVersion: null, learnsFrom: null, fitsDeployment: null };
 }
 
 async function serving(user: string, deployment: Deployment) {
@@ -55,6 +57,7 @@ async function serving(user: string, deployment: Deployment) {
     adapter: stored,
     served: source,
     servedSkillsVersion: shared.population.version,
+    learnsFrom: learnsFrom(shared.population),
     fitsDeployment: adapter !== undefined,
   };
 }
@@ -62,7 +65,8 @@ async function serving(user: string, deployment: Deployment) {
 function factsOf(adapter: StoredAdapter) {
   const { state } = adapter;
   const { record, learner } = state;
-  const ranking = state.learner === 'bayesian' ? state.picks?.ranking : undefined;
+  const { picks = null, statistics = null } = state.learner === 'bayesian' ? state : {};
+  const ranking = picks?.ranking;
   const mean = (sum: number) => (record.count === 0 ? null : sum / record.count);
   return {
     userKey: adapter.userKey,
@@ -78,6 +82,8 @@ function factsOf(adapter: StoredAdapter) {
     loss: mean(record.adapterLoss),
     lossWithoutAdapter: mean(record.userMeanLoss),
     lossOfWarmStart: mean(record.warmStartLoss),
+    allRewardsEqual:
+      picks && statistics && statistics.count > 0 ? hasConstantRewards(picks, statistics.count) : null,
     picksRanked: ranking?.count ?? 0,
     meanPickPercentile: ranking && ranking.count > 0 ? 0.5 + ranking.excess / ranking.count : null,
   };

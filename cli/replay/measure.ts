@@ -4,7 +4,7 @@ import { PREFIX } from '../../shared/config/names.ts';
 import type { PersonalizeAnswer, ScoredItem } from '../../shared/contract/answers.ts';
 import { encodeEmbedding } from '../../shared/feedback/embedding-codec.ts';
 import { type LearnerState, learnerOf } from '../../shared/lora/learner.ts';
-import { combine, type LearningObjects } from '../../shared/population/shared-learning.ts';
+import { combine, type LearningObjects, learningTo } from '../../shared/population/shared-learning.ts';
 import type { ObjectStore } from '../../shared/storage/objects.ts';
 import { askPersonalize, type PersonalizeFunction } from './ask-personalize.ts';
 import { aucByThreshold, bootstrapInterval, mean, ndcg } from './datasets/ranking-metrics.ts';
@@ -132,7 +132,8 @@ export async function readLearnedState(
   objects: ObjectStore,
   learning: LearningObjects,
 ): Promise<LearnedState> {
-  const { model } = combine(await learning.basis.refresh(), await learning.population.refresh());
+  const shared = combine(await learning.basis.refresh(), await learning.population.refresh());
+  const { model } = learningTo('scores', shared);
   const store = new AdapterStore(objects);
   const hash = createHash('sha256');
   let adapters = 0;

@@ -6,7 +6,7 @@ import { AttuneError, ConflictError, CorruptObjectError, UnavailableError } from
 import { inParallel } from '../../shared/in-parallel.ts';
 import { bestHalfLife, HALF_LIVES, type RecentPicks } from '../../shared/lora/recent-picks.ts';
 import { addEpisodes, nextDue } from '../../shared/population/episode-progress.ts';
-import type { PopulationModel, Progress } from '../../shared/population/population-model.ts';
+import { learnsFrom, type PopulationModel, type Progress } from '../../shared/population/population-model.ts';
 import { summaryOf } from '../../shared/population/prior-summary.ts';
 import { basisFor, combine, type LearningObjects } from '../../shared/population/shared-learning.ts';
 import { type Uplift, upliftOf } from '../../shared/population/uplift.ts';
@@ -67,6 +67,8 @@ export interface ConsolidationReport extends LearnedReport {
   readonly learnsFrom: 'rewards' | 'picks';
   /** Half-life of popularity in days, for picks; null while popularity forgets nothing. */
   readonly popularityHalfLife: number | null;
+  /** Whether this run found that out, or that it is so no longer. */
+  readonly learnsAnew: boolean;
   /** What adapters changed in the new episodes. */
   readonly uplift: Uplift;
 }
@@ -241,9 +243,13 @@ async function learn(
     items: items.sums.size,
     learnsFrom: learnsFrom(next),
     popularityHalfLife: halfLifeOf(next.recent),
+    learnsAnew: learnsFrom(next) !== learnsFrom(stored ?? NOTHING_PICKED),
     ...learned.report,
   };
 }
+
+/** Before the first run. */
+const NOTHING_PICKED = { choice: null };
 
 /** What learns from users. */
 function learnerFor({ settings, learning }: Pick<ConsolidationServices, 'settings' | 'learning'>) {
@@ -258,6 +264,7 @@ function describe(population: PopulationModel) {
     items: items.sums.size,
     learnsFrom: learnsFrom(population),
     popularityHalfLife: halfLifeOf(population.recent),
+    learnsAnew: false,
     evidence,
     priorAccepted: false,
     basisLearned: false,
@@ -270,10 +277,6 @@ function describe(population: PopulationModel) {
 function halfLifeOf(recent: RecentPicks): number | null {
   const best = bestHalfLife(recent);
   return best === undefined ? null : HALF_LIVES[best]!;
-}
-
-function learnsFrom({ choice }: PopulationModel): ConsolidationReport['learnsFrom'] {
-  return choice === null ? 'rewards' : 'picks';
 }
 
 /**

@@ -2,9 +2,15 @@ import { METRIC } from '../../shared/config/names.ts';
 import { MetricUnit, type Telemetry } from '../../shared/config/telemetry.ts';
 import type { ConsolidationReport } from './consolidate.ts';
 
+const LEARNS_FROM = {
+  picks: 'the rewards of nearly all users are equal: from now on each is learned as a pick',
+  rewards: 'rewards differ: from now on candidates get predicted rewards',
+} as const;
+
 /** Logs the report, and records its counts, the uplift and the ranking of picks as metrics. */
 export function recordReport(report: ConsolidationReport, { logger, metrics }: Telemetry): void {
   logger.info('consolidation', { report });
+  if (report.learnsAnew) logger.info(LEARNS_FROM[report.learnsFrom]);
   metrics.addMetric(METRIC.consolidations, MetricUnit.Count, 1);
   metrics.addMetric(METRIC.skillsCreated, MetricUnit.Count, report.skillsCreated);
   const isEffective = report.status === 'consolidated';

@@ -164,7 +164,7 @@ export async function search(request: SearchRequest, services: RecommendServices
 }
 
 async function scorerOf(userId: string, services: RecommendServices) {
-  const user = await servedUser(userId, services);
+  const user = await servedUser(userId, services, 'ranking');
   const catalogue = await catalogueFor(user.shared.basis, services);
   return { user, catalogue, scorer: await userScorer(user, catalogue, services.catalogue) };
 }

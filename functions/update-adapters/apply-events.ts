@@ -1,6 +1,7 @@
 import type { StoredAdapter } from '../../shared/adapters/adapter-object.ts';
 import { canContinue } from '../../shared/adapters/compatibility.ts';
 import { addRecentEvents, eventKey } from '../../shared/adapters/recent-events.ts';
+import { addRecentInteractions, type RecentInteraction } from '../../shared/adapters/recent-interactions.ts';
 import {
   addRecentItems,
   type Meeting,
@@ -13,12 +14,13 @@ import {
   type Attribution,
   cellOf,
   type Episode,
+  type ItemCorrection,
   type ItemResidual,
   itemKey,
   MOST_ATTRIBUTIONS,
 } from '../../shared/episodes/episode.ts';
 import { outcomeOf } from '../../shared/episodes/outcome.ts';
-import type { FeedbackEvent, Interaction } from '../../shared/feedback/event.ts';
+import type { FeedbackEvent } from '../../shared/feedback/event.ts';
 import { type LearnerState, learnerOf } from '../../shared/lora/learner.ts';
 import type { PredictedReward } from '../../shared/lora/prequential.ts';
 import type { Model, Training, TrainingInteraction } from '../../shared/lora/training.ts';
@@ -26,7 +28,16 @@ import { sampleOfUpdate } from '../../shared/population/embedding-sample.ts';
 import { hyperparametersFor } from '../../shared/population/exploration.ts';
 import { isHeldOut } from '../../shared/population/holdout.ts';
 import { effectOfItem, type ItemEffects } from '../../shared/population/population-model.ts';
-import type { SharedLearning } from '../../shared/population/shared-learning.ts';
+import { learningTo, type SharedLearning } from '../../shared/population/shared-learning.ts';
+import {
+  boundedResidual,
+  correctKnown,
+  type KeyedInteraction,
+  keyOf,
+  kindOf,
+  type Progress,
+  secondsOf,
+} from './corrections.ts';
 
 /** The result of applying events of one user. */
 export interface Applied {
@@ -61,15 +72,22 @@ export function applyEvents(
   const { population } = learning;
   const hyperparameters = hyperparametersFor(userKey, settings, population.recommended);
   const model = hyperparameters === undefined ? learning.model : { ...learning.model, hyperparameters };
-  const start = startOf(previous, settings, model);
-  const recent = previous?.recentItems ?? NO_RECENT_ITEMS;
-  const learned = learn(start, applied, model, population.items, recent);
+  const state = startOf(previous, settings, model);
+  const start = {
+    state,
+    recent: previous?.recentItems ?? NO_RECENT_ITEMS,
+    // Of a user who starts anew nothing is left to be corrected.
+    interactions: state === previous?.state ? (previous.recentInteractions ?? []) : [],
+  };
+  const learned = learn(start, applied, model, population.items);
   const episode = episodeOf((previous?.version ?? 0) + 1, applied, learning, update, {
     ...learned,
     hyperparameters,
-    samplesSeen: start.record.count,
+    samplesSeen: state.record.count,
   });
-  return { adapter: adapterOf(previous, applied, model, episode, update, learned), applied, duplicates };
+  const { choice } = learningTo('scores', learning).model;
+  const toServe = { ...model, choice: choice ?? null };
+  return { adapter: adapterOf(previous, applied, toServe, episode, update, learned), applied, duplicates };
 }
 
 /**
@@ -116,6 +134,7 @@ function episodeOf(
   {
     predictions,
     residuals,
+    corrections,
     attributions,
     hyperparameters,
     samplesSeen,
@@ -144,6 +163,7 @@ function episodeOf(
     residuals,
     ...(hyperparameters === undefined ? {} : { hyperparameters }),
     ...(embeddings.length > 0 ? { embeddings } : {}),
+    ...(corrections.length > 0 ? { corrections } : {}),
     ...(attributions.length > 0 ? { attributions } : {}),
     ...(isHeldOut(userKey, settings.holdout) ? { heldOut: true } : {}),
   };
@@ -155,7 +175,7 @@ function adapterOf(
   model: Model,
   episode: Episode,
   { userKey, settings, now }: Update,
-  { state, recent }: Learned,
+  { state, recent, interactions }: Learned,
 ): StoredAdapter {
   const { basis, b, offset } = learnerOf(state.learner).solve(state, model);
   return {
@@ -176,71 +196,96 @@ function adapterOf(
       applied.map(({ eventId }) => eventKey(eventId)),
     ),
     recentItems: recent,
+    ...(interactions.length > 0 ? { recentInteractions: interactions } : {}),
     lastEpisode: episode,
   };
 }
-
-/** Keys of an event's items, in the order of its interactions; undefined without an item id. */
-type ItemKeys = readonly (bigint | undefined)[];
 
 /**
  * Trains on events one after the other, and collects what the adapter and the episode record about
  * their items.
  */
-function learn(
-  start: LearnerState,
-  events: readonly FeedbackEvent[],
-  model: Model,
-  effects: ItemEffects,
-  recentItems: RecentItems,
-) {
-  const learner = learnerOf(start.learner);
-  let state = start;
-  let recent = recentItems;
+function learn(start: Progress, events: readonly FeedbackEvent[], model: Model, effects: ItemEffects) {
+  const learner = learnerOf(start.state.learner);
+  let progress = start;
   const predictions: PredictedReward[] = [];
   const residuals: ItemResidual[] = [];
+  const corrections: ItemCorrection[] = [];
   const attributions: Attribution[] = [];
   for (const event of events) {
-    const keys = event.interactions.map(({ itemId }) => (itemId === undefined ? undefined : itemKey(itemId)));
-    const trained: TrainingInteraction[] = event.interactions.map(({ itemId: _, ...interaction }, i) => ({
-      ...interaction,
-      itemEffect: effectOfItem(effects, keys[i]),
+    const keyed = event.interactions.map((interaction) => ({
+      interaction,
+      key: interaction.itemId === undefined ? undefined : itemKey(interaction.itemId),
     }));
+    const at = Date.parse(event.occurredAt);
+    const corrected = correctKnown(progress, keyed, at, model);
+    const { fresh } = corrected;
+    const { state, recent, interactions } = corrected.progress;
+    corrections.push(...corrected.corrections);
+    const trained: TrainingInteraction[] = fresh.map(
+      ({ interaction: { itemId: _, ...interaction }, key }) => ({
+        ...interaction,
+        itemEffect: effectOfItem(effects, key),
+      }),
+    );
     const training: Training<LearnerState> = learner.train(state, model, trained);
     // Where users only pick items, residuals count picks, and equal rewards cannot follow item
     // effects.
-    if (model.choice || agreesWithOthers(recent))
-      residuals.push(...residualsOf(event, keys, training.predictions, state.record.count, recent));
-    recent = addRecentItems(recent, meetingsOf(event, keys, trained));
-    state = training.state;
+    const counts = model.choice?.rewards === null || agreesWithOthers(recent);
+    const told = residualsOf(fresh, training.predictions, state.record.count, recent, counts);
+    residuals.push(...votesOf(fresh, told));
+    progress = {
+      state: training.state,
+      recent: addRecentItems(recent, meetingsOf(fresh, at, trained)),
+      interactions: addRecentInteractions(interactions, namedOf(fresh, at, training.predictions, told)),
+    };
     predictions.push(...training.predictions);
-    event.interactions.forEach(({ recommendationId, reward = null }, i) => {
-      const itemKey = keys[i];
-      if (itemKey !== undefined && recommendationId !== undefined)
-        attributions.push({ recommendationId, itemKey, reward });
-    });
+    for (const { interaction, key } of keyed) {
+      const { recommendationId, reward = null } = interaction;
+      if (key !== undefined && recommendationId !== undefined)
+        attributions.push({ recommendationId, itemKey: key, reward });
+    }
   }
-  return { state, predictions, residuals, recent, attributions: attributions.slice(-MOST_ATTRIBUTIONS) };
+  return {
+    ...progress,
+    predictions,
+    residuals,
+    corrections,
+    attributions: attributions.slice(-MOST_ATTRIBUTIONS),
+  };
 }
 
 function meetingsOf(
-  { interactions, occurredAt }: FeedbackEvent,
-  keys: ItemKeys,
+  interactions: readonly KeyedInteraction[],
+  at: number,
   trained: readonly TrainingInteraction[],
 ): Meeting[] {
-  const at = Math.max(0, Math.floor(Date.parse(occurredAt) / 1_000));
-  return interactions.flatMap((interaction, i) => {
-    const { reward = null } = interaction;
-    const key = keys[i];
+  return interactions.flatMap(({ interaction, key }, i) => {
     if (key === undefined) return [];
+    const { reward = null } = interaction;
     const { itemEffect } = trained[i]!;
-    return [{ key, at, kind: kindOf(interaction), reward, itemEffect }];
+    return [{ key, at: secondsOf(at), kind: kindOf(interaction), reward, itemEffect }];
   });
 }
 
-function kindOf(interaction: Interaction): Meeting['kind'] {
-  if (interaction.reward === undefined) return 'target';
-  return interaction.watched ? 'watch' : 'reward';
+/** Interactions with an id, as a later event can correct them. */
+function namedOf(
+  interactions: readonly KeyedInteraction[],
+  at: number,
+  predictions: readonly PredictedReward[],
+  residuals: readonly (number | null)[],
+): RecentInteraction[] {
+  return interactions.filter(isRewarded).flatMap(({ interaction }, i) => {
+    const key = keyOf(interaction);
+    const learned = predictions[i]!.learned;
+    return key === undefined || learned === undefined
+      ? []
+      : [{ ...learned, key, at, residual: residuals[i]! }];
+  });
+}
+
+function isRewarded({ interaction }: KeyedInteraction): boolean {
+  return interaction.reward !== undefined;
 }
 
 /**
@@ -250,30 +295,37 @@ function kindOf(interaction: Interaction): Meeting['kind'] {
 const OFFSET_HALF_KNOWN = 2;
 
 /**
- * The residuals of an event for the items on which the user has a vote. The part that all rewards
- * of the event have in common is the user's offset as far as earlier rewards do not tell it (best
- * linear unbiased prediction; Robinson 1991), so it is subtracted.
+ * What the rewards of an event tell about their items; null where the user has no vote on the item.
+ * The part that all rewards of the event have in common is the user's offset as far as earlier
+ * rewards do not tell it (best linear unbiased prediction; Robinson 1991), so it is subtracted.
  * @param rewardsBefore number of the user's earlier rewards
+ * @param counts whether the user has a vote at all
  */
 function residualsOf(
-  { interactions }: FeedbackEvent,
-  keys: ItemKeys,
+  interactions: readonly KeyedInteraction[],
   predictions: readonly PredictedReward[],
   rewardsBefore: number,
   recent: RecentItems,
-): ItemResidual[] {
+  counts: boolean,
+): (number | null)[] {
   const surprise = predictions.reduce((sum, { reward, predicted }) => sum + reward - predicted, 0);
   const offset = surprise / (predictions.length + rewardsBefore + OFFSET_HALF_KNOWN);
-  const residuals = new Map<bigint, number>();
-  const rewarded = keys.filter((_, i) => interactions[i]!.reward !== undefined);
-  rewarded.forEach((key, i) => {
-    if (key === undefined || residuals.has(key) || !hasVote(recent, key)) return;
-    residuals.set(key, Math.fround(bounded(predictions[i]!.itemResidual - offset)));
+  const voted = new Set<bigint>();
+  return interactions.filter(isRewarded).map(({ key }, i) => {
+    if (key === undefined || !counts || voted.has(key) || !hasVote(recent, key)) return null;
+    voted.add(key);
+    return predictions[i]!.itemResidual - offset;
   });
-  return Array.from(residuals, ([itemKey, residual]) => ({ itemKey, residual }));
 }
 
-/** Rewards lie in [0, 1], so a larger residual is a prediction error. */
-function bounded(residual: number): number {
-  return Math.min(1, Math.max(-1, residual));
+function votesOf(
+  interactions: readonly KeyedInteraction[],
+  residuals: readonly (number | null)[],
+): ItemResidual[] {
+  return interactions.filter(isRewarded).flatMap(({ key }, i) => {
+    const residual = residuals[i]!;
+    return residual === null || key === undefined
+      ? []
+      : [{ itemKey: key, residual: boundedResidual(residual) }];
+  });
 }

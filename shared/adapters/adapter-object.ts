@@ -2,14 +2,16 @@ import * as z from 'zod';
 import {
   type Episode,
   packAttributions,
+  packCorrections,
   packResiduals,
   unpackAttributions,
+  unpackCorrections,
   unpackResiduals,
 } from '../episodes/episode.ts';
 import { CorruptObjectError } from '../errors.ts';
 import type { LoraAdapter, LoraWeights } from '../lora/forward.ts';
 import type { LearnerState } from '../lora/learner.ts';
-import type { TensorFile } from '../storage/safetensors.ts';
+import type { NamedTensor, TensorFile } from '../storage/safetensors.ts';
 import {
   decodeDocument,
   encodeDocument,
@@ -18,6 +20,7 @@ import {
   TensorReader,
 } from '../storage/tensor-document.ts';
 import { decodeState, encodeState, stateContent } from './learner-state.ts';
+import type { RecentInteraction } from './recent-interactions.ts';
 import { NO_RECENT_ITEMS, type RecentItems, recentItemsOf } from './recent-items.ts';
 
 /**
@@ -50,6 +53,8 @@ export interface StoredAdapter {
    * earlier versions.
    */
   readonly recentItems?: RecentItems;
+  /** The last interactions with an id, oldest first; absent when there is none. */
+  readonly recentInteractions?: readonly RecentInteraction[];
   /**
    * The episode of the newest update. After a rollback the adapter's version is higher. Null for
    * adapters made by hand.
@@ -62,6 +67,8 @@ export interface StoredAdapter {
 const FORMAT = 'attune-adapter';
 const FORMAT_VERSION = 1;
 const RECENT_ITEMS = 'recent_items';
+const RECENT_INTERACTIONS = 'recent_interactions';
+const LAST_CORRECTIONS = 'last_episode.corrections';
 const LAST_EMBEDDINGS = 'last_episode.embeddings';
 const LAST_ATTRIBUTIONS = 'last_episode.attributions';
 
@@ -118,6 +125,8 @@ export function encodeAdapter(adapter: StoredAdapter): Uint8Array {
     tensors[`${RECENT_ITEMS}.kinds`] = { shape: [keys.length], values: kinds };
     tensors[`${RECENT_ITEMS}.sums`] = { shape: [keys.length, 3], values: sums };
   }
+  const interactions = adapter.recentInteractions ?? [];
+  if (interactions.length > 0) Object.assign(tensors, interactionTensors(interactions));
   if (weights.b.length > 0) {
     tensors.lora_A = { shape: [r, d], values: adapter.a };
     tensors.lora_B = { shape: [d, r], values: weights.b };
@@ -125,6 +134,10 @@ export function encodeAdapter(adapter: StoredAdapter): Uint8Array {
   if (lastEpisode !== null && lastEpisode.residuals.length > 0) {
     const bytes = packResiduals(lastEpisode.residuals);
     tensors['last_episode.residuals'] = { shape: [bytes.length], values: bytes };
+  }
+  if (lastEpisode?.corrections !== undefined) {
+    const bytes = packCorrections(lastEpisode.corrections);
+    tensors[LAST_CORRECTIONS] = { shape: [bytes.length], values: bytes };
   }
   if (lastEpisode?.attributions !== undefined) {
     const bytes = new Uint8Array(Buffer.from(packAttributions(lastEpisode.attributions), 'utf8'));
@@ -190,6 +203,7 @@ export function decodeAdapter(source: Uint8Array | TensorFile, key: string): Sto
     skillsVersion: c.skillsVersion,
     recentEvents: reader.read('recent_events', BigUint64Array, [reader.rows('recent_events')]),
     ...(reader.has(RECENT_ITEMS) ? { recentItems: readRecentItems(reader) } : {}),
+    ...(reader.has(RECENT_INTERACTIONS) ? { recentInteractions: readInteractions(reader) } : {}),
     lastEpisode:
       c.lastEpisode === null
         ? null
@@ -197,6 +211,7 @@ export function decodeAdapter(source: Uint8Array | TensorFile, key: string): Sto
             ...c.lastEpisode,
             userKey: c.userKey,
             residuals: readResiduals(reader, key),
+            ...(reader.has(LAST_CORRECTIONS) ? { corrections: readCorrections(reader, key) } : {}),
             ...(reader.has(LAST_ATTRIBUTIONS) ? { attributions: readAttributions(reader, key) } : {}),
             ...(reader.has(LAST_EMBEDDINGS) ? { embeddings: readHalves(reader, LAST_EMBEDDINGS) } : {}),
           },
@@ -221,6 +236,69 @@ function readRecentItems(reader: TensorReader): RecentItems {
     kinds: reader.read(`${RECENT_ITEMS}.kinds`, Uint8Array, [count]),
     sums: reader.read(`${RECENT_ITEMS}.sums`, Float32Array, [count, 3]),
   };
+}
+
+/** Of an interaction. Without choice model its percentile is −1; the last says whether it has a residual. */
+const INTERACTION_NUMBERS = 10;
+
+function interactionTensors(interactions: readonly RecentInteraction[]): Record<string, NamedTensor> {
+  return {
+    [RECENT_INTERACTIONS]: {
+      shape: [interactions.length],
+      values: BigUint64Array.from(interactions, ({ key }) => key),
+    },
+    [`${RECENT_INTERACTIONS}.learned`]: {
+      shape: [interactions.length, INTERACTION_NUMBERS],
+      values: Float64Array.from(
+        interactions.flatMap(({ ranked, residual, ...learned }) => [
+          learned.at,
+          learned.reward,
+          learned.known,
+          learned.predicted,
+          learned.predictedByUserMean,
+          learned.predictedByWarmStart,
+          ranked?.percentile ?? -1,
+          ranked?.least ?? 0,
+          residual ?? 0,
+          residual === null ? 0 : 1,
+        ]),
+      ),
+    },
+  };
+}
+
+function readInteractions(reader: TensorReader): RecentInteraction[] {
+  const count = reader.rows(RECENT_INTERACTIONS);
+  const keys = reader.read(RECENT_INTERACTIONS, BigUint64Array, [count]);
+  const shape = [count, INTERACTION_NUMBERS];
+  const numbers = reader.read(`${RECENT_INTERACTIONS}.learned`, Float64Array, shape);
+  return Array.from(keys, (key, i) => {
+    const [at, reward, known, predicted, byUserMean, byWarmStart, percentile, least, residual, hasResidual] =
+      numbers.subarray(i * INTERACTION_NUMBERS) as unknown as Row;
+    return {
+      key,
+      at,
+      reward,
+      known,
+      predicted,
+      predictedByUserMean: byUserMean,
+      predictedByWarmStart: byWarmStart,
+      ranked: percentile < 0 ? null : { percentile, least },
+      residual: hasResidual === 0 ? null : residual,
+    };
+  });
+}
+
+type Row = [number, number, number, number, number, number, number, number, number, number];
+
+function readCorrections(reader: TensorReader, key: string): Episode['corrections'] {
+  try {
+    return unpackCorrections(reader.read(LAST_CORRECTIONS, Uint8Array, [reader.rows(LAST_CORRECTIONS)]));
+  } catch (cause) {
+    if (cause instanceof CorruptObjectError) throw cause;
+    const message = `${LAST_CORRECTIONS}: found a truncated tensor, expected whole corrections`;
+    throw new CorruptObjectError(key, message, { cause });
+  }
 }
 
 function readAttributions(reader: TensorReader, key: string): Episode['attributions'] {

@@ -153,6 +153,23 @@ function halvesOf(keys: BigUint64Array): Uint32Array {
   return new Uint32Array(keys.buffer, keys.byteOffset, 2 * keys.length);
 }
 
+/** The same items with one reward of an item replaced; an item that is not there stays away. */
+export function correctRecentItem(
+  recent: RecentItems,
+  { key, at, kind }: Pick<Meeting, 'key' | 'at' | 'kind'>,
+  change: number,
+): RecentItems {
+  const i = rowOfItem(recent, key);
+  if (i === -1) return recent;
+  const sum = 3 * i + 1;
+  return {
+    keys: recent.keys,
+    lastAt: recent.lastAt.with(i, Math.min(LATEST, Math.max(recent.lastAt[i]!, at))),
+    kinds: recent.kinds.with(i, recent.kinds[i]! | KIND_BITS[kind]),
+    sums: recent.sums.with(sum, recent.sums[sum]! + change),
+  };
+}
+
 /**
  * The keys of the items that a user picked, oldest first: those with a reward of at least the
  * user's average. An item with only a known key counts as picked.

@@ -26,17 +26,17 @@ const matching = z
   );
 const scoreParts = z
   .object({
-    base: z.number().describe('The mean reward of all users; 0 where users only pick items.'),
+    base: z.number().describe('The mean reward of all users; 0 where items are ranked by choice.'),
     popularity: z
       .number()
-      .describe("Where users only pick items, the logarithm of the item's popularity; otherwise 0."),
+      .describe("Where items are ranked by choice, the logarithm of the item's popularity; otherwise 0."),
     item: z
       .number()
-      .describe('What everyone thinks of the item beyond prediction; 0 where users only pick items.'),
+      .describe('What everyone thinks of the item beyond prediction; 0 where items are ranked by choice.'),
     together: z
       .number()
       .describe(
-        "Where users only pick items, the gain because others picked the item together with this user's picks; otherwise 0.",
+        "Where items are ranked by choice, the gain because others picked the item together with this user's picks; otherwise 0.",
       ),
     user: z.number().describe("The part of the user's taste."),
   })
@@ -61,8 +61,8 @@ const propensity = z
 const score = z
   .number()
   .describe(
-    'Predicted reward, which may be outside [0, 1]. Where users only pick items, the logarithm of how much more likely this ' +
-      'pick is than that of an item without popularity or taste.',
+    'Of a candidate the predicted reward, which may be outside [0, 1]. In lists of the catalogue, and where users only pick ' +
+      'items, the logarithm of how much more likely this pick is than that of an item without popularity or taste.',
   );
 
 const served = { userId, adapterVersion, skillsVersion, source };

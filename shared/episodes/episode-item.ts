@@ -4,11 +4,13 @@ import { CorruptObjectError } from '../errors.ts';
 import {
   type Episode,
   packAttributions,
+  packCorrections,
   packEmbedding,
   packResiduals,
   type Report,
   type TasteOutcome,
   unpackAttributions,
+  unpackCorrections,
   unpackEmbedding,
   unpackResiduals,
 } from './episode.ts';
@@ -66,6 +68,7 @@ export function toItem(episode: Episode, storedAt: number, ttlDays: number): Ite
   };
   if (outcome.taste !== undefined) item.taste = { S: JSON.stringify(outcome.taste) };
   if (residuals.length > 0) item.residuals = { B: packResiduals(residuals) };
+  if (episode.corrections !== undefined) item.corrections = { B: packCorrections(episode.corrections) };
   if (attributions !== undefined) item.attributions = { S: packAttributions(attributions) };
   if (embeddings !== undefined) {
     item.embeddings = { L: embeddings.map((embedding) => ({ B: packEmbedding(embedding) })) };
@@ -115,6 +118,13 @@ export function fromItem(item: Item): Episode {
       ...(item.taste === undefined ? {} : { taste: parse<TasteOutcome>('taste') }),
     },
     residuals: unpack('residuals', () => unpackResiduals(item.residuals?.B ?? new Uint8Array())),
+    ...(item.corrections === undefined
+      ? {}
+      : {
+          corrections: unpack('corrections', () =>
+            unpackCorrections(item.corrections?.B ?? new Uint8Array()),
+          ),
+        }),
     ...(item.attributions === undefined
       ? {}
       : { attributions: unpack('attributions', () => unpackAttributions(text(item, 'attributions'))) }),

@@ -28,6 +28,8 @@ export interface Episode {
   readonly outcome: Outcome;
   /** Residual of each interaction with an item id, in order; for learning item effects. */
   readonly residuals: readonly ItemResidual[];
+  /** Residuals of earlier updates that later rewards of the same interactions replaced. */
+  readonly corrections?: readonly ItemCorrection[] | undefined;
   /**
    * Interactions with items that a recommendation had shown, when feedback names the
    * recommendation; the newest 256.
@@ -91,6 +93,14 @@ export interface ItemResidual {
   readonly itemKey: bigint;
   /** float32. */
   readonly residual: number;
+}
+
+/** A residual of an earlier update, and the one that replaces it. */
+export interface ItemCorrection {
+  readonly itemKey: bigint;
+  /** float32, as the next. */
+  readonly from: number;
+  readonly to: number;
 }
 
 /** An interaction with an item that a recommendation had shown. */
@@ -160,6 +170,34 @@ export function unpackResiduals(packed: Uint8Array): ItemResidual[] {
   return Array.from({ length: bytes.length / RESIDUAL_BYTES }, (_, i) => ({
     itemKey: bytes.readBigUInt64LE(i * RESIDUAL_BYTES),
     residual: bytes.readFloatLE(i * RESIDUAL_BYTES + 8),
+  }));
+}
+
+const CORRECTION_BYTES = 16;
+
+/** Corrections as bytes: per item a little-endian 64-bit key and two float32. */
+export function packCorrections(corrections: readonly ItemCorrection[]): Uint8Array {
+  const bytes = Buffer.alloc(corrections.length * CORRECTION_BYTES);
+  corrections.forEach(({ itemKey, from, to }, i) => {
+    bytes.writeBigUInt64LE(itemKey, i * CORRECTION_BYTES);
+    bytes.writeFloatLE(from, i * CORRECTION_BYTES + 8);
+    bytes.writeFloatLE(to, i * CORRECTION_BYTES + 12);
+  });
+  return bytes;
+}
+
+/** @throws RangeError when the length is not a multiple of 16 */
+export function unpackCorrections(packed: Uint8Array): ItemCorrection[] {
+  if (packed.length % CORRECTION_BYTES !== 0) {
+    throw new RangeError(
+      `corrections: found ${packed.length} bytes, expected a multiple of ${CORRECTION_BYTES}`,
+    );
+  }
+  const bytes = Buffer.from(packed.buffer, packed.byteOffset, packed.byteLength);
+  return Array.from({ length: bytes.length / CORRECTION_BYTES }, (_, i) => ({
+    itemKey: bytes.readBigUInt64LE(i * CORRECTION_BYTES),
+    from: bytes.readFloatLE(i * CORRECTION_BYTES + 8),
+    to: bytes.readFloatLE(i * CORRECTION_BYTES + 12),
   }));
 }
 

@@ -5,9 +5,11 @@ import type { Objects } from '../storage/objects.ts';
 import {
   type Episode,
   packAttributions,
+  packCorrections,
   packEmbedding,
   packResiduals,
   unpackAttributions,
+  unpackCorrections,
   unpackEmbedding,
   unpackResiduals,
 } from './episode.ts';
@@ -36,6 +38,8 @@ export class PendingEpisodes {
     const document = {
       ...episode,
       residuals: Buffer.from(packResiduals(episode.residuals)).toString('base64'),
+      corrections:
+        episode.corrections && Buffer.from(packCorrections(episode.corrections)).toString('base64'),
       attributions: episode.attributions && packAttributions(episode.attributions),
       embeddings: episode.embeddings?.map((embedding) =>
         Buffer.from(packEmbedding(embedding)).toString('base64'),
@@ -104,6 +108,10 @@ const pendingEpisode = z.object({
   hyperparameters: z.record(z.string(), z.number()).optional(),
   heldOut: z.literal(true).optional(),
   residuals: z.base64().transform((text) => unpackResiduals(Buffer.from(text, 'base64'))),
+  corrections: z
+    .base64()
+    .transform((text) => unpackCorrections(Buffer.from(text, 'base64')))
+    .optional(),
   attributions: z.string().transform(unpackAttributions).optional(),
   embeddings: z
     .array(z.base64().transform((text) => unpackEmbedding(Buffer.from(text, 'base64'))))

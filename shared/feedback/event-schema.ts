@@ -77,6 +77,9 @@ export const interactionSchema = z
           `The target of the item's embedding for this user, at most ${LIMITS.targetLength} times as long.`,
         ),
       recommendationId: id.optional().describe('The answer that showed the item to the user.'),
+      interactionId: id
+        .optional()
+        .describe('A later event with the same id and item replaces this reward. Not with target.'),
     },
     'an object with embedding and one of reward, watch, target',
   )
@@ -86,6 +89,10 @@ export const interactionSchema = z
   })
   .refine((value) => INTERACTION_KINDS.filter((kind) => value[kind] !== undefined).length === 1, {
     error: 'exactly one of reward, watch, target',
+  })
+  .refine(({ target, interactionId }) => target === undefined || interactionId === undefined, {
+    error: 'none with a target',
+    path: ['interactionId'],
   })
   .meta({
     description: 'One item shown to the user, with a reward, watch signals or a target.',

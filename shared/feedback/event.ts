@@ -32,6 +32,8 @@ export type Interaction = {
   readonly embedding: Float32Array;
   /** The answer that showed the item to the user. */
   readonly recommendationId?: string;
+  /** Names the interaction, so that a later event can correct its reward. Never with a target. */
+  readonly interactionId?: string;
 } & (
   | {
       readonly reward: number;
@@ -67,6 +69,8 @@ export interface InteractionInput {
   readonly target?: EmbeddingInput | undefined;
   /** Id of the answer that showed the item to the user. */
   readonly recommendationId?: string | undefined;
+  /** A later event with the same id and item replaces this reward. Not with `target`. */
+  readonly interactionId?: string | undefined;
 }
 
 /** The header of an event. A repeated `eventId` takes effect once. */
@@ -224,9 +228,10 @@ function resolved(
     checkTarget(target, interaction.embedding, `${field}.target`, owner);
     return { ...interaction, target };
   }
+  const named = input.interactionId === undefined ? {} : { interactionId: input.interactionId };
   return input.watch === undefined
-    ? { ...interaction, reward: input.reward ?? 0 }
-    : { ...interaction, reward: rewardOfWatch(input.watch), watched: true };
+    ? { ...interaction, ...named, reward: input.reward ?? 0 }
+    : { ...interaction, ...named, reward: rewardOfWatch(input.watch), watched: true };
 }
 
 /**

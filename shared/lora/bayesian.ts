@@ -1,8 +1,9 @@
 import { InvalidInputError, shown } from '../errors.ts';
 import { type Basis, coefficientCount, features, project, vectorNorm } from './basis.ts';
 import { carryStatistics, carryTargets } from './carry-over.ts';
-import { choiceDraw, choiceMean, choicePulls, pickPercentile } from './choice.ts';
+import { choiceDraw, choiceMean, choicePulls, type PreparedChoice, pickPercentile } from './choice.ts';
 import type { LoraWeights } from './forward.ts';
+import { pickWeights } from './pick-weights.ts';
 import { addPick, carryPicks, emptyPicks, type Picks, pickSums, picksOf, recordRank } from './picks.ts';
 import {
   chunksOf,
@@ -114,7 +115,7 @@ function learnChunk(
   const { basis, prior, choice } = model;
   const mean = posteriorMean(learned.statistics, prior);
   const userMean = shrunkenMean(learned.statistics, prior.meanReward);
-  const taste = choice == null ? null : choiceMean(pickSums(learned.picks), choice);
+  const taste = choice == null ? null : tasteOf(learned, choice);
   const psi = new Float64Array(coefficientCount(basis));
   for (const interaction of chunk) {
     const { embedding, itemEffect } = interaction;
@@ -124,23 +125,32 @@ function learnChunk(
     }
     const { reward } = interaction;
     features(basis, embedding, psi);
+    const ranked =
+      choice && taste !== null
+        ? {
+            percentile: pickPercentile(taste, psi, choice.moments),
+            least: choice.rewards === null ? Number.MIN_VALUE : Math.max(Number.MIN_VALUE, userMean),
+          }
+        : null;
     // The reward block learns only what the target block does not explain. Rewards differ by 1 at
     // most, so no target explains more.
     const share = targetShare(targetWeights, basis, embedding);
     const known = Math.min(1, Math.max(-1, itemEffect + share));
     const expected = prior.meanReward + dot(psi, mean) + known - itemEffect;
-    learned.predictions.push({
+    const prediction = {
       reward,
       predicted: expected + itemEffect,
       predictedByUserMean: userMean,
       predictedByWarmStart: prior.meanReward + itemEffect + dot(psi, prior.mean),
+    };
+    learned.predictions.push({
+      ...prediction,
       itemResidual: reward - expected,
+      learned: { ...prediction, known, ranked },
     });
     learned.statistics = addReward(learned.statistics, psi, reward, known);
-    if (choice && taste !== null && reward > 0) {
-      const percentile = pickPercentile(taste, psi, choice.moments);
-      learned.picks = { ...learned.picks, ranking: recordRank(learned.picks.ranking, percentile) };
-    }
+    if (ranked !== null && reward >= ranked.least)
+      learned.picks = { ...learned.picks, ranking: recordRank(learned.picks.ranking, ranked.percentile) };
     learned.picks = addPick(learned.picks, psi, reward);
     if (basis === null) {
       learned.buffered.push({
@@ -205,7 +215,7 @@ export function solveDraws(
   if (targets !== null) return null;
   const { choice } = model;
   if (!choice) return posteriorDraws(statistics, model.prior);
-  const sums = pickSums(picks ?? picksOf(statistics));
+  const sums = pickSums(statistics, picks ?? picksOf(statistics), choice.rewards);
   return (normal) => Float64Array.of(...choiceDraw(sums, choice, normal), 0);
 }
 
@@ -218,8 +228,10 @@ export function solvePulls(state: BayesianState, model: Model): ((psi: Float64Ar
   checkModel(model);
   const { targets, statistics, picks } = adoptBasis(state, model);
   if (targets !== null) return null;
-  if (!model.choice) return rewardPulls(statistics, model.prior);
-  return choicePulls(pickSums(picks ?? picksOf(statistics)), model.choice);
+  const { choice } = model;
+  if (!choice) return rewardPulls(statistics, model.prior);
+  const sums = pickSums(statistics, picks ?? picksOf(statistics), choice.rewards);
+  return choicePulls(sums, pickWeights(statistics, choice.rewards), choice);
 }
 
 /**
@@ -230,7 +242,15 @@ function coefficientsOf(
   { prior, choice }: Model,
 ): Float64Array {
   if (!choice) return posteriorMean(statistics, prior);
-  return Float64Array.of(...choiceMean(pickSums(picks ?? picksOf(statistics)), choice), 0);
+  return Float64Array.of(...tasteOf({ statistics, picks }, choice), 0);
+}
+
+/** m under the choice model, without the offset. */
+function tasteOf(
+  { statistics, picks }: Pick<BayesianState, 'statistics' | 'picks'>,
+  choice: PreparedChoice,
+): Float64Array {
+  return choiceMean(pickSums(statistics, picks ?? picksOf(statistics), choice.rewards), choice);
 }
 
 /**
@@ -299,7 +319,7 @@ function targetShare(c: Float64Array | null, basis: Basis | null, x: Float32Arra
 }
 
 /** vector/|unit| in float16; zero when there is no unit. */
-function halved(vector: Float32Array, unit: Float32Array): Float16Array {
+export function halved(vector: Float32Array, unit: Float32Array): Float16Array {
   const norm = vectorNorm(unit);
   return Float16Array.from(vector, (value) => (norm === 0 ? 0 : value / norm));
 }

@@ -1,6 +1,7 @@
 import { symmetricEigen } from './eigen.ts';
 import type { FeatureMoments } from './feature-moments.ts';
-import type { Pulls } from './pulls.ts';
+import type { PickWeights, RewardSpread } from './pick-weights.ts';
+import type { PastRewards, Pulls } from './pulls.ts';
 import {
   addOuterProduct,
   cholesky,
@@ -18,8 +19,10 @@ import {
  * user's picks therefore enter only through their number and Σψ.
  */
 export interface PickSums {
-  /** n, the sum of the picks' weights. A pick's weight is its reward. */
+  /** n = Σ weight²: how much information the picks carry. The number of picks when every weight is 1. */
   readonly count: number;
+  /** Σ weight. Below 0 when the user mostly disliked what they met. */
+  readonly weight: number;
   /** b = Σ weight·ψ, length Q: the coefficients of the basis, without the offset. */
   readonly sum: Float64Array;
 }
@@ -48,6 +51,8 @@ export interface PreparedChoice {
   readonly prior: ChoicePrior;
   readonly moments: FeatureMoments;
   readonly tempering: Tempering;
+  /** How rewards differ; null where users only pick items, so that rewards are the picks' weights. */
+  readonly rewards: RewardSpread | null;
   /**
    * W, Q columns of length Q: WᵀΣ⁻¹W = I and WᵀCW = diag(λ), so that every posterior is diagonal.
    */
@@ -88,6 +93,7 @@ export function prepareChoice(
   prior: ChoicePrior,
   moments: FeatureMoments,
   tempering: Tempering,
+  rewards: RewardSpread | null = null,
 ): PreparedChoice {
   const size = prior.mean.length;
   // A zero covariance has a zero root, so that every taste is zero.
@@ -120,11 +126,12 @@ export function prepareChoice(
     }
     for (let i = 0; i < size; i++) meanOnAxes[axis]! += q[i]! * onRoot[i]!;
   }
-  return { prior, moments, tempering, axes, spread: values.map((value) => Math.max(0, value)), meanOnAxes };
+  const spread = values.map((value) => Math.max(0, value));
+  return { prior, moments, tempering, rewards, axes, spread, meanOnAxes };
 }
 
 /**
- * Posterior mean of a user's coefficients, (Σ⁻¹ + n_e C)⁻¹(Σ⁻¹μ + (n_e/n)(b − nψ̄)) (Gaussian
+ * Posterior mean of a user's coefficients, (Σ⁻¹ + n_e C)⁻¹(Σ⁻¹μ + (n_e/n)(b − ψ̄Σw)) (Gaussian
  * approximation; Bishop, Pattern Recognition and Machine Learning, 2006, section 4.4).
  */
 export function choiceMean(picks: PickSums, prepared: PreparedChoice): Float64Array {
@@ -143,7 +150,11 @@ export function choiceDraw(picks: PickSums, prepared: PreparedChoice, normal: ()
 }
 
 /** How ψ·m of {@link choiceMean} divides among the prior and past picks; see pulls.ts. */
-export function choicePulls(picks: PickSums, prepared: PreparedChoice): (psi: Float64Array) => Pulls {
+export function choicePulls(
+  picks: PickSums,
+  { from, unit }: PickWeights,
+  prepared: PreparedChoice,
+): (psi: Float64Array) => Pulls {
   const { moments, axes, spread, meanOnAxes, tempering } = prepared;
   const size = meanOnAxes.length;
   const n = effectiveCount(picks.count, tempering);
@@ -159,7 +170,8 @@ export function choicePulls(picks: PickSums, prepared: PreparedChoice): (psi: Fl
     const ofMean = dot(weights, moments.mean);
     return {
       prior: dot(onAxes, meanOnAxes),
-      of: (past) => weight * past.rewards * (dot(weights, past.psi) - ofMean),
+      of: (past: PastRewards) =>
+        (weight * (past.rewards - from * past.count) * (dot(weights, past.psi) - ofMean)) / unit,
     };
   };
 }
@@ -245,7 +257,7 @@ export function pickPercentile(
 
 /** The posterior on the axes: its mean, and Wᵀ times the linear term. */
 function posterior(
-  { count, sum }: PickSums,
+  { count, weight: total, sum }: PickSums,
   { moments, tempering, axes, spread, meanOnAxes }: PreparedChoice,
 ) {
   const size = moments.mean.length;
@@ -255,7 +267,7 @@ function posterior(
   const onAxes = new Float64Array(size);
   for (let axis = 0, at = 0; axis < size; axis++, at += size) {
     let share = meanOnAxes[axis]!;
-    for (let i = 0; i < size; i++) share += axes[at + i]! * weight * (sum[i]! - count * moments.mean[i]!);
+    for (let i = 0; i < size; i++) share += axes[at + i]! * weight * (sum[i]! - total * moments.mean[i]!);
     natural[axis] = share;
     onAxes[axis] = share / (1 + n * spread[axis]!);
   }

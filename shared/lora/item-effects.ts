@@ -29,6 +29,12 @@ export function boundedResidual(item: ItemSums | undefined, residual: number): n
   return Math.min(known + reach, Math.max(known - reach, residual));
 }
 
+/** What a corrected residual adds to an item's sums: β moves by {@link MAX_STEP} at most. */
+export function boundedChange({ count }: ItemSums, change: number): number {
+  const reach = MAX_STEP * (count + MIN_SHRINKAGE);
+  return Math.min(reach, Math.max(-reach, change));
+}
+
 /** An item whose s²/n is so many times what is expected counts as one of so many times. */
 const FAR_OUT = 4;
 /** E min(χ², 4) of one degree of freedom. */

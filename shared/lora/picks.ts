@@ -1,11 +1,11 @@
 import type { PickSums } from './choice.ts';
+import { pickWeights, type RewardSpread } from './pick-weights.ts';
 import type { Statistics } from './statistics.ts';
 import { dot, packedLength } from './symmetric.ts';
 
 /**
- * A user's rewards read as picks of items, as sums in float64. A reward is the weight of a pick, so
- * a reward of 0 is no pick. The sums are linear in the rewards, so a corrected reward is subtracted
- * exactly.
+ * A user's rewards as sums in float64, from which {@link pickSums} reads what the user picked. The
+ * sums are linear in the rewards, so a corrected reward is subtracted exactly.
  */
 export interface Picks {
   /** Σrψ, length P; the last number is Σr. */
@@ -54,14 +54,63 @@ export function addPick(picks: Picks, psi: Float64Array, reward: number): Picks 
 }
 
 /** @param percentile rank of the pick, 0 to 1 */
-export function recordRank({ count, excess, squares }: RankingRecord, percentile: number): RankingRecord {
-  const above = percentile - 0.5;
-  return { count: count + 1, excess: excess + above, squares: squares + above * above };
+export function recordRank(record: RankingRecord, percentile: number): RankingRecord {
+  return addRank(record, percentile, 1);
 }
 
-/** The sums for the choice model, without the offset. */
-export function pickSums({ sum }: Picks): PickSums {
-  return { count: sum[sum.length - 1]!, sum: sum.subarray(0, sum.length - 1) };
+/** The record without a pick that turned out to be none. */
+export function withdrawRank(record: RankingRecord, percentile: number): RankingRecord {
+  return addRank(record, percentile, -1);
+}
+
+function addRank({ count, excess, squares }: RankingRecord, percentile: number, times: 1 | -1) {
+  const above = percentile - 0.5;
+  return {
+    count: count + times,
+    excess: excess + times * above,
+    squares: Math.max(0, squares + times * above * above),
+  };
+}
+
+/**
+ * The sums for the choice model, without the offset. Σ weight·ψ and Σ weight² follow from sums that
+ * every adapter has.
+ */
+export function pickSums(
+  { gram, count, rewardSum }: Pick<Statistics, 'gram' | 'count' | 'rewardSum'>,
+  { sum, squares }: Picks,
+  rewards: RewardSpread | null,
+): PickSums {
+  const size = sum.length - 1;
+  const { from, unit } = pickWeights({ count, rewardSum }, rewards);
+  const total = sum[size]!;
+  const psi = gram.subarray(packedLength(size));
+  return {
+    count: Math.max(0, squares - from * (2 * total - from * count)) / unit ** 2,
+    weight: (total - from * count) / unit,
+    sum: Float64Array.from({ length: size }, (_, i) => (sum[i]! - from * psi[i]!) / unit),
+  };
+}
+
+/**
+ * Mean and deviation of the rewards of users, whose weights are bounded, n/(1 + εn). Null when all
+ * rewards are the same.
+ * @param saturation ε
+ */
+export function spreadOf(
+  users: readonly { readonly picks: Picks; readonly statistics: Pick<Statistics, 'count'> }[],
+  saturation: number,
+): RewardSpread | null {
+  let [count, total, squares] = [0, 0, 0];
+  for (const { picks, statistics } of users) {
+    const share = 1 / (1 + saturation * statistics.count);
+    count += share * statistics.count;
+    total += share * picks.sum.at(-1)!;
+    squares += share * picks.squares;
+  }
+  const mean = total / count;
+  const variance = squares / count - mean * mean;
+  return variance > 1e-9 * mean * mean ? { mean, deviation: Math.sqrt(variance) } : null;
 }
 
 /** Σrψ' = T·Σrψ; the constant coordinate, Σr, does not change. */

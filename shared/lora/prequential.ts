@@ -14,6 +14,17 @@ export interface PredictedReward {
   readonly predictedByWarmStart: number;
   /** r − r̂ + β: reward minus the prediction without the item effect, for learning item effects. */
   readonly itemResidual: number;
+  /** What correcting the reward later needs; absent for a learner that cannot. */
+  readonly learned?: LearnedReward;
+}
+
+/** A reward as it was predicted and learned. */
+export interface LearnedReward
+  extends Pick<PredictedReward, 'reward' | 'predicted' | 'predictedByUserMean' | 'predictedByWarmStart'> {
+  /** What was subtracted from the reward before it was learned. */
+  readonly known: number;
+  /** Where taste ranked the item, and the least reward that is a pick; null without choice model. */
+  readonly ranked: { readonly percentile: number; readonly least: number } | null;
 }
 
 /** Interactions of one event that are predicted together, before any of them is learned. */
@@ -70,19 +81,34 @@ export function shrunkenMean(
   return (rewardSum + USER_MEAN_SHRINKAGE * meanReward) / (count + USER_MEAN_SHRINKAGE);
 }
 
+type Prediction = Omit<LearnedReward, 'known' | 'ranked'>;
+
 /** The record with one more prediction. */
-export function recordPrediction(record: PrequentialRecord, p: PredictedReward): PrequentialRecord {
+export function recordPrediction(record: PrequentialRecord, prediction: PredictedReward): PrequentialRecord {
+  return addPrediction(record, prediction, 1);
+}
+
+/** The record with the outcome of a prediction replaced. */
+export function replaceOutcome(
+  record: PrequentialRecord,
+  prediction: Prediction,
+  reward: number,
+): PrequentialRecord {
+  return addPrediction(addPrediction(record, prediction, -1), { ...prediction, reward }, 1);
+}
+
+function addPrediction(record: PrequentialRecord, p: Prediction, times: 1 | -1): PrequentialRecord {
   const adapter = (p.reward - p.predicted) ** 2;
   const userMean = (p.reward - p.predictedByUserMean) ** 2;
   const warmStart = (p.reward - p.predictedByWarmStart) ** 2;
   return {
-    count: record.count + 1,
-    adapterLoss: record.adapterLoss + adapter,
-    userMeanLoss: record.userMeanLoss + userMean,
-    warmStartLoss: record.warmStartLoss + warmStart,
-    adapterUserMeanSquares: record.adapterUserMeanSquares + (adapter - userMean) ** 2,
-    adapterWarmStartSquares: record.adapterWarmStartSquares + (adapter - warmStart) ** 2,
-    warmStartUserMeanSquares: record.warmStartUserMeanSquares + (warmStart - userMean) ** 2,
+    count: record.count + times,
+    adapterLoss: record.adapterLoss + times * adapter,
+    userMeanLoss: record.userMeanLoss + times * userMean,
+    warmStartLoss: record.warmStartLoss + times * warmStart,
+    adapterUserMeanSquares: record.adapterUserMeanSquares + times * (adapter - userMean) ** 2,
+    adapterWarmStartSquares: record.adapterWarmStartSquares + times * (adapter - warmStart) ** 2,
+    warmStartUserMeanSquares: record.warmStartUserMeanSquares + times * (warmStart - userMean) ** 2,
   };
 }
 

@@ -7,7 +7,7 @@ import {
   type Tempering,
 } from '../lora/choice.ts';
 import { type FeatureMoments, momentsOfFeedback } from '../lora/feature-moments.ts';
-import { hasConstantRewards, type Picks, pickSums } from '../lora/picks.ts';
+import { hasConstantRewards, type Picks, pickSums, spreadOf } from '../lora/picks.ts';
 import type { SampledUser } from './prior-fit.ts';
 import { isValidationUser } from './validation-fold.ts';
 
@@ -32,11 +32,11 @@ const START_VARIANCE = 10;
 const EM_STEPS = 6;
 
 /**
- * Fits the choice model to feedback whose rewards do not differ, where only the picks carry
- * information.
+ * Fits the choice model. Where the rewards of users do not differ, every reward is a pick;
+ * otherwise those above what the user usually gives.
  * @param items moments of the items themselves, undefined when unknown
  * @param current the choice model under the same basis, null when there is none
- * @returns null when rewards differ, or nothing was picked
+ * @returns null when nothing was picked
  */
 export function fitChoice(
   sample: readonly SampledPicks[],
@@ -47,9 +47,11 @@ export function fitChoice(
   const telling = users.filter(({ statistics }) => statistics.count > 1);
   if (telling.length === 0) return current;
   const constant = telling.filter(({ picks, statistics }) => hasConstantRewards(picks, statistics.count));
-  const picking = users.filter(({ picks }) => pickSums(picks).count > 0);
   const onlyOneDiffers = constant.length >= ENOUGH_CONSTANT_USERS && constant.length === telling.length - 1;
-  if (constant.length < CONSTANT_USERS * telling.length && !onlyOneDiffers) return null;
+  const picksOnly = constant.length >= CONSTANT_USERS * telling.length || onlyOneDiffers;
+  const rewards = picksOnly ? null : spreadOf(telling, TEMPERING.saturation);
+  const read = ({ statistics, picks }: SampledPicks) => pickSums(statistics, picks, rewards);
+  const picking = users.filter((user) => read(user).count > 0);
   if (picking.length === 0) return null;
 
   const moments = momentsOfFeedback(
@@ -59,16 +61,16 @@ export function fitChoice(
   )!;
   if (moments.mean.length === 0) return null;
   const fold = (inside: boolean) =>
-    picking.filter(({ userKey }) => isValidationUser(userKey) === inside).map(({ picks }) => pickSums(picks));
+    picking.filter(({ userKey }) => isValidationUser(userKey) === inside).map(read);
   const base = initialChoicePrior(moments, START_VARIANCE);
-  const before = prepareChoice(current?.prior ?? base, moments, TEMPERING);
+  const before = prepareChoice(current?.prior ?? base, moments, TEMPERING, rewards);
   const fitted = fitChoicePrior(fold(false), moments, {
     base,
     start: before.prior,
     tempering: TEMPERING,
     steps: EM_STEPS,
   });
-  const after = prepareChoice(fitted, moments, TEMPERING);
+  const after = prepareChoice(fitted, moments, TEMPERING, rewards);
   const evidence = (prepared: PreparedChoice) =>
     fold(true).reduce((sum, picks) => sum + choiceEvidence(picks, prepared), 0);
   return evidence(after) >= evidence(before) ? after : before;

@@ -1,6 +1,6 @@
 import type { Episode } from '../episodes/episode.ts';
 import type { IndexedEpisode, IndexPosition } from '../episodes/episode-store.ts';
-import { boundedResidual, type ItemSums, itemShrinkage } from '../lora/item-effects.ts';
+import { boundedChange, boundedResidual, type ItemSums, itemShrinkage } from '../lora/item-effects.ts';
 import { addSittings } from '../lora/recent-picks.ts';
 import type { PopulationModel } from './population-model.ts';
 
@@ -38,6 +38,13 @@ export function addEpisodes(
       const counted = boundedResidual(known, residual);
       sums.set(itemKey, { sum: (known?.sum ?? 0) + counted, count: (known?.count ?? 0) + 1 });
       squares += counted * counted;
+    }
+    for (const { itemKey, from, to } of episode.corrections ?? []) {
+      const known = sums.get(itemKey);
+      // The item may have been dropped as one of those with the fewest rewards.
+      if (known === undefined) continue;
+      sums.set(itemKey, { ...known, sum: known.sum + boundedChange(known, to - from) });
+      squares = Math.max(0, squares + to * to - from * from);
     }
   }
   const watermarks = [...progress.watermarks];

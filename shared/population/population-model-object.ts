@@ -110,20 +110,34 @@ export function decodePopulationModel(bytes: Uint8Array, key: string): Populatio
   }
 }
 
-/** Earlier versions ignore tensors that they do not know, and serve from the rewards. */
-function choiceTensors({ prior, moments, tempering }: PreparedChoice): Record<string, NamedTensor> {
+/** The names of its tensors start with this where users only pick items, and where rewards differ. */
+const CHOICE = { picksOnly: 'choice', rewarded: 'ranking' } as const;
+
+/**
+ * Earlier versions ignore tensors that they do not know, and serve from the rewards. They read
+ * every `choice` as one of users who only pick items.
+ */
+function choiceTensors({ prior, moments, tempering, rewards }: PreparedChoice): Record<string, NamedTensor> {
   const { perPick, saturation } = tempering;
+  const name = rewards === null ? CHOICE.picksOnly : CHOICE.rewarded;
   return {
-    ...momentsTensors('choice.prior', prior),
-    ...momentsTensors('choice.moments', moments),
-    'choice.tempering': { shape: [2], values: Float64Array.of(perPick, saturation) },
+    ...momentsTensors(`${name}.prior`, prior),
+    ...momentsTensors(`${name}.moments`, moments),
+    [`${name}.tempering`]: { shape: [2], values: Float64Array.of(perPick, saturation) },
+    ...(rewards === null
+      ? {}
+      : { [`${name}.rewards`]: { shape: [2], values: Float64Array.of(rewards.mean, rewards.deviation) } }),
   };
 }
 
 function readChoice(reader: TensorReader, size: number): PreparedChoice | null {
-  const prior = readMoments(reader, 'choice.prior', size);
-  const moments = readMoments(reader, 'choice.moments', size);
+  const name = reader.has(`${CHOICE.rewarded}.rewards`) ? CHOICE.rewarded : CHOICE.picksOnly;
+  const prior = readMoments(reader, `${name}.prior`, size);
+  const moments = readMoments(reader, `${name}.moments`, size);
   if (prior === undefined || moments === undefined) return null;
-  const [perPick, saturation] = reader.read('choice.tempering', Float64Array, [2]);
-  return prepareChoice(prior, moments, { perPick: perPick!, saturation: saturation! });
+  const [perPick, saturation] = reader.read(`${name}.tempering`, Float64Array, [2]);
+  const tempering = { perPick: perPick!, saturation: saturation! };
+  if (name === CHOICE.picksOnly) return prepareChoice(prior, moments, tempering);
+  const [mean, deviation] = reader.read(`${name}.rewards`, Float64Array, [2]);
+  return prepareChoice(prior, moments, tempering, { mean: mean!, deviation: deviation! });
 }

@@ -3,6 +3,7 @@ import type { Basis } from '../lora/basis.ts';
 import type { PreparedChoice } from '../lora/choice.ts';
 import type { ItemSums } from '../lora/item-effects.ts';
 import { itemEffect } from '../lora/item-effects.ts';
+import { picksOfItem } from '../lora/pick-weights.ts';
 import { initialPriorOf, type PreparedPrior } from '../lora/prior.ts';
 import { NO_RECENT_PICKS, popularityBy, type RecentPicks } from '../lora/recent-picks.ts';
 
@@ -15,8 +16,8 @@ export interface PopulationModel {
   readonly version: number;
   readonly prior: PreparedPrior;
   /**
-   * The choice model under the basis of `prior`, when rewards only say what users picked; null when
-   * rewards differ.
+   * The choice model under the basis of `prior`; null when nothing was picked. It ranks the
+   * catalogue. Where users only pick items it scores candidates, too.
    */
   readonly choice: PreparedChoice | null;
   /** Version whose consolidation made `prior`. */
@@ -78,6 +79,11 @@ export function initialPopulationModel(basis: Basis | null): PopulationModel {
   };
 }
 
+/** Whether users only pick items, so that nothing but their picks can be learned from. */
+export function learnsFrom({ choice }: Pick<PopulationModel, 'choice'>): 'rewards' | 'picks' {
+  return choice !== null && choice.rewards === null ? 'picks' : 'rewards';
+}
+
 /** β of an item by its key; 0 when it has none or is unknown. */
 export function effectOfItem(items: ItemEffects, key: bigint | undefined): number {
   return key === undefined ? 0 : itemEffect(items.sums.get(key), items.shrinkage);
@@ -94,7 +100,11 @@ export function itemPartOfKey(population: PopulationModel, key: bigint): number 
   const { items, choice } = population;
   const sums = items.sums.get(key);
   if (choice === null) return itemEffect(sums, items.shrinkage);
-  return Math.log(popularityIn(population)(key, sums?.count ?? 0) + UNSEEN) - Math.log(UNSEEN);
+  const picks =
+    choice.rewards === null || sums === undefined
+      ? popularityIn(population)(key, sums?.count ?? 0)
+      : picksOfItem(sums, choice.rewards);
+  return Math.log(picks + UNSEEN) - Math.log(UNSEEN);
 }
 
 const knownPopularity = new WeakMap<PopulationModel, ReturnType<typeof popularityBy>>();

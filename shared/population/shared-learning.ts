@@ -122,6 +122,20 @@ export async function readSharedLearning(
   return { ...shared, hasBasis: storedBasis !== undefined && basis.damage === undefined };
 }
 
+/** Whether items are ranked over the whole catalogue, or candidates get a score. */
+export type Purpose = 'ranking' | 'scores';
+
+/**
+ * The part of shared learning that serves a purpose. Where rewards differ, the choice model ranks
+ * the catalogue, and scores are predicted rewards.
+ */
+export function learningTo(purpose: Purpose, shared: SharedLearning): SharedLearning {
+  const { population, model } = shared;
+  if (purpose === 'ranking' || population.choice === null || population.choice.rewards === null)
+    return shared;
+  return { ...shared, population: { ...population, choice: null }, model: { ...model, choice: null } };
+}
+
 /**
  * Combines a basis with a population model. A prior of another basis is replaced by the initial
  * one, but its mean reward stays.

@@ -11,7 +11,7 @@ import { isSolvedFor, learnerOf, servingModeOf, userMeanAlone, warmStart } from 
 import type { Neighbours } from '../lora/neighbours.ts';
 import { type Gains, gainsOf } from '../population/gains.ts';
 import { isHeldOut } from '../population/holdout.ts';
-import type { SharedLearning } from '../population/shared-learning.ts';
+import { learningTo, type Purpose, type SharedLearning } from '../population/shared-learning.ts';
 
 export interface ServingServices {
   readonly settings: LearningSettings;
@@ -40,9 +40,14 @@ export interface ServedUser {
  * How a user is served now. Everything that answers with an adapter or displays one must use this,
  * because the stored weights may be older than the current population model and basis, and the
  * guard may have rejected the adapter.
+ * @param purpose default `scores`, as the weights in the adapter are solved
  * @throws UnavailableError, CorruptObjectError
  */
-export async function servedUser(userId: string, services: ServingServices): Promise<ServedUser> {
+export async function servedUser(
+  userId: string,
+  services: ServingServices,
+  purpose: Purpose = 'scores',
+): Promise<ServedUser> {
   const { settings, adapters, cache, learning } = services;
   const key = userKey(userId);
   // Read at the same time as the model, which says whether they are needed.
@@ -51,7 +56,7 @@ export async function servedUser(userId: string, services: ServingServices): Pro
   const [known, loaded] = await Promise.all([learning(), adapters.load(key, cache.get(key))]);
   if (loaded === undefined) cache.delete(key);
   else cache.set(key, loaded);
-  const shared = await learningFor(loaded?.adapter, known, services);
+  const shared = learningTo(purpose, await learningFor(loaded?.adapter, known, services));
   const adapter =
     loaded !== undefined && canContinue(loaded.adapter, settings, shared.model) ? loaded.adapter : undefined;
   const served = isHeldOut(key, settings.holdout)
@@ -86,7 +91,9 @@ function servedWith(
   const mode = servingModeOf(state, model);
   if (mode === 'base') return { source: 'base', lora: userMeanAlone(state, model) };
   if (mode === 'warm-start') return fromOthers;
-  const upToDate = adapter.skillsVersion === population.version && isSolvedFor(state, model);
+  // Stored weights are solved for scores.
+  const forScores = !population.choice?.rewards;
+  const upToDate = forScores && adapter.skillsVersion === population.version && isSolvedFor(state, model);
   const lora = upToDate ? loraOf(adapter) : learnerOf(state.learner).solve(state, model);
   // Without a basis there is an offset, but no taste yet.
   return { source: lora.basis === null ? fromOthers.source : 'adapter', lora };

@@ -8,7 +8,12 @@ import { aucByThreshold } from '../../cli/replay/datasets/ranking-metrics.ts';
 import type { ConsolidationReport } from '../../functions/consolidate-patterns/consolidate.ts';
 import { METRIC, PREFIX } from '../../shared/config/names.ts';
 import { userKey } from '../../shared/config/user-key.ts';
-import type { PersonalizeAnswer, ScoredItem } from '../../shared/contract/answers.ts';
+import type {
+  PersonalizeAnswer,
+  RecommendAnswer,
+  RecommendedItem,
+  ScoredItem,
+} from '../../shared/contract/answers.ts';
 import { cellOf, itemKey } from '../../shared/episodes/episode.ts';
 import { encodeEmbedding } from '../../shared/feedback/embedding-codec.ts';
 import { encodeFeedbackEvent, type FeedbackEventInput } from '../../shared/feedback/event.ts';
@@ -100,6 +105,16 @@ function aucOf({ items: ranked }: PersonalizeAnswer): number | undefined {
   return aucByThreshold(
     scored.map(({ score }) => score),
     scored.map(({ index }) => tasteOf(items[unseen[index]!]!) > 0.5),
+  );
+}
+
+function aucOfList(
+  { items: listed }: RecommendAnswer,
+  by = ({ score }: RecommendedItem) => score,
+): number | undefined {
+  return aucByThreshold(
+    listed.map(by),
+    listed.map(({ itemId }) => tasteOf(items[Number(itemId.slice('item-'.length))]!) > 0.5),
   );
 }
 
@@ -266,7 +281,7 @@ describe('the whole stack', () => {
     const report = await consolidate();
     expect(report).toMatchObject({
       status: 'consolidated',
-      skillsCreated: 2,
+      skillsCreated: 3,
       skillsVersion: 1,
       priorAccepted: true,
     });
@@ -279,6 +294,27 @@ describe('the whole stack', () => {
     const { answer } = await personalize(newcomer);
     expect(answer).toMatchObject({ source: 'warm-start', adapterVersion: 0, skillsVersion: 1 });
     expect(aucOf(answer)).toBeGreaterThan(0.9);
+  });
+
+  it('ranks the catalogue by choice where users rate, and scores candidates by predicted rewards', async () => {
+    const lines = items.map((item, i) => JSON.stringify({ itemId: `item-${i}`, embedding: [...item] }));
+    expect(await command(['catalogue', 'put', '-'], lines.join('\n'))).toMatchObject({ code: 0 });
+    await running.stack.recycle();
+    const { answer } = await personalize({ action: 'recommend', userId: 'ada', limit: 20, explain: true });
+    const list = answer as unknown as RecommendAnswer;
+    expect(list).toMatchObject({ source: 'adapter', matching: 20 });
+    for (const { parts } of list.items) expect(parts).toMatchObject({ base: 0, item: 0 });
+    expect(aucOfList(list)).toBeGreaterThan(0.9);
+    // A user without history gets what others picked.
+    const all = { action: 'recommend', userId: 'nobody yet', limit: 60, explain: true };
+    const everything = (await personalize(all)).answer as unknown as RecommendAnswer;
+    expect(everything.items.filter(({ parts }) => parts!.popularity > 0).length).toBeGreaterThan(10);
+    expect(aucOfList(everything, ({ parts }) => parts!.user)).toBeGreaterThan(0.9);
+    const scored = (await personalize({ userId: 'ada', candidates, explain: true })).answer;
+    for (const { parts } of scored.items as ScoredItem[]) {
+      expect(parts).toMatchObject({ popularity: 0, together: 0 });
+      expect(parts!.base).toBeGreaterThan(0.2);
+    }
   });
 
   it('works with the commands of the command line', async () => {

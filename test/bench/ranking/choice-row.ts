@@ -106,7 +106,9 @@ export function choiceRow({ basis, psi }: FeatureTable): Row {
 
   function coefficients(known: SampledPicks | undefined): Float64Array {
     if (choice !== null)
-      return known === undefined ? choice.prior.mean : choiceMean(pickSums(known.picks), choice);
+      return known === undefined
+        ? choice.prior.mean
+        : choiceMean(pickSums(known.statistics, known.picks, choice.rewards), choice);
     return known === undefined ? initial.mean : posteriorMean(known.statistics, initial);
   }
 }

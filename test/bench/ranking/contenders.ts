@@ -1,7 +1,7 @@
 import { choiceRow, type FeatureTable, featureTable } from './choice-row.ts';
 import { ease, ials, itemKnn, likedMean, popularity } from './peers.ts';
-import { type Split, withItemsShuffled } from './protocol.ts';
-import { rewardRow } from './reward-row.ts';
+import { type Split, withItemsShuffled, withShown } from './protocol.ts';
+import { RatingsRow } from './ratings-row.ts';
 import type { Contender } from './rows.ts';
 
 /** Features are made once per split: all rows of Attune use the same. */
@@ -27,7 +27,18 @@ export const CONTENDERS: readonly Contender[] = [
   { name: 'item-knn', make: () => itemKnn(KNN_SHRINKAGE) },
   { name: 'ease', make: () => ease(EASE_REGULARIZATION) },
   { name: 'ials', make: () => ials(IALS) },
-  { name: 'reward', make: (split) => rewardRow(tableOf(split)) },
+  {
+    name: 'choice-ratings',
+    make: (split) => new RatingsRow(split, tableOf(split), 'ranking'),
+    learnsRatings: true,
+  },
+  {
+    name: 'choice-shown',
+    make: (split) => new RatingsRow(split, tableOf(split), 'ranking'),
+    events: withShown,
+  },
+  { name: 'popularity-unrated', make: popularity, learnsRatings: true },
+  { name: 'reward', make: (split) => new RatingsRow(split, tableOf(split), 'scores'), learnsRatings: true },
   { name: 'choice-prefilled', make: (split) => choiceRow(tableOf(split)), prefilled: true },
   { name: 'popularity-prefilled', make: popularity, prefilled: true },
   { name: 'ease-prefilled', make: () => ease(EASE_REGULARIZATION), prefilled: true },

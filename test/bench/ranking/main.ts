@@ -21,6 +21,7 @@ interface Options {
   splits: number;
   firstSeed: number;
   users?: number;
+  rows?: string[];
   quick?: boolean;
   json?: boolean;
   write: boolean;
@@ -34,6 +35,9 @@ const program = new Command('bench:ranking')
   .addOption(embeddingsOption('default: hybrid'))
   .option('--splits <n>', 'how often users are split into halves', positive, 3)
   .option('--first-seed <n>', 'seed of the first split; tune on others than those you report', positive, 1)
+  .option('--rows <names>', 'only these rows and choice, separated by commas; writes no page', (names) =>
+    names.split(','),
+  )
   .option('--quick', 'one split, five rows, and exit code 1 when a bar is missed')
   .option('--json', 'print the result as one line of JSON, the last on stdout')
   .option('--no-write', 'leave docs/benchmarks as it is')
@@ -51,6 +55,7 @@ function measure({
   embeddings = 'hybrid',
   splits,
   firstSeed,
+  rows,
   quick = false,
   json,
   write,
@@ -60,7 +65,10 @@ function measure({
   const kind = embeddingsName(embeddings);
   const name = basename(resolve(ratings));
   const seeds = Array.from({ length: quick ? 1 : splits }, (_, i) => firstSeed + i);
-  const contenders = CONTENDERS.filter((row) => !quick || QUICK_ROWS.includes(row.name));
+  const wanted = rows === undefined ? undefined : ['choice', ...rows];
+  const contenders = CONTENDERS.filter(({ name: row }) =>
+    quick ? QUICK_ROWS.includes(row) : (wanted?.includes(row) ?? true),
+  );
   const progress = createProgress(`${name}, ${kind}`, 'rows');
   const played = new Map<string, Played[]>();
   let done = 0;
@@ -78,13 +86,15 @@ function measure({
 NDCG@20 over all items that a user has not picked, after 5, 10 and all picks, with 95 % intervals by users;
 recall@20 and AUC after all picks. ${figures[0]!.users} users in ${seeds.length} splits (seeds ${seeds.join(', ')}).
 Everything is causal: a row knows what happened before the moment it ranks. Rows named prefilled know the
-other half of the users as well. Control rows meet the same events with the items shuffled. The last column is choice minus the row, after all picks, by users.
+other half of the users as well. The rows choice-ratings and reward meet every rating instead of picks alone:
+choice-ratings ranks as recommend does, reward as personalize scores; what was rated is no candidate of theirs,
+nor of popularity-unrated. In choice-shown, four popular items are shown in vain with every pick, with reward 0. Control rows meet the same events with the items shuffled. The last column is choice minus the row, after all picks, by users.
 Made by \`npm run bench:ranking -- --ratings <folder> --embeddings ${kind}\`.
 
 ${table(figures)}
 `;
   printLine(text);
-  if (write && !quick && isKind(embeddings)) {
+  if (write && !quick && rows === undefined && isKind(embeddings)) {
     mkdirSync(DOCS, { recursive: true });
     writeFileSync(`${DOCS}ranking-${name}-${kind}.md`, text);
   }

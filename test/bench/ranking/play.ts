@@ -17,7 +17,7 @@ export type Played = readonly (readonly (RankingMetrics | undefined)[])[];
  * over all items that the user has not picked; nothing that happens later is known.
  */
 export function play(
-  { make, prefilled = false, events = (split) => split }: Contender,
+  { make, prefilled = false, learnsRatings = false, events = (split) => split }: Contender,
   original: Split,
 ): Played {
   const split = events(original);
@@ -53,7 +53,8 @@ export function play(
     const reached = [before < 5 && now >= 5, before < 10 && now >= 10, event.last];
     if (!reached.includes(true)) continue;
     const excluded = new Uint8Array(items);
-    for (const item of split.interacted[event.user]!) excluded[item] = 1;
+    const met = learnsRatings ? split.rated : split.interacted;
+    for (const item of met[event.user]!) excluded[item] = 1;
     for (const item of history.of(event.user)) excluded[item] = 1;
     row.scores(event.user, history, scores);
     const metrics = rankingMetrics(scores, split.heldOut[event.user]!, excluded);

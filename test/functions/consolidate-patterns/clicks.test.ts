@@ -127,9 +127,10 @@ describe('feedback with clicks only', () => {
         expect(await run()).toMatchObject({
           status: times === 0 ? 'consolidated' : 'nothing-new',
           learnsFrom: zeros ? 'rewards' : 'picks',
+          learnsAnew: times === 0 && !zeros,
         });
       }
-      expect((await learning.population.refresh())!.choice === null).toBe(zeros);
+      expect((await learning.population.refresh())!.choice!.rewards === null).toBe(!zeros);
       const aucs = [];
       for (let user = 0; user < CLUSTERS; user++) aucs.push(auc(await ask(`user ${user}`), user, 20));
       expect(aucs.reduce((sum, one) => sum + one / aucs.length, 0)).toBeGreaterThan(0.998);
@@ -245,16 +246,34 @@ describe('feedback with clicks only', () => {
     expect((await learning.population.refresh())!.version).toBe(1);
   });
 
+  test('is recognised once, and rewards that differ later as well', async () => {
+    const { click, run } = await clicked();
+    await click('first', 1, 5, [1, 0.5, 1, 0.5, 1]);
+    for (let user = 0; user < 9; user++) await click(`other ${user}`, 1, 5, [1, 0.5, 1, 0.5, 1]);
+    expect(await run()).toMatchObject({ learnsFrom: 'rewards', learnsAnew: false });
+    for (let user = 0; user < 60; user++) await click(`later ${user}`, 1, 5);
+    expect(await run()).toMatchObject({ learnsFrom: 'picks', learnsAnew: true });
+    await click('user 0', 0, 5, undefined, 20);
+    expect(await run()).toMatchObject({ learnsFrom: 'picks', learnsAnew: false });
+    for (let user = 0; user < 40; user++) await click(`user ${user}`, 1, 5, [1, 0, 1, 0, 1], 25);
+    expect(await run()).toMatchObject({ learnsFrom: 'rewards', learnsAnew: true });
+  });
+
   test('that turns into ratings is learned as ratings again, without loss', async () => {
     const { ask, click, run, learning } = await clicked();
     await run();
-    expect((await learning.population.refresh())!.choice).not.toBeNull();
+    expect((await learning.population.refresh())!.choice!.rewards).toBeNull();
     for (let user = 0; user < 40; user++)
       await click(`user ${user}`, user % CLUSTERS, 5, [1, 0.8, 0.9, 0.7, 1, 0.2, 0.3, 0.1, 0.2, 0], 20);
     await run();
-    expect((await learning.population.refresh())!.choice).toBeNull();
+    const { mean, deviation } = (await learning.population.refresh())!.choice!.rewards!;
+    expect(mean).toBeGreaterThan(0.7);
+    expect(deviation).toBeGreaterThan(0.2);
     const { items: scored } = await ask('user 0');
-    expect(scored.every((item) => (item as ScoredItem).parts!.together === 0)).toBe(true);
+    for (const { parts } of scored as readonly ScoredItem[]) {
+      expect(parts).toMatchObject({ together: 0, popularity: 0 });
+      expect(parts!.base).toBeGreaterThan(0.5);
+    }
     expect(auc(await ask('user 0'), 0, 25)).toBeGreaterThan(0.95);
   });
 

@@ -14,6 +14,7 @@ const REPORT: ConsolidationReport = {
   items: 3,
   learnsFrom: 'rewards',
   popularityHalfLife: null,
+  learnsAnew: false,
   evidence: null,
   priorAccepted: true,
   basisLearned: false,
@@ -43,6 +44,21 @@ test('the uplift becomes metrics with its interval, and unknown values become no
     ['LossChangeHigh', 0],
   ]);
   expect(published).toHaveBeenCalledOnce();
+});
+
+test('what is learned from is logged by the run that finds it out', () => {
+  const telemetry = createTelemetry({ ATTUNE_DEPLOYMENT: 'Attune-test' });
+  const logged = vi.spyOn(telemetry.logger, 'info').mockReturnValue(undefined);
+  vi.spyOn(telemetry.metrics, 'publishStoredMetrics').mockReturnValue(telemetry.metrics);
+  const messagesOf = (report: ConsolidationReport) => {
+    logged.mockClear();
+    recordReport(report, telemetry);
+    return logged.mock.calls.map(([message]) => message);
+  };
+  expect(messagesOf({ ...REPORT, learnsFrom: 'picks' })).toEqual(['consolidation']);
+  const [, found] = messagesOf({ ...REPORT, learnsFrom: 'picks', learnsAnew: true });
+  expect(found).toContain('each is learned as a pick');
+  expect(messagesOf({ ...REPORT, learnsAnew: true })[1]).toContain('rewards differ');
 });
 
 test('the ranking of picks becomes metrics where users only pick', () => {

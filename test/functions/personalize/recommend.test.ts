@@ -20,6 +20,7 @@ import { itemKey } from '../../../shared/episodes/episode.ts';
 import { decodeEmbedding } from '../../../shared/feedback/embedding-codec.ts';
 import type { Interaction } from '../../../shared/feedback/event.ts';
 import { initialChoicePrior, prepareChoice } from '../../../shared/lora/choice.ts';
+import type { RewardSpread } from '../../../shared/lora/pick-weights.ts';
 import { initialPopulationModel } from '../../../shared/population/population-model.ts';
 import { combine, type SharedLearning } from '../../../shared/population/shared-learning.ts';
 import { personalize } from '../../../shared/serving/personalize.ts';
@@ -52,14 +53,15 @@ const fromOthers = combine(
   },
 );
 
-const fromPicks = (() => {
-  const choice = prepareChoice(initialChoicePrior(basis.moments!, 4), basis.moments!, {
-    perPick: 0.5,
-    saturation: 0.02,
-  });
+function withChoice(rewards: RewardSpread | null): SharedLearning {
+  const tempering = { perPick: 0.5, saturation: 0.02 };
+  const prior = initialChoicePrior(basis.moments!, 4);
+  const choice = prepareChoice(prior, basis.moments!, tempering, rewards);
   const { basis: same, population } = fromOthers;
   return combine({ basis: same! }, { ...population, choice });
-})();
+}
+const fromPicks = withChoice(null);
+const fromRatings = withChoice({ mean: 0.5, deviation: 0.5 });
 
 /** Whether the user likes an item. */
 const liked = (embedding: Float32Array) => embedding[0]! > 0;
@@ -139,6 +141,36 @@ describe('recommend', () => {
     const heldOut = await services(undefined, fromPicks, { holdout: 1 });
     const without = await recommend(asks({ limit: 2 }), { ...heldOut, neighbours: from.neighbours });
     expect(idsOf(without.items)).not.toContain('item-41');
+  });
+
+  test('ranks by what users pick where rewards differ, while candidates get predicted rewards', async () => {
+    const from = await services(undefined, fromRatings);
+    const answer = await recommend(asks({ limit: 400, explain: true, excludeInteracted: false }), from);
+    // Likes and dislikes weigh 1 and 0 here, so that it is the list of the same clicks.
+    const { items: picks } = await recommend(
+      asks({ limit: 400, explain: true, excludeInteracted: false }),
+      await services(undefined, fromPicks),
+    );
+    const byId = new Map(picks.map((item) => [item.itemId, item]));
+    for (const { itemId, parts, because } of answer.items) {
+      expect(parts!.base).toBe(0);
+      expect(parts!.item).toBe(0);
+      expect(parts!.user).toBeCloseTo(byId.get(itemId)!.parts!.user, 6);
+      expect(because!.items.every(({ itemId: past }) => liked(embeddingOf.get(past)!))).toBe(true);
+    }
+    // 40 rewards that were .75 above expectation count more than as many as expected.
+    const popularity = new Map(answer.items.map(({ itemId, parts }) => [itemId, parts!.popularity]));
+    expect(popularity.get('item-5')).toBeCloseTo(Math.log(50 + 0.5) - Math.log(0.5), 9);
+    expect(popularity.get('item-0')).toBe(0);
+    const scored = await byPersonalize(from);
+    const rewards = new Map((await byPersonalize(await services())).map((item) => [item.itemId, item]));
+    for (const { itemId, score, parts } of scored) {
+      expect(score).toBe(rewards.get(itemId)!.score);
+      expect(parts!.popularity).toBe(0);
+    }
+    expect(idsOf(answer.items)).not.toEqual(scored.map(({ itemId }) => itemId));
+    const similarity = await similar(asksSimilar({ userId: 'ada', limit: 3, explain: true }), from);
+    for (const { parts } of similarity.items) expect(parts!.base).toBe(0);
   });
 
   test.each([

@@ -51,16 +51,17 @@ function arbitraryChoice(random: Random, size: number) {
 }
 
 function arbitraryPicks(random: Random, size: number, count = 1 + random.integer(40)): PickSums {
-  return { count, sum: Float64Array.from({ length: size }, () => count * random.normal()) };
+  const weight = count * (0.5 + random.next());
+  return { count, weight, sum: Float64Array.from({ length: size }, () => count * random.normal()) };
 }
 
-/** The textbook's matrices: Σ⁻¹ + n_e C, and Σ⁻¹μ + (n_e/n)(b − nψ̄). */
-function dense({ prior, moments }: ReturnType<typeof arbitraryChoice>, { count, sum }: PickSums) {
+/** The textbook's matrices: Σ⁻¹ + n_e C, and Σ⁻¹μ + (n_e/n)(b − ψ̄Σw). */
+function dense({ prior, moments }: ReturnType<typeof arbitraryChoice>, { count, weight, sum }: PickSums) {
   const size = sum.length;
   const n = effectiveCount(count, TEMPERING);
   const precision = invert(unpack(prior.covariance, size));
   const information: Dense = plus(precision.inverse, unpack(moments.covariance, size), n);
-  const evidence = range(size).map((i) => (n / count) * (sum[i]! - count * moments.mean[i]!));
+  const evidence = range(size).map((i) => (n / count) * (sum[i]! - weight * moments.mean[i]!));
   const start = times(precision.inverse, [...prior.mean]);
   return { information, natural: start.map((value, i) => value + evidence[i]!), start, precision };
 }
@@ -108,7 +109,7 @@ describe('the choice model', () => {
   it('gives a user without picks the prior', () => {
     const random = createRandom('nobody');
     const prepared = arbitraryChoice(random, 5);
-    const nothing = { count: 0, sum: new Float64Array(5) };
+    const nothing = { count: 0, weight: 0, sum: new Float64Array(5) };
     expect(difference(choiceMean(nothing, prepared), prepared.prior.mean)).toBeLessThan(1e-10);
     expect(choiceEvidence(nothing, prepared)).toBeCloseTo(0, 10);
   });
@@ -123,7 +124,9 @@ describe('the choice model', () => {
     const alike = momentsOfItems([Float64Array.of(1, 2, 1), Float64Array.of(1, 2, 1)]);
     const prior = initialChoicePrior(alike, 10);
     const prepared = prepareChoice(prior, alike, TEMPERING);
-    expect(choiceMean({ count: 3, sum: Float64Array.of(3, 6) }, prepared)).toEqual(Float64Array.of(0, 0));
+    expect(choiceMean({ count: 3, weight: 3, sum: Float64Array.of(3, 6) }, prepared)).toEqual(
+      Float64Array.of(0, 0),
+    );
     expect(pickPercentile(Float64Array.of(0, 0), Float64Array.of(1, 2), alike)).toBe(0.5);
   });
 

@@ -1,9 +1,18 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createBayesianState, train } from '../../../shared/lora/bayesian.ts';
-import { addPick, emptyPicks, hasConstantRewards, picksOf } from '../../../shared/lora/picks.ts';
+import { picksOfItem, pickWeights } from '../../../shared/lora/pick-weights.ts';
+import {
+  addPick,
+  emptyPicks,
+  hasConstantRewards,
+  pickSums,
+  picksOf,
+  spreadOf,
+} from '../../../shared/lora/picks.ts';
 import { initialPriorOf } from '../../../shared/lora/prior.ts';
 import { createRandom } from '../../../shared/lora/random.ts';
+import { addReward, emptyStatistics } from '../../../shared/lora/statistics.ts';
 import { difference, range } from './dense.ts';
 import { arbitraryBasis, cases, rewardsOf } from './fixtures.ts';
 
@@ -57,6 +66,98 @@ describe('picks', () => {
     const psi = Float64Array.of(0.2, 1);
     const picks = rewards.reduce((sum, reward) => addPick(sum, psi, reward), emptyPicks(2));
     expect(hasConstantRewards(picks, rewards.length)).toBe(constant);
+  });
+
+  const sumsOf = (interactions: readonly { psi: Float64Array; reward: number }[]) => {
+    let [statistics, picks] = [emptyStatistics(3), emptyPicks(3)];
+    for (const { psi, reward } of interactions) {
+      // Item effects belong to the reward model alone.
+      statistics = addReward(statistics, psi, reward, 0.1);
+      picks = addPick(picks, psi, reward);
+    }
+    return { statistics, picks };
+  };
+
+  it('are weighed by how far a reward is above what the user usually gives', () => {
+    fc.assert(
+      fc.property(fc.integer(), fc.integer({ min: 1, max: 20 }), (seed, count) => {
+        const random = createRandom(seed);
+        const interactions = range(count).map(() => ({
+          psi: Float64Array.of(random.normal(), random.normal(), 1),
+          reward: random.next(),
+        }));
+        const { statistics, picks } = sumsOf(interactions);
+        const spread = { mean: 0.6, deviation: 0.2 };
+        const { from, unit } = pickWeights(statistics, spread);
+        const weights = interactions.map(({ reward }) => (reward - from) / unit);
+        const found = pickSums(statistics, picks, spread);
+        expect(found.weight).toBeCloseTo(
+          weights.reduce((sum, weight) => sum + weight, 0),
+          9,
+        );
+        expect(found.count).toBeCloseTo(
+          weights.reduce((sum, weight) => sum + weight * weight, 0),
+          9,
+        );
+        for (const i of [0, 1]) {
+          const expected = interactions.reduce((sum, { psi }, k) => sum + weights[k]! * psi[i]!, 0);
+          expect(found.sum[i]).toBeCloseTo(expected, 9);
+        }
+      }),
+      cases(50),
+    );
+  });
+
+  it('are what was clicked, where rewards are 1 and 0', () => {
+    const random = createRandom('shown');
+    const shown = range(100).map((i) => ({
+      psi: Float64Array.of(random.normal(), random.normal(), 1),
+      reward: Number(i % 5 === 0),
+    }));
+    const all = sumsOf(shown);
+    const spread = spreadOf([all], 0.03)!;
+    expect(spread.mean).toBeCloseTo(0.2, 9);
+    expect(spread.deviation).toBeCloseTo(0.4, 9);
+    const clicks = sumsOf(shown.filter(({ reward }) => reward === 1));
+    const expected = pickSums(clicks.statistics, clicks.picks, null);
+    const found = pickSums(all.statistics, all.picks, spread);
+    expect(found.count).toBeCloseTo(20, 9);
+    expect(found.weight).toBeCloseTo(20, 9);
+    expect(difference(found.sum, expected.sum)).toBeLessThan(1e-9);
+  });
+
+  it('speak against what a user disliked', () => {
+    const spread = { mean: 0.7, deviation: 0.2 };
+    const disliked = sumsOf(
+      range(30).map((i) => ({ psi: Float64Array.of(1, 0, 1), reward: i < 25 ? 1 : 0 })),
+    );
+    const { from } = pickWeights(disliked.statistics, spread);
+    expect(from).toBeGreaterThan(0.5);
+    const one = sumsOf([{ psi: Float64Array.of(1, 0, 1), reward: 0 }]);
+    const { weight, count, sum } = pickSums(one.statistics, one.picks, spread);
+    expect(weight).toBeLessThan(-0.5);
+    expect(sum[0]).toBeCloseTo(weight, 12);
+    expect(count).toBeGreaterThan(0);
+  });
+
+  it('of an item are its rewards, those of liked items more', () => {
+    expect(picksOfItem({ count: 7, sum: -1 }, null)).toBe(7);
+    const spread = { mean: 0.7, deviation: 0.2 };
+    expect(picksOfItem({ count: 10, sum: 0 }, spread)).toBeCloseTo(5, 9);
+    // One deviation below what was expected, each of them.
+    expect(picksOfItem({ count: 10, sum: -2 }, spread)).toBeCloseTo(0, 9);
+    expect(picksOfItem({ count: 10, sum: 2 }, spread)).toBeCloseTo(10, 9);
+    expect(picksOfItem({ count: 10, sum: -9 }, spread)).toBe(0);
+  });
+
+  it('have no spread when all rewards are the same', () => {
+    const psi = Float64Array.of(0, 0, 1);
+    expect(spreadOf([sumsOf([{ psi, reward: 0.3 }])], 0.03)).toBeNull();
+    expect(spreadOf([sumsOf([{ psi, reward: 0 }])], 0.03)).toBeNull();
+    expect(spreadOf([sumsOf([{ psi, reward: 0.3 }]), sumsOf([{ psi, reward: 0.5 }])], 0.03)).toEqual({
+      mean: expect.closeTo(0.4, 9),
+      deviation: expect.closeTo(0.1, 9),
+    });
   });
 
   it('count no pick for a reward of 0', () => {

@@ -53,7 +53,7 @@ test('draws under the choice model have the mean and the covariance of its poste
     { mean: Float64Array.of(0.2, 0), covariance: packedDiagonal([1, 4]) },
     tempering,
   );
-  const picks = { count: 10, sum: Float64Array.of(6, -3) };
+  const picks = { count: 10, weight: 10, sum: Float64Array.of(6, -3) };
   const random = createRandom('choice');
   const { mean, covariance } = momentsOf(() => choiceDraw(picks, prepared, random.normal));
   const n = effectiveCount(10, tempering);

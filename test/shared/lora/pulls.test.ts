@@ -23,6 +23,7 @@ const start = initialChoicePrior(basis.moments!, 3);
 const users = [
   {
     count: 5,
+    weight: 5,
     sum: psiOf(embeddings[3]!)
       .subarray(0, -1)
       .map((value) => 5 * value),
@@ -32,6 +33,14 @@ const fitted = fitChoicePrior(users, basis.moments!, { base: start, tempering, s
 const models: [string, Model][] = [
   ['rewards', { basis, prior }],
   ['picks', { basis, prior, choice: prepareChoice(fitted, basis.moments!, tempering) }],
+  [
+    'ratings read as picks',
+    {
+      basis,
+      prior,
+      choice: prepareChoice(fitted, basis.moments!, tempering, { mean: 0.6, deviation: 0.3 }),
+    },
+  ],
 ];
 const interactions = embeddings.slice(0, 20).map((embedding, i) => ({
   embedding,

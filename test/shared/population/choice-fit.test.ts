@@ -60,8 +60,8 @@ function learn(embeddings: readonly Float32Array[], scalingFactor = 1) {
   const fitted = fitChoice(sample, basis.moments, null)!;
   const unfitted = prepareChoice(initialChoicePrior(fitted.moments, 10), fitted.moments, fitted.tempering);
   const scores = (prepared: typeof fitted) =>
-    newUsers.map(({ picks }) => {
-      const m = choiceMean(pickSums(picks), prepared);
+    newUsers.map(({ statistics, picks }) => {
+      const m = choiceMean(pickSums(statistics, picks, prepared.rewards), prepared);
       return psi.map((row) => m.reduce((sum, coefficient, i) => sum + coefficient * row[i]!, 0));
     });
   return { fitted: scores(fitted), unfitted: scores(unfitted) };

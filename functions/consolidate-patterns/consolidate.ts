@@ -92,9 +92,10 @@ export const LEASE_MS = 6 * 60_000;
  * @throws UnavailableError
  */
 export async function consolidate(
-  services: ConsolidationServices,
+  given: ConsolidationServices,
   { force, settleSeconds }: ConsolidationRequest,
 ): Promise<ConsolidationReport> {
+  const services = { ...given, onCorrupt: eachOnce(given.onCorrupt) };
   const { cell, settings, learning, episodes, lease, now } = services;
   const startedAt = now();
   const [storedBasis, stored] = await Promise.all([learning.basis.refresh(), learning.population.refresh()]);
@@ -160,6 +161,16 @@ export async function consolidate(
       if (!(error instanceof UnavailableError)) throw error;
     });
   }
+}
+
+/** A run may read an adapter for what it picked as well as for its sums. */
+function eachOnce(report: ConsolidationServices['onCorrupt']): ConsolidationServices['onCorrupt'] {
+  const reported = new Set<string>();
+  return (error) => {
+    if (reported.has(error.key)) return;
+    reported.add(error.key);
+    report(error);
+  };
 }
 
 /**

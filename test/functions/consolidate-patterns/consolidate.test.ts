@@ -46,12 +46,13 @@ describe('consolidation', () => {
     pass(1);
     expect(await consolidate(services, FORCED)).toMatchObject({
       skillsCreated: 1,
-      considered: 2,
+      considered: 3,
       rejected: [
         {
           what: 'population prior',
           why: '0 users to fit and 1 to validate, expected at least 1 of each',
         },
+        { what: 'neighbours', why: 'no two items were picked together by two users' },
       ],
     });
     await feedback('user 0', 2, { withItems: false });
@@ -67,7 +68,7 @@ describe('consolidation', () => {
 
     await crowd(40);
     pass(1);
-    expect(await consolidate(services, FORCED)).toMatchObject({ skillsCreated: 2, rejected: [] });
+    expect(await consolidate(services, FORCED)).toMatchObject({ skillsCreated: 3, rejected: [] });
     // Users outside the validation fold change their minds; users inside continue as before.
     for (let user = 0; user < 40; user++) {
       const inside = isValidationUser(userKey(`user ${user}`));
@@ -79,7 +80,7 @@ describe('consolidation', () => {
     const report = await consolidate(services, FORCED);
     const { logLikelihoodAfter: after, validationUsers } = report.evidence!;
     expect(report).toMatchObject({
-      skillsCreated: 1,
+      skillsCreated: 2,
       priorAccepted: false,
       rejected: [
         {
@@ -104,7 +105,7 @@ describe('consolidation', () => {
     });
     const task = `lora_adaptation_user_ada_rank_${rank}_samples_0`;
     expect((await bank.learnStrategy(task)).prior).toBeNull();
-    expect(await bank.autoConsolidate()).toMatchObject({ skillsCreated: 2, considered: 2, rejected: [] });
+    expect(await bank.autoConsolidate()).toMatchObject({ skillsCreated: 3, considered: 3, rejected: [] });
 
     const { prior, recommendation, hints } = await bank.learnStrategy(task);
     const { evidence } = await consolidate(services, FORCED);
@@ -416,7 +417,7 @@ describe('consolidation', () => {
     expect(watermarks.filter((position) => position !== '').length).toBeGreaterThan(10);
     expect((await learning.population.refresh())!.progress.watermarks.length).toBeGreaterThan(10);
     const shared = [...objects.contents].filter(([key]) => /^(skills|basis|consolidation)\//.test(key));
-    expect(shared).toHaveLength(4);
+    expect(shared).toHaveLength(5);
     const users = Array.from({ length: 60 }, (_, user) => userKey(`user ${user}`));
     for (const [key, { body }] of shared) {
       const text = Buffer.from(body).toString('latin1');

@@ -9,6 +9,8 @@ import type { Plugin } from 'esbuild';
  * - event streams, which the protocol of every client loads for operations such as
  * SelectObjectContent;
  * - JSON schemas of zod's types;
+ * - SHA-256 in JavaScript, the fallback where Node was built without its crypto module;
+ * - signatures for several regions, which only multi-region access points need;
  * - a client's package.json except its version, which the user agent needs.
  */
 export const leaveOutUnused: Plugin = {
@@ -21,8 +23,14 @@ export const leaveOutUnused: Plugin = {
       const { version } = JSON.parse(await readFile(path, 'utf8')) as { readonly version: string };
       return { contents: JSON.stringify({ version }), loader: 'json' };
     });
+    build.onLoad({ filter: /signature-v4-multi-region\/dist-es\/SignatureV4MultiRegion\.js$/ }, () => ({
+      contents: `import { SignatureV4SignWithCredentials } from './SignatureV4SignWithCredentials';
+        export class SignatureV4MultiRegion extends SignatureV4SignWithCredentials {
+          static sigv4aDependency() { return 'none'; }
+        }`,
+    }));
     const unused =
-      /@smithy\/core\/dist-es\/submodules\/event-streams\/index\.js$|zod\/v4\/core\/(to-json-schema|json-schema-processors)\.js$/;
+      /@smithy\/core\/dist-es\/submodules\/(event-streams\/index|checksum\/sha256\/Sha256Js)\.js$|zod\/v4\/core\/(to-json-schema|json-schema-processors)\.js$/;
     build.onLoad({ filter: unused }, async ({ path }) => ({
       contents: withoutBodies(await readFile(path, 'utf8')),
     }));

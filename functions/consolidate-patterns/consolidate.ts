@@ -65,10 +65,10 @@ export interface ConsolidationReport extends LearnedReport {
    * `rewards` otherwise.
    */
   readonly learnsFrom: 'rewards' | 'picks';
+  /** Whether this run changed `learnsFrom`. */
+  readonly learnsAnew: boolean;
   /** Half-life of popularity in days, for picks; null while popularity forgets nothing. */
   readonly popularityHalfLife: number | null;
-  /** Whether this run found that out, or that it is so no longer. */
-  readonly learnsAnew: boolean;
   /** What adapters changed in the new episodes. */
   readonly uplift: Uplift;
 }
@@ -163,7 +163,10 @@ export async function consolidate(
   }
 }
 
-/** A run may read an adapter for what it picked as well as for its sums. */
+/**
+ * Reports each damaged object once a run. A run may read an adapter twice: for its sums and for its
+ * picks.
+ */
 function eachOnce(report: ConsolidationServices['onCorrupt']): ConsolidationServices['onCorrupt'] {
   const reported = new Set<string>();
   return (error) => {
@@ -254,13 +257,10 @@ async function learn(
     items: items.sums.size,
     learnsFrom: learnsFrom(next),
     popularityHalfLife: halfLifeOf(next.recent),
-    learnsAnew: learnsFrom(next) !== learnsFrom(stored ?? NOTHING_PICKED),
+    learnsAnew: learnsFrom(next) !== learnsFrom(stored ?? { choice: null }),
     ...learned.report,
   };
 }
-
-/** Before the first run. */
-const NOTHING_PICKED = { choice: null };
 
 /** What learns from users. */
 function learnerFor({ settings, learning }: Pick<ConsolidationServices, 'settings' | 'learning'>) {

@@ -3,10 +3,13 @@ import { createRandom } from '../../shared/lora/random.ts';
 
 /** The standard error of a propensity is at most √(¼/draws): 0.035 of 200 draws, 0.071 of 50. */
 const DRAWS = { most: 200, least: 50 } as const;
-/** Rows that all draws together may scan, which takes about a tenth of a second. */
+/** Rows that all draws together scan, up to catalogues of 500,000 items. */
 const MOST_ROWS = 25_000_000;
 
-/** How many draws propensities are counted from: fewer of a large catalogue, to bound their time. */
+/**
+ * How many draws propensities are counted from: fewer of a large catalogue, because the time of a
+ * draw grows with it. `npm run bench:recommend` measures the time as `exploreMs`.
+ */
 export function propensityDraws(items: number): number {
   return Math.min(DRAWS.most, Math.max(DRAWS.least, Math.floor(MOST_ROWS / items)));
 }

@@ -30,13 +30,13 @@ import { isHeldOut } from '../../shared/population/holdout.ts';
 import { effectOfItem, type ItemEffects } from '../../shared/population/population-model.ts';
 import { learningTo, type SharedLearning } from '../../shared/population/shared-learning.ts';
 import {
-  boundedResidual,
   correctKnown,
   type KeyedInteraction,
   keyOf,
   kindOf,
   type Progress,
   secondsOf,
+  storedResidual,
 } from './corrections.ts';
 
 /** The result of applying events of one user. */
@@ -326,6 +326,6 @@ function votesOf(
     const residual = residuals[i]!;
     return residual === null || key === undefined
       ? []
-      : [{ itemKey: key, residual: boundedResidual(residual) }];
+      : [{ itemKey: key, residual: storedResidual(residual) }];
   });
 }

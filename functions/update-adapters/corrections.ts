@@ -89,7 +89,7 @@ function correct(
     corrections:
       key === undefined || residual === null || change === 0
         ? []
-        : [{ itemKey: key, from: boundedResidual(residual), to: boundedResidual(residual + change) }],
+        : [{ itemKey: key, from: storedResidual(residual), to: storedResidual(residual + change) }],
   };
 }
 
@@ -98,8 +98,10 @@ export function kindOf(interaction: Interaction): Meeting['kind'] {
   return interaction.watched ? 'watch' : 'reward';
 }
 
-/** Rewards lie in [0, 1], so a larger residual is a prediction error. A float32, as it is stored. */
-export function boundedResidual(residual: number): number {
+/**
+ * Rewards lie in [0, 1], so a larger residual is a prediction error. A float32, as it is stored.
+ */
+export function storedResidual(residual: number): number {
   return Math.fround(Math.min(1, Math.max(-1, residual)));
 }
 

@@ -238,7 +238,10 @@ function readRecentItems(reader: TensorReader): RecentItems {
   };
 }
 
-/** Of an interaction. Without choice model its percentile is −1; the last says whether it has a residual. */
+/**
+ * Numbers of an interaction. Without a choice model its percentile is −1. The last number is 1 when
+ * the interaction has a residual.
+ */
 const INTERACTION_NUMBERS = 10;
 
 function interactionTensors(interactions: readonly RecentInteraction[]): Record<string, NamedTensor> {

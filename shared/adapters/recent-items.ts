@@ -1,4 +1,5 @@
 import { INTERACTION_KINDS, type InteractionKind } from '../interaction-kinds.ts';
+import { halvesOf } from '../key-halves.ts';
 
 /**
  * The items of a user's last interactions, each once, in the order of its last interaction, oldest
@@ -146,11 +147,6 @@ export function rowOfItem({ keys }: RecentItems, key: bigint): number {
   for (let at = 0; at < halves.length; at += 2)
     if (halves[at] === low && halves[at + 1] === high) return at >>> 1;
   return -1;
-}
-
-/** Keys as pairs of numbers, which are faster to compare than 64-bit integers. */
-function halvesOf(keys: BigUint64Array): Uint32Array {
-  return new Uint32Array(keys.buffer, keys.byteOffset, 2 * keys.length);
 }
 
 /** The same items with one reward of an item replaced; an item that is not there stays away. */

@@ -1,5 +1,6 @@
 import { itemKey } from '../episodes/episode.ts';
 import { CorruptObjectError } from '../errors.ts';
+import { halvesOf } from '../key-halves.ts';
 import type { Basis } from '../lora/basis.ts';
 import type { Objects } from '../storage/objects.ts';
 import { SharedObject, type SharedObjectOptions } from '../storage/shared-object.ts';
@@ -15,7 +16,7 @@ import {
   itemCount,
   type Manifest,
 } from './manifest.ts';
-import { decodeEmbeddings, decodeShard, halvesOf, rowOf, rowOfHalves, type Shard } from './shard.ts';
+import { decodeEmbeddings, decodeShard, rowOf, rowOfHalves, type Shard } from './shard.ts';
 
 /** One consistent version of the catalogue, ready for a scan. */
 export interface Catalogue {

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import * as z from 'zod';
 import { itemKey } from '../episodes/episode.ts';
 import { CorruptObjectError } from '../errors.ts';
+import { halvesOf } from '../key-halves.ts';
 import { decodeDocument, encodeDocument, TensorReader } from '../storage/tensor-document.ts';
 import { utf8 } from '../utf8.ts';
 import type { Attributes, CatalogueItem } from './item.ts';
@@ -159,11 +160,6 @@ export function attributesOf(shard: Shard, key: string): Attributes[] {
 export function rowOf({ keys }: Pick<Shard, 'keys'>, key: bigint): number {
   const [low = 0, high = 0] = halvesOf(BigUint64Array.of(key));
   return rowOfHalves(halvesOf(keys), low, high);
-}
-
-/** Keys as pairs of numbers, which are faster than 64-bit integers: the lower half comes first. */
-export function halvesOf(keys: BigUint64Array): Uint32Array {
-  return new Uint32Array(keys.buffer, keys.byteOffset, 2 * keys.length);
 }
 
 /** {@link rowOf} among keys in halves. */

@@ -149,56 +149,53 @@ export function itemKey(itemId: string): bigint {
   return createHash('sha256').update(itemId, 'utf8').digest().readBigUInt64BE();
 }
 
-const RESIDUAL_BYTES = 12;
-
 /** Residuals as bytes: per item a little-endian 64-bit key and a float32. */
 export function packResiduals(residuals: readonly ItemResidual[]): Uint8Array {
-  const bytes = Buffer.alloc(residuals.length * RESIDUAL_BYTES);
-  residuals.forEach(({ itemKey, residual }, i) => {
-    bytes.writeBigUInt64LE(itemKey, i * RESIDUAL_BYTES);
-    bytes.writeFloatLE(residual, i * RESIDUAL_BYTES + 8);
-  });
-  return bytes;
+  return packRows(residuals.map(({ itemKey, residual }) => [itemKey, residual]));
 }
 
 /** @throws RangeError when the length is not a multiple of 12 */
 export function unpackResiduals(packed: Uint8Array): ItemResidual[] {
-  if (packed.length % RESIDUAL_BYTES !== 0) {
-    throw new RangeError(`residuals: found ${packed.length} bytes, expected a multiple of ${RESIDUAL_BYTES}`);
-  }
-  const bytes = Buffer.from(packed.buffer, packed.byteOffset, packed.byteLength);
-  return Array.from({ length: bytes.length / RESIDUAL_BYTES }, (_, i) => ({
-    itemKey: bytes.readBigUInt64LE(i * RESIDUAL_BYTES),
-    residual: bytes.readFloatLE(i * RESIDUAL_BYTES + 8),
-  }));
+  return unpackRows('residuals', packed, 1).map(([itemKey, residual]) => ({ itemKey, residual: residual! }));
 }
-
-const CORRECTION_BYTES = 16;
 
 /** Corrections as bytes: per item a little-endian 64-bit key and two float32. */
 export function packCorrections(corrections: readonly ItemCorrection[]): Uint8Array {
-  const bytes = Buffer.alloc(corrections.length * CORRECTION_BYTES);
-  corrections.forEach(({ itemKey, from, to }, i) => {
-    bytes.writeBigUInt64LE(itemKey, i * CORRECTION_BYTES);
-    bytes.writeFloatLE(from, i * CORRECTION_BYTES + 8);
-    bytes.writeFloatLE(to, i * CORRECTION_BYTES + 12);
-  });
-  return bytes;
+  return packRows(corrections.map(({ itemKey, from, to }) => [itemKey, from, to]));
 }
 
 /** @throws RangeError when the length is not a multiple of 16 */
 export function unpackCorrections(packed: Uint8Array): ItemCorrection[] {
-  if (packed.length % CORRECTION_BYTES !== 0) {
-    throw new RangeError(
-      `corrections: found ${packed.length} bytes, expected a multiple of ${CORRECTION_BYTES}`,
-    );
-  }
-  const bytes = Buffer.from(packed.buffer, packed.byteOffset, packed.byteLength);
-  return Array.from({ length: bytes.length / CORRECTION_BYTES }, (_, i) => ({
-    itemKey: bytes.readBigUInt64LE(i * CORRECTION_BYTES),
-    from: bytes.readFloatLE(i * CORRECTION_BYTES + 8),
-    to: bytes.readFloatLE(i * CORRECTION_BYTES + 12),
+  return unpackRows('corrections', packed, 2).map(([itemKey, from, to]) => ({
+    itemKey,
+    from: from!,
+    to: to!,
   }));
+}
+
+/** An item's key, and numbers. */
+type Row = readonly [itemKey: bigint, ...numbers: number[]];
+
+function packRows(rows: readonly Row[]): Uint8Array {
+  const width = 8 + 4 * ((rows[0]?.length ?? 1) - 1);
+  const bytes = Buffer.alloc(rows.length * width);
+  rows.forEach(([key, ...numbers], i) => {
+    bytes.writeBigUInt64LE(key, i * width);
+    numbers.forEach((number, j) => void bytes.writeFloatLE(number, i * width + 8 + 4 * j));
+  });
+  return bytes;
+}
+
+/** @throws RangeError when the length is not a multiple of a row's */
+function unpackRows(name: string, packed: Uint8Array, numbers: number): Row[] {
+  const width = 8 + 4 * numbers;
+  if (packed.length % width !== 0)
+    throw new RangeError(`${name}: found ${packed.length} bytes, expected a multiple of ${width}`);
+  const bytes = Buffer.from(packed.buffer, packed.byteOffset, packed.byteLength);
+  return Array.from({ length: bytes.length / width }, (_, i) => [
+    bytes.readBigUInt64LE(i * width),
+    ...Array.from({ length: numbers }, (_, j) => bytes.readFloatLE(i * width + 8 + 4 * j)),
+  ]);
 }
 
 /** An embedding as bytes: little-endian float16. */

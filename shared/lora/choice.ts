@@ -19,7 +19,10 @@ import {
  * user's picks therefore enter only through their number and Σψ.
  */
 export interface PickSums {
-  /** n = Σ weight²: how much information the picks carry. The number of picks when every weight is 1. */
+  /**
+   * n = Σ weight²: how much information the picks carry. The number of picks when every weight is
+   * 1.
+   */
   readonly count: number;
   /** Σ weight. Below 0 when the user mostly disliked what they met. */
   readonly weight: number;
@@ -51,7 +54,9 @@ export interface PreparedChoice {
   readonly prior: ChoicePrior;
   readonly moments: FeatureMoments;
   readonly tempering: Tempering;
-  /** How rewards differ; null where users only pick items, so that rewards are the picks' weights. */
+  /**
+   * How rewards differ; null where users only pick items, so that rewards are the picks' weights.
+   */
   readonly rewards: RewardSpread | null;
   /**
    * W, Q columns of length Q: WᵀΣ⁻¹W = I and WᵀCW = diag(λ), so that every posterior is diagonal.

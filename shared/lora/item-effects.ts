@@ -1,5 +1,6 @@
 /**
- * Sums of what an item got beyond what its users were expected to give; its effect is β = s/(n + k).
+ * Sums of what an item got beyond what its users were expected to give; its effect is β = s/(n +
+ * k).
  */
 export interface ItemSums {
   /** s, sum of residual rewards. */
@@ -20,8 +21,9 @@ export function itemEffect(item: ItemSums | undefined, shrinkage: number): numbe
 }
 
 /**
- * A residual as it is added to an item's sums: brought so near to what is known that it moves β by {@link MAX_STEP} at most,
- * whatever the shrinkage. The first users of an item are held back by that; the more come, the less.
+ * A residual as it is added to an item's sums: brought so near to what is known that it moves β by
+ * {@link MAX_STEP} at most, whatever the shrinkage. The first users of an item are held back by
+ * that; the more come, the less.
  */
 export function boundedResidual(item: ItemSums | undefined, residual: number): number {
   const known = itemEffect(item, MIN_SHRINKAGE);
@@ -42,9 +44,10 @@ const EXPECTED = 0.9205;
 const STEPS = 30;
 
 /**
- * k, the shrinkage of item effects: the ratio of the variance W within items to that between them. W is that of one-way random
- * effects (Searle, Casella & McCulloch, Variance Components, 1992); k is found by maximum likelihood with bounded influence of every
- * item (Richardson & Welsh 1995), since E s²/n = W(1 + n/k). From 5 to 60; 20 while there is too little to tell.
+ * k, the shrinkage of item effects: the ratio of the variance W within items to that between them.
+ * W is that of one-way random effects (Searle, Casella & McCulloch, Variance Components, 1992); k
+ * is found by maximum likelihood with bounded influence of every item (Richardson & Welsh 1995),
+ * since E s²/n = W(1 + n/k). From 5 to 60; 20 while there is too little to tell.
  * @param squares Σ of squared residuals over all items
  */
 export function itemShrinkage(items: Iterable<ItemSums>, squares: number): number {

@@ -36,16 +36,15 @@ export function pickWeights(
 }
 
 /**
- * How often an item was picked: the sum of the weights of its first rewards by every user.
- * @param item number of these rewards, and what they were above what their users were expected to
- * give
+ * Mean weight of an item's first rewards by every user.
+ * @param item number of these rewards, and their sum beyond what their users were expected to give
  */
-export function picksOfItem(
+export function meanPickWeight(
   { count, sum }: { readonly count: number; readonly sum: number },
   rewards: RewardSpread | null,
 ): number {
-  if (rewards === null) return count;
+  if (rewards === null) return 1;
   const { mean, deviation } = rewards;
   const above = Math.min(mean, deviation);
-  return Math.max(0, count * above + sum) / (above + deviation ** 2 / above);
+  return Math.max(0, above + sum / count) / (above + deviation ** 2 / above);
 }

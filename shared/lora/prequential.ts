@@ -23,7 +23,9 @@ export interface LearnedReward
   extends Pick<PredictedReward, 'reward' | 'predicted' | 'predictedByUserMean' | 'predictedByWarmStart'> {
   /** What was subtracted from the reward before it was learned. */
   readonly known: number;
-  /** Where taste ranked the item, and the least reward that is a pick; null without choice model. */
+  /**
+   * Where taste ranked the item, and the least reward that is a pick; null without choice model.
+   */
   readonly ranked: { readonly percentile: number; readonly least: number } | null;
 }
 

@@ -18,8 +18,9 @@ export function nextDue(episodes: number): number {
 }
 
 /**
- * Item effects, recent picks and progress after new episodes. Sums are added in the order of users, versions and
- * interactions, so that the result does not depend on the order in which updates were stored.
+ * Item effects, recent picks and progress after new episodes. Sums are added in the order of users,
+ * versions and interactions, so that the result does not depend on the order in which updates were
+ * stored.
  * @param skipped index positions of corrupt episodes, so that the next run does not read them again
  */
 export function addEpisodes(

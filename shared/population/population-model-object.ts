@@ -110,7 +110,9 @@ export function decodePopulationModel(bytes: Uint8Array, key: string): Populatio
   }
 }
 
-/** The names of its tensors start with this where users only pick items, and where rewards differ. */
+/**
+ * The names of its tensors start with this where users only pick items, and where rewards differ.
+ */
 const CHOICE = { picksOnly: 'choice', rewarded: 'ranking' } as const;
 
 /**

@@ -3,7 +3,7 @@ import type { Basis } from '../lora/basis.ts';
 import type { PreparedChoice } from '../lora/choice.ts';
 import type { ItemSums } from '../lora/item-effects.ts';
 import { itemEffect } from '../lora/item-effects.ts';
-import { picksOfItem } from '../lora/pick-weights.ts';
+import { meanPickWeight } from '../lora/pick-weights.ts';
 import { initialPriorOf, type PreparedPrior } from '../lora/prior.ts';
 import { NO_RECENT_PICKS, popularityBy, type RecentPicks } from '../lora/recent-picks.ts';
 
@@ -100,10 +100,8 @@ export function itemPartOfKey(population: PopulationModel, key: bigint): number 
   const { items, choice } = population;
   const sums = items.sums.get(key);
   if (choice === null) return itemEffect(sums, items.shrinkage);
-  const picks =
-    choice.rewards === null || sums === undefined
-      ? popularityIn(population)(key, sums?.count ?? 0)
-      : picksOfItem(sums, choice.rewards);
+  if (sums === undefined) return 0;
+  const picks = popularityIn(population)(key, sums.count) * meanPickWeight(sums, choice.rewards);
   return Math.log(picks + UNSEEN) - Math.log(UNSEEN);
 }
 

@@ -50,9 +50,10 @@ export async function servedUser(
 ): Promise<ServedUser> {
   const { settings, adapters, cache, learning } = services;
   const key = userKey(userId);
-  // Read at the same time as the model, which says whether they are needed.
-  const neighbours = services.neighbours();
-  neighbours.catch(() => {});
+  // Lists need them, so they are read at the same time as the model. Scores need them only where
+  // users only pick items, which the model says.
+  const neighbours = purpose === 'ranking' ? services.neighbours() : undefined;
+  neighbours?.catch(() => {});
   const [known, loaded] = await Promise.all([learning(), adapters.load(key, cache.get(key))]);
   if (loaded === undefined) cache.delete(key);
   else cache.set(key, loaded);
@@ -63,7 +64,9 @@ export async function servedUser(
     ? { source: 'holdout' as const, lora: baseFor(adapter, shared) }
     : servedWith(adapter, shared);
   const usesPicks = served.source === 'adapter' && shared.model.choice;
-  const gains = usesPicks ? gainsFrom(adapter?.recentItems, await neighbours) : null;
+  const gains = usesPicks
+    ? gainsFrom(adapter?.recentItems, await (neighbours ?? services.neighbours()))
+    : null;
   return { ...served, gains, shared, adapter, stored: loaded?.adapter };
 }
 

@@ -2,6 +2,7 @@ import { beforeAll, expect, test } from 'vitest';
 import { userKey } from '../../shared/config/user-key.ts';
 import { tellHarm } from '../support/harm.ts';
 import { ATTACKS, type Attack, type Played, play } from '../support/hostile-users.ts';
+import { longestRefusal } from '../support/longest-refusal.ts';
 
 let peace: Played;
 beforeAll(async () => {
@@ -43,16 +44,6 @@ test('users who give the same to everything are reported by key', { timeout: 120
   const hostile = [7, 27, 47, 67, 87, 107].map((user) => userKey(`user ${user}`));
   expect(hostile.filter((key) => unusualUsers.has(key))).toEqual(hostile);
 });
-
-/** Runs in a row that accepted no prior. */
-function longestRefusal(accepted: readonly boolean[]): number {
-  let [longest, now] = [0, 0];
-  for (const each of accepted) {
-    now = each ? 0 : now + 1;
-    longest = Math.max(longest, now);
-  }
-  return longest;
-}
 
 function percent(share: number): string {
   return `${share < 0 ? '−' : '+'}${Math.abs(100 * share).toFixed(2)} %`;

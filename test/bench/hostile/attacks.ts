@@ -18,7 +18,10 @@ type Rewarded = Extract<Interaction, { readonly reward: number }>;
 /** What a hostile user publishes in place of one honest interaction. */
 type Lie = (honest: Rewarded, scene: Scene, random: Random) => readonly Interaction[];
 
-/** So many times the item's embedding: nearly the longest target that is accepted, in the wrong direction. */
+/**
+ * So many times the item's embedding: nearly the longest target that is accepted, in the wrong
+ * direction.
+ */
 const EXTREME = -3.9;
 /** Picks of a user who picks everything, for each honest one. */
 const EVERYTHING = 10;
@@ -58,7 +61,10 @@ export const PICK_ATTACKS = {
   'concentrated on one item': (_, scene) => [{ ...interactionWith(scene.victim, scene), reward: 1 }],
 } satisfies Record<keyof typeof REWARD_ATTACKS, Lie>;
 
-/** `none`: all are honest. `silent`: hostile users publish nothing. `mixed`: each has one of the attacks. */
+/**
+ * `none`: all are honest. `silent`: hostile users publish nothing. `mixed`: each has one of the
+ * attacks.
+ */
 export type Attack = keyof typeof REWARD_ATTACKS | 'mixed' | 'silent' | 'none';
 
 export const ATTACKS: readonly Attack[] = [
@@ -80,7 +86,7 @@ export function hostileUsers(userIds: readonly string[], seed: number): readonly
 
 /**
  * The event that a user publishes under an attack instead of the honest one; undefined for none.
- * @param hostile users, of whom `mixed` gives each the next attack
+ * @param hostile users; under `mixed`, each plays the next attack
  */
 export function published(
   event: FeedbackEvent,

@@ -1,4 +1,5 @@
 import { bootstrapInterval } from '../../../cli/replay/datasets/ranking-metrics.ts';
+import { longestRefusal } from '../../support/longest-refusal.ts';
 import type { Attack } from './attacks.ts';
 import type { Feedback, HonestUser, PlayedAttack } from './play.ts';
 
@@ -124,15 +125,6 @@ function meanOf(
   value: (user: HonestUser) => number | undefined,
 ): number {
   return mean(played.flatMap(({ peace }) => peace.honest.flatMap((user) => value(user) ?? [])));
-}
-
-function longestRefusal(accepted: readonly boolean[]): number {
-  let [longest, now] = [0, 0];
-  for (const each of accepted) {
-    now = each ? 0 : now + 1;
-    longest = Math.max(longest, now);
-  }
-  return longest;
 }
 
 function mean(values: readonly number[]): number {

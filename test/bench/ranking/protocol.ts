@@ -12,7 +12,9 @@ export interface PickEvent {
   readonly at: number;
   /** Whether no later event of this user follows. */
   readonly last: boolean;
-  /** Everything that the user rated since the event before, the picks among it, in order of time. */
+  /**
+   * Everything that the user rated since the event before, the picks among it, in order of time.
+   */
   readonly rated: readonly Rated[];
 }
 

@@ -19,23 +19,10 @@ import {
 import { proposePrior } from '../../../shared/population/prior-fit.ts';
 import { combine, learningTo, type Purpose } from '../../../shared/population/shared-learning.ts';
 import { sampleOf } from '../../../shared/population/validation-fold.ts';
+import { SETTINGS } from '../../support/container.ts';
 import type { FeatureTable } from './choice-row.ts';
 import type { PickEvent, Split } from './protocol.ts';
 import type { Row } from './rows.ts';
-
-const SETTINGS = {
-  embeddingModel: 'benchmark',
-  rank: 4,
-  scalingFactor: 1,
-  learner: 'bayesian',
-  learningRate: 1,
-  exploration: 0,
-  episodeTtlDays: 90,
-  transfer: 'on',
-  holdout: 0,
-  bucket: 'memory',
-  table: 'memory',
-} as const;
 
 /**
  * Attune where every rating is published, by the functions that a deployment runs: updates at every
@@ -77,7 +64,11 @@ export class RatingsRow implements Row {
         reward,
       })),
     } as const;
-    const update = { userKey: key, settings: { ...SETTINGS, embeddingDim: basis.embeddingDim }, now: at };
+    const update = {
+      userKey: key,
+      settings: { ...SETTINGS, embeddingDim: basis.embeddingDim, rank: basis.rank },
+      now: at,
+    };
     const { adapter } = applyEvents(previous, [event], combine({ basis }, this.#population), update);
     this.#adapters.delete(key);
     this.#adapters.set(key, adapter!);
@@ -86,8 +77,8 @@ export class RatingsRow implements Row {
 
   count(): void {
     const population = this.#population;
-    const { items, progress } = addEpisodes(population, this.#found);
-    this.#population = { ...population, items, progress, version: population.version + 1 };
+    const { items, recent, progress } = addEpisodes(population, this.#found);
+    this.#population = { ...population, items, recent, progress, version: population.version + 1 };
     this.#found = [];
   }
 

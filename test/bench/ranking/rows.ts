@@ -20,8 +20,8 @@ export interface Contender {
   /** Knows the other half of the users as well. Default false. */
   readonly prefilled?: boolean;
   /**
-   * Whether everything that a user rated is published. What was rated without being picked is then no
-   * candidate either. Default false.
+   * Whether everything that a user rated is published. What was rated without being picked is then
+   * no candidate either. Default false.
    */
   readonly learnsRatings?: boolean;
   /** The events that it receives. Default: those of the split. */

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createBayesianState, train } from '../../../shared/lora/bayesian.ts';
-import { picksOfItem, pickWeights } from '../../../shared/lora/pick-weights.ts';
+import { meanPickWeight, pickWeights } from '../../../shared/lora/pick-weights.ts';
 import {
   addPick,
   emptyPicks,
@@ -141,13 +141,13 @@ describe('picks', () => {
   });
 
   it('of an item are its rewards, those of liked items more', () => {
-    expect(picksOfItem({ count: 7, sum: -1 }, null)).toBe(7);
+    expect(meanPickWeight({ count: 7, sum: -1 }, null)).toBe(1);
     const spread = { mean: 0.7, deviation: 0.2 };
-    expect(picksOfItem({ count: 10, sum: 0 }, spread)).toBeCloseTo(5, 9);
+    expect(meanPickWeight({ count: 10, sum: 0 }, spread)).toBeCloseTo(0.5, 9);
     // One deviation below what was expected, each of them.
-    expect(picksOfItem({ count: 10, sum: -2 }, spread)).toBeCloseTo(0, 9);
-    expect(picksOfItem({ count: 10, sum: 2 }, spread)).toBeCloseTo(10, 9);
-    expect(picksOfItem({ count: 10, sum: -9 }, spread)).toBe(0);
+    expect(meanPickWeight({ count: 10, sum: -2 }, spread)).toBeCloseTo(0, 9);
+    expect(meanPickWeight({ count: 10, sum: 2 }, spread)).toBeCloseTo(1, 9);
+    expect(meanPickWeight({ count: 10, sum: -9 }, spread)).toBe(0);
   });
 
   it('have no spread when all rewards are the same', () => {

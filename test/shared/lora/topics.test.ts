@@ -30,7 +30,9 @@ const items = Array.from({ length: 12 * TOPICS }, (_, item) => {
   return Float32Array.from(centres[item % TOPICS]!, (x, i) => x + 0.7 * noise[i]! + 0.5 * common[i]!);
 });
 
-/** Of the best ten unseen items of users who clicked items of two topics, the share of these topics. */
+/**
+ * Of the best ten unseen items of users who clicked items of two topics, the share of these topics.
+ */
 function shareOfOwnTopics(basis: Basis): number {
   const model = initialModel('bayesian', basis, {});
   const psi = items.map((item) => {

@@ -36,7 +36,10 @@ function embeddingsOf({ d, noise, common, anisotropy }: (typeof FAMILIES)[string
   });
 }
 
-/** Learns from users who pick ten items of one cluster; scores of all items for new users with five picks. */
+/**
+ * Learns from users who pick ten items of one cluster; scores of all items for new users with five
+ * picks.
+ */
 function learn(embeddings: readonly Float32Array[], scalingFactor = 1) {
   const random = createRandom('users');
   const basis = basisFromEmbeddings(embeddings, { rank: 4, scalingFactor, seed: 1 });

@@ -14,6 +14,7 @@ import { createRandom } from '../../../shared/lora/random.ts';
 import { initialPopulationModel } from '../../../shared/population/population-model.ts';
 import { combine } from '../../../shared/population/shared-learning.ts';
 import { personalize } from '../../../shared/serving/personalize.ts';
+import { servedUser } from '../../../shared/serving/served-user.ts';
 import { SETTINGS } from '../../support/container.ts';
 
 const DIM = 16;
@@ -96,7 +97,7 @@ describe('personalize', () => {
     });
   });
 
-  test('starts to read the adapter, the model and the lists of neighbours at once', async () => {
+  test('a list of the catalogue starts to read the adapter, the model and the lists of neighbours at once', () => {
     const from = services(trained());
     const started: string[] = [];
     const never = (what: string) => () => {
@@ -104,22 +105,23 @@ describe('personalize', () => {
       return new Promise<never>(() => {});
     };
     const adapters = { load: never('adapter') } as unknown as AdapterStore;
-    void personalize(request, {
-      ...from,
-      adapters,
-      learning: never('model'),
-      neighbours: never('neighbours'),
-    });
+    const endless = { adapters, learning: never('model'), neighbours: never('neighbours') };
+    void servedUser(request.userId, { ...from, ...endless }, 'ranking');
     expect(started.sort()).toEqual(['adapter', 'model', 'neighbours']);
   });
 
-  test('answers where lists of neighbours are not needed and cannot be read', async () => {
+  test('scores of predicted rewards read no lists of neighbours', async () => {
+    const neighbours = vi.fn(async () => undefined);
+    await personalize(request, { ...services(trained()), neighbours });
+    expect(neighbours).not.toHaveBeenCalled();
+  });
+
+  test('a list whose model does not need lists of neighbours is served though they cannot be read', async () => {
     const neighbours = async () => {
       throw new Error('no neighbours');
     };
-    expect(await personalize(request, { ...services(trained()), neighbours })).toMatchObject({
-      source: 'adapter',
-    });
+    const user = servedUser(request.userId, { ...services(trained()), neighbours }, 'ranking');
+    expect(await user).toMatchObject({ source: 'adapter', gains: null });
   });
 
   test('names the source of the answer', async () => {

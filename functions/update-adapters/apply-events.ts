@@ -22,6 +22,7 @@ import {
 import { outcomeOf } from '../../shared/episodes/outcome.ts';
 import type { FeedbackEvent } from '../../shared/feedback/event.ts';
 import { type LearnerState, learnerOf } from '../../shared/lora/learner.ts';
+import { zerosSayNothing } from '../../shared/lora/pick-weights.ts';
 import type { PredictedReward } from '../../shared/lora/prequential.ts';
 import type { Model, Training, TrainingInteraction } from '../../shared/lora/training.ts';
 import { sampleOfUpdate } from '../../shared/population/embedding-sample.ts';
@@ -229,9 +230,7 @@ function learn(start: Progress, events: readonly FeedbackEvent[], model: Model, 
       }),
     );
     const training: Training<LearnerState> = learner.train(state, model, trained);
-    // Where users only pick items, residuals count picks, and equal rewards cannot follow item
-    // effects.
-    const counts = model.choice?.rewards === null || agreesWithOthers(recent);
+    const counts = countsPicks(model.choice) || agreesWithOthers(recent);
     const told = residualsOf(fresh, training.predictions, state.record.count, recent, counts);
     residuals.push(...votesOf(fresh, told));
     progress = {
@@ -253,6 +252,15 @@ function learn(start: Progress, events: readonly FeedbackEvent[], model: Model, 
     corrections,
     attributions: attributions.slice(-MOST_ATTRIBUTIONS),
   };
+}
+
+/**
+ * Whether a residual only says how often an item is picked. Equal rewards cannot follow item
+ * effects. Neither can clicks among items shown in vain, which are others than those that the user
+ * looked for.
+ */
+function countsPicks(choice: Model['choice']): boolean {
+  return choice != null && zerosSayNothing(choice.rewards);
 }
 
 function meetingsOf(

@@ -36,6 +36,14 @@ export function pickWeights(
 }
 
 /**
+ * Whether the average user's weights are the rewards themselves: true where users only pick items,
+ * and where most rewards are 0, as with clicks among items shown in vain.
+ */
+export function zerosSayNothing(rewards: RewardSpread | null): boolean {
+  return rewards === null || rewards.mean <= rewards.deviation;
+}
+
+/**
  * Mean weight of an item's first rewards by every user.
  * @param item number of these rewards, and their sum beyond what their users were expected to give
  */

@@ -8,6 +8,8 @@ import { itemKey } from '../../../shared/episodes/episode.ts';
 import { fromItem, toItem } from '../../../shared/episodes/episode-item.ts';
 import { PendingEpisodes } from '../../../shared/episodes/pending-episodes.ts';
 import { parseFeedbackEvent } from '../../../shared/feedback/event.ts';
+import { initialChoicePrior, prepareChoice } from '../../../shared/lora/choice.ts';
+import { combine } from '../../../shared/population/shared-learning.ts';
 import { upliftOf } from '../../../shared/population/uplift.ts';
 import { learnedBytes } from '../../chaos/oracle.ts';
 import { createWorkload } from '../../chaos/workload.ts';
@@ -264,4 +266,32 @@ test('the part that all rewards of an event share counts for the user, and the r
   // All fell short by the mean reward; five sevenths of the mean shortfall belong to the user.
   expect(first).toBeCloseTo(-meanReward + (5 * meanReward - 0.5) / 7, 6);
   expect(last! - first!).toBeCloseTo(0.5, 6);
+});
+
+test.each([
+  [
+    'a vote where most rewards are 0, as with clicks among items shown in vain',
+    { mean: 0.2, deviation: 0.4 },
+    1,
+  ],
+  ['no vote where rewards are ratings', { mean: 0.7, deviation: 0.2 }, 0],
+])('a user whose rewards run against item effects has %s', (_, rewards, votes) => {
+  const effects = [-9, 9, -9, 9, -9, 9].map((sum, i) => [itemKey(`item ${i}`), { sum, count: 30 }] as const);
+  const moments = learning.basis!.moments!;
+  const tempering = { perPick: 0.3, saturation: 0.03 };
+  const choice = prepareChoice(initialChoicePrior(moments, 10), moments, tempering, rewards);
+  const population = {
+    ...learning.population,
+    items: { ...learning.population.items, sums: new Map(effects) },
+    choice,
+  };
+  const against = rated(
+    'e1',
+    effects.map(([, { sum }], i) => [i, sum < 0 ? 1 : 0]),
+  );
+  const later = rated('e2', [[7, 1]]);
+  const known = combine({ basis: learning.basis! }, population);
+  const { adapter } = applyEvents(undefined, [against], known, OPTIONS);
+  const { lastEpisode } = applyEvents(adapter, [later], known, OPTIONS).adapter!;
+  expect(lastEpisode!.residuals).toHaveLength(votes);
 });

@@ -2,55 +2,9 @@
 import './node-version.ts';
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
-import { backupCommand } from './backup.ts';
-import { basisCommand } from './basis.ts';
-import { catalogueCommand } from './catalogue.ts';
-import { consolidateCommand } from './consolidate.ts';
-import { costCommand } from './cost.ts';
-import { deployCommand } from './deploy.ts';
-import { dlqCommand } from './dlq.ts';
-import { doctorCommand } from './doctor.ts';
-import { checkArguments, exitCodeOf, oneLine, outliveReaders } from './exit.ts';
-import { exportCommand } from './export.ts';
-import { forgetCommand } from './forget.ts';
-import { historyCommand } from './history.ts';
-import { initCommand } from './init.ts';
-import { inspectCommand } from './inspect.ts';
-import { localCommand } from './local.ts';
-import { modelCommand } from './model.ts';
-import { personalizeCommand } from './personalize.ts';
-import { policyCommand } from './policy.ts';
-import { publishCommand } from './publish.ts';
-import { recommendCommand } from './recommend.ts';
-import { restoreCommand } from './restore.ts';
-import { rollbackCommand } from './rollback.ts';
-import { upliftCommand } from './uplift.ts';
-
-/** Each command has one file, which imports everything beyond its options when it runs. */
-const commands = [
-  initCommand,
-  localCommand,
-  publishCommand,
-  personalizeCommand,
-  recommendCommand,
-  catalogueCommand,
-  basisCommand,
-  modelCommand,
-  inspectCommand,
-  historyCommand,
-  rollbackCommand,
-  exportCommand,
-  forgetCommand,
-  dlqCommand,
-  backupCommand,
-  restoreCommand,
-  upliftCommand,
-  consolidateCommand,
-  deployCommand,
-  doctorCommand,
-  costCommand,
-  policyCommand,
-];
+import { COMMANDS } from './commands.ts';
+import { checkArguments, exitCodeOf, outliveReaders } from './exit.ts';
+import { tellMistakes } from './mistakes.ts';
 
 function version(): string {
   // From cli/ in the sources, and from dist/cli/ in the package.
@@ -61,17 +15,25 @@ function version(): string {
 const program = new Command('attune')
   .description('A LoRA adapter for every user over your own embeddings, learned online from feedback.')
   .version(version());
-for (const command of commands) program.addCommand(command());
-for (const command of [program, ...program.commands.flatMap((command) => [command, ...command.commands])]) {
-  command.exitOverride().configureOutput({
-    outputError: (text, write) => write(`attune: ${oneLine(text.replace(/^error: /, ''))}\n`),
-  });
-}
+for (const { name, description } of COMMANDS) program.command(name).description(description);
 
 outliveReaders();
 try {
   checkArguments();
+  await addNamedCommand();
+  for (const command of [program, ...program.commands.flatMap((command) => [command, ...command.commands])])
+    tellMistakes(command);
   await program.parseAsync();
 } catch (error) {
   process.exitCode = exitCodeOf(error);
+}
+
+/** The others stay without options, which only their own help shows. */
+async function addNamedCommand(): Promise<void> {
+  const words = process.argv.slice(2).filter((word) => !word.startsWith('-'));
+  const name = words[0] === 'help' ? words[1] : words[0];
+  const named = COMMANDS.find((command) => command.name === name);
+  if (named === undefined) return;
+  const add = await named.load();
+  add(program.commands.find((command) => command.name() === name)!);
 }

@@ -2,7 +2,7 @@ import { createWriteStream } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import { PREFIX } from '../shared/config/names.ts';
 import { itemToJson } from '../shared/episodes/item-json.ts';
 import { InvalidConfigurationError } from '../shared/errors.ts';
@@ -21,11 +21,8 @@ export const BACKUP = { objects: 'objects', table: 'table.jsonl' } as const;
 export const AT_ONCE = 16;
 
 /** `attune backup`: writes the newest version of everything that a deployment keeps to files. */
-export function backupCommand(): Command {
-  const command = new Command('backup')
-    .description(
-      'write the newest version of every object and every item of the table into a folder; attune restore reads it',
-    )
+export function backupCommand(command: Command): Command {
+  command
     .requiredOption('--to <folder>', 'an empty folder; created when it is missing')
     .option('--json', 'print the counts as one line of JSON')
     .action(backup);

@@ -20,7 +20,7 @@ interface BuildOptions extends DeploymentOptions {
 }
 
 /** `attune basis`: the directions that the adapters of a deployment share. */
-export function basisCommand(): Command {
+export function basisCommand(command: Command): Command {
   const build = withDeployment(
     new Command('build')
       .description(
@@ -33,7 +33,7 @@ export function basisCommand(): Command {
       .action(buildBasis),
     'bucket',
   );
-  return new Command('basis').description('the directions that all adapters share').addCommand(build);
+  return command.addCommand(build);
 }
 
 async function buildBasis(file: string, options: BuildOptions): Promise<void> {

@@ -22,28 +22,25 @@ const LINES =
   'lines of {"itemId", "embedding", "attributes"?, "availableFrom"?, "availableUntil"?}, - is stdin; or a .safetensors file with the tensor embeddings and the metadata ids';
 
 /** `attune catalogue`: the items that `attune recommend` chooses from. */
-export function catalogueCommand(): Command {
-  const command = (name: string, description: string) =>
+export function catalogueCommand(command: Command): Command {
+  const sub = (name: string, description: string) =>
     withDeployment(new Command(name).description(description), 'bucket').option(
       '--json',
       'print the result as one line of JSON',
     );
-  const put = command('put', 'replace the whole catalogue; computes the basis from it if there is none')
+  const put = sub('put', 'replace the whole catalogue; computes the basis from it if there is none')
     .argument('<items>', LINES)
     .option('--seed <text>', 'seed of the basis, if it is computed', '1')
     .option('--rewrite', 'write every shard, also existing ones, because they may be damaged')
     .action(putItems);
-  const update = command('update', 'add items, or replace those with the same id')
+  const update = sub('update', 'add items, or replace those with the same id')
     .argument('<items>', LINES)
     .action(updateItems);
-  const remove = command('remove', 'remove items')
+  const remove = sub('remove', 'remove items')
     .argument('<itemId...>', 'ids of the items')
     .action(removeItems);
-  const stats = command('stats', 'show the content of the catalogue').action(showStats);
-  return [put, update, remove, stats].reduce(
-    (parent, child) => parent.addCommand(child),
-    new Command('catalogue').description('the items that attune recommend chooses from'),
-  );
+  const stats = sub('stats', 'show the content of the catalogue').action(showStats);
+  return [put, update, remove, stats].reduce((parent, child) => parent.addCommand(child), command);
 }
 
 async function putItems(file: string, options: CatalogueOptions): Promise<void> {

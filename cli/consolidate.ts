@@ -1,4 +1,4 @@
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import type { ConsolidationReport } from '../functions/consolidate-patterns/consolidate.ts';
 import { OUTPUT } from '../shared/config/names.ts';
 import { invoke } from './invoke.ts';
@@ -13,11 +13,8 @@ interface ConsolidateOptions {
 }
 
 /** `attune consolidate`: the scheduled function, on demand. */
-export function consolidateCommand(): Command {
-  return new Command('consolidate')
-    .description(
-      'consolidate now: turn the episodes since the last consolidation, up to ten seconds ago, into the population model',
-    )
+export function consolidateCommand(command: Command): Command {
+  return command
     .option('--function-name <name>', 'the consolidation function')
     .option('--outputs <file>', 'take the function from the file of cdk deploy --outputs-file')
     .option('--if-due', 'do nothing when a scheduled run would do nothing')

@@ -1,4 +1,4 @@
-import { Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import { InvalidInputError } from '../shared/errors.ts';
 import { alternativesOf, type BillLine, billOf, shownKb, totalOf } from './cost/bill.ts';
 import { PRICES, pricesOf } from './cost/prices.ts';
@@ -28,11 +28,8 @@ interface Estimate {
 }
 
 /** `attune cost`: estimates the cost of a load. */
-export function costCommand(): Command {
-  return new Command('cost')
-    .description(
-      'estimate the monthly AWS bill of a load, next to other services; docs/cost.md lists the sources',
-    )
+export function costCommand(command: Command): Command {
+  return command
     .requiredOption('--events-per-day <n>', 'interactions that the application publishes', count)
     .requiredOption('--users <n>', 'users who have an adapter', count)
     .option('--dimension <d>', 'length of the embeddings', count, 64)

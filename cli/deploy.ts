@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import { InvalidConfigurationError } from '../shared/errors.ts';
 import { ExitError } from './exit.ts';
 import { APP, INSTALL_CDK, PROJECT } from './project.ts';
@@ -11,9 +11,8 @@ interface DeployOptions {
 }
 
 /** `attune deploy`: `cdk deploy` of the stack, with its outputs in a file. */
-export function deployCommand(): Command {
-  return new Command('deploy')
-    .description('deploy the stack with the settings of cdk.json, through cdk deploy')
+export function deployCommand(command: Command): Command {
+  return command
     .option('--outputs <file>', 'the file that the other commands read', 'outputs.json')
     .argument('[arguments...]', 'for cdk deploy, behind --, such as -- --profile production')
     .action(deploy);

@@ -23,7 +23,7 @@ interface SelectionOptions extends DeploymentOptions {
 }
 
 /** `attune dlq`: lists messages that had no effect, sends them again, or deletes them. */
-export function dlqCommand(): Command {
+export function dlqCommand(command: Command): Command {
   const list = selecting(new Command('list'), 'list messages that had no effect', FAILED_RUNS).action(
     listMessages,
   );
@@ -45,10 +45,7 @@ export function dlqCommand(): Command {
   const purge = selecting(new Command('purge'), 'remove messages for good', FAILED_RUNS).action(
     (options: SelectionOptions) => act(options, 'purged'),
   );
-  for (const command of [redrive, purge]) command.option('--all', 'all messages of --from, of every user');
-  const command = new Command('dlq').description(
-    'handle messages that had no effect: dead letters, quarantine and failed consolidations',
-  );
+  for (const sub of [redrive, purge]) sub.option('--all', 'all messages of --from, of every user');
   for (const sub of [list, show, redrive, purge]) command.addCommand(sub);
   return command;
 }

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import { onDeployment } from './deployment.ts';
 import type { CheckResult } from './doctor/check.ts';
 import { EXIT, ExitError } from './exit.ts';
@@ -13,11 +13,8 @@ interface DoctorOptions {
 }
 
 /** `attune doctor`: checks whether a deployment works, and advises what to do when it does not. */
-export function doctorCommand(): Command {
-  return new Command('doctor')
-    .description(
-      'check a deployment: credentials, region, resources, quotas, permissions, settings and a round trip',
-    )
+export function doctorCommand(command: Command): Command {
+  return command
     .requiredOption('--outputs <file>', 'the file of cdk deploy --outputs-file')
     .option('--no-round-trip', 'only read: publish no event and ask for nothing')
     .option('--json', 'print the results as one line of JSON')

@@ -1,6 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Command, Option } from 'commander';
+import { type Command, Option } from 'commander';
 import { peftOf, recordsOf } from '../shared/client/user-export.ts';
 import { userKey } from '../shared/config/user-key.ts';
 import { InvalidConfigurationError, NotFoundError } from '../shared/errors.ts';
@@ -14,9 +14,8 @@ interface ExportOptions extends DeploymentOptions {
 }
 
 /** `attune export`: writes everything stored about a user to a folder. */
-export function exportCommand(): Command {
-  const command = new Command('export')
-    .description('write everything stored about a user into a folder')
+export function exportCommand(command: Command): Command {
+  command
     .argument('<user>', 'the user id')
     .requiredOption('--to <folder>', 'the folder; created if it is missing')
     .addOption(

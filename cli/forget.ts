@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import { forgetUser, SETTLE_SECONDS } from '../shared/client/user-forget.ts';
 import { type DeploymentOptions, onDeployment, withDeployment } from './deployment.ts';
 import { printJson, printLine } from './output.ts';
@@ -11,9 +11,8 @@ interface ForgetCommandOptions extends DeploymentOptions {
 }
 
 /** `attune forget`: removes everything stored about a user, and prints what it removed. */
-export function forgetCommand(): Command {
-  const command = new Command('forget')
-    .description('remove everything stored about a user, check that it is gone, and print a receipt')
+export function forgetCommand(command: Command): Command {
+  command
     .argument('<user>', 'the user id')
     .option(
       '--settle <seconds>',

@@ -1,4 +1,4 @@
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import { adapterVersions } from '../shared/adapters/adapter-history.ts';
 import { userKey } from '../shared/config/user-key.ts';
 import { NotFoundError } from '../shared/errors.ts';
@@ -6,9 +6,8 @@ import { type DeploymentOptions, onDeployment, withDeployment } from './deployme
 import { printJson, printLine, printProblem } from './output.ts';
 
 /** `attune history`: the versions of a user's adapter that can be rolled back to. */
-export function historyCommand(): Command {
-  const command = new Command('history')
-    .description("list the stored versions of a user's adapter, newest first")
+export function historyCommand(command: Command): Command {
+  command
     .argument('<user>', 'the user id')
     .option('--json', 'print them as one line of JSON')
     .action(history);

@@ -1,4 +1,4 @@
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import { SETTING_HELP } from '../shared/config/setting-help.ts';
 import { type DeploymentSettings, settingsFromContext } from '../shared/config/settings.ts';
 import { readSettings, writeSettings } from './cdk-json.ts';
@@ -8,11 +8,8 @@ import { settingsAmong, withSettings } from './setting-options.ts';
 type SettingName = keyof DeploymentSettings;
 
 /** `attune init`: writes the settings of cdk.json, which all commands share. */
-export function initCommand(): Command {
-  const command = new Command('init')
-    .description(
-      'write settings to cdk.json, for the local stack and every cdk command; without options, show all settings',
-    )
+export function initCommand(command: Command): Command {
+  command
     .option('--json', 'print the settings as one line of JSON')
     .addHelpText('after', '\nAn empty value resets a setting to its default.')
     .action(init);

@@ -1,4 +1,4 @@
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import type { StoredAdapter } from '../shared/adapters/adapter-object.ts';
 import type { Deployment } from '../shared/client/deployment.ts';
 import { userKey } from '../shared/config/user-key.ts';
@@ -10,14 +10,8 @@ import { type DeploymentOptions, onDeployment, withDeployment } from './deployme
 import { printJson, printLine, printProblem } from './output.ts';
 
 /** `attune inspect`: shows a user's adapter without its weights. */
-export function inspectCommand(): Command {
-  const command = new Command('inspect')
-    .description(
-      "show a user's adapter: version, feedback learned, prediction losses, and with --outputs what is served",
-    )
-    .argument('<user>', 'the user id')
-    .option('--json', 'print it as one line of JSON')
-    .action(inspect);
+export function inspectCommand(command: Command): Command {
+  command.argument('<user>', 'the user id').option('--json', 'print it as one line of JSON').action(inspect);
   return withDeployment(command, 'bucket');
 }
 

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { LocalStack } from '../infra/local/local-stack.ts';
 import { DAMAGED } from '../shared/config/names.ts';
 import type { DeploymentSettings } from '../shared/config/settings.ts';
@@ -30,11 +30,8 @@ interface LocalOptions {
 const SIMULATED = { items: 1_000, interactionsPerUser: 60 };
 
 /** `attune local`: runs the whole stack on this machine and replays feedback through it. */
-export function localCommand(): Command {
-  const command = new Command('local')
-    .description(
-      'run the whole stack on this machine; replay feedback through it and rank held-out items, or leave it empty for your own data',
-    )
+export function localCommand(command: Command): Command {
+  command
     .addOption(
       new Option('--empty', 'replay nothing, for your own data; stays up until Ctrl-C').conflicts([
         'movielens',

@@ -13,26 +13,23 @@ interface ModelOptions extends DeploymentOptions {
 }
 
 /** `attune model`: shows the population model and its earlier versions, and rolls back to them. */
-export function modelCommand(): Command {
-  const command = (name: string, description: string) =>
+export function modelCommand(command: Command): Command {
+  const sub = (name: string, description: string) =>
     withDeployment(new Command(name).description(description), 'bucket')
       .addArgument(new Argument('<part>', 'the part of the model').choices(['basis', 'skills']))
       .option('--json', 'print the result as one line of JSON');
-  const history = command('history', 'list the stored versions, newest first').action(showHistory);
-  const show = command('show', 'show the content of a version')
+  const history = sub('history', 'list the stored versions, newest first').action(showHistory);
+  const show = sub('show', 'show the content of a version')
     .option('--version <id>', 'see attune model history; default: the newest')
     .action(showVersion);
-  const rollback = command(
+  const rollback = sub(
     'rollback',
     'make an earlier version the current one, also over a damaged or deleted one',
   )
     .requiredOption('--to <id>', 'the earlier version; see attune model history')
     .option('--force', 'also if users under the current basis then start anew')
     .action(rollBack);
-  return [history, show, rollback].reduce(
-    (parent, child) => parent.addCommand(child),
-    new Command('model').description('what all users share: the basis and the population model'),
-  );
+  return [history, show, rollback].reduce((parent, child) => parent.addCommand(child), command);
 }
 
 async function showHistory(part: ModelPart, options: ModelOptions): Promise<void> {

@@ -1,4 +1,4 @@
-import { Command, Option } from 'commander';
+import { type Command, Option } from 'commander';
 import { OUTPUT } from '../shared/config/names.ts';
 import type { PersonalizeAnswer } from '../shared/contract/answers.ts';
 import { PERSONALIZE_LIMITS } from '../shared/contract/personalize-request.ts';
@@ -23,9 +23,8 @@ interface PersonalizeOptions {
  * `attune personalize`: asks the personalize function for a user's scores or embeddings of
  * candidates.
  */
-export function personalizeCommand(): Command {
-  return new Command('personalize')
-    .description('rank candidate items, given as JSON lines, for a user')
+export function personalizeCommand(command: Command): Command {
+  return command
     .argument('<file>', 'lines of {"embedding", "itemId"?}; - is stdin')
     .requiredOption('--user <id>', 'the user')
     .option('--function-name <name>', 'the personalize function')

@@ -1,4 +1,4 @@
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import { regionOfQueue } from '../shared/client/resources.ts';
 import { OUTPUT } from '../shared/config/names.ts';
 import { InvalidInputError } from '../shared/errors.ts';
@@ -11,9 +11,8 @@ interface PolicyOptions {
 }
 
 /** `attune policy`: prints the permissions that a command needs. */
-export function policyCommand(): Command {
-  return new Command('policy')
-    .description('print the IAM policy that a command needs, as JSON')
+export function policyCommand(command: Command): Command {
+  return command
     .argument('<command...>', `a command, such as forget, or dlq redrive`)
     .option('--outputs <file>', 'use the resource names in the file of cdk deploy --outputs-file')
     .action(printPolicy);

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import { regionOfQueue } from '../shared/client/resources.ts';
 import { OUTPUT } from '../shared/config/names.ts';
 import { InvalidConfigurationError, shown } from '../shared/errors.ts';
@@ -38,9 +38,8 @@ const SHOWN_KINDS = 20;
 const BATCH_ID_CHARACTERS = 16;
 
 /** `attune publish`: sends feedback from a file to the queue. */
-export function publishCommand(): Command {
-  return new Command('publish')
-    .description('publish interactions, given as JSON lines, to the feedback queue')
+export function publishCommand(command: Command): Command {
+  return command
     .argument(
       '<file>',
       'lines of {"userId", "itemId" of the catalogue or "embedding" or both, "reward", "watch" or "target", "occurredAt"?, "recommendationId"?}; - is stdin',

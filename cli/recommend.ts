@@ -1,4 +1,4 @@
-import { Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import { OUTPUT } from '../shared/config/names.ts';
 import type { RecommendAnswer, RecommendedItem, SimilarAnswer } from '../shared/contract/answers.ts';
 import { RECOMMEND_LIMITS } from '../shared/contract/catalogue-request.ts';
@@ -28,9 +28,8 @@ interface RecommendOptions {
 }
 
 /** `attune recommend`: asks the personalize function for the best items of the catalogue. */
-export function recommendCommand(): Command {
-  return new Command('recommend')
-    .description('show the best items of the catalogue for a user, or items similar to an item')
+export function recommendCommand(command: Command): Command {
+  return command
     .option('--user <id>', 'the user')
     .option('--similar-to <itemId>', 'items similar to this one; with --user, ordered by the user’s taste')
     .option('--function-name <name>', 'the personalize function')

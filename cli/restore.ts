@@ -2,7 +2,7 @@ import { createReadStream, existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import { createInterface } from 'node:readline';
-import { Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import type { AdapterStore } from '../shared/adapters/adapter-store.ts';
 import { PREFIX } from '../shared/config/names.ts';
 import { type Item, userOfItem } from '../shared/episodes/episode-item.ts';
@@ -29,11 +29,8 @@ interface RestoreOptions extends DeploymentOptions {
 const LASTING = [PREFIX.adapters, PREFIX.basis, PREFIX.skills, PREFIX.catalogue];
 
 /** `attune restore`: restores a backup, items of another table, or deleted objects. */
-export function restoreCommand(): Command {
-  const command = new Command('restore')
-    .description(
-      'restore lost data from a backup, from another table, or from the versions before a deletion. Forgotten users stay forgotten; you can interrupt it and run it again',
-    )
+export function restoreCommand(command: Command): Command {
+  command
     .option('--from <folder>', 'restore the objects and table items in this folder of attune backup')
     .option('--from-table <name>', 'restore the items of this table, for example one that DynamoDB restored')
     .option('--deleted-since <time>', 'restore objects that were deleted since this time, ISO 8601', time)

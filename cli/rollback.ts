@@ -1,4 +1,4 @@
-import { Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import { rollBack, startAnew } from '../shared/adapters/adapter-history.ts';
 import { userKey } from '../shared/config/user-key.ts';
 import { servedUser } from '../shared/serving/served-user.ts';
@@ -6,11 +6,8 @@ import { type DeploymentOptions, onDeployment, withDeployment } from './deployme
 import { printJson, printLine, printProblem } from './output.ts';
 
 /** `attune rollback`: makes an earlier version of a user's adapter the newest. */
-export function rollbackCommand(): Command {
-  const command = new Command('rollback')
-    .description(
-      "make a new version of a user's adapter from an earlier one; with --outputs, show what is served then",
-    )
+export function rollbackCommand(command: Command): Command {
+  command
     .argument('<user>', 'the user id')
     .requiredOption(
       '--to <version>',

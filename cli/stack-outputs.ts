@@ -28,7 +28,7 @@ export async function resourceName(
  * or does not have exactly one such output
  */
 export async function stackOutput(file: string, name: OutputName): Promise<string> {
-  const found = valuesOf(await outputsIn(file), name);
+  const found = valuesOf(outputsIn(file), name);
   if (found.length === 1) return found[0]!;
   throw new InvalidInputError(file, `${found.length} stacks with ${name}`, 'one');
 }
@@ -48,6 +48,6 @@ export async function learningSettings(outputs: string | undefined): Promise<Lea
 
 /** Like {@link learningSettings}; undefined when the outputs of an older deployment lack them. */
 export async function knownLearningSettings(outputs: string): Promise<LearningSettings | undefined> {
-  const known = valuesOf(await outputsIn(outputs), OUTPUT.learningSettings);
+  const known = valuesOf(outputsIn(outputs), OUTPUT.learningSettings);
   return known.length === 0 ? undefined : learningSettings(outputs);
 }

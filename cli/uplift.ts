@@ -1,4 +1,4 @@
-import { Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import { cellOf } from '../shared/episodes/episode.ts';
 import { NotFoundError } from '../shared/errors.ts';
 import type { Estimate } from '../shared/population/uplift.ts';
@@ -16,9 +16,8 @@ interface UpliftOptions extends DeploymentOptions {
 const DEFAULT_CELL = 'bayesian-r4-d64';
 
 /** `attune uplift`: the effect of adapters in production. */
-export function upliftCommand(): Command {
-  const command = new Command('uplift')
-    .description('measure the effect of adapters on the newest episodes')
+export function upliftCommand(command: Command): Command {
+  command
     .option(
       '--cell <name>',
       `learner, rank and embedding length; default: from --outputs, otherwise ${DEFAULT_CELL}`,

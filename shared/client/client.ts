@@ -33,6 +33,7 @@ import type {
   SimilarRequest,
 } from './requests.ts';
 import {
+  embeddingDimIn,
   learningSettingsFrom,
   type Outputs,
   outputsIn,
@@ -44,7 +45,7 @@ import type { UserFiles } from './user-export.ts';
 import type { ForgetReceipt } from './user-forget.ts';
 
 export interface AttuneOptions extends BufferOptions {
-  /** The file of `cdk deploy --outputs-file`, or its content. */
+  /** The file of `cdk deploy --outputs-file`, which is read at once, or its content. */
   readonly outputs?: Outputs | undefined;
   /** Name of the CloudFormation stack with the outputs, instead of `outputs`. */
   readonly stackName?: string | undefined;
@@ -61,7 +62,10 @@ export interface AttuneOptions extends BufferOptions {
    * changed. Needs permission to read the bucket, and the output LearningSettings.
    */
   readonly local?: boolean | undefined;
-  /** The deployment's embedding length. With it, `publish` refuses other lengths at once. */
+  /**
+   * The deployment's embedding length; default: that in `outputs`. With it, `publish` refuses other
+   * lengths at once.
+   */
   readonly embeddingDim?: number | undefined;
   /** Added to every event and request, so that a deployment with another model refuses it. */
   readonly embeddingModel?: string | undefined;
@@ -89,12 +93,16 @@ export class Attune {
   readonly #clock: Clock;
   readonly #deployment: Deployment;
   readonly #buffer: FeedbackBuffer;
-  #outputs: Promise<unknown> | undefined;
+  /** Of `outputs`; undefined without. */
+  readonly #outputs: unknown;
+  #stackOutputs: Promise<unknown> | undefined;
   #local: Promise<Personalize> | undefined;
 
   constructor(options: AttuneOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
+    const { outputs } = options;
+    this.#outputs = typeof outputs === 'string' ? outputsIn(outputs) : outputs;
     this.#deployment = new Deployment({
       nameOf: (resource) => this.#nameOf(resource),
       learningSettings: async () =>
@@ -104,7 +112,7 @@ export class Attune {
     const publisher = {
       ...options.publisher,
       queue: lazyQueue(() => this.#deployment.queue()),
-      embeddingDim: options.embeddingDim,
+      embeddingDim: checkedDim(options.embeddingDim, embeddingDimIn(this.#outputs)),
       embeddingModel: options.embeddingModel,
     };
     this.#buffer = new FeedbackBuffer(publisher, this.#clock, options);
@@ -298,27 +306,27 @@ export class Attune {
   }
 
   async #nameOf(resource: keyof Resources): Promise<string> {
-    const { outputs, stackName, resources } = this.#options;
-    const given = resources?.[resource];
-    if (given !== undefined) return given;
-    if (outputs !== undefined || stackName !== undefined) {
-      this.#outputs ??= this.#readOutputs().catch((error) => {
-        this.#outputs = undefined;
-        throw error;
-      });
-      const found = resourceIn(await this.#outputs, resource);
-      if (found !== undefined) return found;
-    }
+    const found =
+      this.#options.resources?.[resource] ?? resourceIn(this.#outputs ?? (await this.#ofStack()), resource);
+    if (found !== undefined) return found;
     throw new InvalidConfigurationError(
       `createAttune: found no ${resource}, expected it in resources or in the outputs of the deployment`,
     );
   }
 
-  async #readOutputs(): Promise<unknown> {
-    const { outputs, stackName = '' } = this.#options;
-    if (outputs !== undefined) return typeof outputs === 'string' ? outputsIn(outputs) : outputs;
-    const { outputsOfStack } = await import('./stack-outputs.ts');
-    return outputsOfStack(stackName, this.#clientConfig('cloudformation', stackName));
+  /** The outputs of the stack that `stackName` names; undefined without. */
+  #ofStack(): Promise<unknown> | undefined {
+    const { stackName } = this.#options;
+    if (stackName === undefined) return undefined;
+    this.#stackOutputs ??= import('./stack-outputs.ts')
+      .then(({ outputsOfStack }) =>
+        outputsOfStack(stackName, this.#clientConfig('cloudformation', stackName)),
+      )
+      .catch((error) => {
+        this.#stackOutputs = undefined;
+        throw error;
+      });
+    return this.#stackOutputs;
   }
 
   #clientConfig(service: Service, resource: string) {
@@ -336,7 +344,8 @@ export class Attune {
 /**
  * Creates a client of the deployment that `outputs`, `stackName` or `resources` name. Loads SDK
  * clients on first use.
- * @throws InvalidConfigurationError when none of them is given
+ * @throws InvalidConfigurationError when none of them is given; NotFoundError or InvalidInputError
+ * when the file of `outputs` is missing or not JSON
  */
 export function createAttune(options: AttuneOptions): Attune {
   const { outputs, stackName, resources } = options;
@@ -345,6 +354,14 @@ export function createAttune(options: AttuneOptions): Attune {
       'createAttune: found no outputs, stackName or resources, expected one of them',
     );
   return new Attune(options);
+}
+
+/** @throws InvalidConfigurationError when the given length is not that of the deployment */
+function checkedDim(given: number | undefined, deployed: number | undefined): number | undefined {
+  if (given === undefined || deployed === undefined || given === deployed) return given ?? deployed;
+  throw new InvalidConfigurationError(
+    `embeddingDim: found ${given}, expected ${deployed}, the value of outputs`,
+  );
 }
 
 function lazyQueue(

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
 import { OUTPUT } from '../config/names.ts';
 import { type LearningSettings, learningSettingsOf, settingsFromContext } from '../config/settings.ts';
 import { InvalidConfigurationError, InvalidInputError, NotFoundError, shown } from '../errors.ts';
@@ -19,10 +19,10 @@ export type Outputs = string | Readonly<Record<string, unknown>>;
  * The content of a file of `cdk deploy --outputs-file`.
  * @throws NotFoundError when there is no such file; InvalidInputError when it is not JSON
  */
-export async function outputsIn(file: string): Promise<unknown> {
+export function outputsIn(file: string): unknown {
   let text: string;
   try {
-    text = await readFile(file, 'utf8');
+    text = readFileSync(file, 'utf8');
   } catch (cause) {
     throw new NotFoundError(
       `${file}: found no readable file, expected the file of cdk deploy --outputs-file`,
@@ -55,6 +55,22 @@ export function resourceIn(document: unknown, resource: keyof Resources): string
   throw new InvalidConfigurationError(
     `outputs: found ${found.length} stacks with ${OUTPUT[resource]}, expected one`,
   );
+}
+
+/**
+ * The embedding length in the output LearningSettings, also when it has settings of a later
+ * version; undefined when the document does not tell.
+ * @throws InvalidConfigurationError when two stacks have the output
+ */
+export function embeddingDimIn(document: unknown): number | undefined {
+  let settings: unknown;
+  try {
+    settings = JSON.parse(resourceIn(document, 'learningSettings') ?? '{}');
+  } catch (error) {
+    if (error instanceof InvalidConfigurationError) throw error;
+  }
+  const embeddingDim = isObject(settings) ? settings.embeddingDim : undefined;
+  return Number.isInteger(embeddingDim) ? (embeddingDim as number) : undefined;
 }
 
 /**

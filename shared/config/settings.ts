@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { SGD_HYPERPARAMETERS } from '../lora/sgd.ts';
+import { SGD_HYPERPARAMETERS } from '../lora/hyperparameters.ts';
 import { parseConfiguration } from '../validation/faults.ts';
 import { idSchema } from '../validation/id.ts';
 import { ENV } from './names.ts';

@@ -7,6 +7,18 @@ export interface Hyperparameter {
   readonly maximum: number;
 }
 
+export const SGD_HYPERPARAMETERS = {
+  /** Learning rate η of A and s·B. */
+  learningRate: { default: 1, minimum: 1e-6, maximum: 10 },
+  /**
+   * Largest norm of the gradient of A and B together. Longer gradients are shortened to it
+   * (Pascanu, Mikolov & Bengio 2013).
+   */
+  gradientClipThreshold: { default: 1, minimum: 1e-3, maximum: 100 },
+  /** λ of elastic weight consolidation; 0 turns it off. */
+  ewcLambda: { default: 0.5, minimum: 0, maximum: 1e6 },
+} as const satisfies Record<string, Hyperparameter>;
+
 /** Largest factor by which a hint may change a configured value, up or down. */
 export const HINT_FACTOR = 100;
 

@@ -9,12 +9,12 @@ import {
   train,
 } from './bayesian.ts';
 import type { LoraAdapter } from './forward.ts';
-import { type Hyperparameter, resolveHyperparameters } from './hyperparameters.ts';
+import { type Hyperparameter, resolveHyperparameters, SGD_HYPERPARAMETERS } from './hyperparameters.ts';
 import { NOTHING_RANKED } from './picks.ts';
 import { isShownWorse, type ServingMode, servingMode, shrunkenMean } from './prequential.ts';
 import { initialPriorOf } from './prior.ts';
 import type { Pulls } from './pulls.ts';
-import { createSgdState, SGD_HYPERPARAMETERS, type SgdState, solveSgd, trainSgd } from './sgd.ts';
+import { createSgdState, type SgdState, solveSgd, trainSgd } from './sgd.ts';
 import type { Model, Training, TrainingInteraction } from './training.ts';
 
 interface StateOf {

@@ -3,7 +3,7 @@ import { type AdapterShape, type DownProjection, vectorNorm } from './basis.ts';
 import { CONSOLIDATION_STEPS, type ElasticMatrix, elasticMatrix, elasticStep } from './elastic-weights.ts';
 import { type LoraAdapter, userPart } from './forward.ts';
 import { type Gradient, type RegressionBatch, regressionGradient } from './gradient.ts';
-import { type Hyperparameter, resolveHyperparameters } from './hyperparameters.ts';
+import { resolveHyperparameters, SGD_HYPERPARAMETERS } from './hyperparameters.ts';
 import {
   chunksOf,
   NO_PREDICTIONS,
@@ -35,18 +35,6 @@ export interface SgdState {
   readonly rewardSum: number;
   readonly record: PrequentialRecord;
 }
-
-export const SGD_HYPERPARAMETERS = {
-  /** Learning rate η of A and s·B. */
-  learningRate: { default: 1, minimum: 1e-6, maximum: 10 },
-  /**
-   * Largest norm of the gradient of A and B together. Longer gradients are shortened to it
-   * (Pascanu, Mikolov & Bengio 2013).
-   */
-  gradientClipThreshold: { default: 1, minimum: 1e-3, maximum: 100 },
-  /** λ of elastic weight consolidation; 0 turns it off. */
-  ewcLambda: { default: 0.5, minimum: 0, maximum: 1e6 },
-} as const satisfies Record<string, Hyperparameter>;
 
 /**
  * The state of a user without feedback: B = 0, and A of the basis. Without a basis A is

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { FunctionSettings } from '../config/settings.ts';
-import { SGD_HYPERPARAMETERS } from '../lora/sgd.ts';
+import { SGD_HYPERPARAMETERS } from '../lora/hyperparameters.ts';
 import type { RecommendedLearningRate } from './population-model.ts';
 
 type ExplorationSettings = Pick<FunctionSettings, 'learner' | 'learningRate' | 'exploration'>;

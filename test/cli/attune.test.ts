@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
+import { COMMANDS } from '../../cli/commands.ts';
 import { runAttune } from '../support/run-attune.ts';
 
 /** Feedback that any deployment with 16 numbers accepts. */
@@ -13,7 +14,7 @@ describe('the command line', () => {
     const { code, stdout, stderr } = await runAttune(['--help']);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toMatch(/^Usage: attune/);
-    expect(stdout).toContain('publish [options] <file>');
+    expect(stdout).toMatch(/^ {2}publish +publish interactions/m);
   });
 
   test('has the version of the package', async () => {
@@ -22,9 +23,38 @@ describe('the command line', () => {
   });
 
   test.concurrent.each([
+    [['--version'], []],
+    [['--help'], []],
+    [['publsh'], []],
+    [['publish', '--help'], ['publish']],
+    [['help', 'publish'], ['publish']],
+    [['cost', '--users', '10', '--events-per-day', '10'], ['cost']],
+    [['inspect'], ['inspect']],
+  ])('loads only the code of the command that runs: %j', async (args, commands) => {
+    const hooks =
+      'import { registerHooks } from "node:module";' +
+      'const loaded = [];' +
+      'registerHooks({ load(url, context, next) { loaded.push(url); return next(url, context); } });' +
+      'process.once("exit", () => process.stderr.write(JSON.stringify(loaded)));';
+    const { stderr } = await runAttune(args, {
+      env: { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(hooks)}` },
+    });
+    const loaded: string[] = JSON.parse(stderr.trim().split('\n').at(-1)!);
+    const names = new Set(COMMANDS.map(({ name }) => name));
+    const ofCommands = loaded.map((url) => /\/cli\/([a-z]+)\.ts$/.exec(url)?.[1] ?? '');
+    expect(ofCommands.filter((name) => names.has(name))).toEqual(commands);
+    expect(loaded.filter((url) => url.includes('/@aws-sdk/'))).toEqual([]);
+    if (commands.length === 0) expect(loaded.filter((url) => url.includes('/zod/'))).toEqual([]);
+  });
+
+  test.concurrent.each([
     [['--nope'], "unknown option '--nope'"],
     [['publsh'], "unknown command 'publsh' (Did you mean publish?)"],
     [['publish'], "missing required argument 'file'"],
+    [['export', '--out', 'x'], "unknown option '--out'; required option '--to <folder>' not specified"],
+    [['export', 'ada', '--to', 'x', '--jsn'], "unknown option '--jsn' (Did you mean --json?)"],
+    [['export', 'ada'], "required option '--to <folder>' not specified"],
+    [['dlq', 'list', '--usr', 'ada'], "unknown option '--usr' (Did you mean --user?)"],
     [
       ['publish', 'x', '--embedding-dim', 'two'],
       "option '--embedding-dim <n>' argument 'two' is invalid. expected a whole number.",

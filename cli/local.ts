@@ -105,11 +105,14 @@ async function run(
   onStarted: (stack: LocalStack) => void,
 ): Promise<void> {
   // Loaded here, so that --help and a mistyped option answer at once.
-  const [{ readSettings }, { synthesizeAssembly }, { connect }] = await Promise.all([
+  const [{ readSettings }, { synthesizeAssembly }, { connect }, { checkFree }] = await Promise.all([
     import('./cdk-json.ts'),
     import('./replay/assembly.ts'),
     import('./replay/connect.ts'),
+    import('../infra/local/listen.ts'),
   ]);
+  const ports = options.port === undefined ? undefined : portsFrom(options.port);
+  if (ports !== undefined) await checkFree(ports);
   const overrides = settingsAmong(options);
   const settings = readSettings(overrides);
   const task = options.empty ? await ownData(options) : await replayed(options, settings);
@@ -120,7 +123,7 @@ async function run(
   const stack = await LocalStack.start({
     assemblyDir,
     ...(options.data === undefined ? {} : { dataDir: options.data }),
-    ...(options.port === undefined ? {} : { ports: portsFrom(options.port) }),
+    ...(ports === undefined ? {} : { ports }),
     recordLogs(name, line) {
       // Without its disk the stack cannot continue; a failed function is retried.
       if (name === STACK_LOG)

@@ -95,11 +95,13 @@ async function publish(file: string, options: PublishOptions): Promise<void> {
   const failed: Failure[] = [];
   const lineOf: number[] = [];
   let read = 0;
+  let withoutEmbedding = 0;
   async function* interactions(): AsyncGenerator<PublishedInteraction> {
     for await (const { line, value, fault } of readJsonLines(file, signal)) {
       read++;
       if (fault === undefined) {
         lineOf.push(line);
+        if (Object(value).embedding === undefined) withoutEmbedding++;
         // The publisher checks it against the schema.
         yield value as PublishedInteraction;
       } else {
@@ -122,6 +124,7 @@ async function publish(file: string, options: PublishOptions): Promise<void> {
     progress.stop();
     const unread = signal.aborted ? input && input.lines - read : 0;
     tell({ report, failed, batchId, unread }, options.json ?? false);
+    if (!options.json && report.events > 0) tellRefusals(options, withoutEmbedding);
   } finally {
     progress.stop();
     journal.close();
@@ -160,6 +163,14 @@ function tell({ report, failed, batchId, unread }: Told, json: boolean): void {
   const earlier = duplicates === 0 ? '' : `; ${duplicates} were published before (--resend sends them again)`;
   if (json) printJson({ batchId, interactions, events, duplicates, failed, unread: unread ?? null });
   else printLine(`published ${interactions} interactions in ${events} events${earlier}; batch ${batchId}`);
+}
+
+/** The queue accepts events that the deployment refuses later. */
+function tellRefusals({ outputs }: PublishOptions, withoutEmbedding: number): void {
+  const list = ['npx attune dlq list', ...(outputs === undefined ? [] : ['--outputs', quoted(outputs)])];
+  const example =
+    withoutEmbedding === 0 ? '' : ', for example one without embedding of an item that the catalogue lacks';
+  printLine(`to see events that the deployment refuses${example}, run: ${list.join(' ')}`);
 }
 
 /** The command that continues this one. */

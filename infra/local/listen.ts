@@ -1,4 +1,4 @@
-import type { Server } from 'node:http';
+import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { InvalidConfigurationError } from '../../shared/errors.ts';
 
@@ -23,6 +23,19 @@ export async function listen(server: Server, service: string, port: number): Pro
     throw portError(error, service, port);
   }
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+/**
+ * Finds out whether servers can listen on these ports, before a start does work that takes long.
+ * @param ports by service
+ * @throws what {@link listen} throws
+ */
+export async function checkFree(ports: Readonly<Record<string, number>>): Promise<void> {
+  for (const [service, port] of Object.entries(ports)) {
+    const server = createServer();
+    await listen(server, service, port);
+    await closeServer(server);
+  }
 }
 
 /**

@@ -52,13 +52,25 @@ test('a file of JSON lines is published, with the queue of the stack outputs', a
   await writeFile(outputs, JSON.stringify({ Attune: { FeedbackQueueUrl: queueUrl } }));
   expect(await runAttune(['publish', file, '--outputs', outputs], { env: env() })).toEqual({
     code: 0,
-    stdout: expect.stringMatching(/^published 3 interactions in 2 events; batch [0-9a-f]{16}\n$/),
+    stdout: expect.stringMatching(
+      /^published 3 interactions in 2 events; batch [0-9a-f]{16}\nto see events that the deployment refuses, run: npx attune dlq list --outputs \S+outputs\.json\n$/,
+    ),
     stderr: '',
   });
   expect(published()).toEqual([
     { userId: 'a', items: ['1', '3'] },
     { userId: 'b', items: ['2'] },
   ]);
+});
+
+test('attune publish says where to find events of items that the catalogue lacks', async () => {
+  const { stdout } = await runAttune(['publish', '-', '--queue-url', queueUrl], {
+    env: env(),
+    input: line({ itemId: '1', embedding: undefined }),
+  });
+  expect(stdout).toMatch(
+    /\nto see events .*, for example one without embedding of an item that the catalogue lacks, run: npx attune dlq list\n$/,
+  );
 });
 
 test('attune publish names invalid lines, publishes the others, and exits with 1', async () => {

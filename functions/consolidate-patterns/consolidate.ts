@@ -209,7 +209,10 @@ async function learn(
 ): Promise<Omit<ConsolidationReport, 'newEpisodes' | 'pendingStored' | 'uplift'>> {
   const { cell, learning, episodes, now } = services;
   const { stored, current, found } = feedback;
-  const { items, recent, progress } = addEpisodes(current.population, found, skipped);
+  const { items, recent, progress } = addEpisodes(current.population, found, {
+    now: now(),
+    skipped,
+  });
   const learned = await learnerFor(services)(services, { ...feedback, progress });
   const { prior, choice, priorVersion, recommended, evidence } = learned.population;
   const { damage } = learning.population;

@@ -1,7 +1,7 @@
 import { InvalidInputError, shown } from '../errors.ts';
 import { type Basis, basisFromEmbeddings, randomBasis } from '../lora/basis.ts';
-import { LEARNER_NAMES, type LearnerName } from '../lora/learner.ts';
 import { SGD_HYPERPARAMETERS } from '../lora/hyperparameters.ts';
+import { LEARNER_NAMES, type LearnerName } from '../lora/learner.ts';
 import type { ReasoningBankInstance } from '../reasoning-bank/bank.ts';
 import type { BankConnectionOptions } from '../reasoning-bank/bank-connection.ts';
 

@@ -52,33 +52,43 @@ export const NO_RECENT_PICKS: RecentPicks = {
   records: HALF_LIVES.map(() => ({ users: 0, gain: 0, squares: 0 })),
 };
 
-/**
- * Ranks the new picks by the counts so far, and then counts them as of the newest.
- * @param total how often an item was picked so far, without forgetting
- * @param kept whether the counts of an item are kept
- */
+interface CountingRules {
+  /** How often an item was picked so far, without forgetting. */
+  readonly total: (key: bigint) => number;
+  /** Whether the counts of an item are kept. */
+  readonly kept: (key: bigint) => boolean;
+  /**
+   * Epoch milliseconds. A later time counts as this one: one wrong clock must not age the counts of
+   * all items. Default: no limit.
+   */
+  readonly now?: number;
+}
+
+/** Ranks the new picks by the counts so far, and then counts them as of the newest. */
 export function addSittings(
   recent: RecentPicks,
-  sittings: readonly Sitting[],
-  { total, kept }: { total: (key: bigint) => number; kept: (key: bigint) => boolean },
+  given: readonly Sitting[],
+  { total, kept, now = Number.POSITIVE_INFINITY }: CountingRules,
 ): RecentPicks {
-  if (sittings.length === 0) return recent;
-  const now = sittings.reduce((latest, { at }) => Math.max(latest, at), recent.at);
-  const added = addedCounts(sittings, now);
+  if (given.length === 0) return recent;
+  const sittings = given.map((sitting) => ({ ...sitting, at: Math.min(sitting.at, now) }));
+  const before = Math.min(recent.at, now);
+  const newest = sittings.reduce((latest, { at }) => Math.max(latest, at), before);
+  const added = addedCounts(sittings, newest);
   const keys = BigUint64Array.from(new Set([...recent.keys, ...added.keys()]))
     .filter(kept)
     .sort();
   const width = HALF_LIVES.length;
-  const decay = HALF_LIVES.map((days) => 2 ** -((now - recent.at) / (days * DAY_MS)));
+  const decay = HALF_LIVES.map((days) => 2 ** -((newest - before) / (days * DAY_MS)));
   const counts = new Float32Array(keys.length * width);
   keys.forEach((key, i) => {
-    const before = positionOf(recent.keys, key);
+    const known = positionOf(recent.keys, key);
     const more = added.get(key);
     for (let h = 0; h < width; h++)
       counts[i * width + h] =
-        (before === -1 ? 0 : recent.counts[before * width + h]! * decay[h]!) + (more?.[h] ?? 0);
+        (known === -1 ? 0 : recent.counts[known * width + h]! * decay[h]!) + (more?.[h] ?? 0);
   });
-  return { at: now, keys, counts, records: recordsAfter(recent, sittings, total) };
+  return { at: newest, keys, counts, records: recordsAfter(recent, sittings, total) };
 }
 
 /**

@@ -17,16 +17,22 @@ export function nextDue(episodes: number): number {
   return Math.max(episodes + 20, Math.ceil(1.25 * episodes));
 }
 
+export interface AddingOptions {
+  /** Epoch milliseconds: later times of episodes count as this one. Default: no limit. */
+  readonly now?: number;
+  /** Index positions of corrupt episodes, so that the next run does not read them again. */
+  readonly skipped?: readonly IndexPosition[];
+}
+
 /**
  * Item effects, recent picks and progress after new episodes. Sums are added in the order of users,
  * versions and interactions, so that the result does not depend on the order in which updates were
  * stored.
- * @param skipped index positions of corrupt episodes, so that the next run does not read them again
  */
 export function addEpisodes(
   { items, recent, progress }: Pick<PopulationModel, 'items' | 'recent' | 'progress'>,
   found: readonly IndexedEpisode[],
-  skipped: readonly IndexPosition[] = [],
+  { now, skipped = [] }: AddingOptions = {},
 ): Pick<PopulationModel, 'items' | 'recent' | 'progress'> {
   const sums = new Map<bigint, ItemSums>(items.sums);
   let squares = items.squares;
@@ -65,6 +71,7 @@ export function addEpisodes(
     recent: addSittings(recent, sittings, {
       total: (key) => items.sums.get(key)?.count ?? 0,
       kept: (key) => kept.has(key),
+      ...(now === undefined ? {} : { now }),
     }),
     items: { sums: kept, squares, shrinkage: itemShrinkage(kept.values(), squares) },
     progress: { ...progress, watermarks, episodes: progress.episodes + found.length },

@@ -20,7 +20,11 @@ function play(days: number, sittingsOf: (day: number) => Sitting[]) {
   const counts = new Map<bigint, number>();
   for (let day = 0; day < days; day++) {
     const sittings = sittingsOf(day);
-    recent = addSittings(recent, sittings, { total: (key) => counts.get(key) ?? 0, kept: () => true });
+    recent = addSittings(recent, sittings, {
+      total: (key) => counts.get(key) ?? 0,
+      kept: () => true,
+      now: START + day * DAY,
+    });
     for (const { items } of sittings) for (const key of items) counts.set(key, (counts.get(key) ?? 0) + 1);
   }
   return { recent, counts, total: counts.values().reduce((sum, count) => sum + count, 0) };
@@ -46,7 +50,7 @@ describe('counts that forget', () => {
       at: START + day * DAY,
       items: [item],
     });
-    const rules = { total: () => 0, kept: () => true };
+    const rules = { total: () => 0, kept: () => true, now: START + 7 * DAY };
     const { keys, counts } = addSittings(
       addSittings(NO_RECENT_PICKS, [at(0, 1n)], rules),
       [at(7, 2n)],
@@ -59,9 +63,22 @@ describe('counts that forget', () => {
     });
   });
 
+  test('do not age by a time in the future, and recover from one that was stored', () => {
+    const at = (day: number, userKey: string): Sitting => ({ userKey, at: START + day * DAY, items: [1n] });
+    const on = (day: number) => ({ total: () => 0, kept: () => true, now: START + day * DAY });
+    const first = addSittings(NO_RECENT_PICKS, [at(0, 'ada')], on(0));
+    const next = addSittings(first, [at(36_500, 'clock of the next century')], on(7));
+    expect(next.at).toBe(START + 7 * DAY);
+    expect(next.counts[0]).toBeCloseTo(1.5, 5);
+    const stored = { ...next, at: START + 36_500 * DAY };
+    const recovered = addSittings(stored, [at(7, 'ben')], on(7));
+    expect(recovered.at).toBe(START + 7 * DAY);
+    expect(recovered.counts[0]).toBeCloseTo(2.5, 5);
+  });
+
   test('do not depend on the order of sittings, and keep only the items asked for', () => {
     const sittings = fashion(3, 'order')(0).concat(fashion(3, 'order')(9));
-    const rules = { total: () => 1, kept: (key: bigint) => key !== 3n };
+    const rules = { total: () => 1, kept: (key: bigint) => key !== 3n, now: START + 9 * DAY };
     const forwards = addSittings(NO_RECENT_PICKS, sittings, rules);
     expect(addSittings(NO_RECENT_PICKS, sittings.toReversed(), rules)).toEqual(forwards);
     expect(forwards.keys).not.toContain(3n);

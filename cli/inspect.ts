@@ -7,6 +7,7 @@ import { hasConstantRewards } from '../shared/lora/picks.ts';
 import { learnsFrom } from '../shared/population/population-model.ts';
 import { servedUser } from '../shared/serving/served-user.ts';
 import { type DeploymentOptions, onDeployment, withDeployment } from './deployment.ts';
+import { inWords } from './inspect-words.ts';
 import { printJson, printLine, printProblem } from './output.ts';
 
 /** `attune inspect`: shows a user's adapter without its weights. */
@@ -31,6 +32,8 @@ async function inspect(user: string, options: DeploymentOptions & { json?: boole
     const damaged = damage === undefined ? {} : { damaged: damage.message };
     const facts = { ...factsOf(adapter), ...damaged, ...served };
     if (options.json) return printJson(facts);
+    for (const sentence of inWords(user, facts)) printLine(sentence);
+    printLine('');
     for (const [name, value] of Object.entries(facts)) printLine(`${name.padEnd(22)}${value ?? '–'}`);
   });
 }
@@ -73,6 +76,7 @@ function factsOf(adapter: StoredAdapter) {
     embeddingModel: adapter.embeddingModel,
     skillsVersion: adapter.skillsVersion,
     rewards: record.count,
+    items: adapter.recentItems?.keys.length ?? 0,
     loss: mean(record.adapterLoss),
     lossWithoutAdapter: mean(record.userMeanLoss),
     lossOfWarmStart: mean(record.warmStartLoss),

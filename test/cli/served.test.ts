@@ -307,6 +307,7 @@ describe('export and inspect', () => {
       version: 2,
       served: null,
     });
+    expect((await run('inspect', 'ada')).stdout).toMatch(/^ada gave \d+ rewards.*\.\n/);
   });
 });
 

@@ -60,14 +60,15 @@ export function resourceIn(document: unknown, resource: keyof Resources): string
 /**
  * The embedding length in the output LearningSettings, also when it has settings of a later
  * version; undefined when the document does not tell.
- * @throws InvalidConfigurationError when two stacks have the output
  */
 export function embeddingDimIn(document: unknown): number | undefined {
+  const [text, ...others] = valuesOf(document, OUTPUT.learningSettings);
+  if (text === undefined || others.length > 0) return undefined;
   let settings: unknown;
   try {
-    settings = JSON.parse(resourceIn(document, 'learningSettings') ?? '{}');
-  } catch (error) {
-    if (error instanceof InvalidConfigurationError) throw error;
+    settings = JSON.parse(text);
+  } catch {
+    return undefined;
   }
   const embeddingDim = isObject(settings) ? settings.embeddingDim : undefined;
   return Number.isInteger(embeddingDim) ? (embeddingDim as number) : undefined;

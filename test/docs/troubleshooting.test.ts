@@ -49,11 +49,13 @@ afterAll(async () => {
 
 /** The error of a client with these options when `work` fails. */
 async function says(more: AttuneOptions, work: (attune: Attune) => Promise<unknown>): Promise<string> {
-  await using attune = createAttune({ ...options, ...more });
-  return work(attune).then(
-    () => 'nothing',
-    (error: Error) => error.message,
-  );
+  try {
+    await using attune = createAttune({ ...options, ...more });
+    await work(attune);
+    return 'nothing';
+  } catch (error) {
+    return (error as Error).message;
+  }
 }
 
 const recommend = (attune: Attune) => attune.recommend({ userId: 'ada' });
@@ -63,14 +65,8 @@ const recommend = (attune: Attune) => attune.recommend({ userId: 'ada' });
  * of a deployment's life.
  */
 const REPRODUCTIONS: Readonly<Record<string, () => Promise<string | true>>> = {
-  '`createAttune: found no outputs, stackName or resources, expected one of them`': async () => {
-    try {
-      createAttune({});
-      return 'nothing';
-    } catch (error) {
-      return (error as Error).message;
-    }
-  },
+  '`createAttune: found no outputs, stackName or resources, expected one of them`': () =>
+    says({ outputs: undefined }, recommend),
   '`outputs.json: found no readable file, expected the file of cdk deploy --outputs-file`': () =>
     says({ outputs: 'outputs.json' }, recommend),
   '`createAttune: found no feedbackQueueUrl, expected it in resources or in the outputs of the deployment`':

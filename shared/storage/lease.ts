@@ -19,7 +19,7 @@ export class Lease {
 
   /**
    * @param now epoch milliseconds
-   * @param durationMs time until the lease expires
+   * @param durationMs time until the lease expires; the same for all runs
    * @param takeOver take the lease from its holder
    * @returns whether the lease was taken
    * @throws UnavailableError
@@ -27,7 +27,7 @@ export class Lease {
   async take(now: number, durationMs: number, takeOver: boolean): Promise<boolean> {
     const held = await this.#objects.get(this.#key);
     const current = held === undefined || held === 'not-modified' ? undefined : held;
-    if (current !== undefined && !takeOver && expiryOf(current.body) > now) return false;
+    if (current !== undefined && !takeOver && isHeld(current.body, now, durationMs)) return false;
     try {
       const condition = current === undefined ? { ifNoneMatch: true as const } : { ifMatch: current.etag };
       this.#etag = (await this.#objects.put(this.#key, bodyOf(now + durationMs), condition)).etag;
@@ -57,8 +57,9 @@ function bodyOf(expiresAt: number): Uint8Array {
   return Buffer.from(JSON.stringify({ expiresAt }), 'utf8');
 }
 
-/** An object that is not a lease counts as expired. */
-function expiryOf(body: Uint8Array): number {
+/** What is not a lease, or is one for longer than any run takes, holds no run up. */
+function isHeld(body: Uint8Array, now: number, durationMs: number): boolean {
   const match = /^\{"expiresAt":(\d+)\}$/.exec(Buffer.from(body).toString('utf8'));
-  return match === null ? 0 : Number(match[1]);
+  const left = match === null ? 0 : Number(match[1]) - now;
+  return left > 0 && left <= durationMs;
 }

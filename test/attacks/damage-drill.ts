@@ -5,13 +5,17 @@
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { LEASE_MS } from '../../functions/consolidate-patterns/consolidate.ts';
 import { adapterKey } from '../../shared/adapters/adapter-store.ts';
 import { CatalogueReader } from '../../shared/catalogue/catalogue-reader.ts';
 import { userKey } from '../../shared/config/user-key.ts';
 import { cellOf } from '../../shared/episodes/episode.ts';
+import type { Neighbours } from '../../shared/lora/neighbours.ts';
 import { createRandom } from '../../shared/lora/random.ts';
+import type { BasisSample } from '../../shared/population/basis-sample-object.ts';
 import { initialPopulationModel } from '../../shared/population/population-model.ts';
 import { learningObjects } from '../../shared/population/shared-learning.ts';
+import { Lease } from '../../shared/storage/lease.ts';
 import { DAMAGES } from '../support/damage.ts';
 import { startRecordsStack } from '../support/records-stack.ts';
 
@@ -21,6 +25,14 @@ const random = createRandom('damage drill');
 const catalogue = Array.from({ length: 200 }, (_, i) =>
   JSON.stringify({ itemId: `item ${i}`, embedding: Array.from({ length: 16 }, () => random.normal()) }),
 ).join('\n');
+
+const NEIGHBOURS: Neighbours = {
+  keys: new BigUint64Array([1n, 2n]),
+  ends: new Uint32Array([1, 2]),
+  neighbours: new Uint32Array([1, 0]),
+  weights: new Float16Array([0.5, 0.5]),
+};
+const SAMPLE: BasisSample = { embeddings: [new Float16Array(16).fill(0.25)], watermarks: [] };
 
 type Damage = 'one bit flipped' | 'truncated' | 'deleted' | "replaced by another's";
 const WAYS: readonly Damage[] = ['one bit flipped', 'truncated', 'deleted', "replaced by another's"];
@@ -170,6 +182,43 @@ const DRILLS: readonly Drill[] = [
     }),
   ),
   {
+    object: 'lists of neighbours',
+    key: () => `skills/${cell}.neighbours`,
+    another: () => `skills/${cell}`,
+    async mend() {
+      const { neighbours } = learning();
+      await neighbours.refresh();
+      say(`    the next fit replaces it; until then: ${neighbours.damage?.message ?? 'there is none'}`);
+      await neighbours.write(NEIGHBOURS);
+    },
+    isWell: async () => (await learning().neighbours.refresh())?.keys.length === NEIGHBOURS.keys.length,
+  },
+  {
+    object: 'sample of embeddings',
+    key: () => `consolidation/${cell}.sample`,
+    another: () => `skills/${cell}`,
+    async mend() {
+      const { basisSample } = learning();
+      await basisSample.refresh();
+      say(`    the next run replaces it; until then: ${basisSample.damage?.message ?? 'there is none'}`);
+      await basisSample.write(SAMPLE);
+    },
+    isWell: async () => (await learning().basisSample.refresh())?.embeddings.length === 1,
+  },
+  {
+    object: 'lease',
+    key: async () => {
+      const lease = new Lease(objects, cell);
+      await lease.take(Date.now(), LEASE_MS, true);
+      return `consolidation/${cell}.lease`;
+    },
+    another: () => `skills/${cell}`,
+    async mend() {
+      say('    no run waits for it');
+    },
+    isWell: () => new Lease(objects, cell).take(Date.now(), LEASE_MS, false),
+  },
+  {
     object: 'message in quarantine',
     key: async () => {
       const key = `quarantine/${userKey('ada')}/m`;
@@ -234,6 +283,11 @@ try {
         await population.refresh();
         await population.write({ ...initialPopulationModel(null), version });
       });
+  const { neighbours, basisSample } = learning();
+  await neighbours.refresh();
+  await neighbours.write(NEIGHBOURS);
+  await basisSample.refresh();
+  await basisSample.write(SAMPLE);
   for (const each of DRILLS) for (const way of WAYS) await drill(each, way);
   say(`${DRILLS.length * WAYS.length} drills, ${failures} not well`);
 } finally {

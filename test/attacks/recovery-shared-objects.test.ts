@@ -160,6 +160,21 @@ describe('consolidation', () => {
     expect(mended.progress.episodes).toBe(sound.progress.episodes);
   });
 
+  test.each([
+    ['with a time in another century', '{"expiresAt":9780000000000}'],
+    ['truncated', '{"expiresAt":97800'],
+    ['emptied', ''],
+  ])('is held up by no lease that is damaged: %s', async (_, lease) => {
+    const { objects, services, feedback, pass } = await consolidatedTwice();
+    for (let user = 0; user < 30; user++) await feedback(`newcomer ${user}`, 0);
+    pass(1);
+    await objects.put(`consolidation/${cell}.lease`, Buffer.from(lease));
+    expect(await consolidate(services, { force: false, settleSeconds: 0 })).toMatchObject({
+      status: 'consolidated',
+      newEpisodes: 30,
+    });
+  });
+
   test('learns item effects under a damaged basis, and keeps prior and basis', async () => {
     const { objects, services, learning, feedback, pass } = await consolidatedTwice();
     const before = (await learning.population.refresh())!;

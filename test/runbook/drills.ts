@@ -1,3 +1,4 @@
+import { LEASE_MS } from '../../functions/consolidate-patterns/consolidate.ts';
 import type { Template } from '../../infra/local/template.ts';
 import { adapterKey } from '../../shared/adapters/adapter-store.ts';
 import { userKey } from '../../shared/config/user-key.ts';
@@ -20,7 +21,6 @@ export interface Drill {
   readonly follow: (stack: DrillStack) => Promise<void>;
 }
 
-const HOUR_MS = 3_600_000;
 const cell = cellOf(SETTINGS);
 const random = createRandom('runbook');
 const items = Array.from({ length: 120 }, (_, i) => ({
@@ -313,12 +313,12 @@ const CONSOLIDATION: readonly Drill[] = [
   },
   {
     article: 'ConsolidationIdle',
-    fault: 'a run that died holds the lease, until long after it should have ended',
+    fault: 'a run that died holds the lease',
     async inject(stack) {
       await usual(stack);
       const { objects } = stack.stores;
       const key = `consolidation/${cell}.lease`;
-      const lease = Buffer.from(JSON.stringify({ expiresAt: Date.now() + 100 * 24 * HOUR_MS }));
+      const lease = Buffer.from(JSON.stringify({ expiresAt: Date.now() + LEASE_MS }));
       const held = await objects.get(key);
       await objects.put(
         key,

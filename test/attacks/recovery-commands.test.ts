@@ -136,6 +136,24 @@ describe('an adapter that is damaged', () => {
     expect((await stack.adapters.find(userKey(user))).adapter).toMatchObject({ version: 5 });
   });
 
+  test('because a later release wrote it, can be rolled back, and learns again', async () => {
+    await stack.learn('ula', 2);
+    await damage(adapterKey(userKey('ula')), 'written by a later release');
+    const history = (await stack.attune(['history', 'ula', '--json'])).json();
+    expect(history).toMatchObject([
+      { version: 2 },
+      { version: 1 },
+      {
+        damaged: expect.stringContaining(
+          'found attune-adapter version 99, expected attune-adapter version 1',
+        ),
+      },
+    ]);
+    await stack.attune(['rollback', 'ula', '--to', '2']);
+    await stack.learn('ula', 1, 'later');
+    expect((await stack.adapters.find(userKey('ula'))).adapter).toMatchObject({ version: 5 });
+  });
+
   test('without an earlier version can be exported, started anew and forgotten', async () => {
     const how = 'emptied';
     const user = `ona ${how}`;

@@ -1,7 +1,6 @@
 import { type DynamoDBClient, PutItemCommand } from '@aws-sdk/client-dynamodb';
 import { expect, test } from 'vitest';
 import { type ConsolidationServices, consolidate } from '../../functions/consolidate-patterns/consolidate.ts';
-import { bodyOf, failure, isHttp } from '../../functions/personalize/http.ts';
 import { TABLE } from '../../shared/config/names.ts';
 import { userKey } from '../../shared/config/user-key.ts';
 import { DynamoEpisodeStore } from '../../shared/episodes/dynamodb-episode-store.ts';
@@ -104,18 +103,3 @@ test('an episode of a cold instance is read although all clocks were an hour ahe
     await running.stop();
   }
 });
-
-test.each([null, {}, { method: null }, { method: 'GET' }])(
-  'an Invoke whose requestContext.http is %j is answered with 400',
-  (http) => {
-    const payload = { requestContext: { http }, body: '{}' };
-    expect(isHttp(payload)).toBe(true);
-    let answer: unknown;
-    try {
-      bodyOf(payload as never);
-    } catch (error) {
-      answer = failure(error);
-    }
-    expect(answer).toMatchObject({ statusCode: 400 });
-  },
-);

@@ -20,10 +20,12 @@ const ROOT = fileURLToPath(new URL('../../', import.meta.url));
  */
 const FOUND: Readonly<Record<string, string>> = {
   'recovery-shared': 'corrupt skills or basis stopped reads, updates and consolidation',
-  'recovery-commands': 'a damaged adapter could not be forgotten, rolled back, shown or exported',
+  'recovery-commands': 'what was damaged could not be shown, exported, rolled back or forgotten',
   'recovery-forget': 'the receipt said nothing was left; dead letters and 65 copies of the id were',
   recovery: 'no documented way back',
-  limits: '4 MB exhausted memory; a cache of 64 MiB held 716 MB',
+  'limits-memory': '4 MB exhausted memory; a cache of 64 MiB held 716 MB',
+  'limits-fairness': 'the others waited for all events of the one',
+  invoke: 'an error, not an answer',
   clock: 'later episodes stayed behind the watermark for good',
 };
 

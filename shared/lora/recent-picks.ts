@@ -92,21 +92,35 @@ export function addSittings(
 }
 
 /**
- * The half-life to count with, as an index into {@link HALF_LIVES}: from the longest on, as long as
- * each ranked later picks certainly better than the one before.
+ * The half-life to count with, as an index into {@link HALF_LIVES}: the one whose gain over counts
+ * that never forget has the highest lower bound, if that is above 0. It is sought from the longest
+ * on, as long as every step gains more than its standard error, so that a few users with fashions
+ * of their own do not decide.
  * @returns undefined to forget nothing
  */
 export function bestHalfLife({ records }: RecentPicks): number | undefined {
   let best: number | undefined;
-  for (let h = HALF_LIVES.length - 1; h >= 0 && isBetter(records[h]!); h--) best = h;
+  let highest = 0;
+  let gain = 0;
+  let variance = 0;
+  for (let h = HALF_LIVES.length - 1; h >= 0; h--) {
+    const step = meanGain(records[h]!);
+    if (step === undefined || step.mean <= Math.sqrt(step.variance)) break;
+    gain += step.mean;
+    variance += step.variance;
+    const bound = gain - CERTAIN * Math.sqrt(variance);
+    if (bound <= highest) continue;
+    best = h;
+    highest = bound;
+  }
   return best;
 }
 
-function isBetter({ users, gain, squares }: ForgettingRecord): boolean {
-  if (users < FEWEST_USERS) return false;
+/** With the variance of the mean; undefined with too few users. */
+function meanGain({ users, gain, squares }: ForgettingRecord) {
+  if (users < FEWEST_USERS) return undefined;
   const mean = gain / users;
-  const error = Math.sqrt(Math.max(0, squares / users - mean * mean) / (users - 1));
-  return mean > CERTAIN * error;
+  return { mean, variance: Math.max(0, squares / users - mean * mean) / (users - 1) };
 }
 
 /**

@@ -96,6 +96,13 @@ describe('counts that forget', () => {
     expect(sum).toBeCloseTo(total, 1);
   });
 
+  test('are found by their whole gain before every step between half-lives is certain', () => {
+    const { recent } = play(26, fashion(8, 'weekly'));
+    const { gain, squares } = recent.records[HALF_LIVES.indexOf(180)]!;
+    expect(gain).toBeLessThan(3 * Math.sqrt(squares));
+    expect(HALF_LIVES[bestHalfLife(recent)!]).toBe(7);
+  });
+
   test('are not used where nothing changes, nor before 20 users picked again', () => {
     expect(bestHalfLife(play(80, fashion(1e9, 'constant')).recent)).toBeUndefined();
     expect(bestHalfLife(play(2, fashion(1, 'young')).recent)).toBeUndefined();

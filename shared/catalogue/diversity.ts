@@ -1,6 +1,7 @@
+import { valueAt } from './attribute-columns.ts';
 import type { Catalogue } from './catalogue-reader.ts';
 import type { Ranked } from './scan.ts';
-import { attributesIn } from './selection.ts';
+import { columnsIn } from './selection.ts';
 
 /** At most `count` items of the answer share a value, or an entry of a list, of an attribute. */
 export interface ValueCap {
@@ -64,8 +65,7 @@ export function chooseDiverse(
 }
 
 function valuesOf(catalogue: Pick<Catalogue, 'shards'>, { shard, row }: Ranked, name: string): unknown[] {
-  const attributes = attributesIn(catalogue.shards[shard]!)[row]!;
-  const value = Object.hasOwn(attributes, name) ? attributes[name] : undefined;
+  const value = valueAt(columnsIn(catalogue.shards[shard]!), name, row);
   if (value === undefined) return [];
   return Array.isArray(value) ? [...new Set(value)] : [value];
 }

@@ -1,5 +1,5 @@
 import { InvalidInputError, shown } from '../errors.ts';
-import { type Attributes, type AttributeValue, isObject } from './item.ts';
+import { type AttributeValue, isObject } from './item.ts';
 
 /**
  * A filter of items, as JSON:
@@ -17,6 +17,10 @@ import { type Attributes, type AttributeValue, isObject } from './item.ts';
 export type Filter =
   | { readonly kind: 'all' | 'any'; readonly filters: readonly Filter[] }
   | { readonly kind: 'not'; readonly filter: Filter }
+  | Condition;
+
+/** A filter of one attribute. */
+export type Condition =
   | {
       readonly kind: 'in';
       readonly attribute: string;
@@ -149,39 +153,26 @@ function isScalar(value: unknown): value is string | number | boolean {
   return typeof value === 'string' || typeof value === 'boolean' || Number.isFinite(value);
 }
 
-/** Whether an item matches. */
-export function matches(filter: Filter, attributes: Attributes): boolean {
-  switch (filter.kind) {
-    case 'all':
-      return filter.filters.every((part) => matches(part, attributes));
-    case 'any':
-      return filter.filters.some((part) => matches(part, attributes));
-    case 'not':
-      return !matches(filter.filter, attributes);
+/** The test of a value of the attribute; undefined stands for an item without it. */
+export function testOf(condition: Condition): (value: AttributeValue | undefined) => boolean {
+  switch (condition.kind) {
     case 'exists':
-      return (attributeOf(attributes, filter.attribute) !== undefined) === filter.exists;
+      return (value) => (value !== undefined) === condition.exists;
     case 'in': {
-      const value = attributeOf(attributes, filter.attribute);
-      if (value === undefined) return false;
-      return typeof value === 'object'
-        ? value.some((entry) => filter.values.has(entry))
-        : filter.values.has(value);
+      const { values } = condition;
+      return (value) => {
+        if (value === undefined) return false;
+        return typeof value === 'object' ? value.some((entry) => values.has(entry)) : values.has(value);
+      };
     }
     case 'range': {
-      const value = attributeOf(attributes, filter.attribute);
-      const { gt, gte, lt, lte } = filter.bounds;
-      return (
-        typeof value === 'number' &&
-        (gt === undefined || value > gt) &&
-        (gte === undefined || value >= gte) &&
-        (lt === undefined || value < lt) &&
-        (lte === undefined || value <= lte)
-      );
+      const { gt, gte, lt, lte } = condition.bounds;
+      const above = gt ?? Number.NEGATIVE_INFINITY;
+      const from = gte ?? Number.NEGATIVE_INFINITY;
+      const below = lt ?? Number.POSITIVE_INFINITY;
+      const to = lte ?? Number.POSITIVE_INFINITY;
+      return (value) =>
+        typeof value === 'number' && value > above && value >= from && value < below && value <= to;
     }
   }
-}
-
-/** Own properties only, because a filter may name an inherited one such as `constructor`. */
-function attributeOf(attributes: Attributes, name: string): AttributeValue | undefined {
-  return Object.hasOwn(attributes, name) ? attributes[name] : undefined;
 }

@@ -1,7 +1,7 @@
+import { type AttributeColumns, columnsOf, matchingRows } from './attribute-columns.ts';
 import { itemsKey } from './catalogue-keys.ts';
 import { type Catalogue, type LoadedShard, placesOf } from './catalogue-reader.ts';
-import { type Filter, matches } from './filter.ts';
-import type { Attributes } from './item.ts';
+import type { Filter } from './filter.ts';
 import type { Selection } from './selected-rows.ts';
 import { attributesOf } from './shard.ts';
 
@@ -13,17 +13,17 @@ export interface SelectionOptions {
   readonly now: number;
 }
 
-/** Attributes, parsed on first use. */
-const parsedAttributes = new WeakMap<LoadedShard, Attributes[]>();
+/** Made on first use. */
+const columnsOfShards = new WeakMap<LoadedShard, AttributeColumns>();
 
 /** @throws CorruptObjectError when a shard's attributes cannot be read */
-export function attributesIn(shard: LoadedShard): readonly Attributes[] {
-  let attributes = parsedAttributes.get(shard);
-  if (attributes === undefined) {
-    attributes = attributesOf(shard, itemsKey(shard.name));
-    parsedAttributes.set(shard, attributes);
+export function columnsIn(shard: LoadedShard): AttributeColumns {
+  let columns = columnsOfShards.get(shard);
+  if (columns === undefined) {
+    columns = columnsOf(attributesOf(shard, itemsKey(shard.name)));
+    columnsOfShards.set(shard, columns);
   }
-  return attributes;
+  return columns;
 }
 
 /** The items of a catalogue that may be recommended, and their number. */
@@ -52,15 +52,12 @@ export function select(
 function admittedRows(shard: LoadedShard, filter: Filter | undefined, now: number): Uint8Array | null {
   const { available } = shard;
   if (filter === undefined && available === null) return null;
-  const rows = new Uint8Array(shard.keys.length).fill(1);
+  const items = shard.keys.length;
+  const rows =
+    filter === undefined ? new Uint8Array(items).fill(1) : matchingRows(filter, columnsIn(shard), items);
   if (available !== null) {
     for (let row = 0; row < rows.length; row++)
       if (now < available.from[row]! || now >= available.until[row]!) rows[row] = 0;
-  }
-  if (filter !== undefined) {
-    attributesIn(shard).forEach((attributes, row) => {
-      if (rows[row] === 1 && !matches(filter, attributes)) rows[row] = 0;
-    });
   }
   return rows;
 }

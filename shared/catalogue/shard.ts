@@ -5,7 +5,7 @@ import { CorruptObjectError } from '../errors.ts';
 import { halvesOf } from '../key-halves.ts';
 import { decodeDocument, encodeDocument, TensorReader } from '../storage/tensor-document.ts';
 import { utf8 } from '../utf8.ts';
-import type { Attributes, CatalogueItem } from './item.ts';
+import { type Attributes, type CatalogueItem, isObject } from './item.ts';
 
 /**
  * A part of the catalogue, in two objects with one name: ids and attributes, which every scan
@@ -151,9 +151,9 @@ export function attributesOf(shard: Shard, key: string): Attributes[] {
   } catch (cause) {
     throw new CorruptObjectError(key, 'attributes: found text that is not JSON, expected JSON', { cause });
   }
-  if (!Array.isArray(values) || values.length !== shard.keys.length)
+  if (!Array.isArray(values) || values.length !== shard.keys.length || !values.every(isObject))
     throw new CorruptObjectError(key, 'attributes: found another value, expected one object per item');
-  return values;
+  return values as Attributes[];
 }
 
 /** Row of an item; −1 when the shard does not have it. */

@@ -2,8 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { CatalogueReader } from '../../shared/catalogue/catalogue-reader.ts';
 import { CatalogueWriter } from '../../shared/catalogue/catalogue-writer.ts';
 import { type CatalogueItem, unitHalves } from '../../shared/catalogue/item.ts';
-import { attributesIn } from '../../shared/catalogue/selection.ts';
-import { itemIdAt } from '../../shared/catalogue/shard.ts';
+import { attributesOf, itemIdAt } from '../../shared/catalogue/shard.ts';
 import { ConflictError, UnavailableError } from '../../shared/errors.ts';
 import { createRandom, type Random } from '../../shared/lora/random.ts';
 import type { Objects } from '../../shared/storage/objects.ts';
@@ -96,7 +95,7 @@ async function roundsIn(reader: CatalogueReader): Promise<Set<number>[]> {
   const catalogue = (await reader.load(null))!;
   const rounds = Array.from({ length: WRITERS }, () => new Set<number>());
   for (const shard of catalogue.shards) {
-    attributesIn(shard).forEach(({ round }, row) => {
+    attributesOf(shard, shard.name).forEach(({ round }, row) => {
       if (typeof round === 'number') rounds[Number(itemIdAt(shard, row).split('-')[0])]!.add(round);
     });
   }

@@ -1,10 +1,12 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { FILTER_LIMITS, matches, parseFilter } from '../../../shared/catalogue/filter.ts';
+import { columnsOf, matchingRows, valueAt } from '../../../shared/catalogue/attribute-columns.ts';
+import { FILTER_LIMITS, type Filter, parseFilter, testOf } from '../../../shared/catalogue/filter.ts';
+import type { Attributes } from '../../../shared/catalogue/item.ts';
 import { InvalidInputError } from '../../../shared/errors.ts';
 
 const film = { genre: ['comedy', 'drama'], year: 1994, language: 'en', seen: false };
-const matchesFilm = (filter: unknown) => matches(parseFilter(filter), film);
+const matchesFilm = (filter: unknown) => matchingRows(parseFilter(filter), columnsOf([film]), 1)[0] === 1;
 
 describe('a filter', () => {
   test.each([
@@ -101,11 +103,60 @@ describe('a filter', () => {
     fc.assert(
       fc.property(fc.jsonValue(), (value) => {
         try {
-          expect(typeof matchesFilm(value)).toBe('boolean');
+          expect([0, 1]).toContain(matchingRows(parseFilter(value), columnsOf([film]), 1)[0]);
         } catch (error) {
           expect(error).toBeInstanceOf(InvalidInputError);
         }
       }),
     );
   });
+});
+
+/** Item by item, from the attributes as they were given. */
+function matchesItem(filter: Filter, attributes: Attributes): boolean {
+  if ('filters' in filter) {
+    const found = filter.filters.map((part) => matchesItem(part, attributes));
+    return filter.kind === 'all' ? !found.includes(false) : found.includes(true);
+  }
+  if (filter.kind === 'not') return !matchesItem(filter.filter, attributes);
+  const own = Object.hasOwn(attributes, filter.attribute);
+  return testOf(filter)(own ? attributes[filter.attribute] : undefined);
+}
+
+test('the columns of attributes give every item its own values, and a filter the items that match', () => {
+  const name = fc.constantFrom('a', 'b', 'constructor', '__proto__');
+  const text = fc.constantFrom('1', '["1"]', '[]', 'true', '');
+  const scalar = fc.oneof(text, fc.integer({ min: -1, max: 1 }), fc.boolean());
+  const attributes = fc.dictionary(name, fc.oneof(scalar, fc.array(text, { maxLength: 2 })));
+  const { filter } = fc.letrec<{ filter: object }>((tie) => ({
+    filter: fc.oneof(
+      { maxDepth: 3 },
+      fc.record({ attribute: name, in: fc.array(scalar, { minLength: 1, maxLength: 3 }) }),
+      fc.record({ attribute: name, gte: fc.integer({ min: -1, max: 1 }) }),
+      fc.record({ attribute: name, exists: fc.boolean() }),
+      fc.record({ not: tie('filter') }),
+      fc.record({ all: fc.array(tie('filter'), { minLength: 1, maxLength: 3 }) }),
+      fc.record({ any: fc.array(tie('filter'), { minLength: 1, maxLength: 3 }) }),
+    ),
+  }));
+  fc.assert(
+    fc.property(fc.array(attributes, { maxLength: 20 }), filter, (items, value) => {
+      const columns = columnsOf(items);
+      items.forEach((item, row) => {
+        for (const key of ['a', 'b', 'constructor', '__proto__'])
+          expect(valueAt(columns, key, row)).toEqual(Object.hasOwn(item, key) ? item[key] : undefined);
+      });
+      const parsed = parseFilter(value);
+      const expected = items.map((item) => (matchesItem(parsed, item) ? 1 : 0));
+      expect([...matchingRows(parsed, columns, items.length)]).toEqual(expected);
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test('a shard may have more different values than 16 bits can number', () => {
+  const columns = columnsOf(Array.from({ length: 70_000 }, (_, i) => ({ price: i })));
+  expect(valueAt(columns, 'price', 69_999)).toBe(69_999);
+  const found = matchingRows(parseFilter({ attribute: 'price', gte: 69_990 }), columns, 70_000);
+  expect(found.reduce((sum, row) => sum + row, 0)).toBe(10);
 });

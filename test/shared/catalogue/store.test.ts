@@ -1,11 +1,15 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { MANIFEST_KEY } from '../../../shared/catalogue/catalogue-keys.ts';
-import { type Catalogue, CatalogueReader, placeOfItem } from '../../../shared/catalogue/catalogue-reader.ts';
+import {
+  type Catalogue,
+  CatalogueReader,
+  type Place,
+  placeOfItem,
+} from '../../../shared/catalogue/catalogue-reader.ts';
 import { CatalogueWriter } from '../../../shared/catalogue/catalogue-writer.ts';
 import { psiOf } from '../../../shared/catalogue/loaded-features.ts';
 import { topItems } from '../../../shared/catalogue/scan.ts';
-import { attributesIn } from '../../../shared/catalogue/selection.ts';
-import { itemIdAt } from '../../../shared/catalogue/shard.ts';
+import { attributesOf, itemIdAt } from '../../../shared/catalogue/shard.ts';
 import { ConflictError, CorruptObjectError } from '../../../shared/errors.ts';
 import { basisOf, CATALOGUE_SETTINGS, randomItems } from '../../support/catalogue.ts';
 import { MemoryObjects } from '../../support/memory-objects.ts';
@@ -24,6 +28,10 @@ const writer = (store = objects, now = 0) =>
 /** Asks S3 at every request. */
 const reader = (store = objects) => new CatalogueReader(store, CATALOGUE_SETTINGS, { maxAgeMs: -1 });
 
+function attributesAt({ shards }: Catalogue, { shard, row }: Place) {
+  return attributesOf(shards[shard]!, shards[shard]!.name)[row];
+}
+
 async function idsOf(from = reader()) {
   const catalogue = await from.load(basis);
   return catalogue?.shards
@@ -41,7 +49,7 @@ describe('the catalogue', () => {
     for (const { itemId, embedding, attributes } of items) {
       const place = placeOfItem(catalogue, itemId)!;
       expect([...(await from.embeddingAt(catalogue, place))]).toEqual([...embedding]);
-      expect(attributesIn(catalogue.shards[place.shard]!)[place.row]).toEqual(attributes);
+      expect(attributesAt(catalogue, place)).toEqual(attributes);
     }
     expect(placeOfItem(catalogue, 'unknown')).toBeUndefined();
   });
@@ -85,7 +93,7 @@ describe('the catalogue', () => {
     });
     const catalogue = (await reader().load(basis))!;
     const place = placeOfItem(catalogue, 'item-5')!;
-    expect(attributesIn(catalogue.shards[place.shard]!)[place.row]).toEqual({ genre: 'western' });
+    expect(attributesAt(catalogue, place)).toEqual({ genre: 'western' });
     expect(await idsOf()).toEqual(sortedIds().filter((id) => id !== 'item-7'));
   });
 

@@ -64,7 +64,9 @@ export function parseItem(value: unknown, embeddingDim: number, field: string): 
  */
 export function unitHalves(vector: Float32Array): Float16Array {
   const norm = vectorNorm(vector);
-  return Float16Array.from(vector, (number) => (norm === 0 ? 0 : number / norm));
+  const unit = new Float64Array(vector.length);
+  if (norm !== 0) for (let i = 0; i < unit.length; i++) unit[i] = vector[i]! / norm;
+  return new Float16Array(unit);
 }
 
 function attributesOf(value: unknown, field: string): Attributes {

@@ -6,7 +6,7 @@ import { ConflictError, InvalidConfigurationError, InvalidInputError } from '../
 import type { Basis } from '../shared/lora/basis.ts';
 import type { Objects } from '../shared/storage/objects.ts';
 import { type DeploymentOptions, onDeployment, withDeployment } from './deployment.ts';
-import { interruption } from './exit.ts';
+import { EXIT, ExitError, interruption } from './exit.ts';
 import { readJsonLines } from './json-lines.ts';
 import { createProgress, printJson, printLine, printProblem } from './output.ts';
 import { learningSettings } from './stack-outputs.ts';
@@ -45,18 +45,15 @@ export function catalogueCommand(command: Command): Command {
 
 async function putItems(file: string, options: CatalogueOptions): Promise<void> {
   const settings = await learningSettings(options.outputs);
-  const items = await readItems(file, settings.embeddingDim);
+  const signal = interruption();
+  const items = await readItems(file, settings.embeddingDim, signal);
   await onDeployment(options, async (deployment) => {
     const { objects } = await deployment.bucket();
     const { basis, isNew } = await currentBasis(objects, settings, items, options.seed);
-    const written = await writing(
-      objects,
-      settings,
-      basis,
-      items.length,
-      (writer) => writer.put(items),
-      options.rewrite,
-    );
+    const written = await writing(objects, settings, basis, items.length, (writer) => writer.put(items), {
+      signal,
+      rewrite: options.rewrite,
+    });
     report(written, options, { basis: basis?.id ?? null });
     if (isNew && options.json !== true) printLine(`computed the basis ${basis?.id} from them`);
   });
@@ -64,11 +61,15 @@ async function putItems(file: string, options: CatalogueOptions): Promise<void> 
 
 async function updateItems(file: string, options: CatalogueOptions): Promise<void> {
   const settings = await learningSettings(options.outputs);
-  const items = await readItems(file, settings.embeddingDim);
+  const signal = interruption();
+  const items = await readItems(file, settings.embeddingDim, signal);
   await onDeployment(options, async (deployment) => {
     const { objects } = await deployment.bucket();
     const { basis } = await currentBasis(objects, settings);
-    report(await writing(objects, settings, basis, items.length, (writer) => writer.update(items)), options);
+    const written = await writing(objects, settings, basis, items.length, (writer) => writer.update(items), {
+      signal,
+    });
+    report(written, options);
   });
 }
 
@@ -128,6 +129,15 @@ async function showStats(options: CatalogueOptions): Promise<void> {
   });
 }
 
+/** @throws ExitError after Ctrl-C */
+function endIfInterrupted(signal: AbortSignal): void {
+  if (!signal.aborted) return;
+  printProblem(
+    'interrupted, so the catalogue is unchanged; the same command goes on with what it has written',
+  );
+  throw new ExitError(EXIT.interrupted);
+}
+
 function report(written: Written, { json }: CatalogueOptions, more: object = {}): void {
   if (json) {
     printJson({ ...written, ...more });
@@ -146,11 +156,15 @@ async function writing(
   change: (
     writer: InstanceType<typeof import('../shared/catalogue/catalogue-writer.ts').CatalogueWriter>,
   ) => Promise<Written>,
-  rewrite = false,
+  { signal, rewrite = false }: { signal?: AbortSignal; rewrite?: boolean | undefined } = {},
 ): Promise<Written> {
   const { CatalogueWriter } = await import('../shared/catalogue/catalogue-writer.ts');
   const progress = createProgress('writing', 'items');
-  const onProgress = (items: number) => progress.update(items, Math.max(total, items));
+  const onProgress = (items: number) => {
+    progress.update(items, Math.max(total, items));
+    // The commit comes last, so that Ctrl-C leaves the earlier version.
+    if (signal !== undefined) endIfInterrupted(signal);
+  };
   try {
     return await change(
       new CatalogueWriter(objects, settings, { basis, now: Date.now, rewrite, onProgress }),
@@ -218,9 +232,8 @@ async function* rowsOf(file: string, signal: AbortSignal): AsyncGenerator<Given>
   for await (const value of readTensorItems(file, signal)) yield { at: `${file} row ${row++}`, value };
 }
 
-async function readItems(file: string, embeddingDim: number): Promise<CatalogueItem[]> {
+async function readItems(file: string, embeddingDim: number, signal: AbortSignal): Promise<CatalogueItem[]> {
   const { parseItem } = await import('../shared/catalogue/item.ts');
-  const signal = interruption();
   const progress = createProgress('reading', 'items');
   const items: CatalogueItem[] = [];
   try {
@@ -234,7 +247,7 @@ async function readItems(file: string, embeddingDim: number): Promise<CatalogueI
     progress.stop();
   }
   // After Ctrl-C only part of the file was read.
-  signal.throwIfAborted();
+  endIfInterrupted(signal);
   if (items.length === 0) throw new InvalidInputError(file, 'no item', 'at least one');
   return items;
 }

@@ -199,8 +199,7 @@ async function choose(
   if (diversity === 0 && cap === undefined) return topItems(catalogue, scorer, selection, limit);
   for (let size = Math.max(POOL.minimum, POOL.factor * limit); ; size *= 4) {
     const pool = topItems(catalogue, scorer, selection, size);
-    const embeddings =
-      diversity === 0 ? [] : await Promise.all(pool.map((item) => reader.embeddingAt(catalogue, item)));
+    const embeddings = diversity === 0 ? [] : await reader.embeddingsAt(catalogue, pool);
     const chosen = chooseDiverse(catalogue, pool, embeddings, { limit, diversity, cap });
     if (chosen.length === limit || pool.length >= count) return chosen;
   }

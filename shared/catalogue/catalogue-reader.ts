@@ -1,5 +1,6 @@
 import { itemKey } from '../episodes/episode.ts';
 import { CorruptObjectError } from '../errors.ts';
+import { inParallel } from '../in-parallel.ts';
 import { halvesOf } from '../key-halves.ts';
 import type { Basis } from '../lora/basis.ts';
 import type { Objects } from '../storage/objects.ts';
@@ -116,6 +117,25 @@ export class CatalogueReader {
     const embeddings = await this.#embeddingsOf(catalogue.shards[shard]!.name);
     const { embeddingDim: d } = this.#settings;
     return embeddings.subarray(row * d, (row + 1) * d);
+  }
+
+  /**
+   * The embeddings at several places, in their order. Reads each shard once, and a few at a time.
+   * @throws CorruptObjectError, UnavailableError
+   */
+  async embeddingsAt(
+    catalogue: Pick<Catalogue, 'shards'>,
+    places: readonly Place[],
+  ): Promise<readonly Float16Array[]> {
+    const found = new Array<Float16Array>(places.length);
+    const { embeddingDim: d } = this.#settings;
+    const byShard = Map.groupBy(places.entries(), ([, { shard }]) => shard);
+    await inParallel(byShard, LOADS_AT_ONCE, async ([shard, wanted]) => {
+      const embeddings = await this.#embeddingsOf(catalogue.shards[shard]!.name);
+      // Copies, because a view would keep the whole shard in memory.
+      for (const [i, { row }] of wanted) found[i] = embeddings.slice(row * d, (row + 1) * d);
+    });
+    return found;
   }
 
   /**

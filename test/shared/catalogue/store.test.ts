@@ -54,6 +54,25 @@ describe('the catalogue', () => {
     expect(placeOfItem(catalogue, 'unknown')).toBeUndefined();
   });
 
+  test('embeddings of many items are read shard by shard, each once', async () => {
+    const many = randomItems(9_000, 3);
+    await writer().put(many);
+    const read: string[] = [];
+    class Counting extends MemoryObjects {
+      override get(...args: Parameters<MemoryObjects['get']>) {
+        if (args[0].endsWith('.embeddings')) read.push(args[0]);
+        return objects.get(...args);
+      }
+    }
+    const from = reader(new Counting());
+    const catalogue = (await from.load(basis))!;
+    const wanted = many.slice(0, 200);
+    const places = wanted.map(({ itemId }) => placeOfItem(catalogue, itemId)!);
+    expect(await from.embeddingsAt(catalogue, places)).toEqual(wanted.map(({ embedding }) => embedding));
+    expect(read).toHaveLength(catalogue.shards.length);
+    expect(new Set(read).size).toBe(read.length);
+  });
+
   test('has one shard for about 4,096 items', async () => {
     await writer().put(randomItems(9_000, 2));
     const catalogue = (await reader().load(null))!;

@@ -36,7 +36,7 @@ export interface AttuneProps extends NetworkProps {
    * Share of users served without adapter, to measure the effect of adapters; 0 to 0.5. Default 0.
    */
   readonly holdout?: number | undefined;
-  /** Schedule of consolidation: `rate(...)` or `cron(...)` in UTC. Default `rate(1 hour)`. */
+  /** Schedule of consolidation: `rate(...)` or `cron(...)` in UTC. Default `rate(15 minutes)`. */
   readonly consolidationSchedule?: string | undefined;
   /**
    * Most batches of feedback that are applied at the same time, 2 to 1000. Default 5, because a new

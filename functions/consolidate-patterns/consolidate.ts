@@ -5,7 +5,7 @@ import type { PendingEpisodes } from '../../shared/episodes/pending-episodes.ts'
 import { AttuneError, ConflictError, CorruptObjectError, UnavailableError } from '../../shared/errors.ts';
 import { inParallel } from '../../shared/in-parallel.ts';
 import { bestHalfLife, HALF_LIVES, type RecentPicks } from '../../shared/lora/recent-picks.ts';
-import { addEpisodes, nextDue } from '../../shared/population/episode-progress.ts';
+import { addEpisodes } from '../../shared/population/episode-progress.ts';
 import { learnsFrom, type PopulationModel, type Progress } from '../../shared/population/population-model.ts';
 import { summaryOf } from '../../shared/population/prior-summary.ts';
 import { basisFor, combine, type LearningObjects } from '../../shared/population/shared-learning.ts';
@@ -32,7 +32,7 @@ export interface ConsolidationServices {
 }
 
 export interface ConsolidationRequest {
-  /** Consolidate even if little is new or another run holds the lease. Default false. */
+  /** Fit to users even if little is new, and run even if another run holds the lease. Default false. */
   readonly force: boolean;
   /**
    * Skip episodes stored in the last so many seconds, because earlier ones may still be being
@@ -46,7 +46,7 @@ export interface ConsolidationReport extends LearnedReport {
    * Only `consolidated` changes anything; after any other status the next run finds the same
    * episodes again. `running`: another run holds the lease. `superseded`: another run wrote first.
    */
-  readonly status: 'consolidated' | 'nothing-new' | 'too-little-new' | 'running' | 'superseded';
+  readonly status: 'consolidated' | 'nothing-new' | 'running' | 'superseded';
   readonly newEpisodes: number;
   readonly pendingStored: number;
   /**
@@ -73,20 +73,17 @@ export interface ConsolidationReport extends LearnedReport {
   readonly uplift: Uplift;
 }
 
-/**
- * Most episodes and residuals that one run reads, so that they fit into memory. Reaching it makes
- * the next run due.
- */
+/** Most episodes and residuals that one run reads, so that they fit into memory. */
 const MAX_READ = 300_000;
 /** Pending episodes that a run stores: 10,000 take about half a minute. */
 const PENDING = { atOnce: 16, most: 10_000 } as const;
-const DAY_MS = 86_400_000;
 /** Longer than the timeout of the function. */
 export const LEASE_MS = 6 * 60_000;
 
 /**
- * Turns the episodes since the last run into the next population model: item effects, and a prior
- * if it beats the current one. The model is one object with one conditional write, so that a crash
+ * Turns the episodes since the last run into the next population model. Every run counts them for
+ * item effects and popularity. A run that finds a quarter more episodes than the last fit also fits
+ * a prior, and keeps it if it beats the current one. The model is one object with one conditional write, so that a crash
  * anywhere leaves the old model. A damaged model is made again from the newest version that can be
  * read. Under a damaged basis the prior stays.
  * @throws UnavailableError
@@ -111,11 +108,7 @@ export async function consolidate(
   const { population } = current;
   // The run that wrote this model may have ended before it recorded the prior in the bank.
   if (population.version > 0) await episodes.recordPrior(cell, summaryOf(population));
-  const { found, skipped, isFull } = await readNew(
-    services,
-    population.progress,
-    startedAt - settleSeconds * 1000,
-  );
+  const { found, skipped } = await readNew(services, population.progress, startedAt - settleSeconds * 1000);
   const unchanged = {
     newEpisodes: found.length,
     pendingStored,
@@ -127,16 +120,6 @@ export async function consolidate(
   };
   if (found.length + skipped.length === 0 && !withoutPrior && !isDamaged)
     return { ...unchanged, status: 'nothing-new' };
-  const { episodes: before, at } = population.progress;
-  const due =
-    withoutPrior ||
-    isDamaged ||
-    isFull ||
-    before + found.length >= nextDue(before) ||
-    startedAt - at >= DAY_MS;
-  if (!force && !due) {
-    return { ...unchanged, status: 'too-little-new' };
-  }
 
   if (!(await lease.take(startedAt, LEASE_MS, force))) return { ...unchanged, status: 'running' };
   try {
@@ -177,14 +160,13 @@ function eachOnce(report: ConsolidationServices['onCorrupt']): ConsolidationServ
 }
 
 /**
- * Reads the episodes after the watermarks, corrupt ones apart. `isFull`: there may be more than
- * this run can hold.
+ * Reads the episodes after the watermarks, corrupt ones apart, as many as this run can hold.
  */
 async function readNew(
   { cell, episodes, onCorrupt }: ConsolidationServices,
   { watermarks }: Progress,
   until: number,
-): Promise<{ found: IndexedEpisode[]; skipped: CorruptEpisode[]; isFull: boolean }> {
+): Promise<{ found: IndexedEpisode[]; skipped: CorruptEpisode[] }> {
   const found: IndexedEpisode[] = [];
   const skipped: CorruptEpisode[] = [];
   let room = MAX_READ;
@@ -195,7 +177,7 @@ async function readNew(
     if (room <= 0) break;
   }
   for (const { error } of skipped) onCorrupt(error);
-  return { found, skipped, isFull: room <= 0 };
+  return { found, skipped };
 }
 
 /**

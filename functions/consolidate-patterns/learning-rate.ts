@@ -4,6 +4,7 @@ import type { BankStore } from '../../shared/episodes/bank-store.ts';
 import type { Skill } from '../../shared/episodes/cell-strategy.ts';
 import type { IndexedEpisode } from '../../shared/episodes/episode-store.ts';
 import type { PreparedPrior } from '../../shared/lora/prior.ts';
+import { nextDue } from '../../shared/population/episode-progress.ts';
 import { LEARNING_RATE } from '../../shared/population/learning-rate-effects.ts';
 import type { Progress, RecommendedLearningRate } from '../../shared/population/population-model.ts';
 import { objectionToLearningRate, recommend } from '../../shared/population/recommendation.ts';
@@ -45,15 +46,16 @@ interface StrategyServices {
 
 /**
  * Learns what the learner 'sgd' needs: the mean reward, and with `exploration` above 0 the best
- * learning rate.
+ * learning rate when a comparison is due.
  * @throws UnavailableError
  */
 export async function learnLearningRate(
   services: StrategyServices,
-  { current, found }: NewFeedback,
+  { current, found, progress, force }: NewFeedback,
 ): Promise<Learned> {
   const { population } = current;
-  const explores = services.settings.exploration > 0;
+  const fitted = force || progress.episodes >= nextDue(progress.fittedEpisodes);
+  const explores = fitted && services.settings.exploration > 0;
   const strategy = explores ? await compareLearningRates(services) : null;
   const recommended =
     strategy === null ? await unlessVoid(services, population.recommended) : strategy.recommended;
@@ -63,7 +65,7 @@ export async function learnLearningRate(
       prior: withMeanReward(population.prior, population.progress, found),
       recommended,
     },
-    fitted: true,
+    fitted,
     considered: explores ? 1 : 0,
     rejected: strategy === null ? [] : notCreated(strategy, population.recommended),
     report: { ...NOTHING_LEARNED, strategy },

@@ -94,7 +94,7 @@ const deployment = z
     transfer: learning.transfer.default('on'),
     holdout: learning.holdout.default(0),
     /** When consolidation runs. */
-    consolidationSchedule: schedule.default('rate(1 hour)'),
+    consolidationSchedule: schedule.default('rate(15 minutes)'),
     /** Most batches of feedback that are applied at the same time. */
     maxConcurrency: integer(2, 1000).default(5),
     updateMemory: memory.default(512),
@@ -147,8 +147,8 @@ const environment = z.object({
 /**
  * Settings of a deployment, from `cdk.json` and `-c`. Defaults: embeddingDim 64, embeddingModel
  * default, rank 4, scalingFactor 1, learner bayesian, learningRate 1 and exploration 0 (of the
- * learner 'sgd' only), episodeTtlDays 90, transfer on, holdout 0, consolidationSchedule rate(1
- * hour), maxConcurrency 5, updateMemory and personalizeMemory 512, consolidateMemory 1024,
+ * learner 'sgd' only), episodeTtlDays 90, transfer on, holdout 0, consolidationSchedule rate(15
+ * minutes), maxConcurrency 5, updateMemory and personalizeMemory 512, consolidateMemory 1024,
  * tableMaxReadUnits and tableMaxWriteUnits 1000, logRetentionDays 30, removalPolicy retain, url
  * where the region has function URLs, alarms and dashboard true, stackName Attune; no alarmEmail,
  * no monthlyBudget.

@@ -261,7 +261,7 @@ describe('consolidation', () => {
 
   test('runs every hour, and runs that cannot start go to a standard queue', () => {
     expect(schedule).toMatchObject({
-      ScheduleExpression: 'rate(1 hour)',
+      ScheduleExpression: 'rate(15 minutes)',
       FlexibleTimeWindow: { Mode: 'OFF' },
       Target: { RetryPolicy: { MaximumRetryAttempts: 2, MaximumEventAgeInSeconds: 3600 } },
     });

@@ -38,13 +38,12 @@ export interface DeploymentOptions {
 }
 
 /**
- * `hourly`: as deployed, at every full hour of the data's own time; the function itself decides
- * whether to consolidate. `by-count`: at any time, as soon as the episodes have grown by a quarter.
+ * `hourly`: at every full hour of the data's own time; the function itself decides whether to fit.
+ * `by-count`: at any time, as soon as the episodes have grown by a quarter.
  */
 export type Consolidation = 'hourly' | 'by-count' | 'never';
 
 const HOUR_MS = 3_600_000;
-const DAY_MS = 24 * HOUR_MS;
 
 /**
  * The functions' own use cases on stores in memory: the same code that runs in Lambda, without the
@@ -61,7 +60,6 @@ export class MemoryDeployment {
   #now = 1;
   #updates = 0;
   #consolidatedUpdates = 0;
-  #consolidatedAt = 0;
   #outcome: Outcome | undefined;
 
   private constructor({ embeddingDim, consolidation, learner = {} }: DeploymentOptions) {
@@ -155,12 +153,10 @@ export class MemoryDeployment {
     return this.#outcome!;
   }
 
-  /** The first hourly run before `until` with enough episodes; the others change nothing. */
+  /** The hourly run after the last update; later ones before `until` find nothing new. */
   async #runSchedule(until: number): Promise<void> {
     if (this.#updates === this.#consolidatedUpdates) return;
-    const nextHour = fullHourFrom(this.#now + 1);
-    const enough = this.#updates >= nextDue(this.#consolidatedUpdates);
-    const run = enough ? nextHour : Math.max(nextHour, fullHourFrom(this.#consolidatedAt + DAY_MS));
+    const run = fullHourFrom(this.#now + 1);
     if (run > until) return;
     this.#now = run;
     await this.consolidate();
@@ -171,7 +167,6 @@ export class MemoryDeployment {
     const report = await consolidate(this.#services, { force, settleSeconds: 0 });
     this.reports.push(report);
     this.#consolidatedUpdates = this.#updates;
-    this.#consolidatedAt = this.#now;
     this.#now += 1;
     return report;
   }

@@ -133,25 +133,32 @@ describe('consolidation', () => {
     expect((await learning.population.refresh())!.progress.episodes).toBe(25);
   });
 
-  test('waits until there are a quarter more episodes, or a day has passed', async () => {
-    const { services, crowd, feedback, pass } = await createDeployment();
-    const scheduled = { force: false, settleSeconds: 0 };
+  test('counts every new episode, and fits when there are a quarter more', async () => {
+    const { services, crowd, feedback, learning, pass } = await createDeployment();
+    const run = async () => {
+      pass(1);
+      const report = await consolidate(services, { force: false, settleSeconds: 0 });
+      const { items, progress, priorVersion } = (await learning.population.refresh())!;
+      const counted = [...items.sums.values()].reduce((sum, { count }) => sum + count, 0);
+      return { ...report, counted, fittedEpisodes: progress.fittedEpisodes, priorVersion };
+    };
     await crowd(50);
-    pass(1);
-    expect((await consolidate(services, scheduled)).status).toBe('consolidated');
+    const first = await run();
+    expect(first).toMatchObject({ status: 'consolidated', fittedEpisodes: 100 });
     for (let i = 2; i < 26; i++) await feedback('user 0', i);
-    pass(1);
-    expect(await consolidate(services, scheduled)).toMatchObject({
-      status: 'too-little-new',
+    const second = await run();
+    expect(second).toMatchObject({
+      status: 'consolidated',
       newEpisodes: 24,
-      skillsVersion: 1,
+      skillsVersion: 2,
+      fittedEpisodes: 100,
+      priorVersion: first.priorVersion,
+      evidence: null,
+      rejected: [{ what: 'population prior', why: '124 episodes, expected 125 for the next fit' }],
     });
+    expect(second.counted).toBeGreaterThan(first.counted);
     await feedback('user 0', 26);
-    pass(1);
-    expect(await consolidate(services, scheduled)).toMatchObject({ status: 'consolidated', newEpisodes: 25 });
-    await feedback('user 0', 27);
-    pass(86_400_000);
-    expect(await consolidate(services, scheduled)).toMatchObject({ status: 'consolidated', newEpisodes: 1 });
+    expect(await run()).toMatchObject({ newEpisodes: 1, skillsVersion: 3, fittedEpisodes: 125 });
   });
 
   test('reads as many episodes as fit into memory, and the others in the next run', async () => {
@@ -183,7 +190,7 @@ describe('consolidation', () => {
     const scheduled = () =>
       consolidate({ ...services, episodes: waiting }, { force: false, settleSeconds: 0 });
     expect(await scheduled()).toMatchObject({ status: 'consolidated', newEpisodes: 50_000 });
-    expect(await scheduled()).toMatchObject({ status: 'too-little-new', newEpisodes: 10_000 });
+    expect(await scheduled()).toMatchObject({ status: 'consolidated', newEpisodes: 10_000 });
   });
 
   test('leaves episodes of the last seconds to the next run', async () => {

@@ -49,7 +49,7 @@ const RESOURCES = {
   Schedule: {
     Type: 'AWS::Scheduler::Schedule',
     Properties: {
-      ScheduleExpression: 'rate(1 hour)',
+      ScheduleExpression: 'rate(15 minutes)',
       FlexibleTimeWindow: { Mode: 'OFF' },
       Target: { Arn: { 'Fn::GetAtt': ['Consolidate', 'Arn'] }, RoleArn: { 'Fn::GetAtt': ['Role', 'Arn'] } },
     },

@@ -20,7 +20,7 @@ describe('settings of a deployment', () => {
       episodeTtlDays: 90,
       transfer: 'on',
       holdout: 0,
-      consolidationSchedule: 'rate(1 hour)',
+      consolidationSchedule: 'rate(15 minutes)',
       maxConcurrency: 5,
       updateMemory: 512,
       personalizeMemory: 512,

@@ -1,3 +1,5 @@
+import { nextDue } from '../../shared/population/episode-progress.ts';
+
 /** The load of a deployment. */
 export interface Load {
   /** Interactions that the application publishes in a month. */
@@ -16,8 +18,8 @@ export interface Load {
 
 export const MONTH = { days: 30, hours: 720, seconds: 2_592_000 } as const;
 
-/** Consolidation runs per month with the default schedule. */
-const RUNS = MONTH.hours;
+/** Consolidation runs per month with the default schedule, one every 15 minutes. */
+const RUNS = 4 * MONTH.hours;
 /** Milliseconds after which an instance reads basis and population model again. */
 const REFRESH_SECONDS = 30;
 const MEMORY_GB = { update: 0.5, personalize: 0.5, consolidate: 1 } as const;
@@ -46,8 +48,15 @@ export const PER_REQUEST = { invocations: 1, s3Reads: 1 } as const;
  * list counts as a write.
  */
 export const PER_RUN = { invocations: 1, s3Reads: 5, s3Writes: 5, tablePuts: 2 } as const;
-/** Most users whose adapters a run reads. */
+/** Most users whose adapters a run reads when it fits to users. */
 const SAMPLED_USERS = 400;
+
+/** Most runs that fit to users while so many episodes are found, the first ones of a deployment. */
+export function mostFits(episodes: number): number {
+  let fits = 0;
+  for (let due = nextDue(0); due <= episodes; due = nextDue(due)) fits += 1;
+  return fits;
+}
 
 /** Metrics that the functions publish when they run. */
 export const METRICS = { update: 7, consolidate: 9 } as const;
@@ -104,7 +113,8 @@ export function usageOf(load: Load) {
       load.requests * PER_REQUEST.s3Reads +
       refreshes(messages) +
       refreshes(load.requests) +
-      runs * (PER_RUN.s3Reads + sampled),
+      runs * PER_RUN.s3Reads +
+      Math.min(runs, mostFits(messages)) * sampled,
     s3Writes: messages * PER_MESSAGE.s3Writes + runs * PER_RUN.s3Writes,
     // Earlier versions stay for 30 days.
     s3GbMonths: ((load.users + messages) * adapterBytes(load)) / GB,

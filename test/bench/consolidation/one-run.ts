@@ -71,7 +71,7 @@ async function run({ s3, dynamodb, settings }: RunOptions): Promise<MeasuredRun>
         throw error;
       },
     },
-    { force: true, settleSeconds: 0 },
+    { force: false, settleSeconds: 0 },
   );
   const seconds = (performance.now() - start) / 1000;
   const { user, system } = process.cpuUsage(cpu);

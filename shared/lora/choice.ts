@@ -2,6 +2,7 @@ import { symmetricEigen } from './eigen.ts';
 import type { FeatureMoments } from './feature-moments.ts';
 import type { PickWeights, RewardSpread } from './pick-weights.ts';
 import type { PastRewards, Pulls } from './pulls.ts';
+import type { Statistics } from './statistics.ts';
 import {
   addOuterProduct,
   cholesky,
@@ -250,14 +251,51 @@ export function pickPercentile(
   { mean, covariance }: FeatureMoments,
 ): number {
   let above = 0;
-  let variance = 0;
-  for (let i = 0; i < m.length; i++) {
-    above += m[i]! * (psi[i]! - mean[i]!);
-    for (let j = 0; j <= i; j++)
-      variance += (i === j ? 1 : 2) * m[i]! * m[j]! * covariance[packedLength(i) + j]!;
+  for (let i = 0; i < m.length; i++) above += m[i]! * (psi[i]! - mean[i]!);
+  return percentileOf(above, quadraticForm(covariance, m));
+}
+
+/**
+ * {@link pickPercentile} of a user's average pick, ranked by the other picks alone. It follows from
+ * sums: without pick i, m is V·w_i(ψ_i − ψ̄)·n_e/n less, to first order, with V the posterior
+ * covariance.
+ * @param of Σψψᵀ of all interactions, with the offset, and their number. Where weights differ, the
+ * features are taken to spread equally for all weights.
+ */
+export function leftOutPercentile(
+  picks: PickSums,
+  of: Pick<Statistics, 'gram' | 'count'>,
+  prepared: PreparedChoice,
+): number {
+  if (picks.weight <= 0) return 0.5;
+  const { moments, axes, spread, tempering } = prepared;
+  const { mean, covariance } = moments;
+  const size = mean.length;
+  const n = effectiveCount(picks.count, tempering);
+  const m = choiceMean(picks, prepared);
+  const total = of.gram.subarray(packedLength(size));
+  let above = 0;
+  for (let i = 0; i < size; i++) above += m[i]! * (picks.sum[i]! - picks.weight * mean[i]!);
+  for (let axis = 0; axis < size; axis++) {
+    const w = axes.subarray(axis * size, (axis + 1) * size);
+    const ofMean = dot(w, mean);
+    const squares = quadraticForm(of.gram, w) - 2 * ofMean * dot(w, total) + of.count * ofMean * ofMean;
+    above -= ((n / of.count) * squares) / (1 + n * spread[axis]!);
   }
-  // The logistic approximation of the normal distribution differs by less than .01.
+  return percentileOf(above / picks.weight, quadraticForm(covariance, m));
+}
+
+/** The logistic approximation of the normal distribution, which differs by less than .01. */
+function percentileOf(above: number, variance: number): number {
   return variance > 0 ? 1 / (1 + Math.exp((-1.702 * above) / Math.sqrt(variance))) : 0.5;
+}
+
+/** vᵀMv. */
+function quadraticForm(packed: PackedSymmetric, v: Float64Array): number {
+  let sum = 0;
+  for (let i = 0; i < v.length; i++)
+    for (let j = 0; j <= i; j++) sum += (i === j ? 1 : 2) * v[i]! * v[j]! * packed[packedLength(i) + j]!;
+  return sum;
 }
 
 /** The posterior on the axes: its mean, and Wᵀ times the linear term. */

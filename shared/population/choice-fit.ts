@@ -2,12 +2,15 @@ import {
   choiceEvidence,
   fitChoicePrior,
   initialChoicePrior,
+  leftOutPercentile,
+  type PickSums,
   type PreparedChoice,
   prepareChoice,
   type Tempering,
 } from '../lora/choice.ts';
 import { type FeatureMoments, momentsOfFeedback } from '../lora/feature-moments.ts';
 import { hasConstantRewards, type Picks, pickSums, spreadOf } from '../lora/picks.ts';
+import { pairedDifference } from './intervals.ts';
 import type { SampledUser } from './prior-fit.ts';
 import { isValidationUser } from './validation-fold.ts';
 
@@ -32,7 +35,8 @@ const START_VARIANCE = 10;
 const EM_STEPS = 6;
 
 /**
- * Fits the choice model. Where the rewards of users do not differ, every reward is a pick;
+ * Fits the choice model, and keeps the current prior unless the fitted one {@link isBetter} for
+ * users of the validation fold. Where the rewards of users do not differ, every reward is a pick;
  * otherwise those above what the user usually gives.
  * @param items moments of the items themselves, undefined when unknown
  * @param current the choice model under the same basis, null when there is none
@@ -50,7 +54,10 @@ export function fitChoice(
   const onlyOneDiffers = constant.length >= ENOUGH_CONSTANT_USERS && constant.length === telling.length - 1;
   const picksOnly = constant.length >= CONSTANT_USERS * telling.length || onlyOneDiffers;
   const rewards = picksOnly ? null : spreadOf(telling, TEMPERING.saturation);
-  const read = ({ statistics, picks }: SampledPicks) => pickSums(statistics, picks, rewards);
+  const read = ({ statistics, picks }: SampledPicks) => ({
+    ...pickSums(statistics, picks, rewards),
+    of: statistics,
+  });
   const picking = users.filter((user) => read(user).count > 0);
   if (picking.length === 0) return null;
 
@@ -71,7 +78,27 @@ export function fitChoice(
     steps: EM_STEPS,
   });
   const after = prepareChoice(fitted, moments, TEMPERING, rewards);
+  return isBetter(before, after, fold(true)) ? after : before;
+}
+
+type ReadPicks = PickSums & { readonly of: SampledPicks['statistics'] };
+
+/**
+ * Whether a choice model predicts the picks of users at least as well as another, and does not
+ * certainly rank them worse: by the percentile of picks, each ranked by the user's other picks.
+ */
+export function isBetter(
+  before: PreparedChoice,
+  after: PreparedChoice,
+  users: readonly ReadPicks[],
+): boolean {
   const evidence = (prepared: PreparedChoice) =>
-    fold(true).reduce((sum, picks) => sum + choiceEvidence(picks, prepared), 0);
-  return evidence(after) >= evidence(before) ? after : before;
+    users.reduce((sum, picks) => sum + choiceEvidence(picks, prepared), 0);
+  if (evidence(after) < evidence(before)) return false;
+  const ranking = pairedDifference(
+    users
+      .filter(({ count }) => count > 1)
+      .map((picks) => leftOutPercentile(picks, picks.of, after) - leftOutPercentile(picks, picks.of, before)),
+  );
+  return ranking.interval === null || ranking.interval[1] >= 0;
 }

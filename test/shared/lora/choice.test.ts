@@ -8,6 +8,7 @@ import {
   effectiveCount,
   fitChoicePrior,
   initialChoicePrior,
+  leftOutPercentile,
   type PickSums,
   pickPercentile,
   prepareChoice,
@@ -16,6 +17,7 @@ import { type FeatureMoments, meanSquare, momentsOfItems } from '../../../shared
 import { userPart } from '../../../shared/lora/forward.ts';
 import { initialPriorOf } from '../../../shared/lora/prior.ts';
 import { createRandom, type Random } from '../../../shared/lora/random.ts';
+import { addReward, emptyStatistics } from '../../../shared/lora/statistics.ts';
 import type { Dense } from './dense.ts';
 import {
   difference,
@@ -128,6 +130,43 @@ describe('the choice model', () => {
       Float64Array.of(0, 0),
     );
     expect(pickPercentile(Float64Array.of(0, 0), Float64Array.of(1, 2), alike)).toBe(0.5);
+  });
+
+  it('ranks the picks of a user by the other picks alone, from sums', () => {
+    const errors: number[] = [];
+    const flattery: number[] = [];
+    for (const seed of range(60)) {
+      const random = createRandom(`left out ${seed}`);
+      const size = 3;
+      const prepared = arbitraryChoice(random, size);
+      const { mean } = prepared.moments;
+      const psi = range(5 + random.integer(25)).map(() =>
+        Float64Array.from([...range(size).map((i) => mean[i]! + 0.5 * random.normal()), 1]),
+      );
+      const sumOf = (rows: readonly Float64Array[]): PickSums => ({
+        count: rows.length,
+        weight: rows.length,
+        sum: Float64Array.from(range(size), (i) => rows.reduce((sum, row) => sum + row[i]!, 0)),
+      });
+      const statistics = psi.reduce((sums, row) => addReward(sums, row, 1, 0), emptyStatistics(size + 1));
+      const all = sumOf(psi);
+      const m = choiceMean(all, prepared);
+      // The percentile of an item on which the others' average margin lies.
+      const exact = psi.map((row, i) => {
+        const others = choiceMean(sumOf(psi.filter((_, j) => j !== i)), prepared);
+        return others.reduce((sum, value, j) => sum + value * (row[j]! - mean[j]!), 0) / psi.length;
+      });
+      const margin = exact.reduce((sum, value) => sum + value, 0);
+      const norm = m.reduce((sum, value) => sum + value * value, 0);
+      const at = Float64Array.from(m, (value, i) => mean[i]! + (margin * value) / norm);
+      const found = leftOutPercentile(all, statistics, prepared);
+      const average = all.sum.map((value) => value / psi.length);
+      errors.push(Math.abs(found - pickPercentile(m, at, prepared.moments)));
+      flattery.push(pickPercentile(m, average, prepared.moments) - found);
+    }
+    expect(Math.max(...errors)).toBeLessThan(0.03);
+    expect(Math.min(...flattery)).toBeGreaterThan(0);
+    expect(flattery.reduce((sum, value) => sum + value, 0) / flattery.length).toBeGreaterThan(0.05);
   });
 
   it('fits a prior under which the users that it was fitted to are more likely', () => {

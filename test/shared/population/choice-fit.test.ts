@@ -1,17 +1,24 @@
 import { describe, expect, test } from 'vitest';
 import { userKey } from '../../../shared/config/user-key.ts';
 import { basisFromEmbeddings, coefficientCount, features } from '../../../shared/lora/basis.ts';
-import { choiceMean, initialChoicePrior, prepareChoice } from '../../../shared/lora/choice.ts';
+import {
+  choiceEvidence,
+  choiceMean,
+  initialChoicePrior,
+  prepareChoice,
+} from '../../../shared/lora/choice.ts';
 import { addPick, emptyPicks, pickSums } from '../../../shared/lora/picks.ts';
 import { createRandom } from '../../../shared/lora/random.ts';
 import { addReward, emptyStatistics } from '../../../shared/lora/statistics.ts';
-import { fitChoice, type SampledPicks } from '../../../shared/population/choice-fit.ts';
+import { packedDiagonal } from '../../../shared/lora/symmetric.ts';
+import { fitChoice, isBetter, type SampledPicks } from '../../../shared/population/choice-fit.ts';
 import { pairedDifference } from '../../../shared/population/intervals.ts';
 
 const ITEMS = 240;
 const CLUSTERS = 8;
 const USERS = 80;
 const NEW_USERS = 60;
+const TEMPERING = { perPick: 0.3, saturation: 0.03 };
 
 /** Item embeddings of several kinds; item i belongs to cluster i mod 8. */
 const FAMILIES: Record<string, { d: number; noise: number; common: number; anisotropy: number }> = {
@@ -67,7 +74,17 @@ function learn(embeddings: readonly Float32Array[], scalingFactor = 1) {
       const m = choiceMean(pickSums(statistics, picks, prepared.rewards), prepared);
       return psi.map((row) => m.reduce((sum, coefficient, i) => sum + coefficient * row[i]!, 0));
     });
-  return { fitted: scores(fitted), unfitted: scores(unfitted) };
+  return { sample, model: fitted, fitted: scores(fitted), unfitted: scores(unfitted) };
+}
+
+/** Users who picked ten items of one cluster. */
+function pickers(embeddings: readonly Float32Array[]) {
+  const { sample, model } = learn(embeddings);
+  const users = sample.map(({ statistics, picks }) => ({
+    ...pickSums(statistics, picks, null),
+    of: statistics,
+  }));
+  return { users, moments: model.moments };
 }
 
 /** Chance that an item of the user's cluster scores above another. */
@@ -120,4 +137,21 @@ describe.each(Object.entries(FAMILIES))('the choice model on embeddings of the k
     const mean = learned.fitted.reduce((sum, scores, user) => sum + auc(scores, user % CLUSTERS), 0);
     expect(mean / NEW_USERS).toBeGreaterThan(0.9);
   });
+});
+
+test('a prior that predicts picks better but certainly ranks them worse is refused', () => {
+  const { users, moments } = pickers(embeddingsOf(FAMILIES['round clusters']!, 'refused'));
+  const size = moments.mean.length;
+  // Far too sure of tastes, but right on which items come first.
+  const sure = initialChoicePrior(moments, 1e6);
+  // Hardly any taste, in one direction that nobody has.
+  const covariance = packedDiagonal(new Float64Array(size).fill(1e-12));
+  const none = { mean: moments.mean.map((value) => -1e-3 * value), covariance };
+  const [before, after] = [sure, none].map((prior) => prepareChoice(prior, moments, TEMPERING));
+  const evidence = (prepared: typeof before) =>
+    users.reduce((sum, user) => sum + choiceEvidence(user, prepared!), 0);
+  expect(evidence(after)).toBeGreaterThan(evidence(before));
+  expect(isBetter(before!, after!, users)).toBe(false);
+  expect(isBetter(before!, after!, users.slice(0, 1))).toBe(true);
+  expect(isBetter(before!, before!, users)).toBe(true);
 });

@@ -365,9 +365,7 @@ describe('the whole stack', () => {
     const { code, stdout } = await command(['consolidate', '--if-due']);
     expect({ code, stdout }).toEqual({
       code: 0,
-      stdout: expect.stringMatching(
-        /^nothing-new: \d+ new episodes, 0 of 0 skills; skills version \d+\n$/,
-      ),
+      stdout: expect.stringMatching(/^nothing-new: \d+ new episodes, 0 of 0 skills; skills version \d+\n$/),
     });
   });
 

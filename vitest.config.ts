@@ -2,6 +2,14 @@ import { defineConfig } from 'vitest/config';
 
 /** Tests of pure code and of stores in memory. They leave nothing behind in their process. */
 const PURE = ['test/shared/**/*.test.ts', 'test/functions/**/*.test.ts'];
+/**
+ * Those of them that read what the whole process holds: the registry of schemas, or its CPU time.
+ */
+const ALONE = [
+  'test/shared/contract/contract.test.ts',
+  'test/shared/feedback/event.test.ts',
+  'test/shared/population/hints.test.ts',
+];
 /** `npm run attacks`. */
 const ATTACKS = ['test/attacks/**/*.test.ts'];
 
@@ -19,7 +27,8 @@ export default defineConfig({
     // The default leaves one of two cores idle.
     maxWorkers: 2,
     projects: [
-      { extends: true, test: { name: 'pure', include: PURE, isolate: false } },
+      { extends: true, test: { name: 'pure', include: PURE, exclude: ALONE, isolate: false } },
+      { extends: true, test: { name: 'alone', include: ALONE } },
       { extends: true, test: { name: 'attacks', include: ATTACKS } },
       {
         extends: true,

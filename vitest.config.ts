@@ -3,9 +3,10 @@ import { defineConfig } from 'vitest/config';
 /** Tests of pure code and of stores in memory. They leave nothing behind in their process. */
 const PURE = ['test/shared/**/*.test.ts', 'test/functions/**/*.test.ts'];
 /**
- * Those of them that read what the whole process holds: the registry of schemas, or its CPU time.
+ * Those of them that read what the whole process holds: the registry of schemas, its memory or its CPU time.
  */
 const ALONE = [
+  'test/shared/client/feedback-buffer.test.ts',
   'test/shared/contract/contract.test.ts',
   'test/shared/feedback/event.test.ts',
   'test/shared/population/hints.test.ts',

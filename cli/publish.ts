@@ -167,10 +167,10 @@ function tell({ report, failed, batchId, unread }: Told, json: boolean): void {
 
 /** The queue accepts events that the deployment refuses later. */
 function tellRefusals({ outputs }: PublishOptions, withoutEmbedding: number): void {
-  const list = ['npx attune dlq list', ...(outputs === undefined ? [] : ['--outputs', quoted(outputs)])];
+  const list = `npx attune dlq list --outputs ${outputs === undefined ? '<file>' : quoted(outputs)}`;
   const example =
     withoutEmbedding === 0 ? '' : ', for example one without embedding of an item that the catalogue lacks';
-  printLine(`to see events that the deployment refuses${example}, run: ${list.join(' ')}`);
+  printLine(`to see events that the deployment refuses${example}, run: ${list}`);
 }
 
 /** The command that continues this one. */

@@ -69,7 +69,7 @@ test('attune publish says where to find events of items that the catalogue lacks
     input: line({ itemId: '1', embedding: undefined }),
   });
   expect(stdout).toMatch(
-    /\nto see events .*, for example one without embedding of an item that the catalogue lacks, run: npx attune dlq list\n$/,
+    /\nto see events .*, for example one without embedding of an item that the catalogue lacks, run: npx attune dlq list --outputs <file>\n$/,
   );
 });
 

@@ -129,15 +129,6 @@ async function showStats(options: CatalogueOptions): Promise<void> {
   });
 }
 
-/** @throws ExitError after Ctrl-C */
-function endIfInterrupted(signal: AbortSignal): void {
-  if (!signal.aborted) return;
-  printProblem(
-    'interrupted, so the catalogue is unchanged; the same command goes on with what it has written',
-  );
-  throw new ExitError(EXIT.interrupted);
-}
-
 function report(written: Written, { json }: CatalogueOptions, more: object = {}): void {
   if (json) {
     printJson({ ...written, ...more });
@@ -161,15 +152,20 @@ async function writing(
   const { CatalogueWriter } = await import('../shared/catalogue/catalogue-writer.ts');
   const progress = createProgress('writing', 'items');
   const onProgress = (items: number) => {
-    progress.update(items, Math.max(total, items));
     // The commit comes last, so that Ctrl-C leaves the earlier version.
-    if (signal !== undefined) endIfInterrupted(signal);
+    if (signal?.aborted) throw new ExitError(EXIT.interrupted);
+    progress.update(items, Math.max(total, items));
   };
   try {
     return await change(
       new CatalogueWriter(objects, settings, { basis, now: Date.now, rewrite, onProgress }),
     );
   } catch (error) {
+    progress.stop();
+    if (error instanceof ExitError)
+      printProblem(
+        'interrupted, so the catalogue is unchanged; the same command goes on with what it has written',
+      );
     if (!(error instanceof ConflictError)) throw error;
     throw new ConflictError(
       'the catalogue was changed at the same time: nothing was changed, run the command again',
@@ -243,11 +239,16 @@ async function readItems(file: string, embeddingDim: number, signal: AbortSignal
       items.push(parseItem(value, embeddingDim, at));
       progress.update(items.length);
     }
+  } catch (error) {
+    if (!signal.aborted) throw error;
   } finally {
     progress.stop();
   }
   // After Ctrl-C only part of the file was read.
-  endIfInterrupted(signal);
+  if (signal.aborted) {
+    printProblem('interrupted before anything was written, so the catalogue is unchanged');
+    throw new ExitError(EXIT.interrupted);
+  }
   if (items.length === 0) throw new InvalidInputError(file, 'no item', 'at least one');
   return items;
 }

@@ -111,53 +111,75 @@ test('an invalid line of the catalogue file is named, and changes nothing', asyn
   expect(await catalogue(['stats', '--json'])).toEqual(before);
 });
 
-test('Ctrl-C while shards are written leaves the earlier version, and the next upload completes', async () => {
-  const before = await catalogue(['stats', '--json']);
-  const lines = Array.from({ length: 60 }, (_, i) => item(i, { attributes: { genre: 'western' } }));
-  let child: ChildProcess | undefined;
-  const slow = createServer(async (request, response) => {
-    const isShard = request.method === 'PUT' && request.url!.includes('/catalogue/shards/');
-    if (isShard && child !== undefined) {
-      child.kill('SIGINT');
-      // A second signal would end the process at once.
-      child = undefined;
-      // The process has received the signal long before this request ends.
-      await setTimeout(500);
-    }
-    const { method, url: path, headers } = request;
-    const forwarded = forward(new URL(path!, stack.endpoints.s3), { method, headers }, (answer) => {
-      response.writeHead(answer.statusCode!, answer.headers);
-      answer.pipe(response);
-    });
-    request.pipe(forwarded);
+describe('Ctrl-C', () => {
+  let before: unknown;
+  beforeAll(async () => {
+    before = await catalogue(['stats', '--json']);
   });
-  await new Promise<void>((resolve) => slow.listen(0, '127.0.0.1', resolve));
-  const { port } = slow.address() as AddressInfo;
-  try {
-    const ended = await runAttune(
-      ['catalogue', 'put', '-', '--json', '--outputs', join(folder, 'outputs.json')],
-      {
-        env: { ...stack.environment, AWS_ENDPOINT_URL_S3: `http://127.0.0.1:${port}` },
-        started: (process) => {
-          child = process;
-          process.stdin.end(lines.map((line) => JSON.stringify(line)).join('\n'));
-        },
-      },
-    );
+
+  test('while items are read says that nothing was written', async () => {
+    const ended = await runAttune(['catalogue', 'put', '-', '--outputs', join(folder, 'outputs.json')], {
+      env: { ...stack.environment },
+      // More than fits into a pipe, so the command reads when all of it is written.
+      started: (process) =>
+        process.stdin.write(`${JSON.stringify(item(1))}\n`.repeat(5_000), () => process.kill('SIGINT')),
+    });
     expect(ended).toEqual({
       code: 130,
       stdout: '',
-      stderr:
-        'attune: interrupted, so the catalogue is unchanged; the same command goes on with what it has written\n',
+      stderr: 'attune: interrupted before anything was written, so the catalogue is unchanged\n',
     });
-  } finally {
-    slow.closeAllConnections();
-    await new Promise((resolve) => slow.close(resolve));
-  }
-  expect(await catalogue(['stats', '--json'])).toEqual(before);
-  expect(resultOf(await catalogue(['put', '-', '--json'], lines))).toMatchObject({
-    items: 60,
-    shardsWritten: 0,
+    expect(await catalogue(['stats', '--json'])).toEqual(before);
+  });
+
+  test('while shards are written leaves the earlier version, and the next upload completes', async () => {
+    // Two shards, which are written at the same time.
+    const lines = Array.from({ length: 4_100 }, (_, i) => item(i, { attributes: { genre: 'western' } }));
+    let child: ChildProcess | undefined;
+    const slow = createServer(async (request, response) => {
+      const isShard = request.method === 'PUT' && request.url!.includes('/catalogue/shards/');
+      if (isShard) {
+        child?.kill('SIGINT');
+        // A second signal would end the process at once.
+        child = undefined;
+        // The process has received the signal long before this request ends.
+        await setTimeout(500);
+      }
+      const { method, url: path, headers } = request;
+      const forwarded = forward(new URL(path!, stack.endpoints.s3), { method, headers }, (answer) => {
+        response.writeHead(answer.statusCode!, answer.headers);
+        answer.pipe(response);
+      });
+      request.pipe(forwarded);
+    });
+    await new Promise<void>((resolve) => slow.listen(0, '127.0.0.1', resolve));
+    const { port } = slow.address() as AddressInfo;
+    try {
+      const ended = await runAttune(
+        ['catalogue', 'put', '-', '--json', '--outputs', join(folder, 'outputs.json')],
+        {
+          env: { ...stack.environment, AWS_ENDPOINT_URL_S3: `http://127.0.0.1:${port}` },
+          started: (process) => {
+            child = process;
+            process.stdin.end(lines.map((line) => JSON.stringify(line)).join('\n'));
+          },
+        },
+      );
+      expect(ended).toEqual({
+        code: 130,
+        stdout: '',
+        stderr:
+          'attune: interrupted, so the catalogue is unchanged; the same command goes on with what it has written\n',
+      });
+    } finally {
+      slow.closeAllConnections();
+      await new Promise((resolve) => slow.close(resolve));
+    }
+    expect(await catalogue(['stats', '--json'])).toEqual(before);
+    expect(resultOf(await catalogue(['put', '-', '--json'], lines))).toMatchObject({
+      items: 4_100,
+      shardsWritten: 0,
+    });
   });
 });
 

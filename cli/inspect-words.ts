@@ -1,8 +1,10 @@
+import { RECENT_ITEMS_KEPT } from '../shared/adapters/recent-items.ts';
+
 /** What `attune inspect` shows of a user's feedback. */
 export interface FeedbackFacts {
   /** Number of rewards learned. */
   readonly rewards: number;
-  /** Number of different items among the user's last ones. */
+  /** Number of different items among the user's last ones, at most {@link RECENT_ITEMS_KEPT}. */
   readonly items: number;
   /** Null when unknown, as before the first reward. */
   readonly allRewardsEqual: boolean | null;
@@ -16,9 +18,11 @@ export interface FeedbackFacts {
 /** The facts as sentences: what the user did, and what Attune learns from it. */
 export function inWords(user: string, facts: FeedbackFacts): string[] {
   const { rewards, items, allRewardsEqual, picksRanked, meanPickPercentile, learnsFrom } = facts;
-  const of = items === 0 ? '' : ` for ${counted(items, 'item')}`;
+  // Beyond that, their number is unknown.
+  const atLeast = items < RECENT_ITEMS_KEPT ? '' : 'at least ';
+  const of = items === 0 ? '' : ` for ${atLeast}${counted(items, 'item')}`;
   const kind =
-    allRewardsEqual === null
+    allRewardsEqual === null || rewards === 1
       ? ''
       : allRewardsEqual
         ? ', all of them equal, as clicks are: they say which items the user picked'

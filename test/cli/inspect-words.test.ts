@@ -37,3 +37,13 @@ test('says nothing that it does not know', () => {
   };
   expect(inWords('ada', facts)).toEqual(['ada gave 1 reward.']);
 });
+
+test('says of a user with more items than are kept that there are at least as many', () => {
+  expect(inWords('ada', { ...FACTS, rewards: 5_000, items: 1_024 })[0]).toMatch(
+    /^ada gave 5000 rewards for at least 1024 items, all of them equal/,
+  );
+});
+
+test('does not say of a single reward whether it differs from others', () => {
+  expect(inWords('ada', { ...FACTS, rewards: 1, items: 1 })[0]).toBe('ada gave 1 reward for 1 item.');
+});

@@ -63,8 +63,8 @@ export interface AttuneOptions extends BufferOptions {
    */
   readonly local?: boolean | undefined;
   /**
-   * The deployment's embedding length; default: that in `outputs`. With it, `publish` refuses other
-   * lengths at once.
+   * The deployment's embedding length; default: that in `outputs`, unless `resources` names the
+   * feedback queue. With it, `publish` refuses other lengths at once.
    */
   readonly embeddingDim?: number | undefined;
   /** Added to every event and request, so that a deployment with another model refuses it. */
@@ -101,7 +101,7 @@ export class Attune {
   constructor(options: AttuneOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
-    const { outputs } = options;
+    const { outputs, resources } = options;
     this.#outputs = typeof outputs === 'string' ? outputsIn(outputs) : outputs;
     this.#deployment = new Deployment({
       nameOf: (resource) => this.#nameOf(resource),
@@ -109,10 +109,13 @@ export class Attune {
         learningSettingsFrom(await this.#nameOf('learningSettings'), 'LearningSettings'),
       clientConfig: (service, resource) => this.#clientConfig(service, resource),
     });
+    // A queue named in resources may belong to another deployment than outputs.
+    const isQueueOfOutputs = resources?.feedbackQueueUrl === undefined;
+    const deployedDim = isQueueOfOutputs ? embeddingDimIn(this.#outputs) : undefined;
     const publisher = {
       ...options.publisher,
       queue: lazyQueue(() => this.#deployment.queue()),
-      embeddingDim: checkedDim(options.embeddingDim, embeddingDimIn(this.#outputs)),
+      embeddingDim: checkedDim(options.embeddingDim, deployedDim),
       embeddingModel: options.embeddingModel,
     };
     this.#buffer = new FeedbackBuffer(publisher, this.#clock, options);

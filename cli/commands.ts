@@ -4,7 +4,7 @@ interface Entry {
   readonly name: string;
   readonly description: string;
   /** Loads the code of the command: a function that adds its arguments, options and action. */
-  readonly load: () => Promise<(command: Command) => Command>;
+  readonly load: () => Promise<(command: Command) => void>;
 }
 
 /** All commands. Only the one that runs is loaded, because loading takes longer than most answers. */

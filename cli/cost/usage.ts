@@ -20,7 +20,7 @@ export const MONTH = { days: 30, hours: 720, seconds: 2_592_000 } as const;
 
 /** Consolidation runs per month with the default schedule, one every 15 minutes. */
 const RUNS = 4 * MONTH.hours;
-/** Milliseconds after which an instance reads basis and population model again. */
+/** Seconds after which an instance reads basis and population model again. */
 const REFRESH_SECONDS = 30;
 const MEMORY_GB = { update: 0.5, personalize: 0.5, consolidate: 1 } as const;
 const CONSOLIDATION_SECONDS = 1.5;

@@ -33,7 +33,7 @@ export function modelCommand(command: Command): Command {
 }
 
 async function showHistory(part: ModelPart, options: ModelOptions): Promise<void> {
-  const versions = (await versionsOf(part, options)).map(summaryOf);
+  const versions = await fromVersions(part, options, summaryOf);
   if (versions.length === 0) throw new NotFoundError(`${part}: found no version`);
   if (options.json) return printJson(versions);
   for (const { versionId, lastModified, bytes, what } of versions)
@@ -41,11 +41,11 @@ async function showHistory(part: ModelPart, options: ModelOptions): Promise<void
 }
 
 async function showVersion(part: ModelPart, options: ModelOptions): Promise<void> {
-  const versions = await versionsOf(part, options);
   const wanted = options.version;
-  const found = versions.find(({ versionId, latest }) =>
-    wanted === undefined ? latest : versionId === wanted,
-  );
+  const isWanted = ({ versionId, latest }: ModelVersion) =>
+    wanted === undefined ? latest : versionId === wanted;
+  const versions = await fromVersions(part, options, (version) => (isWanted(version) ? version : undefined));
+  const found = versions.find((version) => version !== undefined);
   if (found === undefined) throw new NotFoundError(`${part}: found no version ${wanted ?? 'at all'}`);
   const facts = { ...summaryOf(found), ...factsOf(found) };
   if (options.json) return printJson(facts);
@@ -64,12 +64,17 @@ async function rollBack(part: ModelPart, options: ModelOptions): Promise<void> {
   printLine(`${part}: ${summaryOf(version).what} is current again; instances use it within half a minute`);
 }
 
-async function versionsOf(part: ModelPart, options: ModelOptions): Promise<ModelVersion[]> {
+/** What `select` takes from every version. There may be thousands, so only that is held. */
+async function fromVersions<T>(
+  part: ModelPart,
+  options: ModelOptions,
+  select: (version: ModelVersion) => T,
+): Promise<Awaited<T>[]> {
   const settings = await learningSettings(options.outputs);
   const { modelVersions } = await import('../shared/population/model-history.ts');
   return onDeployment(options, async (deployment) => {
     const { objects } = await deployment.bucket();
-    return Array.fromAsync(modelVersions(part, settings, objects));
+    return Array.fromAsync(modelVersions(part, settings, objects), select);
   });
 }
 

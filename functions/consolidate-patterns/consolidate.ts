@@ -5,7 +5,7 @@ import type { PendingEpisodes } from '../../shared/episodes/pending-episodes.ts'
 import { AttuneError, ConflictError, CorruptObjectError, UnavailableError } from '../../shared/errors.ts';
 import { inParallel } from '../../shared/in-parallel.ts';
 import { bestHalfLife, HALF_LIVES, type RecentPicks } from '../../shared/lora/recent-picks.ts';
-import { addEpisodes } from '../../shared/population/episode-progress.ts';
+import { addEpisodes, nextDue } from '../../shared/population/episode-progress.ts';
 import { learnsFrom, type PopulationModel, type Progress } from '../../shared/population/population-model.ts';
 import { summaryOf } from '../../shared/population/prior-summary.ts';
 import { basisFor, combine, type LearningObjects } from '../../shared/population/shared-learning.ts';
@@ -46,7 +46,7 @@ export interface ConsolidationReport extends LearnedReport {
    * Only `consolidated` changes anything; after any other status the next run finds the same
    * episodes again. `running`: another run holds the lease. `superseded`: another run wrote first.
    */
-  readonly status: 'consolidated' | 'nothing-new' | 'running' | 'superseded';
+  readonly status: 'consolidated' | 'nothing-new' | 'too-little-new' | 'running' | 'superseded';
   readonly newEpisodes: number;
   readonly pendingStored: number;
   /**
@@ -73,17 +73,27 @@ export interface ConsolidationReport extends LearnedReport {
   readonly uplift: Uplift;
 }
 
-/** Most episodes and residuals that one run reads, so that they fit into memory. */
+/**
+ * Most episodes and residuals that one run reads, so that they fit into memory. Reaching it makes
+ * the run due.
+ */
 const MAX_READ = 300_000;
 /** Pending episodes that a run stores: 10,000 take about half a minute. */
 const PENDING = { atOnce: 16, most: 10_000 } as const;
+/**
+ * So many users make a run due. Every user counts once a run, so that few runs of few users cannot
+ * decide what all users get.
+ */
+const ENOUGH_USERS = 20;
+const DAY_MS = 86_400_000;
 /** Longer than the timeout of the function. */
 export const LEASE_MS = 6 * 60_000;
 
 /**
- * Turns the episodes since the last run into the next population model. Every run counts them for
- * item effects and popularity. A run that finds a quarter more episodes than the last fit also fits
- * a prior, and keeps it if it beats the current one. The model is one object with one conditional write, so that a crash
+ * Turns the episodes since the last run into the next population model. A run is due when there are
+ * new episodes of 20 users, or after a day, and then counts them for item effects and popularity.
+ * When there are a quarter more episodes than at the last fit, it also fits a prior, and keeps it
+ * if it beats the current one. The model is one object with one conditional write, so that a crash
  * anywhere leaves the old model. A damaged model is made again from the newest version that can be
  * read. Under a damaged basis the prior stays.
  * @throws UnavailableError
@@ -108,7 +118,11 @@ export async function consolidate(
   const { population } = current;
   // The run that wrote this model may have ended before it recorded the prior in the bank.
   if (population.version > 0) await episodes.recordPrior(cell, summaryOf(population));
-  const { found, skipped } = await readNew(services, population.progress, startedAt - settleSeconds * 1000);
+  const { found, skipped, isFull } = await readNew(
+    services,
+    population.progress,
+    startedAt - settleSeconds * 1000,
+  );
   const unchanged = {
     newEpisodes: found.length,
     pendingStored,
@@ -120,8 +134,17 @@ export async function consolidate(
   };
   if (found.length + skipped.length === 0 && !withoutPrior && !isDamaged)
     return { ...unchanged, status: 'nothing-new' };
+  const { episodes: before, fittedEpisodes, at } = population.progress;
+  const due =
+    withoutPrior ||
+    isDamaged ||
+    isFull ||
+    new Set(found.map(({ episode }) => episode.userKey)).size >= ENOUGH_USERS ||
+    before + found.length >= nextDue(fittedEpisodes) ||
+    startedAt - at >= DAY_MS;
+  if (!force && !due) return { ...unchanged, status: 'too-little-new' };
 
-  if (!(await lease.take(startedAt, LEASE_MS, force))) return { ...unchanged, status: 'running' };
+  if (!(await lease.take(now(), LEASE_MS, force))) return { ...unchanged, status: 'running' };
   try {
     // The stored basis belongs to other settings: learn a new one as soon as enough interactions
     // are buffered.
@@ -160,13 +183,14 @@ function eachOnce(report: ConsolidationServices['onCorrupt']): ConsolidationServ
 }
 
 /**
- * Reads the episodes after the watermarks, corrupt ones apart, as many as this run can hold.
+ * Reads the episodes after the watermarks, corrupt ones apart. `isFull`: there may be more than
+ * this run can hold.
  */
 async function readNew(
   { cell, episodes, onCorrupt }: ConsolidationServices,
   { watermarks }: Progress,
   until: number,
-): Promise<{ found: IndexedEpisode[]; skipped: CorruptEpisode[] }> {
+): Promise<{ found: IndexedEpisode[]; skipped: CorruptEpisode[]; isFull: boolean }> {
   const found: IndexedEpisode[] = [];
   const skipped: CorruptEpisode[] = [];
   let room = MAX_READ;
@@ -177,7 +201,7 @@ async function readNew(
     if (room <= 0) break;
   }
   for (const { error } of skipped) onCorrupt(error);
-  return { found, skipped };
+  return { found, skipped, isFull: room <= 0 };
 }
 
 /**

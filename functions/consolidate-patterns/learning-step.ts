@@ -44,12 +44,15 @@ export interface Learned {
 }
 
 export interface Rejected {
-  readonly what: 'population prior' | 'learning rate' | 'item effects' | 'neighbours';
+  readonly what: 'population prior' | 'choice prior' | 'learning rate' | 'item effects' | 'neighbours';
   readonly why: string;
 }
 
 export interface LearnedReport {
-  /** Evidence on the proposed prior; null when there were too few users to propose one. */
+  /**
+   * Evidence on the proposed prior; null when no fit was due, or there were too few users to propose
+   * one.
+   */
   readonly evidence: Evidence | null;
   /** Whether the proposed prior is now the current one. */
   readonly priorAccepted: boolean;
@@ -58,8 +61,7 @@ export interface LearnedReport {
   /** How well picks ranked; null when this run fitted no choice model. */
   readonly pickRanking: PickRanking | null;
   /**
-   * The comparison of learning rates; null when nothing was consolidated, and for the learner
-   * 'bayesian'.
+   * The comparison of learning rates; null when none was due, and for the learner 'bayesian'.
    */
   readonly strategy: StrategyReport | null;
   /** Users whom the fit left out because their mean reward is unusual, by key; at most 20. */

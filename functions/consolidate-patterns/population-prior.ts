@@ -29,6 +29,7 @@ interface PriorServices {
 
 /** Newest users to sample from; 2,000 yields about 200 for the validation fold. */
 const NEW_USERS = 2_000;
+const WORSE_CHOICE = 'the fitted prior predicts or ranks the picks of the validation fold worse';
 /** Unusual users to report. */
 const MOST_UNUSUAL = 20;
 /** Newest episodes to read per shard when there are fewer new users than that: 1,024 in all. */
@@ -62,6 +63,7 @@ export async function learnPrior(
     newBasis === undefined ? current : combine(newBasis, population),
   );
   const accepted = proposal?.better === true;
+  const keepsChoice = choice !== null && choice.prior === current.population.choice?.prior;
   // Without users to fit to, the prior of the earlier basis stays, which tells the next run that a
   // prior is missing.
   const kept = proposal === undefined ? stored?.prior : undefined;
@@ -76,8 +78,11 @@ export async function learnPrior(
         }
       : { ...fittedUnder.population, prior: kept ?? fittedUnder.population.prior, choice },
     fitted: true,
-    considered: 1,
-    rejected: accepted ? [] : [{ what: 'population prior', why: objectionTo(proposal, sample) }],
+    considered: keepsChoice ? 2 : 1,
+    rejected: [
+      ...(accepted ? [] : [{ what: 'population prior' as const, why: objectionTo(proposal, sample) }]),
+      ...(keepsChoice ? [{ what: 'choice prior' as const, why: WORSE_CHOICE }] : []),
+    ],
     report: {
       evidence: proposal?.evidence ?? null,
       priorAccepted: accepted,

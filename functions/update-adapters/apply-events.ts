@@ -22,7 +22,7 @@ import {
 import { outcomeOf } from '../../shared/episodes/outcome.ts';
 import type { FeedbackEvent } from '../../shared/feedback/event.ts';
 import { type LearnerState, learnerOf } from '../../shared/lora/learner.ts';
-import { zerosSayNothing } from '../../shared/lora/pick-weights.ts';
+import { rewardsAreWeights } from '../../shared/lora/pick-weights.ts';
 import type { PredictedReward } from '../../shared/lora/prequential.ts';
 import type { Model, Training, TrainingInteraction } from '../../shared/lora/training.ts';
 import { sampleOfUpdate } from '../../shared/population/embedding-sample.ts';
@@ -256,11 +256,11 @@ function learn(start: Progress, events: readonly FeedbackEvent[], model: Model, 
 
 /**
  * Whether a residual only says how often an item is picked. Equal rewards cannot follow item
- * effects. Neither can clicks among items shown in vain, which are others than those that the user
- * looked for.
+ * effects. Clicks among items shown in vain need not follow them either: users click what they
+ * looked for, and others choose what is shown.
  */
 function countsPicks(choice: Model['choice']): boolean {
-  return choice != null && zerosSayNothing(choice.rewards);
+  return choice != null && rewardsAreWeights(choice.rewards);
 }
 
 function meetingsOf(

@@ -267,7 +267,7 @@ export function leftOutPercentile(
   of: Pick<Statistics, 'gram' | 'count'>,
   prepared: PreparedChoice,
 ): number {
-  if (picks.weight <= 0) return 0.5;
+  if (picks.count === 0) return 0.5;
   const { moments, axes, spread, tempering } = prepared;
   const { mean, covariance } = moments;
   const size = mean.length;
@@ -282,7 +282,8 @@ export function leftOutPercentile(
     const squares = quadraticForm(of.gram, w) - 2 * ofMean * dot(w, total) + of.count * ofMean * ofMean;
     above -= ((n / of.count) * squares) / (1 + n * spread[axis]!);
   }
-  return percentileOf(above / picks.weight, quadraticForm(covariance, m));
+  // Where likes and dislikes cancel, the weights hardly say what was picked.
+  return percentileOf(above / Math.max(picks.weight, picks.count), quadraticForm(covariance, m));
 }
 
 /** The logistic approximation of the normal distribution, which differs by less than .01. */

@@ -36,10 +36,11 @@ export function pickWeights(
 }
 
 /**
- * Whether the average user's weights are the rewards themselves: true where users only pick items,
- * and where most rewards are 0, as with clicks among items shown in vain.
+ * Whether the average user's weights are in proportion to the rewards, so that no reward speaks
+ * against an item: where users only pick items, and where rewards spread as widely as their mean,
+ * as with clicks among more items shown in vain.
  */
-export function zerosSayNothing(rewards: RewardSpread | null): boolean {
+export function rewardsAreWeights(rewards: RewardSpread | null): boolean {
   return rewards === null || rewards.mean <= rewards.deviation;
 }
 

@@ -72,17 +72,15 @@ export async function rollBackModel(
 ): Promise<ModelVersion> {
   const key = keyOf(part, settings);
   const newest = await objects.get(key);
-  const versions = await Array.fromAsync(modelVersions(part, settings, objects));
-  const to = versions.find((version) => version.versionId === versionId);
+  const { to, current, nextNumber } = await lookUp(versionId, modelVersions(part, settings, objects));
   if (to === undefined || to.deleted) throw new NotFoundError(`${part}: found no version ${versionId}`);
   if (to.damage !== undefined) throw to.damage;
-  const current = versions.find(({ latest }) => latest);
   if (to.basis !== undefined && current?.basis !== undefined && !force)
     refuseParting(current.basis, to.basis);
   const body =
     to.basis !== undefined
       ? encodeBasis(to.basis)
-      : encodePopulationModel({ ...to.skills!, version: nextNumber(versions) });
+      : encodePopulationModel({ ...to.skills!, version: nextNumber });
   const isThere = newest !== undefined && newest !== 'not-modified';
   try {
     await objects.put(key, body, isThere ? { ifMatch: newest.etag } : { ifNoneMatch: true });
@@ -104,11 +102,21 @@ function refuseParting(current: StoredBasis, to: StoredBasis): void {
   );
 }
 
-/** Above the number of every version, including unreadable ones. */
-function nextNumber(versions: readonly ModelVersion[]): number {
-  const numbers = versions.map(({ skills }) => skills?.version ?? 0);
-  const damaged = versions.filter(({ damage }) => damage !== undefined).length;
-  return Math.max(...numbers) + damaged + 1;
+/**
+ * A version, the current one, and a number above that of every version, including unreadable ones.
+ * Holds two versions at a time, because there may be thousands.
+ */
+async function lookUp(versionId: string, versions: AsyncIterable<ModelVersion>) {
+  let to: ModelVersion | undefined;
+  let current: ModelVersion | undefined;
+  let [largest, damaged] = [0, 0];
+  for await (const version of versions) {
+    if (version.versionId === versionId) to = version;
+    if (version.latest) current = version;
+    largest = Math.max(largest, version.skills?.version ?? 0);
+    if (version.damage !== undefined) damaged += 1;
+  }
+  return { to, current, nextNumber: largest + damaged + 1 };
 }
 
 function keyOf(part: ModelPart, settings: LearningSettings): string {

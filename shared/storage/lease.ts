@@ -57,9 +57,12 @@ function bodyOf(expiresAt: number): Uint8Array {
   return Buffer.from(JSON.stringify({ expiresAt }), 'utf8');
 }
 
-/** What is not a lease, or is one for longer than any run takes, holds no run up. */
+/**
+ * What is not a lease, or is one for far longer than any run takes, holds no run up. Clocks may
+ * differ by as long as a run takes.
+ */
 function isHeld(body: Uint8Array, now: number, durationMs: number): boolean {
   const match = /^\{"expiresAt":(\d+)\}$/.exec(Buffer.from(body).toString('utf8'));
   const left = match === null ? 0 : Number(match[1]) - now;
-  return left > 0 && left <= durationMs;
+  return left > 0 && left <= 2 * durationMs;
 }

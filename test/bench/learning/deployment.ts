@@ -44,6 +44,7 @@ export interface DeploymentOptions {
 export type Consolidation = 'hourly' | 'by-count' | 'never';
 
 const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
 
 /**
  * The functions' own use cases on stores in memory: the same code that runs in Lambda, without the
@@ -51,7 +52,7 @@ const HOUR_MS = 3_600_000;
  */
 export class MemoryDeployment {
   readonly objects = new MemoryObjects();
-  /** Of all runs of consolidation so far. */
+  /** Of all runs of consolidation that were due so far. */
   readonly reports: ConsolidationReport[] = [];
   readonly settings: FunctionSettings;
   readonly #services: ConsolidationServices;
@@ -60,6 +61,7 @@ export class MemoryDeployment {
   #now = 1;
   #updates = 0;
   #consolidatedUpdates = 0;
+  #consolidatedAt = 0;
   #outcome: Outcome | undefined;
 
   private constructor({ embeddingDim, consolidation, learner = {} }: DeploymentOptions) {
@@ -153,20 +155,25 @@ export class MemoryDeployment {
     return this.#outcome!;
   }
 
-  /** The hourly run after the last update; later ones before `until` find nothing new. */
+  /** The hourly runs before `until` that may find enough; the others change nothing. */
   async #runSchedule(until: number): Promise<void> {
-    if (this.#updates === this.#consolidatedUpdates) return;
-    const run = fullHourFrom(this.#now + 1);
-    if (run > until) return;
-    this.#now = run;
-    await this.consolidate();
+    const nextHour = fullHourFrom(this.#now + 1);
+    const runs = [nextHour, Math.max(nextHour, fullHourFrom(this.#consolidatedAt + DAY_MS))];
+    for (const run of runs) {
+      if (this.#updates === this.#consolidatedUpdates || run > until) return;
+      this.#now = run;
+      await this.consolidate();
+    }
   }
 
   async consolidate(force = false): Promise<ConsolidationReport> {
     this.#now += 1;
     const report = await consolidate(this.#services, { force, settleSeconds: 0 });
-    this.reports.push(report);
-    this.#consolidatedUpdates = this.#updates;
+    if (report.status !== 'too-little-new') {
+      this.reports.push(report);
+      this.#consolidatedUpdates = this.#updates;
+      this.#consolidatedAt = this.#now;
+    }
     this.#now += 1;
     return report;
   }

@@ -133,32 +133,36 @@ describe('consolidation', () => {
     expect((await learning.population.refresh())!.progress.episodes).toBe(25);
   });
 
-  test('counts every new episode, and fits when there are a quarter more', async () => {
+  test('counts new episodes of 20 users at once, those of fewer after a day, and fits when there are a quarter more', async () => {
     const { services, crowd, feedback, learning, pass } = await createDeployment();
-    const run = async () => {
-      pass(1);
+    const run = async (after = 1) => {
+      pass(after);
       const report = await consolidate(services, { force: false, settleSeconds: 0 });
-      const { items, progress, priorVersion } = (await learning.population.refresh())!;
+      const { items, progress } = (await learning.population.refresh())!;
       const counted = [...items.sums.values()].reduce((sum, { count }) => sum + count, 0);
-      return { ...report, counted, fittedEpisodes: progress.fittedEpisodes, priorVersion };
+      return { ...report, counted, fittedEpisodes: progress.fittedEpisodes };
     };
-    await crowd(50);
+    await crowd(80);
     const first = await run();
-    expect(first).toMatchObject({ status: 'consolidated', fittedEpisodes: 100 });
-    for (let i = 2; i < 26; i++) await feedback('user 0', i);
+    expect(first).toMatchObject({ status: 'consolidated', fittedEpisodes: 160 });
+    for (let user = 0; user < 19; user++) await feedback(`user ${user}`, 2);
+    expect(await run()).toMatchObject({ status: 'too-little-new', newEpisodes: 19, skillsVersion: 1 });
+    await feedback('user 19', 2);
     const second = await run();
     expect(second).toMatchObject({
       status: 'consolidated',
-      newEpisodes: 24,
+      newEpisodes: 20,
       skillsVersion: 2,
-      fittedEpisodes: 100,
-      priorVersion: first.priorVersion,
+      fittedEpisodes: 160,
       evidence: null,
-      rejected: [{ what: 'population prior', why: '124 episodes, expected 125 for the next fit' }],
+      rejected: [{ what: 'population prior', why: '180 episodes, expected 200 for the next fit' }],
     });
     expect(second.counted).toBeGreaterThan(first.counted);
-    await feedback('user 0', 26);
-    expect(await run()).toMatchObject({ newEpisodes: 1, skillsVersion: 3, fittedEpisodes: 125 });
+    await feedback('user 0', 3);
+    expect(await run()).toMatchObject({ status: 'too-little-new', newEpisodes: 1 });
+    expect(await run(86_400_000)).toMatchObject({ status: 'consolidated', newEpisodes: 1 });
+    for (let i = 4; i < 23; i++) await feedback('user 0', i);
+    expect(await run()).toMatchObject({ newEpisodes: 19, skillsVersion: 4, fittedEpisodes: 200 });
   });
 
   test('reads as many episodes as fit into memory, and the others in the next run', async () => {
@@ -190,7 +194,7 @@ describe('consolidation', () => {
     const scheduled = () =>
       consolidate({ ...services, episodes: waiting }, { force: false, settleSeconds: 0 });
     expect(await scheduled()).toMatchObject({ status: 'consolidated', newEpisodes: 50_000 });
-    expect(await scheduled()).toMatchObject({ status: 'consolidated', newEpisodes: 10_000 });
+    expect(await scheduled()).toMatchObject({ status: 'too-little-new', newEpisodes: 10_000 });
   });
 
   test('leaves episodes of the last seconds to the next run', async () => {

@@ -17,7 +17,7 @@ export function consolidateCommand(command: Command): Command {
   return command
     .option('--function-name <name>', 'the consolidation function')
     .option('--outputs <file>', 'take the function from the file of cdk deploy --outputs-file')
-    .option('--if-due', 'do nothing when a scheduled run would do nothing')
+    .option('--if-due', 'count and fit only when it is due, as a scheduled run does')
     .option('--json', 'print the report as one line of JSON')
     .action(consolidate);
 }

@@ -10,7 +10,7 @@ import type { DeploymentProps } from './deployment-props.ts';
 import { queueEncryption } from './feedback-queue.ts';
 import type { ReasoningTable } from './reasoning-table.ts';
 
-/** Retries end after an hour, because the next scheduled run does the same work. */
+/** Retries end after an hour, because later scheduled runs do the same work. */
 const RETRY = { attempts: 2, maxAge: Duration.hours(1) };
 
 export interface ConsolidatePatternsProps extends DeploymentProps {

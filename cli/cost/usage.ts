@@ -96,6 +96,7 @@ export function usageOf(load: Load) {
   const runs = messages === 0 ? 0 : Math.min(RUNS, messages);
   const refreshes = (invocations: number) => 2 * Math.min(invocations, MONTH.seconds / REFRESH_SECONDS);
   const sampled = Math.min(SAMPLED_USERS, load.users);
+  const fits = Math.min(runs, mostFits(messages));
   const invocations =
     messages * PER_MESSAGE.invocations + load.requests * PER_REQUEST.invocations + RUNS * PER_RUN.invocations;
   const busyMonths = messages === 0 ? 0 : 1;
@@ -114,7 +115,7 @@ export function usageOf(load: Load) {
       refreshes(messages) +
       refreshes(load.requests) +
       runs * PER_RUN.s3Reads +
-      Math.min(runs, mostFits(messages)) * sampled,
+      fits * sampled,
     s3Writes: messages * PER_MESSAGE.s3Writes + runs * PER_RUN.s3Writes,
     // Earlier versions stay for 30 days.
     s3GbMonths: ((load.users + messages) * adapterBytes(load)) / GB,
@@ -122,8 +123,8 @@ export function usageOf(load: Load) {
       messages * PER_MESSAGE.tablePuts * episodeWriteUnits(load) +
       Math.min(load.users, messages) * 3 +
       RUNS * PER_RUN.tablePuts,
-    // 8 for the indexes' shards, and an episode once.
-    readUnits: RUNS * 16 + messages * (episodeBytes(load) / (4 * KB)) * 0.5,
+    // 8 for the shards of an index, of a second one in a fit, and an episode once.
+    readUnits: RUNS * 8 + fits * 8 + messages * (episodeBytes(load) / (4 * KB)) * 0.5,
     // Three months of episodes, in the table and in the index.
     tableGbMonths: (2 * 3 * messages * episodeBytes(load)) / GB,
     logGb: (invocations * LOG_BYTES) / GB,

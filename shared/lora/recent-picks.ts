@@ -92,10 +92,10 @@ export function addSittings(
 }
 
 /**
- * The half-life to count with, as an index into {@link HALF_LIVES}: the one whose gain over counts
- * that never forget has the highest lower bound, if that is above 0. It is sought from the longest
- * on, as long as every step gains more than its standard error, so that a few users with fashions
- * of their own do not decide.
+ * The half-life to count with, as an index into {@link HALF_LIVES}: the one with the highest gain
+ * over counts that never forget minus three standard errors, as if the steps between half-lives
+ * were independent. The search goes from the longest to the shortest and ends when a step gains
+ * less than its standard error, so that a few users with fashions of their own do not decide.
  * @returns undefined to forget nothing
  */
 export function bestHalfLife({ records }: RecentPicks): number | undefined {

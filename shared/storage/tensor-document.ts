@@ -115,7 +115,7 @@ export class TensorReader {
   }
 }
 
-/** Ten times as fast as `every(Number.isFinite)`, which counts for embeddings of a catalogue. */
+/** Faster than `every(Number.isFinite)`, which counts for embeddings of a catalogue. */
 function isFiniteThroughout(values: Tensor): boolean {
   if (values instanceof Float16Array) {
     // Node reads single float16 numbers slowly. Infinity and NaN have all bits of the exponent.

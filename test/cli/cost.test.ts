@@ -291,10 +291,11 @@ to users when there is a quarter more feedback than at the last fit. It then rea
 400 users, and for the choice model those of up to 2,000 more, which the estimate leaves out.
 
 Every event costs one write of two or more units, and a consolidation run half a read unit for 4 KB
-of new episodes and 8 for its indexes. A run that finds feedback also stores the population model,
-44 bytes an item, and S3 keeps earlier versions for 30 days: with 100,000 items and feedback around
-the clock 13 GB, 0.30 $ a month, which the estimate leaves out. A less frequent
-\`consolidationSchedule\` costs less, and popularity is then older.
+of new episodes and 8 for its index. A run that counts also stores
+the population model, 44 bytes an item, and S3 keeps earlier versions for 30 days. With feedback
+around the clock these are 13 GB or 0.30 $ a month for 100,000 items, and 1.50 $ for 500,000, which
+the estimate leaves out. A less frequent \`consolidationSchedule\` costs less, and popularity is then
+older.
 
 ## Prices
 

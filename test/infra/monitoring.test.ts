@@ -101,7 +101,7 @@ describe('the alarm ConsolidationMissed', () => {
     expect(alarm('ConsolidationMissed')).toMatchObject({
       ComparisonOperator: 'LessThanThreshold',
       Threshold: 1,
-      EvaluationPeriods: 2,
+      EvaluationPeriods: 6,
     });
   });
 

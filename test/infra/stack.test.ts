@@ -259,7 +259,7 @@ describe('consolidation', () => {
     expect(LEASE_MS).toBeGreaterThan(Timeout * 1000);
   });
 
-  test('runs every hour, and runs that cannot start go to a standard queue', () => {
+  test('runs every 15 minutes, and runs that cannot start go to a standard queue', () => {
     expect(schedule).toMatchObject({
       ScheduleExpression: 'rate(15 minutes)',
       FlexibleTimeWindow: { Mode: 'OFF' },

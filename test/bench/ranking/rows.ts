@@ -7,7 +7,7 @@ export interface Row {
   learn?(event: PickEvent): void;
   /** Learns from all events so far. Called whenever a deployment would consolidate. */
   train(history: History): void;
-  /** Counts picks since then, as a deployment does at least once a day. */
+  /** Counts picks since then, as a deployment does at least once a day with feedback. */
   count?(history: History): void;
   /** Scores of all items for a user, into `out`. */
   scores(user: number, history: History, out: Float64Array): void;

@@ -160,3 +160,25 @@ test('a shard may have more different values than 16 bits can number', () => {
   const found = matchingRows(parseFilter({ attribute: 'price', gte: 69_990 }), columns, 70_000);
   expect(found.reduce((sum, row) => sum + row, 0)).toBe(10);
 });
+
+test('an attribute of few items takes room for these alone, and equal values are kept once', () => {
+  const items = Array.from({ length: 2_000 }, (_, i) => ({
+    [`own ${i}`]: i,
+    year: 1980 + (i % 40),
+    ...(i % 10 === 0 ? { award: `a${i % 3}` } : {}),
+  }));
+  const columns = columnsOf(items);
+  const room = [...columns.values()].reduce((sum, { codes }) => sum + codes.length, 0);
+  expect(room).toBe(2_000 + 2_000 + 200);
+  expect(columns.get('year')!.values).toHaveLength(41);
+  const awarded = matchingRows(parseFilter({ attribute: 'award', in: ['a1'] }), columns, 2_000);
+  expect([...awarded]).toEqual(items.map((_, i) => (i % 10 === 0 && i % 3 === 1 ? 1 : 0)));
+  const without = matchingRows(parseFilter({ attribute: 'award', exists: false }), columns, 2_000);
+  expect([...without]).toEqual(items.map((_, i) => (i % 10 === 0 ? 0 : 1)));
+  expect([valueAt(columns, 'award', 40), valueAt(columns, 'award', 41)]).toEqual(['a1', undefined]);
+});
+
+test('an attribute with hundreds of different values among thousands of items still keeps each once', () => {
+  const items = Array.from({ length: 3_000 }, (_, i) => ({ maker: `maker ${(7 * i) % 240}` }));
+  expect(columnsOf(items).get('maker')!.values).toHaveLength(241);
+});

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type FauxqsServer, startFauxqs } from 'fauxqs';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { runAttune } from '../support/run-attune.ts';
+import { type Ended, runAttune as run } from '../support/run-attune.ts';
 
 let server: FauxqsServer;
 let folder: string;
@@ -40,6 +40,12 @@ function published(): { userId: string; items: string[] }[] {
     const { userId, interactions } = JSON.parse(body);
     return { userId, items: interactions.map((interaction: { itemId: string }) => interaction.itemId) };
   });
+}
+
+/** Without lines of progress, which a busy machine prints. */
+async function runAttune(...args: Parameters<typeof run>): Promise<Ended> {
+  const ended = await run(...args);
+  return { ...ended, stderr: ended.stderr.replace(/^publishing [\d,]+ interactions\n/gm, '') };
 }
 
 test('a file of JSON lines is published, with the queue of the stack outputs', async () => {
